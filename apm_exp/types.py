@@ -1,0 +1,89 @@
+"""The records that pass between stages and components. Shape letters: P pairs, B pairs in a batch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class MissingRewards(ValueError):
+    """A metric asked for explicit margins of pairs that have no rewards."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """What a metric may look at: one entry a pair, ordered by pair_id.
+
+    pair_id_P: strings. rewards_margin_P: chosen minus rejected reward in reward units, or None where the
+    pairs have no rewards. implicit_margin_P: signed difference of the length-normalised log-probs of the
+    starting policy, nats per token.
+    """
+
+    pair_id_P: np.ndarray
+    rewards_margin_P: np.ndarray | None
+    implicit_margin_P: np.ndarray
+
+    @property
+    def explicit_margin_P(self) -> np.ndarray:
+        """The signed explicit margins, reward units; raises MissingRewards where there are none."""
+        if self.rewards_margin_P is None:
+            raise MissingRewards("this metric needs rewards and the pairs have none")
+        return self.rewards_margin_P
+
+
+@dataclass(frozen=True, eq=False)
+class PairLogps:
+    """What a loss may look at: one batch of pairs. Log-probs are sums over response tokens, in nats.
+
+    The reference is the starting policy, whose log-probs come from the logps artifact; every field is always there.
+    """
+
+    chosen_logp_B: "torch.Tensor"
+    rejected_logp_B: "torch.Tensor"
+    reference_chosen_logp_B: "torch.Tensor"
+    reference_rejected_logp_B: "torch.Tensor"
+    chosen_len_B: "torch.Tensor"
+    rejected_len_B: "torch.Tensor"
+
+
+@dataclass(frozen=True)
+class TokenisedPair:
+    """Token ids of one pair: the prompt once, and each response up to and including its end token."""
+
+    prompt_ids: list[int]
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a pair is not used: a short reason that is counted, and the detail of this pair."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A causal language model on disk and how to load it.
+
+    folder: an ordinary Hugging Face folder. key: what identifies its weights (digest, commit or artifact key).
+    dtype: "float32", "bfloat16" or "float16". attention: transformers' attn_implementation, or "auto".
+    """
+
+    folder: Path
+    key: str
+    dtype: str
+    attention: str
+    trust_remote_code: bool
