@@ -1,0 +1,34 @@
+"""The command line: `python -m apm_exp ...`, also installed as `apm-exp`."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Do what the command line says; exits with 0, 2 for usage, 1 for the rest."""
+    from apm_exp.command_line import UsageLine, help_text, prepare
+
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        print(help_text(), end="")
+        return
+    try:
+        prepared = prepare(arguments)
+    except UsageLine as error:
+        sys.exit(_usage(str(error)))
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        os.environ["APM_EXP_TRACEBACK"] = "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and what it raises becomes one line
+
+    from apm_exp.application import run
+
+    sys.exit(run(prepared))
+
+
+def _usage(text: str) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Hydra's one process: compose, hand each job to a worker, and turn what goes wrong into one line."""
+
+import difflib
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from apm_exp import launch
+from apm_exp.command_line import UsageLine, conf_folder, options_of
+from apm_exp.worker import USAGE_ERROR, Request
+
+SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
+_STARTED = time.time()
+
+
+class WorkerEnded(Exception):
+    """A worker has ended and said why; only its exit code is left to pass on."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
+def run(arguments: list[str]) -> int:
+    """Compose and do what the arguments say; returns the exit code: 0, 1 (failure) or 2 (usage)."""
+    os.environ.pop(SWEEP_FOLDER, None)
+    sys.argv = [sys.argv[0], *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run_one)()
+        code = 0
+    except WorkerEnded as ended:
+        code = ended.code
+    except (HydraException, OmegaConfBaseException, UsageLine) as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return USAGE_ERROR
+    if folder := os.environ.get(SWEEP_FOLDER):
+        code = max(code, report_sweep(Path(folder)))
+    return code
+
+
+def run_one(composed: DictConfig) -> None:
+    """One job, single or of a multirun: its worker's exit code decides."""
+    settings = HydraConfig.get()
+    request = request_of(composed, settings)
+    in_sweep = settings.mode == RunMode.MULTIRUN
+    task = "run" if request.config["task"] == "run" else str(request.config["task"])
+    code = launch.start(task if task in ("run", "plan") else "check", [request], preload=in_sweep)
+    if code:
+        raise WorkerEnded(code)
+
+
+def request_of(composed: DictConfig, settings: Any, number: int | None = None) -> Request:
+    """What a worker needs of a composed job, as plain values. UsageLine where a required value is missing."""
+    try:
+        config = OmegaConf.to_container(_without_hydra(composed), resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise UsageLine(f"{key} is required: give {key}=VALUE") from None
+    assert isinstance(config, dict)
+    folder = os.environ.get(SWEEP_FOLDER)
+    overrides = list(settings.overrides.task)
+    job = number if number is not None else settings.job.get("num", 0) if folder else 0
+    return Request(
+        task=str(config.get("task")),
+        config={str(key): value for key, value in config.items()},
+        choices={str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")},
+        overrides=overrides,
+        command=shlex.join(["python", "-m", "apm_exp", *overrides]),
+        started=_STARTED,
+        number=job,
+        swept=_swept(folder, overrides),
+        sweep=folder,
+    )
+
+
+def _without_hydra(composed: DictConfig) -> DictConfig:
+    with_flags = composed.copy()
+    OmegaConf.set_struct(with_flags, False)
+    with_flags.pop("hydra", None)
+    return with_flags
+
+
+def _swept(folder: str | None, overrides: Iterable[str]) -> dict[str, str]:
+    """The settings in which this job differs from its sweep."""
+    if not folder:
+        return {}
+    names = (Path(folder) / "swept.txt").read_text().split()
+    pairs = (override.partition("=") for override in overrides)
+    return {key.lstrip("+"): value for key, _, value in pairs if key.lstrip("+") in names}
+
+
+def report_sweep(folder: Path) -> int:
+    """Write the sweep's report in a worker; its exit code, or 1 where a job did not end well."""
+    command = (folder / "command.txt").read_text().strip()
+    request = Request("sweep_report", {}, {}, [], command, _STARTED, sweep=str(folder))
+    return launch.start("sweep_report", [request])
+
+
+def explain(error: BaseException) -> str:
+    """Hydra's message as one line, with the nearest name where one was misspelt."""
+    text = " ".join(str(error).split())
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return f"{match[1]}: no such setting; {_nearest_setting(match[1])}"
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        return f"{match[1]}={match[2]}: no such option; {_nearest(match[2], options_of(match[1]))}"
+    if "You must specify" in text:
+        group = re.search(r"You must specify '([^']+)'", text)
+        name = group[1] if group else "a group"
+        return f"{name} is required: this choice has none of its own; give {name}= one of {', '.join(options_of(name))}"
+    if "mismatched input" in text or "no viable alternative" in text or "token recognition" in text:
+        return f"{text.split(' See https')[0]}; a value with spaces, = or brackets needs quotes: \"key='value'\""
+    return text.split(" See https")[0]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    known = list(names)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"choose from: {', '.join(known)}"
+
+
+def _nearest_setting(key: str) -> str:
+    """The nearest of all settings of the default configuration and all groups."""
+    conf = conf_folder()
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        composed = hydra.compose("config")
+    known = {name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False))}
+    return _nearest(key, sorted(known | {path.name for path in conf.iterdir() if path.is_dir()}))
+
+
+def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            name = f"{prefix}.{key}" if prefix else str(key)
+            yield name, value
+            yield from _flat(value, name)
+

@@ -1,0 +1,107 @@
+"""The command line before Hydra sees it: help, what is refused with a hint, and where the configuration lies."""
+
+import re
+from pathlib import Path
+
+from apm_exp.secrets_check import refuse_secret_overrides
+
+HELP = """\
+apm_exp: which of my preference pairs are worth training on?
+
+  python -m apm_exp                                 score, select, train, evaluate, report: the embedded micro
+                                                    world, on a CPU, nothing to download, about a minute
+  python -m apm_exp metric=map alpha=2.5            another alpha: only selection, training and evaluation run again
+  python -m apm_exp dataset=jsonl dataset.path=my_pairs.jsonl model=local model.path=./sft
+                                                    your pairs, your model
+  python -m apm_exp model=gemma2_9b_it dataset=gemma2_ultrafeedback_armorm loss=simpo
+                                                    the paper's setting; its Table 3 values come by themselves
+  python -m apm_exp -m metric=map,explicit,uniform alpha=0.5,2.5
+                                                    many jobs, what they share computed once, one report
+  python -m apm_exp task=plan ...                   what would run, what is reused; runs nothing
+
+Groups (group=option; settings inside as group.key=value)
+{groups}
+Settings at the top
+  task=run|plan       alpha=NUMBER (weight of the implicit margin in metric=map)     seed=NUMBER
+  output_root=FOLDER  rebuild=none|all|STEP (build again)                           trusted_packages=[mine]
+
+Flags
+  -m, --multirun      one job for each combination of comma-separated values
+  --cfg job           print the configuration and stop         --config-dir DIR   your own options
+  --help              this text                                --hydra-help       Hydra's own flags
+
+Everything is kept below outputs/: a run's record in outputs/runs/latest (report in outputs/runs/latest/report/report.html),
+the steps it used in outputs/<step>/. A step that exists is reused; a killed command goes on when typed again.
+A value with spaces, = or brackets needs quotes: "dataset.path='/data/run=3/a.jsonl'".
+"""
+_GROUPS = {
+    "dataset": "where the pairs come from",
+    "model": "the policy that is scored and trained",
+    "reward": "where the rewards come from",
+    "generate": "sample the responses with the policy",
+    "tokens": "how pairs become tokens",
+    "metric": "how a pair is valued",
+    "keep": "which pairs are kept",
+    "loss": "the objective",
+    "trainer": "how it is trained",
+    "runtime": "on what it runs",
+    "deepspeed": "DeepSpeed's own schema",
+    "evals": "how the policy is evaluated",
+    "tracking": "Weights & Biases",
+    "experiment": "recipes of the paper",
+    "sweeps": "studies: many jobs by themselves",
+}
+
+
+class UsageLine(ValueError):
+    """The command line cannot be right; the text is the one line for the user."""
+
+
+def conf_folder() -> Path:
+    """The configuration: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+def options_of(group: str) -> list[str]:
+    """The options of a configuration group that ship with the project."""
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+def help_text() -> str:
+    """What --help prints, with the options that there are."""
+    lines = []
+    for group, meaning in _GROUPS.items():
+        lines.append(f"  {group:<11} {meaning:<40} {' '.join(options_of(group))}".rstrip())
+    return HELP.format(groups="\n".join(lines) + "\n")
+
+
+def prepare(arguments: list[str]) -> list[str]:
+    """The arguments as Hydra wants them (flags first). Raises UsageLine for what would otherwise go wrong silently."""
+    multirun = [a for a in arguments if a in ("-m", "--multirun")]
+    rest = [a for a in arguments if a not in ("-m", "--multirun")]
+    overrides = [a for a in rest if "=" in a and not a.startswith("-")]
+    for override in overrides:
+        _refuse(override, multirun=bool(multirun))
+    try:
+        refuse_secret_overrides(overrides)
+    except ValueError as error:
+        raise UsageLine(str(error)) from None
+    return multirun[:1] + rest
+
+
+def _refuse(override: str, *, multirun: bool) -> None:
+    key, _, value = override.partition("=")
+    name = key.lstrip("+~")
+    if name == "metric.alpha":
+        raise UsageLine(f"{override}: alpha is set at the top; write alpha={value}")
+    if re.fullmatch(r"\[\s*\]|", value.strip()) and (multirun or value.strip() == "[]" or name == "alpha"):
+        raise UsageLine(f"{override}: an empty list of values; give at least one, as {name}=VALUE")
+    if name == "sweeps" and "," in value:
+        raise UsageLine(f"{override}: one study a command; run them one after another")
+    if name == "hyperparameters":
+        hint = "they follow from model, dataset and loss; set single values, as trainer.learning_rate=1e-6"
+        raise UsageLine(f"{override}: not chosen by name; {hint}")
+    if name.split(".")[-1] == "gamma":
+        hint = "gamma = gamma_beta_ratio * beta; write loss.gamma_beta_ratio=VALUE"
+        raise UsageLine(f"{override}: SimPO's margin has one spelling here; {hint}")

@@ -1,0 +1,102 @@
+"""Components: functions named by a YAML node, checked against their own signature, then bound.
+
+A node is a plain dict `{"_target_": "package.module.function", setting: value, ...}`. The keyword-only parameters
+of the function are its settings; positional parameters are given by the stage that calls it.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+Function = Callable[..., Any]
+_trusted_packages = {"apm_exp"}
+
+
+def trust(packages: Iterable[str]) -> None:
+    """Let `_target_` name functions of these top-level packages too."""
+    _trusted_packages.update(packages)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the closest of `names`, else the list of them."""
+    known = sorted(names)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"choose from: {', '.join(known)}" if known else "it takes no settings"
+
+
+def locate(group: str, node: Mapping[str, Any]) -> Function:
+    """The function that a node names. ValueError where the package is not trusted or has no such function."""
+    target = str(node.get("_target_", ""))
+    module_name, _, name = target.rpartition(".")
+    if module_name.split(".")[0] not in _trusted_packages:
+        remedy = "add its package to trusted_packages if you trust its code"
+        raise ValueError(f"{group}._target_={target}: not a function of a trusted package; {remedy}")
+    try:
+        function = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{group}._target_={target}: {error}") from error
+    if not inspect.isfunction(function):
+        raise ValueError(f"{group}._target_={target}: not a function")
+    return function
+
+
+def _settings(function: Function) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def positional_names(function: Function) -> list[str]:
+    """The names of what the stage gives to a component."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+
+
+def settings_of(function: Function, node: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a node that belongs to `function`: the values of its keyword-only parameters."""
+    return {name: node[name] for name in _settings(function) if name in node}
+
+
+def _message(group: str, error: Mapping[str, Any], names: Iterable[str]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{group}.{key}={error['input']}: no such setting; {nearest(key, names)}"
+    if error["type"] == "missing":
+        return f"{group}.{key} is missing: give {group}.{key}=VALUE"
+    return f"{group}.{error['loc'][0]}={error['input']}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) -> None:
+    """Check the names, types and ranges of a node's values against the settings of `functions`.
+
+    Raises ValueError with one `group.key=value: what is wrong` for every problem, on one line.
+    """
+    parameters = {name: p for function in functions for name, p in _settings(function).items()}
+    fields: dict[str, Any] = {
+        name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
+        for name, p in parameters.items()
+    }
+    rules = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
+    model = create_model("Settings", __config__=rules, **fields)
+    values = {key: value for key, value in node.items() if key != "_target_"}
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        problems = [_message(group, problem, parameters) for problem in error.errors()]
+        raise ValueError(" | ".join(dict.fromkeys(problems))) from None
+
+
+def bind(group: str, node: Mapping[str, Any], also: Iterable[Function] = ()) -> partial[Any]:
+    """The function of a node with its settings filled in.
+
+    `also`: further functions whose settings may stand in the same node. Raises ValueError as `locate` and `check`.
+    """
+    function = locate(group, node)
+    check(group, node, (function, *also))
+    return partial(function, **settings_of(function, node))

@@ -1,0 +1,160 @@
+"""One job: build the steps in order, keep a record of the run, and say how it ended."""
+
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from apm_exp import component, tracking
+from apm_exp.artifact import Artifact, Step, build, read_done
+from apm_exp.digest import FileDigests
+from apm_exp.files import write_json, write_text
+from apm_exp.pipeline import Choices, build_graph, report_step, slug
+from apm_exp.plan import print_plan
+from apm_exp.provenance import provenance
+from apm_exp.worker import Request, one_line
+
+logger = logging.getLogger(__name__)
+
+
+def graph_of(request: Request, with_rewards: bool) -> tuple[dict[str, Step], FileDigests]:
+    """The steps of a job and the memory of digests that they share."""
+    digests = FileDigests(Path(request.config["output_root"]) / ".digests.json")
+    names = {name: request.choices[name] for name in Choices.__dataclass_fields__}
+    return build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests), digests
+
+
+def plan_job(request: Request, with_rewards: bool) -> None:
+    """Print what the job would do; writes nothing."""
+    steps, _ = graph_of(request, with_rewards)
+    print_plan(_title(request), steps, request.config)
+
+
+def _title(request: Request) -> str:
+    swept = " ".join(f"{key}={value}" for key, value in (request.swept or {}).items())
+    name = f"job {request.number}: {swept}" if request.sweep or swept else "plan"
+    return f"{name} ({request.config['hyperparameters']})"
+
+
+def run_job(request: Request, with_rewards: bool) -> None:
+    """Build what is missing, report, and leave the record of the run, also of one that fails."""
+    steps, digests = graph_of(request, with_rewards)
+    folder = _new_run_folder(request, steps["policy"].slug)
+    logger.info("settings     %s", request.config["hyperparameters"])
+    record: dict[str, Any] = {"number": request.number, "swept": request.swept or {}, "state": "running"}
+    started = time.monotonic()
+    try:
+        record |= _run_steps(request, steps, folder) | {"state": "done", "reason": None}
+    except BaseException as error:
+        record |= {"state": "failed", "reason": one_line(error)}
+        raise
+    finally:
+        digests.save()
+        record["seconds"] = round(time.monotonic() - started, 1)
+        _keep_record(request, record, folder)
+    logger.info("%s | report: %s", record["headline"], record["report"])
+
+
+def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:
+    built: dict[str, Artifact] = {}
+    trains = read_done(steps["policy"]) is None
+    with tracking.tracked(_tracker(request, folder) if trains else None) as log:
+        for name, step in steps.items():
+            built[name] = build(_logged(step, log), rebuild_since=_rebuild(request, step))
+            _link(folder, name, built[name].path)
+        page = build(_report(request, steps), rebuild_since=_rebuild(request, _report(request, steps)))
+        _link(folder, "report", page.path)
+        scores = _scores(built)
+        log({f"{name}/{part}": score[part] for name, score in scores.items() for part in ("value", "standard_error", "n")})
+    kept = built["selection"].counts.get("kept")
+    return {
+        "headline": _headline(scores),
+        "scores": scores,
+        "kept": kept,
+        "trained": trains,
+        "policy_key": built["policy"].key,
+        "report": str(page.path / "report.html"),
+    }
+
+
+def _logged(step: Step, log: tracking.Log) -> Step:
+    """The training step also mirrors its log."""
+    if step.kind != "policy":
+        return step
+    return Step(step.kind, step.slug, step.stage, step.inputs, step.root, step.digests, {**step.beside, "log": log})
+
+
+def _report(request: Request, steps: Mapping[str, Step]) -> Step:
+    return report_step(request.config, steps, command=request.command, provenance=provenance())
+
+
+def _rebuild(request: Request, step: Step) -> float | None:
+    wanted = request.config["rebuild"] in ("all", step.kind)
+    return request.started if wanted else None
+
+
+def _tracker(request: Request, folder: Path) -> Any:
+    if not request.config["tracking"]:
+        return None
+    start = component.bind("tracking", request.config["tracking"])
+    group = Path(request.sweep).name if request.sweep else None
+    return partial(start, request.config, folder, folder.name, group, request.swept or {})
+
+
+def _scores(built: Mapping[str, Artifact]) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for name, artifact in built.items():
+        if name.startswith("evaluation_"):
+            scores |= json.loads((artifact.path / "scores.json").read_text())
+    return scores
+
+
+def _headline(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """The first score, in words: its value, its 95% interval and its n."""
+    if not scores:
+        return "done (no evaluation)"
+    name, score = next(iter(scores.items()))
+    low, high = score["interval"]
+    text = f"{name.replace('_', ' ')} {score['value']:.3f} (95% interval {low:.3f} to {high:.3f}, n {score['n']})"
+    return text
+
+
+def _new_run_folder(request: Request, name: str) -> Path:
+    """`runs/<time>-<slug>-<id>/` with the resolved configuration; `runs/latest` points at it."""
+    runs = Path(request.config["output_root"]) / "runs"
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder = runs / f"{stamp}-{slug(name)}-{uuid.uuid4().hex[:6]}"
+    folder.mkdir(parents=True)
+    write_text(OmegaConf.to_yaml(OmegaConf.create(request.config)), folder / "config.yaml")
+    write_text(request.command + "\n", folder / "command.txt")
+    write_json(provenance(), folder / "provenance.json")
+    _point(runs / "latest", folder)
+    return folder
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make `link` a relative symbolic link to `target`, in one move."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.replace(link)
+
+
+def _link(folder: Path, name: str, target: Path) -> None:
+    _point(folder / name, target)
+
+
+def _keep_record(request: Request, record: Mapping[str, Any], folder: Path) -> None:
+    write_json(record, folder / "result.json")
+    if request.sweep:
+        jobs = Path(request.sweep) / "jobs"
+        jobs.mkdir(exist_ok=True)
+        write_json(record, jobs / f"{request.number}.json")

@@ -1,0 +1,79 @@
+"""Before job 0 of a multirun: compose every job, check them all, and name the sweep by what it is."""
+
+import itertools
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from apm_exp import launch
+from apm_exp.application import SWEEP_FOLDER, WorkerEnded, request_of
+from apm_exp.digest import canonical, text_digest
+from apm_exp.files import write_json, write_text
+from apm_exp.worker import Request
+
+
+class CheckJobs(Callback):
+    """Hydra's hook for a multirun; a class because Hydra asks for one."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check all jobs, or print their plan, in one worker; stop before job 0 where one is wrong."""
+        jobs = [_compose(overrides, number) for number, overrides in enumerate(expand(config))]
+        task = str(jobs[0].config.get("task"))
+        code = launch.start("plan" if task == "plan" else "check", jobs, preload=task == "run")
+        if code or task != "run":
+            raise WorkerEnded(code)
+        os.environ[SWEEP_FOLDER] = str(_sweep_folder(config, jobs))
+
+
+def expand(config: DictConfig) -> list[list[str]]:
+    """The overrides of each job, as Hydra's own sweeper makes them."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+    return list(itertools.chain.from_iterable(BasicSweeper.split_arguments(parsed, None)))
+
+
+def swept_names(config: DictConfig) -> list[str]:
+    """The settings that are given several values."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+    return [override.get_key_element().lstrip("+") for override in parsed if override.is_sweep_override()]
+
+
+def _compose(overrides: list[str], number: int) -> Request:
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    composed = hydra.compose_config("config", overrides, run_mode=RunMode.RUN)
+    HydraConfig.instance().set_config(composed)
+    return request_of(composed, HydraConfig.get(), number)
+
+
+def _sweep_folder(config: DictConfig, jobs: list[Request]) -> Path:
+    """`sweeps/<name>-<key8>/`, the key made from every job's configuration, with what the jobs read."""
+    name = str(config.hydra.runtime.choices.get("sweeps") or "multirun").replace("null", "multirun")
+    key = text_digest(canonical([job.config for job in jobs]))
+    folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    names = swept_names(config)
+    write_text("\n".join(names) + "\n", folder / "swept.txt")
+    arguments = ["python", "-m", "apm_exp", "-m", *config.hydra.overrides.task]
+    write_text(shlex.join(arguments) + "\n", folder / "command.txt")
+    swept = [dict(_pairs(job.overrides, names)) for job in jobs]
+    write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")
+    for left in (folder / "jobs").glob("*.json"):
+        left.unlink()
+    return folder
+
+
+def _pairs(overrides: list[str], names: list[str]) -> list[tuple[str, str]]:
+    split = (override.partition("=") for override in overrides)
+    return [(key.lstrip("+"), value) for key, _, value in split if key.lstrip("+") in names]
+

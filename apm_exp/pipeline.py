@@ -1,0 +1,196 @@
+"""The experiment as steps: what depends on what, and with which settings. Nothing is computed here."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apm_exp import component
+from apm_exp.artifact import Step
+from apm_exp.digest import FileDigests
+from apm_exp.models.device import pick_device
+from apm_exp.stages.evaluate import evaluate
+from apm_exp.stages.generate import generate
+from apm_exp.stages.logps import logps
+from apm_exp.stages.model import model
+from apm_exp.stages.pairs import pairs
+from apm_exp.stages.report import report
+from apm_exp.stages.rewards import rewards
+from apm_exp.stages.selection import selection
+from apm_exp.stages.train import train
+from apm_exp.types import Policy
+
+Config = Mapping[str, Any]
+RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
+_LOADING = ("dtype", "attention", "trust_remote_code", "chat_template", "revision")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The names that the user chose, for readable folder names: group -> option."""
+
+    model: str
+    dataset: str
+    metric: str
+    loss: str
+    trainer: str
+
+
+def build_graph(config: Config, choices: Choices, *, with_rewards: bool, digests: FileDigests) -> dict[str, Step]:
+    """The steps of one run by name, in the order in which they are built.
+
+    with_rewards: whether the pairs have or can be given rewards. The first step of a data set that is
+    generated is its policy; a policy that is built from the data comes after the pairs.
+    """
+    return _Graph(config, choices, Path(config["output_root"]), digests).steps(with_rewards)
+
+
+def builds_model(node: Config) -> bool:
+    """Whether a model node names a builder (it takes `out`) rather than weights that exist."""
+    return "out" in component.positional_names(component.locate("model", node))
+
+
+def needs_pairs(node: Config) -> bool:
+    """Whether a model is built from the pairs."""
+    return "pairs" in component.positional_names(component.locate("model", node))
+
+
+def resolve_dtype(name: str, runtime: Config) -> str:
+    """`auto` becomes bfloat16 on a GPU that multiplies it, float32 elsewhere."""
+    if name != "auto":
+        return name
+    if not pick_device(dict(runtime)).startswith("cuda"):
+        return "float32"
+    import torch
+
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+
+
+def slug(*parts: object) -> str:
+    """A readable, safe folder name of at most 60 characters."""
+    name = "-".join(str(part) for part in parts if part not in ("", None))
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60].strip("-.")
+
+
+@dataclass(frozen=True)
+class _Graph:
+    config: Config
+    choices: Choices
+    root: Path
+    digests: FileDigests
+
+    def step(self, stage: Any, name: str, inputs: dict[str, Any], kind: str = "", **beside: Any) -> Step:
+        return Step(kind or stage.__name__, name, stage, inputs, self.root, self.digests, beside)
+
+    def steps(self, with_rewards: bool) -> dict[str, Step]:
+        steps: dict[str, Step] = {}
+        late_model = builds_model(self.config["model"]) and needs_pairs(self.config["model"])
+        if builds_model(self.config["model"]) and not late_model:
+            steps["models"] = self.model_step(None)
+        if self.config["generate"]:
+            steps["generations"] = self.generations_step(self.starting_policy(steps))
+        steps["pairs"] = self.pairs_step(steps)
+        if late_model:
+            steps["models"] = self.model_step(steps["pairs"])
+        if with_rewards:
+            steps["rewards"] = self.rewards_step(steps["pairs"])
+        steps["logps"] = self.logps_step(steps)
+        steps["selection"] = self.selection_step(steps)
+        steps["policy"] = self.train_step(steps)
+        evaluations = {f"evaluation_{name}": self.evaluation_step(name, steps) for name in self.config["evals"] or {}}
+        return steps | evaluations
+
+    def starting_policy(self, steps: Mapping[str, Step]) -> Policy:
+        """The policy that is scored and trained, as a folder, whether built here or given."""
+        node = self.config["model"]
+        if "models" in steps:
+            folder, key = steps["models"].folder / "final", steps["models"].key
+        else:
+            folder = component.bind("model", node)()
+            key = self.digests.of_path(folder)
+        template = node.get("chat_template")
+        return Policy(
+            folder=folder,
+            key=key,
+            dtype=resolve_dtype(node["dtype"], self.config["runtime"]),
+            attention=node["attention"],
+            trust_remote_code=node["trust_remote_code"],
+            chat_template=Path(template).read_text() if template else None,
+        )
+
+    def model_step(self, pairs_step: Step | None) -> Step:
+        node = {name: value for name, value in self.config["model"].items() if name not in _LOADING}
+        return self.step(model, slug(self.choices.model), {"model": node, "pairs": pairs_step}, "models")
+
+    def generations_step(self, policy: Policy) -> Step:
+        names = ("dataset", "generate", "reward")
+        inputs = {name: self.config[name] for name in names} | {"policy": policy}
+        inputs["reward"] = _without(self.config["reward"], "margin")
+        name = slug(self.choices.dataset, self.choices.model)
+        return self.step(generate, name, inputs, "generations", runtime=self.config["runtime"])
+
+    def pairs_step(self, steps: Mapping[str, Step]) -> Step:
+        inputs = {"dataset": self.config["dataset"], "generations": steps.get("generations")}
+        return self.step(pairs, slug(self.choices.dataset), inputs)
+
+    def rewards_step(self, pairs_step: Step) -> Step:
+        node = RECORDED if self.config["generate"] else _without(self.config["reward"], "margin")
+        return self.step(rewards, slug(self.choices.dataset), {"pairs": pairs_step, "reward": node})
+
+    def logps_step(self, steps: Mapping[str, Step]) -> Step:
+        inputs = {
+            "pairs": steps["pairs"],
+            "policy": self.starting_policy(steps),
+            "tokens": self.config["tokens"],
+            "on_bad_row": self.config["dataset"]["on_bad_row"],
+        }
+        name = slug(self.choices.dataset, self.choices.model)
+        return self.step(logps, name, inputs, runtime=self.config["runtime"])
+
+    def selection_step(self, steps: Mapping[str, Step]) -> Step:
+        inputs = {name: steps.get(name) for name in ("pairs", "logps", "rewards")}
+        inputs |= {"metric": self.config["metric"], "keep": self.config["keep"]}
+        inputs["margin"] = self.config["reward"]["margin"]
+        return self.step(selection, slug(self.choices.metric, self.alpha(), self.choices.dataset), inputs)
+
+    def alpha(self) -> str:
+        return f"alpha{self.config['alpha']}" if "alpha" in self.config["metric"] else ""
+
+    def train_step(self, steps: Mapping[str, Step]) -> Step:
+        inputs = {"policy": self.starting_policy(steps), "logps": steps["logps"], "selection": steps["selection"]}
+        inputs |= {name: self.config[name] for name in ("loss", "trainer", "seed")}
+        name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model)
+        beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
+        return self.step(train, name, inputs, "policy", **beside)
+
+    def trained_policy(self, steps: Mapping[str, Step]) -> Policy:
+        start = self.starting_policy(steps)
+        folder = steps["policy"].folder / "final"
+        return Policy(folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None)
+
+    def evaluation_step(self, name: str, steps: Mapping[str, Step]) -> Step:
+        inputs = {
+            "evaluation": self.config["evals"][name],
+            "policy": self.trained_policy(steps),
+            "starting_policy": self.starting_policy(steps),
+            "logps": steps["logps"],
+            "rewards": steps.get("rewards"),
+        }
+        folder = slug(name, steps["policy"].slug)
+        return self.step(evaluate, folder, inputs, "evaluation", runtime=self.config["runtime"])
+
+
+def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
+    """The page on a run. The command and the provenance are shown, and do not make another report."""
+    policy = steps["policy"]
+    inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "rewards", "logps", "selection", "policy")}
+    prefix = "evaluation_"
+    inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
+    inputs |= {"config": {k: v for k, v in config.items() if k not in ("task", "rebuild")}, "compare": config["compare"]}
+    beside = {"command": command, "provenance": provenance}
+    return Step("report", policy.slug, report, inputs, policy.root, policy.digests, beside)
+
+
+def _without(node: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != name}

@@ -1,0 +1,72 @@
+"""What a run would do: its steps, what is reused, and how much there is of everything. Nothing is built."""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from apm_exp.artifact import Step, read_done
+
+Counts = Mapping[str, int | float]
+
+
+def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) -> None:
+    """Print one line a step: reused or to be built, with exact counts where built and upper bounds elsewhere."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("step", "state", "counts", "folder"):
+        table.add_column(column, overflow="fold")
+    known: dict[str, Counts] = {}
+    for name, step in steps.items():
+        artifact = read_done(step)
+        known[name] = artifact.counts if artifact else upper_bounds(name, known, config)
+        sign = "" if artifact else "at most "
+        shown = ", ".join(f"{sign}{key} {value:,}" for key, value in known[name].items())
+        table.add_row(name, "reuse" if artifact else "build", shown or "unknown", str(step.folder))
+    Console(soft_wrap=True, width=None).print(table)
+
+
+def upper_bounds(name: str, known: Mapping[str, Counts], config: Mapping[str, Any]) -> Counts:
+    """Upper bounds of a step's counts from the counts of the steps before it and the settings."""
+    if name == "generations":
+        prompts = config["dataset"]["prompts"]
+        return {"prompts": prompts, "responses": prompts * config["generate"]["samples"]}
+    if name == "pairs":
+        return _pairs(known, config)
+    pairs = known.get("pairs", {})
+    if name in ("rewards", "logps"):
+        return {key: pairs[key] for key in ("pairs",) if key in pairs}
+    train = pairs.get("train", pairs.get("pairs"))
+    if name == "selection" and train is not None:
+        return {"pairs": train, "kept": _kept(config["keep"], int(train))}
+    if name == "policy" and "kept" in known.get("selection", {}):
+        return _training(int(known["selection"]["kept"]), config["trainer"])
+    return {}
+
+
+def _pairs(known: Mapping[str, Counts], config: Mapping[str, Any]) -> Counts:
+    from apm_exp.data.preflight import count_rows
+
+    if "generations" in known:
+        rows = int(known["generations"]["prompts"])
+    else:
+        counted = count_rows(dict(config["dataset"]))
+        if counted is None:
+            return {}
+        rows = counted
+    limit = config["dataset"]["limit"]
+    return {"pairs": rows if limit is None else min(rows, limit)}
+
+
+def _kept(keep: Mapping[str, Any], pairs: int) -> int:
+    if "fraction" in keep:
+        from apm_exp.keep.top_fraction import kept_count
+
+        return kept_count(keep["fraction"], pairs)
+    return min(pairs, keep.get("k", pairs))
+
+
+def _training(kept: int, trainer: Mapping[str, Any]) -> Counts:
+    steps = ceil(kept / trainer["global_batch"]) * trainer["epochs"]
+    return {"pairs": kept, "steps": ceil(steps)}

@@ -1,0 +1,117 @@
+"""Everything that can be known to be wrong before any work is done."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apm_exp import component
+from apm_exp.component import Function
+from apm_exp.secrets_check import flatten, refuse_secrets
+from apm_exp.settings import NODES, check_top_level
+from apm_exp.types import MissingRewards, PairScores
+
+_OPEN_NODES = ("deepspeed",)  # checked by the library that it belongs to
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Check every name, type and range of a job's configuration; raises a one-line ValueError."""
+    refuse_secrets(flatten(config))
+    check_top_level(config)
+    component.trust(config["trusted_packages"])
+    for group in NODES:
+        node = config[group]
+        if node and group not in _OPEN_NODES:
+            _check_group(group, node)
+
+
+def _check_group(group: str, node: Mapping[str, Any]) -> None:
+    nested = {"evals": node, "compare": node}.get(group)
+    for name, inner in nested.items() if nested else ((group, node),):
+        label = f"{group}.{name}" if nested else group
+        component.check(label, inner, (component.locate(label, inner), *_companions(group, inner)))
+
+
+def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
+    """Functions whose settings stand in the same node as the component's own."""
+    if group == "dataset":
+        from apm_exp.data.pairs import prepare_pairs
+
+        return [prepare_pairs]
+    if group == "model":
+        from apm_exp.models.load import loading
+
+        return [loading]
+    if group == "reward":
+        from apm_exp.margins import explicit_margin
+
+        return [explicit_margin]
+    return []
+
+
+def check_inputs(config: Mapping[str, Any]) -> bool:
+    """Check what the configuration points at: files, models, rewards, the output folder; returns whether there
+    are rewards to be had. Raises a one-line ValueError.
+    """
+    _check_writable(Path(config["output_root"]))
+    _check_metric(config)
+    component.bind("keep", config["keep"])(np.full(2**20, np.inf), np.arange(2**20).astype(str))
+    _check_model(config)
+    return _check_rewards(config)
+
+
+def _check_writable(root: Path) -> None:
+    parent = root.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ValueError(f"output_root={root}: cannot write below {parent}; choose another folder")
+
+
+def needs_rewards(metric: Mapping[str, Any]) -> bool:
+    """Whether a metric asks for explicit margins, found by asking it about two pairs that have none."""
+    probe = PairScores(np.array(["a", "b"]), None, np.array([0.5, -1.0]))
+    try:
+        component.bind("metric", metric)(probe)
+    except MissingRewards:
+        return True
+    return False
+
+
+def _check_metric(config: Mapping[str, Any]) -> None:
+    values = component.bind("metric", config["metric"])(
+        PairScores(np.array(["a", "b"]), np.array([1.0, 2.0]), np.array([0.5, -1.0]))
+    )
+    if "value" not in values:
+        raise ValueError(f"metric._target_={config['metric']['_target_']}: returns no column 'value'")
+
+
+def _check_model(config: Mapping[str, Any]) -> None:
+    from apm_exp.models.preflight import preflight
+    from apm_exp.pipeline import builds_model
+
+    if not builds_model(config["model"]):
+        preflight(component.bind("model", config["model"])(), dict(config["model"]))
+    elif template := config["model"].get("chat_template"):
+        raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
+
+
+def _check_rewards(config: Mapping[str, Any]) -> bool:
+    """Whether the pairs have rewards: generated ones do, a reward source other than `recorded` gives them."""
+    if config["generate"]:
+        return True
+    from apm_exp.data.preflight import preflight
+
+    recorded = preflight(dict(config["dataset"]))
+    if config["reward"]["_target_"].rpartition(".")[2] != "recorded":
+        return True
+    if recorded is False and needs_rewards(config["metric"]):
+        name = config["metric"]["_target_"].rpartition(".")[2]
+        raise ValueError(
+            f"reward=recorded: the metric {name} needs rewards and the rows of dataset.path={config['dataset']['path']} "
+            "have none; name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a "
+            "reward model (reward=classifier reward.path=FOLDER), or take metric=implicit or metric=uniform"
+        )
+    return recorded is not False

@@ -1,0 +1,143 @@
+"""Figures as inline SVG that takes its colours and its font from the page around it, in light and dark alike.
+
+matplotlib draws with the light theme's colours; in the SVG each becomes a CSS variable with that colour as its
+fallback. The text stays text. The output is the same for the same numbers: no date, fixed ids.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+
+__all__ = ["Axes", "Rectangle", "axes", "beyond", "dots", "limits", "to_svg"]
+INK, MUTED, RULE = "#1f2328", "#59636e", "#d5dbe1"
+KEPT, OTHER, SECOND = "#0b62c4", "#8a939d", "#b34a00"
+_VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    RULE: "rule",
+    KEPT: "kept",
+    OTHER: "other",
+    SECOND: "second",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "apm_exp",
+    "text.parse_math": False,
+    "path.simplify": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.formatter.limits": (-3, 5),
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+}
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+@contextmanager
+def axes(width: float, height: float) -> Iterator[Axes]:
+    """Yield the axes of a new figure of `width` x `height` inches in the report's style.
+
+    Both drawing and `to_svg` belong inside the context.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure.subplots()
+
+
+def to_svg(ax: Axes, name: str, description: str) -> Markup:
+    """The figure of `ax` as an inline <svg>; `name` makes its ids unique on the page.
+
+    description: what a reader who cannot see the figure is told.
+    """
+    buffer = io.StringIO()
+    figure = ax.figure
+    assert isinstance(figure, Figure)
+    figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
+    body = buffer.getvalue()
+    view_box = re.search(r'viewBox="([^"]+)"', body)
+    assert view_box is not None
+    inner = _slimmed(body[body.index("<g ") : body.rindex("</svg>")], name)
+    label = str(Markup.escape(description))
+    opening = f'<svg id="{name}" viewBox="{view_box[1]}" role="img" aria-label="{label}">'
+    return Markup(f"{opening}{inner}</svg>")
+
+
+def _slimmed(svg: str, name: str) -> str:
+    """Colours as variables, the page's font, one decimal, only ids that are used, and those unique."""
+    used = set(re.findall(r'(?:href="|url\()#([\w-]+)', svg))
+    svg = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r'(xlink:href="|url\()#', lambda m: f"{m[1]}#{name}-", svg).replace("xlink:href", "href")
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    svg = re.sub(r"font: [^;\"]*?([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
+    svg = re.sub(r' (?:d|x|y|width|height|transform)="[^"]*"', lambda m: _rounded(m[0]), svg)
+    svg = re.sub(r"M ([\d.-]+) ([\d.-]+) \nL \1 \2 (?=\n|\")", r"M\1 \2h0", svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var(--{variable}, {colour})")
+    return svg
+
+
+def _rounded(attribute: str) -> str:
+    return re.sub(r"-?\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), attribute)
+
+
+def dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, *, opacity: float) -> None:
+    """Draw points as round dots: a few long paths, so that thousands cost about 15 bytes each.
+
+    They are dealt to four paths, because a path's own overlaps do not add up to a darker tone.
+    """
+    for part in range(4):
+        points = np.column_stack([x[part::4], y[part::4]])
+        if len(points):
+            path = Path(np.repeat(points, 2, axis=0), np.tile([Path.MOVETO, Path.LINETO], len(points)))
+            patch = PathPatch(path, fill=False, edgecolor=colour, alpha=opacity, linewidth=2.6, capstyle="round")
+            patch.set_clip_on(False)
+            ax.add_patch(patch)
+
+
+def limits(values: np.ndarray) -> tuple[float, float]:
+    """Axis limits of a column: its full range, or the middle 99% where a few outliers would more than double it."""
+    low, high = float(values.min()), float(values.max())
+    inner_low, inner_high = np.quantile(values, [0.005, 0.995])
+    if high - low > 2 * (inner_high - inner_low) > 0:
+        low, high = float(inner_low), float(inner_high)
+    margin = 0.04 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def beyond(values: np.ndarray) -> int:
+    """How many values lie outside their axis limits and are shown at its ends."""
+    low, high = limits(values)
+    return int(((values < low) | (values > high)).sum())
+
+
+def beyond_note(count: int) -> list[str]:
+    """The sentence that says so, where there are any."""
+    if count == 0:
+        return []
+    return [f"{count:,} {'pair' if count == 1 else 'pairs'} beyond the axes are drawn at the edge."]

@@ -1,0 +1,89 @@
+"""Training curves from a policy's metrics.jsonl: one small figure for each quantity that was logged."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from apm_exp.files import read_jsonl
+from apm_exp.report import figure
+
+MOST_POINTS = 600
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One small figure. lines: (key in metrics.jsonl, name in the legend); more than one line shares the axis."""
+
+    name: str
+    title: str
+    unit: str
+    lines: tuple[tuple[str, str], ...]
+
+
+PANELS = (
+    Panel("loss", "Loss", "", (("loss", "loss"),)),
+    Panel("margins", "Reward margin of the loss", "beta times log-ratio", (("rewards/margins", "margin"),)),
+    Panel("accuracies", "Accuracy", "share of pairs", (("rewards/accuracies", "accuracy"),)),
+    Panel(
+        "logps",
+        "Log-probability of the responses",
+        "nats per token",
+        (("chosen_logp", "chosen"), ("rejected_logp", "rejected")),
+    ),
+    Panel("implicit", "Implicit margin", "nats per token", (("implicit_margin", "implicit margin"),)),
+    Panel("learning-rate", "Learning rate", "", (("learning_rate", "learning rate"),)),
+    Panel("grad-norm", "Gradient norm", "before clipping", (("grad_norm", "gradient norm"),)),
+)
+_COLOURS = (figure.KEPT, figure.SECOND)
+
+
+def read_training_log(path: Path) -> list[dict[str, Any]]:
+    """The logged steps in order, each step once (a resumed run logs some twice; the later line counts)."""
+    by_step = {row["step"]: row for row in read_jsonl(path) if "step" in row}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def thinned(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """Every n-th row and the last, at most about MOST_POINTS of them, and n."""
+    every = math.ceil(len(rows) / MOST_POINTS) or 1
+    kept = rows[::every]
+    return (kept if not rows or kept[-1] is rows[-1] else [*kept, rows[-1]]), every
+
+
+def training_figures(rows: list[dict[str, Any]]) -> list[tuple[Panel, Markup]]:
+    """A figure for each panel of which at least one line was logged."""
+    drawn, _ = thinned(rows)
+    panels = [(panel, _logged(panel, drawn)) for panel in PANELS]
+    return [(panel, _figure(panel, lines)) for panel, lines in panels if lines]
+
+
+def _logged(panel: Panel, rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Points (step, value) of each line of the panel that was logged; a value that is missing or not finite is a gap."""
+    found = {}
+    for key, name in panel.lines:
+        points = np.array([(row["step"], _number(row.get(key))) for row in rows], dtype=float).reshape(-1, 2)
+        if np.isfinite(points[:, 1]).any():
+            found[name] = points
+    return found
+
+
+def _number(value: Any) -> float:
+    finite = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if finite else math.nan
+
+
+def _figure(panel: Panel, lines: dict[str, np.ndarray]) -> Markup:
+    with figure.axes(3.3, 2.1) as ax:
+        ax.grid(True)
+        for (_, points), colour in zip(lines.items(), _COLOURS, strict=False):
+            marker = "o" if len(points) <= 24 else ""
+            ax.plot(points[:, 0], points[:, 1], color=colour, marker=marker, markersize=2.6)
+        ax.set_xlabel("step")
+        ax.set_ylabel(panel.unit)
+        ax.locator_params(axis="both", nbins=5)
+        ax.margins(x=0.02)
+        return figure.to_svg(ax, f"training-{panel.name}", f"{panel.title} over the training steps.")

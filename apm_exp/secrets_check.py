@@ -1,0 +1,37 @@
+"""What must never be in a configuration: credentials."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_SECRET_KEY = re.compile(r"(^|[._+])[a-z0-9_]*(token|secret|password|passwd|api_?key|credential)s?$", re.IGNORECASE)
+_NOT_SECRET = re.compile(r"(max|min|num|new|pad|bos|eos|per|special|add)[a-z_]*_tokens?$|tokens_per|_token_id$|(^|[._+])tokens$")
+_SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{16,}|ghp_[A-Za-z0-9]{16,})")
+
+
+def looks_secret(key: str, value: Any) -> bool:
+    """Whether a setting seems to hold a credential: by its name (with a value) or by the form of its value."""
+    named = bool(_SECRET_KEY.search(key)) and not _NOT_SECRET.search(key)
+    return (named and value not in (None, "", "null")) or bool(_SECRET_VALUE.search(str(value)))
+
+
+def refuse_secrets(settings: Iterable[tuple[str, Any]]) -> None:
+    """Raise ValueError where a setting looks like a credential; the value is not repeated."""
+    for key, value in settings:
+        if looks_secret(key, value):
+            remedy = "give credentials by environment only (HF_TOKEN, WANDB_API_KEY); nothing was written"
+            raise ValueError(f"{key}=...: looks like a secret; {remedy}")
+
+
+def flatten(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every setting of a nested configuration as (dotted key, value)."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node
+
+
+def refuse_secret_overrides(overrides: Iterable[str]) -> None:
+    """As refuse_secrets, for `key=value` texts of a command line."""
+    refuse_secrets((key.lstrip("+~"), value) for key, _, value in (text.partition("=") for text in overrides))

@@ -1,0 +1,36 @@
+"""The settings at the top of the configuration: names, types and ranges."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from apm_exp import component
+
+NODES = (
+    *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
+    *("deepspeed", "evals", "tracking", "compare"),
+)
+TASKS = ("run", "plan")
+
+
+def top_level(
+    *,
+    task: Literal["run", "plan"],
+    alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    seed: Annotated[int, Field(ge=0, lt=2**32)],
+    output_root: Annotated[str, Field(min_length=1)],
+    rebuild: Literal["none", "all", "models", "generations", "pairs", "rewards", "logps", "selection", "policy", "evaluation", "report"],
+    hyperparameters: str,
+    trusted_packages: list[str],
+) -> None:
+    """The settings outside the groups; conf/config.yaml says what each means."""
+
+
+def check_top_level(config: Mapping[str, Any]) -> None:
+    """Check names, types and ranges at the top; raises ValueError with `key=value: what is wrong`."""
+    values = {key: value for key, value in config.items() if key not in NODES}
+    try:
+        component.check("", values, (top_level,))
+    except ValueError as error:
+        raise ValueError(" | ".join(part.removeprefix(".") for part in str(error).split(" | "))) from None

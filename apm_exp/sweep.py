@@ -1,0 +1,41 @@
+"""The record of a multirun: its jobs as they stand, and one report with a table of arms."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from apm_exp.worker import Request
+
+logger = logging.getLogger(__name__)
+
+
+def read_jobs(folder: Path) -> list[dict[str, Any]]:
+    """One record a job, in order; a job that left none (it was killed or never began) says so."""
+    planned = json.loads((folder / "sweep.json").read_text())["jobs"]
+    return [_job(folder, number, swept) for number, swept in enumerate(planned)]
+
+
+def _job(folder: Path, number: int, swept: dict[str, str]) -> dict[str, Any]:
+    nothing = {"scores": {}, "kept": None, "trained": None, "policy_key": None, "report": None, "seconds": None}
+    record: dict[str, Any] = {"number": number, "swept": swept, "state": "failed", "reason": "killed or not begun"}
+    path = folder / "jobs" / f"{number}.json"
+    if path.exists():
+        record |= json.loads(path.read_text())
+    record = nothing | record
+    if record["report"]:
+        record["report"] = os.path.relpath(record["report"], folder)
+    return record
+
+
+def write_report(requests: list[Request]) -> None:
+    """Write the sweep's page and say where it is."""
+    from apm_exp.report.sweep import write_sweep_report
+
+    request = requests[0]
+    folder = Path(str(request.sweep))
+    jobs = read_jobs(folder)
+    page = write_sweep_report(folder, folder.name, request.command, jobs)
+    done = sum(job["state"] == "done" for job in jobs)
+    logger.info("%d of %d jobs done | report: %s", done, len(jobs), page)

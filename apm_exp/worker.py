@@ -1,0 +1,159 @@
+"""The process that does the work of one job: check, plan or run, from a plain resolved configuration."""
+
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+logger = logging.getLogger(__name__)
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+class UsageError(ValueError):
+    """What the user typed or pointed at cannot be right; nothing was done."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the parent asks of a worker. Plain values only: it crosses a process boundary.
+
+    config: resolved. choices: group -> option. overrides: what the user typed. swept: the settings that this job
+    does not share with its sweep. sweep: the sweep's folder. command: the line that repeats the job.
+    """
+
+    task: str
+    config: dict[str, Any]
+    choices: dict[str, str]
+    overrides: list[str]
+    command: str
+    started: float
+    number: int = 0
+    swept: dict[str, str] | None = None
+    sweep: str | None = None
+
+
+def work(task: str, requests: list[Request]) -> None:
+    """The entry of a worker process; ends it with the exit code of `task` (check, plan, run, sweep_report)."""
+    _die_with_parent()
+    configure_logging()
+    try:
+        _TASKS[task](requests)
+    except UsageError as error:
+        sys.exit(_say(error, USAGE_ERROR))
+    except KeyboardInterrupt:
+        logger.error("interrupted; finished artifacts stay, and the same command goes on from here")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(_say(error, FAILURE))
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: its text, with its type in front where it is not a ValueError."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _say(error: BaseException, code: int) -> int:
+    if os.environ.get("APM_EXP_TRACEBACK"):
+        traceback.print_exception(error)
+    logger.error("%s", one_line(error))
+    if code == FAILURE and not isinstance(error, ValueError) and not os.environ.get("APM_EXP_TRACEBACK"):
+        logger.error("the traceback is in failed.txt of the step's folder; HYDRA_FULL_ERROR=1 shows it here")
+    return code
+
+
+def _die_with_parent() -> None:
+    """End this process when the parent is gone: a killed command must leave no work behind."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(FAILURE)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _Plain(logging.Formatter):
+    """Messages as they are; warnings and errors say so."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
+
+
+def configure_logging() -> None:
+    """Our own lines from INFO on, everyone else's from WARNING on, all on standard error."""
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setFormatter(_Plain("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[screen], force=True)
+    logging.getLogger("apm_exp").setLevel(logging.INFO)
+    logging.captureWarnings(True)
+
+
+def check_job(request: Request) -> bool:
+    """Check a job's configuration and what it points at; returns whether there are rewards. Raises UsageError."""
+    from apm_exp.preflight import check_config, check_inputs
+
+    try:
+        check_config(request.config)
+        with_rewards = check_inputs(request.config)
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+    _warn_unused_alpha(request)
+    return with_rewards
+
+
+def _warn_unused_alpha(request: Request) -> None:
+    given = any(override.lstrip("+").startswith("alpha=") for override in request.overrides)
+    if given and "alpha" not in request.config["metric"] and "alpha" not in (request.swept or {}):
+        logger.warning("alpha=%s: metric=%s has no alpha; ignored", request.config["alpha"], request.choices["metric"])
+
+
+def _check(requests: list[Request]) -> None:
+    for request in requests:
+        try:
+            check_job(request)
+        except UsageError as error:
+            if len(requests) == 1:
+                raise
+            raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
+
+
+def _plan(requests: list[Request]) -> None:
+    from apm_exp.job import plan_job
+
+    for request in requests:
+        plan_job(request, check_job(request))
+
+
+def _run(requests: list[Request]) -> None:
+    from apm_exp.job import run_job
+
+    for request in requests:
+        run_job(request, check_job(request))
+
+
+def _sweep_report(requests: list[Request]) -> None:
+    from apm_exp.sweep import write_report
+
+    write_report(requests)
+
+
+def _named(request: Request) -> str:
+    return " ".join(f"{key}={value}" for key, value in (request.swept or {}).items())
+
+
+_TASKS: Mapping[str, Callable[[list[Request]], None]] = {
+    "check": _check,
+    "plan": _plan,
+    "run": _run,
+    "sweep_report": _sweep_report,
+}

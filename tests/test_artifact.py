@@ -1,0 +1,180 @@
+"""A step is built once, named by what it is given, and never read unless it is whole."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apm_exp.artifact import Artifact, Step, build, read_done
+from apm_exp.digest import FileDigests
+
+VERSION = 1
+
+
+def double(out: Path, *, number: int, source: Artifact | None = None, slow: Path | None = None) -> dict[str, int]:
+    """A stage: writes twice its number, plus what an earlier one wrote; notes each call beside the artifacts."""
+    calls = out.parent.parent / "calls.txt"
+    with calls.open("a") as log:
+        log.write(f"{number}\n")
+    (out / "partial.txt").write_text("half")
+    if slow is not None:
+        while not slow.exists():
+            time.sleep(0.01)
+    before = int((source.path / "result.txt").read_text()) if source else 0
+    (out / "result.txt").write_text(str(2 * number + before))
+    (out / "partial.txt").unlink()
+    return {"numbers": 1}
+
+
+def refuse(out: Path, *, number: int) -> dict[str, int]:
+    (out / "half.txt").write_text("half")
+    raise ValueError(f"number={number}: refused")
+
+
+StepMaker = Callable[..., Step]
+
+
+@pytest.fixture
+def step(tmp_path: Path) -> StepMaker:
+    def make(stage: Any = double, beside: dict[str, Any] | None = None, **inputs: Any) -> Step:
+        return Step(stage.__name__, "test", stage, inputs, tmp_path, FileDigests(tmp_path / "digests.json"), beside or {})
+
+    return make
+
+
+def calls(root: Path) -> list[str]:
+    return (root / "calls.txt").read_text().split()
+
+
+def test_a_step_is_built_once_and_then_reused(step: StepMaker, tmp_path: Path) -> None:
+    first, second = build(step(number=3)), build(step(number=3))
+    assert (first.path / "result.txt").read_text() == "6"
+    assert first == second
+    assert calls(tmp_path) == ["3"]
+
+
+def test_a_later_step_is_named_by_the_key_of_the_earlier(step: StepMaker) -> None:
+    small, large = step(number=1), step(number=10)
+    for earlier in (small, large):
+        build(earlier)
+    sums = [build(step(number=5, source=earlier)) for earlier in (small, large)]
+    assert [(a.path / "result.txt").read_text() for a in sums] == ["12", "30"]
+    assert sums[0].key != sums[1].key
+
+
+def test_what_is_given_beside_does_not_change_the_key(step: StepMaker, tmp_path: Path) -> None:
+    (tmp_path / "now").touch()
+    assert step(number=3).key == step(number=3, beside={"slow": tmp_path / "now"}).key
+
+
+def test_a_path_is_known_by_its_content(step: StepMaker, tmp_path: Path) -> None:
+    here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
+    here.write_text("same")
+    there.write_text("same")
+    keys = [step(node={"path": str(path)}).key for path in (here, there)]
+    assert keys[0] == keys[1]
+    there.write_text("else")
+    assert step(node={"path": str(there)}).key != keys[0]
+    assert step(node={"path": [str(here), str(there)]}).key != keys[0]
+
+
+def test_an_edited_component_is_another_input(step: StepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "mine_for_test"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    source = package / "metric.py"
+    source.write_text("def value(scores):\n    return scores\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("apm_exp.component._trusted_packages", {"mine_for_test"})
+    node = {"_target_": "mine_for_test.metric.value"}
+    before = step(metric=node).key
+    source.write_text("def value(scores):\n    return -scores\n")
+    assert step(metric=node).key != before
+
+
+def test_a_failed_step_says_why_is_not_done_and_is_tried_again(step: StepMaker) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="number=3: refused"):
+            build(step(refuse, number=3))
+    folder = step(refuse, number=3).folder
+    assert "number=3: refused" in (folder / "failed.txt").read_text()
+    assert not (folder / "done").exists()
+    assert read_done(step(refuse, number=3)) is None
+
+
+def truncate(path: Path) -> None:
+    path.write_text("")
+
+
+def flip(path: Path) -> None:
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])
+@pytest.mark.parametrize("name", ["result.txt", "done"])
+def test_damage_is_named_set_aside_and_built_again(
+    step: StepMaker, damage: Callable[[Path], None], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    built = build(step(number=3))
+    damage(built.path / name)
+    again = build(Step("double", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused"))))
+    assert (again.path / "result.txt").read_text() == "6"
+    assert json.loads((again.path / "done").read_text())["key"] == built.key
+    if not (name == "done" and damage is Path.unlink):
+        assert "built again" in caplog.text
+        assert len(list(built.path.parent.glob("*.damaged-*"))) == 1
+
+
+def test_rebuild_builds_again_what_is_older_than_the_command(step: StepMaker, tmp_path: Path) -> None:
+    build(step(number=3))
+    build(step(number=3), rebuild_since=time.time() + 60)
+    assert calls(tmp_path) == ["3", "3"]
+    build(step(number=3), rebuild_since=time.time() - 60)
+    assert calls(tmp_path) == ["3", "3"]
+
+
+def _build_in_process(root: Path, gate: Path) -> None:
+    double_step = Step("double", "test", double, {"number": 7}, root, FileDigests(root / "d.json"), {"slow": gate})
+    sys.exit(0 if (build(double_step).path / "result.txt").read_text() == "14" else 3)
+
+
+def test_two_processes_that_want_the_same_build_it_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    gate = tmp_path / "gate"
+    processes = [context.Process(target=_build_in_process, args=(tmp_path, gate)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    _wait_for(lambda: (tmp_path / "calls.txt").exists())
+    gate.touch()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert calls(tmp_path) == ["7"]
+
+
+def test_a_killed_builder_leaves_nothing_that_is_read_and_the_next_one_builds(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    gate = tmp_path / "gate"
+    process = context.Process(target=_build_in_process, args=(tmp_path, gate))
+    process.start()
+    _wait_for(lambda: (tmp_path / "calls.txt").exists())
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join(60)
+    gate.touch()
+    same = Step("double", "test", double, {"number": 7}, tmp_path, FileDigests(tmp_path / "d.json"), {"slow": gate})
+    assert read_done(same) is None
+    assert (build(same).path / "result.txt").read_text() == "14"
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
