@@ -1,0 +1,25 @@
+"""The hold-out split, by prompt: all pairs of a prompt lie on the same side."""
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from apm_exp.digest import canonical, text_digest
+from apm_exp.types import Message
+
+
+def prompt_order(prompt: Sequence[Message], seed: int) -> str:
+    """A number (hexadecimal, sha256) that puts prompts in a random order which depends on the seed and them alone."""
+    return text_digest(f"{seed} {canonical(list(prompt))}")
+
+
+def held_out(orders: Iterable[str], fraction: float) -> set[str]:
+    """Of the prompts, given by their `prompt_order` (repeats count once), those that are held out.
+
+    Exactly `fraction` of them, rounded half up in rational arithmetic (0.29 of 100 is 29), but at least one where the
+    fraction is above 0, and never all of them.
+    """
+    prompts = sorted(set(orders))
+    wanted = math.floor(Fraction(str(fraction)) * len(prompts) + Fraction(1, 2))
+    least = 1 if fraction > 0 else 0
+    return set(prompts[: max(0, min(max(wanted, least), len(prompts) - 1))])

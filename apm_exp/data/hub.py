@@ -1,0 +1,31 @@
+"""The dataset component for the Hugging Face Hub: the only one that uses the network, and only when it is chosen."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from apm_exp.data.rows import SourceRow
+
+
+def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
+    """The rows of one split of a dataset on the Hub, or in a local folder laid out like one.
+
+    split: as in `datasets.load_dataset`, slices such as "train[:1000]" too. The source of a row is "path/split:row".
+    Raises ValueError `dataset.path=...` where it cannot be loaded: no network and not cached, no such name, no access.
+    """
+    rows = _loaded(path, split, subset, revision)
+    return (SourceRow(f"{path}/{split}:{number}", row, None) for number, row in enumerate(rows, 1))
+
+
+def _loaded(path: str, split: str, subset: str | None, revision: str | None) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_dataset(path, name=subset, split=split, revision=revision)
+    except Exception as error:  # libraries below raise a dozen unrelated types for the same few causes
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        settings = f"dataset.split={split} dataset.subset={subset} dataset.revision={revision}"
+        remedy = (
+            "check the name, these settings, the network (HF_HUB_OFFLINE is on?) and your access (hf auth login), "
+            "or download its files and use dataset=jsonl"
+        )
+        raise ValueError(f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}") from error

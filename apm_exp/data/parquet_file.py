@@ -1,0 +1,48 @@
+"""Rows of Parquet files, read a small batch at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from apm_exp.data.rows import SourceRow, printable
+
+_ROWS_PER_BATCH = 256
+
+
+def parquet_rows(file: Path) -> Iterator[SourceRow]:
+    """The rows of a file; the source counts rows from 1. Raises ValueError where the file cannot be read."""
+    name = printable(file)
+    first = 1
+    try:
+        with pq.ParquetFile(file) as content:
+            _refuse_duplicates(name, content.schema_arrow.names)
+            for batch in content.iter_batches(_ROWS_PER_BATCH):
+                yield from _rows(name, first, batch)
+                first += batch.num_rows
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"dataset.path={name}: cannot be read after row {first - 1}: {reason}") from error
+
+
+def _refuse_duplicates(name: str, columns: list[str]) -> None:
+    duplicates = sorted({column for column in columns if columns.count(column) > 1})
+    if duplicates:
+        raise ValueError(f"dataset.path={name}: has the column {duplicates[0]!r} twice; rename one")
+
+
+def _rows(name: str, first: int, batch: pa.RecordBatch) -> Iterator[SourceRow]:
+    try:
+        rows = batch.to_pylist()
+    except UnicodeDecodeError:  # which row it is shows when they are read one by one
+        yield from (_row(f"{name}:{first + i}", batch.slice(i, 1)) for i in range(batch.num_rows))
+        return
+    yield from (SourceRow(f"{name}:{number}", row, None) for number, row in enumerate(rows, first))
+
+
+def _row(source: str, batch: pa.RecordBatch) -> SourceRow:
+    try:
+        return SourceRow(source, batch.to_pylist()[0], None)
+    except UnicodeDecodeError as error:
+        return SourceRow(source, None, f"invalid UTF-8: {error.reason} at position {error.start + 1}")

@@ -1,0 +1,92 @@
+"""All known responses of a row, where the chosen and the rejected one stand among them, and their recorded rewards."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from apm_exp.data.rows import BadRow
+from apm_exp.data.schemas import RESPONSES, SCORES, Columns
+
+Rewards = list[float | None]
+
+
+@dataclass(frozen=True)
+class Responses:
+    """responses: at least chosen and rejected. rewards: reward units, aligned; NaN where unknown; None without any."""
+
+    responses: list[str]
+    chosen_index: int
+    rejected_index: int
+    rewards: list[float] | None
+
+
+def responses_of(row: Mapping[str, Any], columns: Columns, chosen: str, rejected: str) -> Responses:
+    """The responses and rewards of a row.
+
+    Raises BadRow: null, wrong type, length mismatch, an answer that is not among the responses, a reward that is not
+    finite, or only one of the two rewards.
+    """
+    responses = _texts(row[RESPONSES]) if columns.has_responses else [chosen, rejected]
+    scores = _scores(row[SCORES], len(responses)) if columns.has_scores else None
+    indices = (_index("chosen", chosen, responses, scores, max), _index("rejected", rejected, responses, scores, min))
+    if columns.reward_pair is not None:
+        scores = [None] * len(responses)
+        for index, name in zip(indices, columns.reward_pair, strict=True):
+            scores[index] = _reward(row[name], name)
+    return Responses(responses, *indices, _known(scores, indices))
+
+
+def _texts(responses: Any) -> list[str]:
+    if responses is None:
+        raise BadRow("null", f"{RESPONSES} is null")
+    if not isinstance(responses, list) or not all(isinstance(text, str) for text in responses):
+        raise BadRow("wrong type", f"{RESPONSES} is not a list of texts")
+    return responses
+
+
+def _scores(scores: Any, expected: int) -> Rewards:
+    if scores is None:
+        raise BadRow("null", f"{SCORES} is null")
+    if not isinstance(scores, list):
+        raise BadRow("wrong type", f"{SCORES} is of type {type(scores).__name__}, not a list of numbers")
+    if len(scores) != expected:
+        raise BadRow("length mismatch", f"{expected} responses and {len(scores)} scores")
+    return [_reward(score, f"{SCORES}[{number}]") for number, score in enumerate(scores)]
+
+
+def _reward(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise BadRow("wrong type", f"{name} is of type {type(value).__name__}, not a number")
+    try:
+        reward = float(value)
+    except OverflowError:
+        reward = math.inf
+    if not math.isfinite(reward):
+        raise BadRow("non-finite reward", f"{name} is {reward}")
+    return reward
+
+
+def _index(
+    name: str, answer: str, responses: list[str], scores: Rewards | None, extreme: Callable[..., int]
+) -> int:
+    """Where an answer stands; of equal responses the one whose score made it chosen (largest) or rejected (smallest)."""
+    found = [index for index, response in enumerate(responses) if response == answer]
+    if not found:
+        raise BadRow(f"{name} not among the responses", f"none of {len(responses)} in {RESPONSES} equals {name}")
+    scored = [index for index in found if scores and scores[index] is not None]
+    return extreme(scored, key=lambda index: scores[index]) if scores and scored else found[0]
+
+
+def _known(scores: Rewards | None, indices: tuple[int, int]) -> list[float] | None:
+    if scores is None:
+        return None
+    missing = [name for name, index in zip(("chosen", "rejected"), indices, strict=True) if scores[index] is None]
+    if len(missing) == 2:
+        raise BadRow("null", "the rewards of chosen and rejected are null")
+    if missing:
+        raise BadRow("only one reward", f"the reward of {missing[0]} is null")
+    return [math.nan if score is None else score for score in scores]

@@ -1,0 +1,43 @@
+"""What every dataset yields: source rows, each with where it stands; and how a bad row says what is wrong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One row of a source, before any check of its content.
+
+    source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None where it cannot
+    be read; then problem is "reason: detail".
+    """
+
+    source: str
+    row: dict[str, Any] | None
+    problem: str | None
+
+    @property
+    def file(self) -> str:
+        """The source without its line."""
+        return self.source.rpartition(":")[0]
+
+
+class BadRow(ValueError):
+    """A row that cannot be used. reason: a short stable text that is counted; detail: what is wrong with this row."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def printable(path: Path) -> str:
+    """A path as text that can be written anywhere; bytes of a name that are not UTF-8 are escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def bad_row_of(problem: str) -> BadRow:
+    """The BadRow that a SourceRow's problem describes."""
+    reason, _, detail = problem.partition(": ")
+    return BadRow(reason, detail)

@@ -1,0 +1,25 @@
+"""Transcripts as in Anthropic's HH data: "\\n\\nHuman: ...\\n\\nAssistant: ..."."""
+
+import re
+
+from apm_exp.data.rows import BadRow
+from apm_exp.types import Message
+
+_TURN = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
+_ROLES = {"Human": "user", "Assistant": "assistant"}
+
+
+def transcript_messages(text: str, name: str) -> list[Message]:
+    """The turns of a transcript, without the white space around each. BadRow where it does not start with a turn."""
+    before, *parts = _TURN.split(text)
+    if before.strip() or not parts:
+        remedy = "without a prompt column it must be messages or a transcript that starts with Human: or Assistant:"
+        raise BadRow("not a transcript", f"{name} starts with {text[:40]!r}; {remedy}")
+    speakers, contents = parts[::2], parts[1::2]
+    pairs = zip(speakers, contents, strict=True)
+    return [{"role": _ROLES[speaker], "content": content.strip()} for speaker, content in pairs]
+
+
+def is_transcript_prompt(text: str) -> bool:
+    """Whether a text prompt is an open transcript: it starts with a turn and ends with an empty Assistant turn."""
+    return text.startswith(("\n\nHuman:", "Human:")) and text.rstrip().endswith("\n\nAssistant:")

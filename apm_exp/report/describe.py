@@ -1,0 +1,62 @@
+"""The names of a run in words, from its resolved configuration."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+Node = Mapping[str, Any]
+
+
+def component_name(node: Node) -> str:
+    """The name of a node's function, without its package."""
+    return str(node["_target_"]).rpartition(".")[2]
+
+
+def source_name(node: Node) -> str:
+    """A data set or model in words: what its path names, else the name of its function."""
+    path = node.get("path")
+    if not path:
+        return component_name(node)
+    paths = path if isinstance(path, list) else [path]
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{_short(str(paths[0]))}{more}"
+
+
+def _short(path: str) -> str:
+    """A Hub name as it is, of a longer path its last part."""
+    parts = PurePath(path).parts
+    return path if len(parts) <= 2 and not path.startswith(("/", "~", ".")) else parts[-1]
+
+
+def settings(node: Node) -> str:
+    """A node's plain values as `name value, name value`."""
+    plain = {key: value for key, value in node.items() if isinstance(value, int | float | str) and key != "_target_"}
+    return ", ".join(f"{key} {value}" for key, value in plain.items())
+
+
+def with_settings(node: Node) -> str:
+    """A component's name with its settings in brackets, where it has any."""
+    values = settings(node)
+    return f"{component_name(node)} ({values})" if values else component_name(node)
+
+
+def title(config: Node) -> str:
+    """The run in one line: metric, loss, data set, model."""
+    metric = component_name(config["metric"])
+    alpha = f" (alpha {config['metric']['alpha']})" if "alpha" in config["metric"] else ""
+    loss, dataset = component_name(config["loss"]), source_name(config["dataset"])
+    model = source_name(config["model"])
+    return f"{metric}{alpha} with {loss} on {dataset}" + (f", {model}" if model != dataset else "")
+
+
+def training_words(trainer: Node) -> str:
+    """The trainer's settings that people ask for first, in words."""
+    names = {
+        "learning_rate": "learning rate {}",
+        "global_batch": "{} pairs a batch",
+        "epochs": "{} epochs",
+        "optimizer": "{}",
+        "schedule": "{} schedule",
+    }
+    words = [form.format(trainer[name]) for name, form in names.items() if name in trainer]
+    return ", ".join("1 epoch" if word in ("1 epochs", "1.0 epochs") else word for word in words)

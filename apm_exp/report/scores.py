@@ -1,0 +1,91 @@
+"""Evaluation scores in words: never a value without its standard error, its interval and its n."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STARTING = "starting_"
+_SHARES = {"share", "fraction", "probability", "proportion", "rate"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score as text, every number rounded so that its standard error has two significant digits."""
+
+    evaluation: str
+    name: str
+    value: str
+    standard_error: str
+    interval: str
+    n: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The first score of an evaluation, and the starting policy's where the evaluation has it."""
+
+    score: Score
+    starting: Score | None
+    note: str
+
+
+def read_scores(evaluations: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
+    """scores.json of each evaluation's folder: evaluation -> score name -> record."""
+    return {name: json.loads((folder / "scores.json").read_text()) for name, folder in evaluations.items()}
+
+
+def decimals(standard_error: float | None) -> int:
+    """How many decimals give a standard error two significant digits (at least 0); 3 where there is none."""
+    if not standard_error or not math.isfinite(standard_error):
+        return 3
+    return max(0, 1 - math.floor(math.log10(abs(standard_error))))
+
+
+def minus(text: str) -> str:
+    """A number's text with a true minus sign."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def in_words(evaluation: str, name: str, record: Mapping[str, Any]) -> Score:
+    """A score's record as text; shares become per cent."""
+    share = record.get("unit") in _SHARES
+    scale, sign = (100.0, "%") if share else (1.0, "")
+    error = record.get("standard_error")
+    places = decimals(None if error is None else error * scale)
+    low, high = (f"{bound * scale:,.{places}f}" for bound in record["interval"])
+    return Score(
+        evaluation=evaluation,
+        name=name.replace("_", " "),
+        value=minus(f"{record['value'] * scale:,.{places}f}{sign}"),
+        standard_error="" if error is None else f"{error * scale:,.{places}f}",
+        interval=minus(f"{low} to {high}"),
+        n=f"{record['n']:,}",
+        unit="%" if share else str(record.get("unit") or ""),
+    )
+
+
+def headlines(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Headline]:
+    """The headline of each evaluation that has a score."""
+    return [_headline(evaluation, records) for evaluation, records in scores.items() if records]
+
+
+def _headline(evaluation: str, records: Mapping[str, Mapping[str, Any]]) -> Headline:
+    name = headline_name(records)
+    start = records.get(STARTING + name)
+    note = "50% is the starting policy against itself." if "win_rate" in name else ""
+    starting = in_words(evaluation, STARTING + name, start) if start else None
+    return Headline(in_words(evaluation, name, records[name]), starting, note)
+
+
+def headline_name(records: Mapping[str, Any]) -> str:
+    """The first score that is not one of the starting policy."""
+    return next((name for name in records if not name.startswith(STARTING)), next(iter(records)))
+
+
+def score_rows(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Score]:
+    """Every score of every evaluation, in the order of the files."""
+    return [in_words(evaluation, name, r) for evaluation, records in scores.items() for name, r in records.items()]

@@ -1,0 +1,51 @@
+"""What is refused before Hydra starts, with the hint that mends it."""
+
+import pytest
+
+from apm_exp.command_line import UsageLine, help_text, options_of, prepare
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("metric.alpha=2.5", "metric.alpha=2.5: alpha is set at the top; write alpha=2.5"),
+        ("alpha=[]", "alpha=[]: an empty list of values; give at least one, as alpha=VALUE"),
+        ("alpha=", "alpha=: an empty list of values; give at least one, as alpha=VALUE"),
+        ("sweeps=alpha,gamma_beta", "sweeps=alpha,gamma_beta: one study a command; run them one after another"),
+        ("loss.gamma=5", "loss.gamma=5: SimPO's margin has one spelling here; gamma = gamma_beta_ratio * beta; "),
+        ("hyperparameters=typo", "hyperparameters=typo: not chosen by name; they follow from model, dataset and loss"),
+        ("+tracking.api_key=abcdef", "tracking.api_key=...: looks like a secret; give credentials by environment only"),
+        ("model.path=hf_abcdefghijkl", "model.path=...: looks like a secret; "),
+        ("trainer.args.hub_token=abc", "trainer.args.hub_token=...: looks like a secret; "),
+    ],
+)
+def test_refused_with_a_remedy(argument: str, message: str) -> None:
+    with pytest.raises(UsageLine) as caught:
+        prepare([argument])
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["generate.max_new_tokens=24", "tokens=simpo_2024", "runtime.tokens_per_batch=512", "tokens.max_length=64"],
+)
+def test_settings_about_tokens_are_no_secrets(argument: str) -> None:
+    assert prepare([argument]) == [argument]
+
+
+def test_a_secret_is_not_repeated() -> None:
+    with pytest.raises(UsageLine) as caught:
+        prepare(["model.path=hf_abcdefghijkl"])
+    assert "abcdefghijkl" not in str(caught.value)
+
+
+def test_the_multirun_flag_comes_first() -> None:
+    assert prepare(["metric=map", "-m", "alpha=1,2"]) == ["-m", "metric=map", "alpha=1,2"]
+
+
+def test_help_lists_every_option_of_every_group() -> None:
+    text = help_text()
+    for group in ("dataset", "model", "metric", "keep", "loss", "sweeps", "experiment"):
+        assert options_of(group), group
+        for option in options_of(group):
+            assert option in text
