@@ -69,13 +69,20 @@ def request_of(composed: DictConfig, settings: Any, number: int | None = None) -
         key = str(error.full_key)
         raise UsageLine(f"{key} is required: give {key}=VALUE") from None
     assert isinstance(config, dict)
+    if not config["model"]:
+        names = ", ".join(name for name in options_of("model") if name != "none")
+        raise UsageLine(
+            f"model is required: dataset={settings.runtime.choices.dataset} has none of its own; give model= one of {names}"
+        )
     folder = os.environ.get(SWEEP_FOLDER)
     overrides = list(settings.overrides.task)
     job = number if number is not None else settings.job.get("num", 0) if folder else 0
     return Request(
         task=str(config.get("task")),
         config={str(key): value for key, value in config.items()},
-        choices={str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")},
+        choices={
+            str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")
+        },
         overrides=overrides,
         command=shlex.join(["python", "-m", "apm_exp", *overrides]),
         started=_STARTED,
@@ -115,12 +122,10 @@ def explain(error: BaseException) -> str:
         return f"{match[1]}: no such setting; {_nearest_setting(match[1])}"
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         return f"{match[1]}={match[2]}: no such option; {_nearest(match[2], options_of(match[1]))}"
-    if "You must specify" in text:
-        group = re.search(r"You must specify '([^']+)'", text)
-        name = group[1] if group else "a group"
-        return f"{name} is required: this choice has none of its own; give {name}= one of {', '.join(options_of(name))}"
     if "mismatched input" in text or "no viable alternative" in text or "token recognition" in text:
-        return f"{text.split(' See https')[0]}; a value with spaces, = or brackets needs quotes: \"key='value'\""
+        return (
+            f"{text.split(' See https')[0]}; a value with spaces, = or brackets needs quotes: \"key='value'\""
+        )
     return text.split(" See https")[0]
 
 
@@ -145,4 +150,3 @@ def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
             name = f"{prefix}.{key}" if prefix else str(key)
             yield name, value
             yield from _flat(value, name)
-

@@ -161,7 +161,9 @@ def _build(step: Step) -> Artifact:
     write_text(OmegaConf.to_yaml(OmegaConf.create(step.identity)), step.folder / "inputs.yaml")
     write_json(provenance(), step.folder / "provenance.json")
     try:
-        counts = dict(step.stage(step.folder, **{name: _given(v) for name, v in step.inputs.items()}, **step.beside))
+        counts = dict(
+            step.stage(step.folder, **{name: _given(v) for name, v in step.inputs.items()}, **step.beside)
+        )
         seconds = round(time.monotonic() - started, 3)
         files = _written(step)
     except BaseException:
@@ -193,6 +195,9 @@ def _given(value: Any) -> Any:
 def _written(step: Step) -> dict[str, dict[str, Any]]:
     files = (p for p in sorted(step.folder.rglob("*")) if p.is_file() and p.name not in _FRAMEWORK_FILES)
     return {
-        str(path.relative_to(step.folder)): {"size": path.stat().st_size, "sha256": step.digests.of_file(path)}
+        str(path.relative_to(step.folder)): {
+            "size": path.stat().st_size,
+            "sha256": step.digests.of_file(path),
+        }
         for path in files
     }

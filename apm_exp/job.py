@@ -73,7 +73,13 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
         page = build(_report(request, steps), rebuild_since=_rebuild(request, _report(request, steps)))
         _link(folder, "report", page.path)
         scores = _scores(built)
-        log({f"{name}/{part}": score[part] for name, score in scores.items() for part in ("value", "standard_error", "n")})
+        log(
+            {
+                f"{name}/{part}": score[part]
+                for name, score in scores.items()
+                for part in ("value", "standard_error", "n")
+            }
+        )
     kept = built["selection"].counts.get("kept")
     return {
         "headline": _headline(scores),
@@ -89,7 +95,9 @@ def _logged(step: Step, log: tracking.Log) -> Step:
     """The training step also mirrors its log."""
     if step.kind != "policy":
         return step
-    return Step(step.kind, step.slug, step.stage, step.inputs, step.root, step.digests, {**step.beside, "log": log})
+    return Step(
+        step.kind, step.slug, step.stage, step.inputs, step.root, step.digests, {**step.beside, "log": log}
+    )
 
 
 def _report(request: Request, steps: Mapping[str, Step]) -> Step:

@@ -76,4 +76,3 @@ def _sweep_folder(config: DictConfig, jobs: list[Request]) -> Path:
 def _pairs(overrides: list[str], names: list[str]) -> list[tuple[str, str]]:
     split = (override.partition("=") for override in overrides)
     return [(key.lstrip("+"), value) for key, _, value in split if key.lstrip("+") in names]
-

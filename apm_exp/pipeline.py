@@ -37,7 +37,9 @@ class Choices:
     trainer: str
 
 
-def build_graph(config: Config, choices: Choices, *, with_rewards: bool, digests: FileDigests) -> dict[str, Step]:
+def build_graph(
+    config: Config, choices: Choices, *, with_rewards: bool, digests: FileDigests
+) -> dict[str, Step]:
     """The steps of one run by name, in the order in which they are built.
 
     with_rewards: whether the pairs have or can be given rewards. The first step of a data set that is
@@ -98,7 +100,9 @@ class _Graph:
         steps["logps"] = self.logps_step(steps)
         steps["selection"] = self.selection_step(steps)
         steps["policy"] = self.train_step(steps)
-        evaluations = {f"evaluation_{name}": self.evaluation_step(name, steps) for name in self.config["evals"] or {}}
+        evaluations = {
+            f"evaluation_{name}": self.evaluation_step(name, steps) for name in self.config["evals"] or {}
+        }
         return steps | evaluations
 
     def starting_policy(self, steps: Mapping[str, Step]) -> Policy:
@@ -158,7 +162,11 @@ class _Graph:
         return f"alpha{self.config['alpha']}" if "alpha" in self.config["metric"] else ""
 
     def train_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {"policy": self.starting_policy(steps), "logps": steps["logps"], "selection": steps["selection"]}
+        inputs = {
+            "policy": self.starting_policy(steps),
+            "logps": steps["logps"],
+            "selection": steps["selection"],
+        }
         inputs |= {name: self.config[name] for name in ("loss", "trainer", "seed")}
         name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model)
         beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
@@ -167,7 +175,9 @@ class _Graph:
     def trained_policy(self, steps: Mapping[str, Step]) -> Policy:
         start = self.starting_policy(steps)
         folder = steps["policy"].folder / "final"
-        return Policy(folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None)
+        return Policy(
+            folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None
+        )
 
     def evaluation_step(self, name: str, steps: Mapping[str, Step]) -> Step:
         inputs = {
@@ -181,13 +191,20 @@ class _Graph:
         return self.step(evaluate, folder, inputs, "evaluation", runtime=self.config["runtime"])
 
 
-def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
+def report_step(
+    config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]
+) -> Step:
     """The page on a run. The command and the provenance are shown, and do not make another report."""
     policy = steps["policy"]
-    inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "rewards", "logps", "selection", "policy")}
+    inputs: dict[str, Any] = {
+        name: steps.get(name) for name in ("pairs", "rewards", "logps", "selection", "policy")
+    }
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
-    inputs |= {"config": {k: v for k, v in config.items() if k not in ("task", "rebuild")}, "compare": config["compare"]}
+    inputs |= {
+        "config": {k: v for k, v in config.items() if k not in ("task", "rebuild")},
+        "compare": config["compare"],
+    }
     beside = {"command": command, "provenance": provenance}
     return Step("report", policy.slug, report, inputs, policy.root, policy.digests, beside)
 

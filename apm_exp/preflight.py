@@ -37,7 +37,7 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
 def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
     """Functions whose settings stand in the same node as the component's own."""
     if group == "dataset":
-        from apm_exp.data.pairs import prepare_pairs
+        from apm_exp.data.prepare import prepare_pairs
 
         return [prepare_pairs]
     if group == "model":
@@ -95,7 +95,9 @@ def _check_model(config: Mapping[str, Any]) -> None:
     if not builds_model(config["model"]):
         preflight(component.bind("model", config["model"])(), dict(config["model"]))
     elif template := config["model"].get("chat_template"):
-        raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
+        raise ValueError(
+            f"model.chat_template={template}: this model is built here and brings its own template"
+        )
 
 
 def _check_rewards(config: Mapping[str, Any]) -> bool:

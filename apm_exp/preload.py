@@ -6,7 +6,15 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, Trainer
 
-__all__ = ["AutoModelForCausalLM", "AutoTokenizer", "LlamaForCausalLM", "Trainer", "accelerate", "matplotlib", "transformers"]
+__all__ = [
+    "AutoModelForCausalLM",
+    "AutoTokenizer",
+    "LlamaForCausalLM",
+    "Trainer",
+    "accelerate",
+    "matplotlib",
+    "transformers",
+]
 
 # A server that has touched the GPU cannot be forked.
 assert not torch.cuda.is_initialized()

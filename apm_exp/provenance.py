@@ -36,7 +36,12 @@ def _hardware() -> dict[str, Any]:
     import torch
 
     cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"machine": platform.machine(), "cores": os.cpu_count(), "gpus": cards, "system": platform.platform()}
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "gpus": cards,
+        "system": platform.platform(),
+    }
 
 
 @functools.cache

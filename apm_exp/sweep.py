@@ -18,8 +18,20 @@ def read_jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def _job(folder: Path, number: int, swept: dict[str, str]) -> dict[str, Any]:
-    nothing = {"scores": {}, "kept": None, "trained": None, "policy_key": None, "report": None, "seconds": None}
-    record: dict[str, Any] = {"number": number, "swept": swept, "state": "failed", "reason": "killed or not begun"}
+    nothing = {
+        "scores": {},
+        "kept": None,
+        "trained": None,
+        "policy_key": None,
+        "report": None,
+        "seconds": None,
+    }
+    record: dict[str, Any] = {
+        "number": number,
+        "swept": swept,
+        "state": "failed",
+        "reason": "killed or not begun",
+    }
     path = folder / "jobs" / f"{number}.json"
     if path.exists():
         record |= json.loads(path.read_text())

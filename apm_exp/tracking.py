@@ -45,7 +45,9 @@ def wandb_run(
         run = _start(options, "online", init_timeout)
         if run is not None:
             return run
-        logger.warning("W&B cannot be reached or has no login: this run is logged offline (send it later: wandb sync)")
+        logger.warning(
+            "W&B cannot be reached or has no login: this run is logged offline (send it later: wandb sync)"
+        )
         wanted = "offline"
     return _start(options, wanted, init_timeout)
 
@@ -55,7 +57,12 @@ def _start(options: Mapping[str, Any], mode: str, timeout: float) -> Any:
 
     # The machine's own statistics, code and console are not ours to send.
     settings = wandb.Settings(
-        init_timeout=timeout, silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True
+        init_timeout=timeout,
+        silent=True,
+        console="off",
+        disable_git=True,
+        disable_code=True,
+        x_disable_stats=True,
     )
     if mode == "online" and not _has_login():
         return None

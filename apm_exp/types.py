@@ -80,6 +80,7 @@ class Policy:
 
     folder: an ordinary Hugging Face folder. key: what identifies its weights (digest, commit or artifact key).
     dtype: "float32", "bfloat16" or "float16". attention: transformers' attn_implementation, or "auto".
+    chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None.
     """
 
     folder: Path
@@ -87,3 +88,4 @@ class Policy:
     dtype: str
     attention: str
     trust_remote_code: bool
+    chat_template: str | None = None

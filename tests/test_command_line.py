@@ -11,10 +11,22 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
         ("metric.alpha=2.5", "metric.alpha=2.5: alpha is set at the top; write alpha=2.5"),
         ("alpha=[]", "alpha=[]: an empty list of values; give at least one, as alpha=VALUE"),
         ("alpha=", "alpha=: an empty list of values; give at least one, as alpha=VALUE"),
-        ("sweeps=alpha,gamma_beta", "sweeps=alpha,gamma_beta: one study a command; run them one after another"),
-        ("loss.gamma=5", "loss.gamma=5: SimPO's margin has one spelling here; gamma = gamma_beta_ratio * beta; "),
-        ("hyperparameters=typo", "hyperparameters=typo: not chosen by name; they follow from model, dataset and loss"),
-        ("+tracking.api_key=abcdef", "tracking.api_key=...: looks like a secret; give credentials by environment only"),
+        (
+            "sweeps=alpha,gamma_beta",
+            "sweeps=alpha,gamma_beta: one study a command; run them one after another",
+        ),
+        (
+            "loss.gamma=5",
+            "loss.gamma=5: SimPO's margin has one spelling here; gamma = gamma_beta_ratio * beta; ",
+        ),
+        (
+            "hyperparameters=typo",
+            "hyperparameters=typo: not chosen by name; they follow from model, dataset and loss",
+        ),
+        (
+            "+tracking.api_key=abcdef",
+            "tracking.api_key=...: looks like a secret; give credentials by environment only",
+        ),
         ("model.path=hf_abcdefghijkl", "model.path=...: looks like a secret; "),
         ("trainer.args.hub_token=abc", "trainer.args.hub_token=...: looks like a secret; "),
     ],
@@ -27,7 +39,12 @@ def test_refused_with_a_remedy(argument: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "argument",
-    ["generate.max_new_tokens=24", "tokens=simpo_2024", "runtime.tokens_per_batch=512", "tokens.max_length=64"],
+    [
+        "generate.max_new_tokens=24",
+        "tokens=simpo_2024",
+        "runtime.tokens_per_batch=512",
+        "tokens.max_length=64",
+    ],
 )
 def test_settings_about_tokens_are_no_secrets(argument: str) -> None:
     assert prepare([argument]) == [argument]

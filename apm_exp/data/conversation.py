@@ -1,7 +1,7 @@
 """The prompt and the two answers of a row, whichever way the row gives them.
 
-Text or messages, with or without a prompt column, with the prompt repeated in chosen and rejected or not; turns
-before the answer, system turns too, are kept in the prompt.
+Text or messages, with or without a prompt column, with the prompt repeated in chosen and rejected or not;
+turns before the answer, system turns too, are kept in the prompt.
 """
 
 from collections.abc import Mapping
@@ -17,19 +17,18 @@ ROLES = {"system", "developer", "user", "assistant", "tool"}
 def split_pair(row: Mapping[str, Any]) -> tuple[list[Message], str, str]:
     """The prompt and the text of the chosen and of the rejected answer.
 
-    Raises BadRow: null, wrong type, unknown role, not a transcript, last turn not the assistant's, prompts differ,
-    empty prompt, empty answer, chosen equals rejected.
+    Raises BadRow: null, wrong type, unknown role, not a transcript, last turn not the assistant's, prompts
+    differ, empty prompt, empty answer, chosen equals rejected.
     """
-    column = row["prompt"] if "prompt" in row else None
-    if "prompt" in row and not isinstance(column, str):
-        column = messages_of(column, "prompt")
-    chosen, rejected = _side(row, "chosen"), _side(row, "rejected")
+    column = _column(row, "prompt") if "prompt" in row else None
+    chosen, rejected = _column(row, "chosen"), _column(row, "rejected")
     if isinstance(chosen, str) != isinstance(rejected, str):
         raise BadRow("wrong type", "one of chosen and rejected is text and the other is messages")
     if isinstance(chosen, str) and isinstance(rejected, str) and column is not None:
         prompt = _prompt(column, [])
     else:
-        prompt, chosen, rejected = _split_messages(column, _turns(chosen, "chosen"), _turns(rejected, "rejected"))
+        sides = _turns(chosen, "chosen"), _turns(rejected, "rejected")
+        prompt, chosen, rejected = _split_messages(column, *sides)
     _refuse_empty(prompt, chosen, rejected)
     return prompt, chosen, rejected
 
@@ -39,7 +38,7 @@ def messages_of(content: Any, name: str) -> list[Message]:
     if content is None:
         raise BadRow("null", f"{name} is null")
     if not isinstance(content, list):
-        raise BadRow("wrong type", f"{name} is of type {type(content).__name__}, not text or a list of messages")
+        raise BadRow("wrong type", f"{name} is of type {type(content).__name__}, not text or messages")
     return [_message(turn, f"{name}[{number}]") for number, turn in enumerate(content)]
 
 
@@ -57,7 +56,7 @@ def _message(turn: Any, name: str) -> Message:
     return {"role": role, "content": content}
 
 
-def _side(row: Mapping[str, Any], name: str) -> str | list[Message]:
+def _column(row: Mapping[str, Any], name: str) -> str | list[Message]:
     return row[name] if isinstance(row[name], str) else messages_of(row[name], name)
 
 
@@ -72,7 +71,7 @@ def _split_messages(
         if not turns:
             raise BadRow("empty answer", f"{name} has no messages")
         if turns[-1]["role"] != "assistant":
-            raise BadRow("last turn is not the assistant's", f"{name} ends with a turn of {turns[-1]['role']}")
+            raise BadRow("last turn is not the assistant's", f"{name} ends with {turns[-1]['role']}'s turn")
     if chosen[:-1] != rejected[:-1]:
         raise BadRow("prompts differ", "chosen and rejected differ before their last turn")
     return _prompt(column, chosen[:-1]), chosen[-1]["content"], rejected[-1]["content"]
@@ -81,7 +80,8 @@ def _split_messages(
 def _prompt(column: str | list[Message] | None, context: list[Message]) -> list[Message]:
     """The prompt of a row from its prompt column and the turns before the answers.
 
-    As in SimPO, turns win over a text prompt. Of two message lists one must repeat the other; the longer is kept.
+    As in SimPO, turns win over a text prompt. Of two message lists one must repeat the other; the longer is
+    kept.
     """
     if isinstance(column, list):
         return _merged(column, context)

@@ -9,15 +9,15 @@ from apm_exp.types import Message
 
 
 def prompt_order(prompt: Sequence[Message], seed: int) -> str:
-    """A number (hexadecimal, sha256) that puts prompts in a random order which depends on the seed and them alone."""
+    """A sha256 whose order puts prompts in a random order that depends on them and the seed alone."""
     return text_digest(f"{seed} {canonical(list(prompt))}")
 
 
 def held_out(orders: Iterable[str], fraction: float) -> set[str]:
     """Of the prompts, given by their `prompt_order` (repeats count once), those that are held out.
 
-    Exactly `fraction` of them, rounded half up in rational arithmetic (0.29 of 100 is 29), but at least one where the
-    fraction is above 0, and never all of them.
+    Exactly `fraction` of them, rounded half up in rational arithmetic (0.29 of 100 is 29), but at least one
+    where the fraction is above 0, and never all of them.
     """
     prompts = sorted(set(orders))
     wanted = math.floor(Fraction(str(fraction)) * len(prompts) + Fraction(1, 2))

@@ -1,4 +1,4 @@
-"""The dataset component for the Hugging Face Hub: the only one that uses the network, and only when it is chosen."""
+"""The dataset component for the Hugging Face Hub; the only one that uses the network."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +9,9 @@ from apm_exp.data.rows import SourceRow
 def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
     """The rows of one split of a dataset on the Hub, or in a local folder laid out like one.
 
-    split: as in `datasets.load_dataset`, slices such as "train[:1000]" too. The source of a row is "path/split:row".
-    Raises ValueError `dataset.path=...` where it cannot be loaded: no network and not cached, no such name, no access.
+    split: as in `datasets.load_dataset`, slices such as "train[:1000]" too. The source of a row is
+    "path/split:row". Raises ValueError `dataset.path=...` where it cannot be loaded: no network and not
+    cached, no such name, no access.
     """
     rows = _loaded(path, split, subset, revision)
     return (SourceRow(f"{path}/{split}:{number}", row, None) for number, row in enumerate(rows, 1))
@@ -25,7 +26,9 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None) -> 
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         settings = f"dataset.split={split} dataset.subset={subset} dataset.revision={revision}"
         remedy = (
-            "check the name, these settings, the network (HF_HUB_OFFLINE is on?) and your access (hf auth login), "
-            "or download its files and use dataset=jsonl"
+            "check the name, these settings, the network (is HF_HUB_OFFLINE set?) and your access (hf auth login)"
+            ", or download its files and use dataset=jsonl"
         )
-        raise ValueError(f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}") from error
+        raise ValueError(
+            f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}"
+        ) from error

@@ -1,4 +1,4 @@
-"""Takes source rows in one by one: checks each, refuses the bad ones with a reason and spools the good ones to disk."""
+"""Takes source rows in one by one: bad ones are refused with a reason, good ones are spooled to disk."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from apm_exp.data.schemas import Columns, Recogniser, check_columns, with_column
 
 @dataclass(frozen=True)
 class Accepted:
-    """A good row. digest, order: of its content and of its prompt. offset: where its line starts in the spool."""
+    """A good row. digest: of its content; order: of its prompt; offset: of its line in the spool."""
 
     identifier: str | None
     digest: str
@@ -24,7 +24,11 @@ class Accepted:
 
 @dataclass
 class Intake:
-    """What came in. refused: {"source", "pair_id", "reason", "detail"} in source order. first: source by identity."""
+    """What came in.
+
+    refused: {"source", "pair_id", "reason", "detail"} in source order. first: where each identity was first
+    seen. groups: how many accepted pairs share a prompt_id.
+    """
 
     spool: BinaryIO
     rows: int = 0
@@ -36,14 +40,14 @@ class Intake:
     def pair_ids(self) -> list[str]:
         """The id of each accepted pair.
 
-        The file's own id, else the digest. A prompt_id names a prompt: where several pairs share one, each of them
-        gets "<prompt_id>-<digest>", whatever their order.
+        The file's own id, else the digest. A prompt_id names a prompt: where several pairs share one, each
+        of them gets "<prompt_id>-<digest>", whatever their order.
         """
         return [_pair_id(pair, self.groups) for pair in self.accepted]
 
 
 def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool: BinaryIO) -> Intake:
-    """Read all rows; the spool (a file open for writing and reading) gets one line of JSON for each good pair.
+    """Read all rows; the spool, an empty file open for both, gets one line of JSON for each good pair.
 
     Of rows with the same id the first is kept. Memory: a few hundred bytes a row. Raises ValueError where the
     columns fit no schema.
@@ -57,7 +61,12 @@ def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool:
             identifier = identifier_of(content, meaning)
             _accept(intake, row.source, meaning, identifier, pair_of(content, meaning), seed)
         except BadRow as bad:
-            refusal = {"source": row.source, "pair_id": identifier, "reason": bad.reason, "detail": bad.detail}
+            refusal = {
+                "source": row.source,
+                "pair_id": identifier,
+                "reason": bad.reason,
+                "detail": bad.detail,
+            }
             intake.refused.append(refusal)
     return intake
 

@@ -1,4 +1,4 @@
-"""One line of a JSONL file as a JSON object, strictly: what a lenient reader would swallow is a bad row here."""
+"""One line of a JSONL file as a JSON object, strictly: what lenient readers swallow is a bad row here."""
 
 import json
 import re
@@ -28,7 +28,9 @@ def _decoded(line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadRow("invalid UTF-8", f"byte 0x{line[error.start]:02x} at position {error.start + 1}") from None
+        raise BadRow(
+            "invalid UTF-8", f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
+        ) from None
 
 
 def _loaded(text: str) -> Any:

@@ -10,7 +10,7 @@ from apm_exp.data.source_files import files_of, rows_of
 def jsonl(*, path: str | list[str]) -> Iterator[SourceRow]:
     """The rows of .jsonl, .jsonl.gz and .parquet files: one path, a glob pattern, or a list of them.
 
-    Files are read one after the other, a row at a time. Raises ValueError `dataset.path=...` (see `files_of`) at
-    once, and later where a file turns out to be damaged.
+    Files are read one after the other, a row at a time. Raises ValueError `dataset.path=...` (see
+    `files_of`) at once, and later where a file turns out to be damaged.
     """
     return chain.from_iterable(map(rows_of, files_of(path)))

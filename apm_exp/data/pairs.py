@@ -25,7 +25,7 @@ class PreferencePair:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits of sha256 of prompt, chosen and rejected: the pair's id where the file gives none."""
+        """16 digits of the sha256 of prompt, chosen and rejected: the pair's id where the file gives none."""
         content = {"prompt": self.prompt, "chosen": self.chosen, "rejected": self.rejected}
         return text_digest(canonical(content))[:_DIGEST_LENGTH]
 
@@ -37,14 +37,16 @@ def pair_of(row: Mapping[str, Any], columns: Columns) -> PreferencePair:
 
 
 def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
-    """The row's own id as text, None where the file has no id column; BadRow where it is null, empty or no id."""
+    """The row's own id as text, None where the file has no id column; BadRow where it is null or empty."""
     if columns.identifier is None:
         return None
     value = row[columns.identifier]
     if value is None:
         raise BadRow("null", f"{columns.identifier} is null")
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise BadRow("wrong type", f"{columns.identifier} is of type {type(value).__name__}, not text or an integer")
+        raise BadRow(
+            "wrong type", f"{columns.identifier} is of type {type(value).__name__}, not text or an integer"
+        )
     if not str(value).strip():
         raise BadRow("empty id", f"{columns.identifier} has no text")
     return str(value)

@@ -1,4 +1,4 @@
-"""All known responses of a row, where the chosen and the rejected one stand among them, and their recorded rewards."""
+"""All known responses of a row, where its two answers stand among them, and the recorded rewards."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +14,11 @@ Rewards = list[float | None]
 
 @dataclass(frozen=True)
 class Responses:
-    """responses: at least chosen and rejected. rewards: reward units, aligned; NaN where unknown; None without any."""
+    """The responses of one prompt, at least chosen and rejected.
+
+    rewards: aligned with responses, in reward units; NaN where unknown (never of chosen and rejected); None
+    where the source has no rewards.
+    """
 
     responses: list[str]
     chosen_index: int
@@ -25,12 +29,15 @@ class Responses:
 def responses_of(row: Mapping[str, Any], columns: Columns, chosen: str, rejected: str) -> Responses:
     """The responses and rewards of a row.
 
-    Raises BadRow: null, wrong type, length mismatch, an answer that is not among the responses, a reward that is not
-    finite, or only one of the two rewards.
+    Raises BadRow: null, wrong type, length mismatch, an answer that is not among the responses, a reward
+    that is not finite, or only one of the two rewards.
     """
     responses = _texts(row[RESPONSES]) if columns.has_responses else [chosen, rejected]
     scores = _scores(row[SCORES], len(responses)) if columns.has_scores else None
-    indices = (_index("chosen", chosen, responses, scores, max), _index("rejected", rejected, responses, scores, min))
+    indices = (
+        _index("chosen", chosen, responses, scores, max),
+        _index("rejected", rejected, responses, scores, min),
+    )
     if columns.reward_pair is not None:
         scores = [None] * len(responses)
         for index, name in zip(indices, columns.reward_pair, strict=True):
@@ -73,10 +80,12 @@ def _reward(value: Any, name: str) -> float | None:
 def _index(
     name: str, answer: str, responses: list[str], scores: Rewards | None, extreme: Callable[..., int]
 ) -> int:
-    """Where an answer stands; of equal responses the one whose score made it chosen (largest) or rejected (smallest)."""
+    """Where an answer stands: of equal responses, at the score that made it chosen or rejected."""
     found = [index for index, response in enumerate(responses) if response == answer]
     if not found:
-        raise BadRow(f"{name} not among the responses", f"none of {len(responses)} in {RESPONSES} equals {name}")
+        raise BadRow(
+            f"{name} not among the responses", f"none of {len(responses)} in {RESPONSES} equals {name}"
+        )
     scored = [index for index in found if scores and scores[index] is not None]
     return extreme(scored, key=lambda index: scores[index]) if scores and scored else found[0]
 
@@ -84,7 +93,9 @@ def _index(
 def _known(scores: Rewards | None, indices: tuple[int, int]) -> list[float] | None:
     if scores is None:
         return None
-    missing = [name for name, index in zip(("chosen", "rejected"), indices, strict=True) if scores[index] is None]
+    missing = [
+        name for name, index in zip(("chosen", "rejected"), indices, strict=True) if scores[index] is None
+    ]
     if len(missing) == 2:
         raise BadRow("null", "the rewards of chosen and rejected are null")
     if missing:

@@ -9,8 +9,8 @@ from typing import Any
 class SourceRow:
     """One row of a source, before any check of its content.
 
-    source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None where it cannot
-    be read; then problem is "reason: detail".
+    source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None where it
+    cannot be read; then problem is "reason: detail".
     """
 
     source: str
@@ -24,7 +24,7 @@ class SourceRow:
 
 
 class BadRow(ValueError):
-    """A row that cannot be used. reason: a short stable text that is counted; detail: what is wrong with this row."""
+    """A row that cannot be used. reason: a short stable text that is counted; detail: of this row."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

@@ -1,4 +1,4 @@
-"""The three schemas of preference pairs and how a source is recognised as one of them, by its columns alone."""
+"""The three schemas of preference pairs, and how a source is recognised as one of them by its columns."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ IDENTIFIERS = ("pair_id", "id", "prompt_id")  # the first one that a file has is
 REWARD_PAIRS = (("chosen_reward", "rejected_reward"), ("score_chosen", "score_rejected"))
 _KNOWN = {"prompt", "chosen", "rejected", RESPONSES, SCORES, *IDENTIFIERS, *REWARD_PAIRS[0], *REWARD_PAIRS[1]}
 EXPECTED = (
-    f"expected SimPO's on-policy schema (prompt, {RESPONSES}, {SCORES}, chosen, rejected), TRL's (prompt, chosen, "
-    "rejected; rewards in chosen_reward, rejected_reward or score_chosen, score_rejected) or HH-style transcripts "
-    "(chosen, rejected)"
+    f"expected SimPO's on-policy schema (prompt, {RESPONSES}, {SCORES}, chosen, rejected), TRL's (prompt, "
+    "chosen, rejected; rewards in chosen_reward, rejected_reward or score_chosen, score_rejected) or HH-style "
+    "transcripts (chosen, rejected)"
 )
 
 
@@ -21,8 +21,8 @@ EXPECTED = (
 class Columns:
     """What the columns of a source mean.
 
-    identifier: the id column, if any. reward_pair: the columns with the rewards of chosen and rejected, if used.
-    present: the known columns that the first row has, used or not.
+    identifier: the id column, if any. reward_pair: the columns with the rewards of chosen and rejected, if
+    used. present: the known columns that the first row has, used or not.
     """
 
     identifier: str | None
@@ -41,13 +41,18 @@ class Columns:
     def used(self) -> frozenset[str]:
         """The names of the columns that every row must have."""
         flags = {"prompt": self.has_prompt, RESPONSES: self.has_responses, SCORES: self.has_scores}
-        names = {name for name, flag in flags.items() if flag} | {"chosen", "rejected", *(self.reward_pair or ())}
-        return frozenset(names | {self.identifier} if self.identifier else names)
+        identifiers = {self.identifier} if self.identifier else set()
+        names = {name for name, flag in flags.items() if flag}
+        return frozenset({"chosen", "rejected", *names, *identifiers, *(self.reward_pair or ())})
 
 
 @dataclass(frozen=True)
 class Recogniser:
-    """How to recognise columns. where: starts each error, `dataset.path=...`; the two names: as the user gave them."""
+    """How to recognise columns.
+
+    where: starts each error, such as "dataset.path=a.jsonl". The reward columns: as the user names them, if
+    so.
+    """
 
     where: str
     chosen_reward: str | None
@@ -59,7 +64,7 @@ class Recogniser:
         if SCORES in names and RESPONSES not in names:
             missing.append(RESPONSES)
         if missing:
-            raise ValueError(f"{self.where}: found the columns {_listed(names)} without {_listed(missing)}; {EXPECTED}")
+            raise ValueError(f"{self.where}: {_lacking(names, missing)}; {EXPECTED}")
         reward_pair = self._reward_pair(names)
         return Columns(
             identifier=next((name for name in IDENTIFIERS if name in names), None),
@@ -79,7 +84,7 @@ class Recogniser:
         halves = [name for pair in found for name in pair if name not in names]
         remedy = "name the two to use with dataset.chosen_reward= and dataset.rejected_reward="
         if halves:
-            raise ValueError(f"{self.where}: found the columns {_listed(names)} without {_listed(halves)}; {remedy}")
+            raise ValueError(f"{self.where}: {_lacking(names, halves)}; {remedy}")
         if len(found) > 1:
             raise ValueError(f"{self.where}: {' and '.join(map(_listed, found))} are both rewards; {remedy}")
         return found[0]
@@ -87,7 +92,7 @@ class Recogniser:
     def _named(self, names: Collection[str], setting: str) -> str:
         name = getattr(self, setting)
         if name is None:
-            raise ValueError(f"dataset.{setting}=null: only one of the two reward columns is named; name both")
+            raise ValueError(f"dataset.{setting}=null: only the other reward column is named; name both")
         if name not in names:
             raise ValueError(f"dataset.{setting}={name}: no such column; {nearest(name, names)}")
         return name
@@ -97,28 +102,45 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "(none)"
 
 
-def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[tuple[SourceRow, Columns | None]]:
-    """Yield each row with what the columns of its file mean: None for a row that could not be read.
+def _lacking(names: Iterable[str], missing: Iterable[str]) -> str:
+    return f"found the columns {_listed(names)} without {_listed(missing)}"
 
-    The first readable row of a file decides. ValueError where it fits no schema or differs from the other files.
+
+def with_columns(
+    rows: Iterable[SourceRow], recogniser: Recogniser
+) -> Iterator[tuple[SourceRow, Columns | None]]:
+    """Yield each row with what the columns of its file mean; None for a row that is bad already.
+
+    The first row of a file that fits a schema decides; rows before it become bad ones. ValueError where the
+    files differ, or, at the end, where no row of one fits.
     """
     known: dict[str, Columns] = {}
+    unfit: dict[str, ValueError] = {}
     for row in rows:
         if row.row is not None and row.file not in known:
-            known[row.file] = recogniser.columns(row.row)
+            try:
+                known[row.file] = recogniser.columns(row.row)
+            except ValueError as error:
+                unfit.setdefault(row.file, error)
+                yield SourceRow(row.source, None, f"fits no schema: {error}"), None
+                continue
             _refuse_mixture(known, recogniser.where)
         yield row, (known[row.file] if row.row is not None else None)
+    for error in (error for file, error in unfit.items() if file not in known):
+        raise error
 
 
 def _refuse_mixture(known: dict[str, Columns], where: str) -> None:
     (first_file, first), (last_file, last) = next(iter(known.items())), list(known.items())[-1]
     if first != last:
         differing = first.used ^ last.used
-        raise ValueError(f"{where}: {first_file} and {last_file} differ in {_listed(differing)}; give one schema at a time")
+        raise ValueError(
+            f"{where}: {first_file} and {last_file} differ in {_listed(differing)}; give one schema at a time"
+        )
 
 
 def check_columns(names: Collection[str], columns: Columns) -> None:
-    """BadRow where a row lacks a column that its file uses, or has a known one that its file's first row has not."""
+    """BadRow where a row lacks a used column, or has a known one that the first row of its file has not."""
     missing = columns.used.difference(names)
     if missing:
         raise BadRow("missing column", f"{_listed(missing)}, which the first row of the file has")

@@ -17,10 +17,10 @@ _READERS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
 
 
 def files_of(path: str | list[str]) -> list[Path]:
-    """The files that a path, a glob pattern or a list of them names: in that order, sorted in a pattern, each once.
+    """The files that a path, a pattern or a list of them names, in that order and each once.
 
-    Raises ValueError `dataset.path=...` for a missing or unreadable file, a pattern without a match, a folder, or a
-    suffix without a reader.
+    Raises ValueError `dataset.path=...` for a missing or unreadable file, a pattern without a match, a
+    folder, or a suffix without a reader.
     """
     patterns = [path] if isinstance(path, str) else path
     if not patterns:
@@ -44,7 +44,9 @@ def _matches(pattern: str) -> list[Path]:
     if found:
         return found
     if any(character in pattern for character in "*?["):
-        raise ValueError(f"dataset.path={pattern}: no file matches; a relative pattern starts at {Path.cwd()}")
+        raise ValueError(
+            f"dataset.path={pattern}: no file matches; a relative pattern starts at {Path.cwd()}"
+        )
     raise ValueError(f"dataset.path={pattern}: no such file; a relative path starts at {Path.cwd()}")
 
 
@@ -55,7 +57,9 @@ def _checked(file: Path) -> Path:
         raise ValueError(f"dataset.path={name}: is a folder; {remedy}")
     if not _suffix(file):
         known = ", ".join(_READERS)
-        raise ValueError(f"dataset.path={name}: cannot tell its format; rename or convert it to one of {known}")
+        raise ValueError(
+            f"dataset.path={name}: cannot tell its format; rename or convert it to one of {known}"
+        )
     if not os.access(file, os.R_OK):
         raise ValueError(f"dataset.path={name}: cannot be read (permission denied); change its permissions")
     return file

@@ -10,10 +10,10 @@ _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 def transcript_messages(text: str, name: str) -> list[Message]:
-    """The turns of a transcript, without the white space around each. BadRow where it does not start with a turn."""
+    """The turns of a transcript, stripped of white space; BadRow where the text does not start with one."""
     before, *parts = _TURN.split(text)
     if before.strip() or not parts:
-        remedy = "without a prompt column it must be messages or a transcript that starts with Human: or Assistant:"
+        remedy = 'without a prompt column it must be messages or a transcript "Human: ... Assistant: ..."'
         raise BadRow("not a transcript", f"{name} starts with {text[:40]!r}; {remedy}")
     speakers, contents = parts[::2], parts[1::2]
     pairs = zip(speakers, contents, strict=True)
@@ -21,5 +21,5 @@ def transcript_messages(text: str, name: str) -> list[Message]:
 
 
 def is_transcript_prompt(text: str) -> bool:
-    """Whether a text prompt is an open transcript: it starts with a turn and ends with an empty Assistant turn."""
+    """Whether a text prompt is an open transcript: from a Human turn to an empty Assistant turn."""
     return text.startswith(("\n\nHuman:", "Human:")) and text.rstrip().endswith("\n\nAssistant:")

@@ -1,0 +1,94 @@
+"""Checks the rows of a dataset, splits them and writes the pairs: what is common to all datasets."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from apm_exp.data.holdout import held_out
+from apm_exp.data.intake import Intake, take_in
+from apm_exp.data.pairs_table import Placed, write_pairs
+from apm_exp.data.rows import SourceRow
+from apm_exp.data.schemas import Recogniser
+from apm_exp.files import write_jsonl
+
+logger = logging.getLogger(__name__)
+_PROBLEMS_SHOWN = 3
+
+
+def prepare_pairs(
+    out: Path,
+    rows: Iterable[SourceRow],
+    where: str,
+    *,
+    limit: Annotated[int, Field(ge=1)] | None,
+    holdout: Annotated[float, Field(ge=0, lt=1)],
+    seed: int,
+    on_bad_row: Literal["refuse", "error"],
+    chosen_reward: str | None,
+    rejected_reward: str | None,
+) -> dict[str, int]:
+    """Write out/pairs.parquet and out/refused.jsonl; return the numbers of rows.
+
+    where: starts each error, such as "dataset.path=a.jsonl". limit: read the first so many rows of the
+    source, good or bad. The table depends on the set of rows, not on their order, but for which of several
+    rows with the same id is kept: the first. Raises ValueError where the columns fit no schema, there are no
+    rows, all rows are refused, or one is and on_bad_row is "error"; refused.jsonl is there then too.
+    """
+    recogniser = Recogniser(where, chosen_reward, rejected_reward)
+    with TemporaryFile(dir=out) as spool:
+        intake = take_in(islice(rows, limit), recogniser, seed, spool)
+        write_jsonl(intake.refused, out / "refused.jsonl")
+        _judge(intake, where, on_bad_row, out / "refused.jsonl")
+        placed = _placed(intake, holdout)
+        write_pairs(placed, spool, out / "pairs.parquet")
+    splits = Counter(pair.split for pair in placed)
+    return {
+        "rows": intake.rows,
+        "pairs": len(placed),
+        "train": splits["train"],
+        "held_out": splits["held_out"],
+        "refused": len(intake.refused),
+    }
+
+
+def _placed(intake: Intake, holdout: float) -> list[Placed]:
+    aside = held_out((pair.order for pair in intake.accepted), holdout)
+    return [
+        Placed(pair_id, "held_out" if pair.order in aside else "train", pair.offset)
+        for pair_id, pair in zip(intake.pair_ids(), intake.accepted, strict=True)
+    ]
+
+
+def _judge(intake: Intake, where: str, on_bad_row: str, listed: Path) -> None:
+    """Raise ValueError where the refused rows are too many to go on; else one warning that sums them up."""
+    refused = len(intake.refused)
+    if not intake.rows:
+        raise ValueError(f"{where}: has no rows")
+    if not refused:
+        return
+    summary = f"{refused:,} of {intake.rows:,} rows refused ({_reasons(intake.refused)})"
+    shown = "; ".join(map(_problem, intake.refused[:_PROBLEMS_SHOWN])) + (
+        "; ..." if refused > _PROBLEMS_SHOWN else ""
+    )
+    if on_bad_row == "error":
+        remedy = f"correct them (all are listed in {listed}) or use dataset.on_bad_row=refuse"
+        raise ValueError(f"dataset.on_bad_row=error: {where}: {summary}: {shown}; {remedy}")
+    if not intake.accepted:
+        raise ValueError(f"{where}: no row is usable, {summary}: {shown}; all are listed in {listed}")
+    logger.warning("%s: %s, listed in %s", where, summary, listed)
+
+
+def _reasons(refused: list[dict[str, Any]]) -> str:
+    counts = Counter(refusal["reason"] for refusal in refused)
+    return ", ".join(f"{reason} {count:,}" for reason, count in counts.most_common())
+
+
+def _problem(refusal: dict[str, Any]) -> str:
+    identifier = "" if refusal["pair_id"] is None else f":{refusal['pair_id']}"
+    return f"{refusal['source']}{identifier} {refusal['reason']} ({refusal['detail']})"

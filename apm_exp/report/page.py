@@ -1,0 +1,111 @@
+"""The report on one run: everything that its artifacts say, gathered and rendered into one page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from apm_exp.artifact import Artifact
+from apm_exp.report import describe, figure, provenance_rows
+from apm_exp.report.examples import examples
+from apm_exp.report.length_bias import length_figure, length_rows
+from apm_exp.report.margins import margins_figure
+from apm_exp.report.metric_values import metric_figure, ties_at_cut
+from apm_exp.report.overlap import choices, overlap_figure, overlap_rows
+from apm_exp.report.refusals import refusals
+from apm_exp.report.render import render
+from apm_exp.report.scored_pairs import ScoredPairs, read_scored_pairs
+from apm_exp.report.scores import headlines, read_scores, score_rows
+from apm_exp.report.training_curves import read_training_log, thinned, training_figures
+
+Context = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its configuration, the command that repeats it, its artifacts, and where it was computed."""
+
+    config: Mapping[str, Any]
+    command: str
+    artifacts: Mapping[str, Artifact]
+    evaluations: Mapping[str, Artifact]
+    compare: Mapping[str, Mapping[str, Any]]
+    provenance: Mapping[str, Any]
+
+
+def write_page(run: Run, path: Path) -> Path:
+    """Write the run's page to `path`. Reads the artifacts' tables; raises what reading them raises."""
+    return render("run.html.jinja", context(run), path)
+
+
+def context(run: Run) -> Context:
+    """What the template is given: plain values, and figures as markup."""
+    scored = read_scored_pairs(run.artifacts["selection"].path, run.artifacts["logps"].path)
+    heading = describe.title(run.config)
+    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
+    return {
+        "title": f"{heading} | apm_exp report",
+        "heading": heading,
+        "names": _names(run.config),
+        "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
+        "headlines": headlines(scores),
+        "scores": score_rows(scores),
+        "margins": _margins(scored),
+        "values": _values(scored, describe.component_name(run.config["metric"])),
+        "overlap": _overlap(scored, run),
+        "lengths": _lengths(scored),
+        "training": _training(run.artifacts["policy"].path),
+        "examples": examples(scored, run.artifacts["pairs"].path),
+        "refused": _refused(run),
+        "cost": provenance_rows.cost(run.artifacts, run.evaluations),
+        "command": run.command,
+        "configuration": OmegaConf.to_yaml(OmegaConf.create(dict(run.config))).rstrip(),
+        "provenance": provenance_rows.provenance_rows(run.provenance),
+    }
+
+
+def _names(config: Mapping[str, Any]) -> Context:
+    return {
+        "dataset": describe.source_name(config["dataset"]),
+        "model": describe.source_name(config["model"]),
+        "metric": describe.with_settings(config["metric"]),
+        "keep": describe.with_settings(config["keep"]),
+        "loss": describe.with_settings(config["loss"]),
+        "training": describe.training_words(config["trainer"]),
+        "hyperparameters": config["hyperparameters"],
+    }
+
+
+def _margins(scored: ScoredPairs) -> Context | None:
+    if scored.explicit_P is None:
+        return None
+    svg, notes = margins_figure(scored)
+    return {"svg": svg, "notes": notes}
+
+
+def _values(scored: ScoredPairs, metric: str) -> Context:
+    tied_kept, tied_other = ties_at_cut(scored)
+    notes = figure.beyond_note(figure.beyond(scored.value_P))
+    return {"svg": metric_figure(scored, metric), "notes": notes, "tied_kept": tied_kept, "tied_other": tied_other}
+
+
+def _overlap(scored: ScoredPairs, run: Run) -> Context:
+    found = choices(scored, run.compare, run.config["metric"], run.config["keep"])
+    return {"svg": overlap_figure(found), "rows": overlap_rows(scored, found)}
+
+
+def _lengths(scored: ScoredPairs) -> Context:
+    notes = figure.beyond_note(figure.beyond(scored.chosen_len_P - scored.rejected_len_P))
+    return {"svg": length_figure(scored), "rows": length_rows(scored), "notes": notes}
+
+
+def _training(policy: Path) -> Context:
+    rows = read_training_log(policy / "metrics.jsonl")
+    return {"steps": len(rows), "every": thinned(rows)[1], "panels": training_figures(rows)}
+
+
+def _refused(run: Run) -> list[Context]:
+    stages = {"Reading and checking the pairs": "pairs", "Tokenising and scoring": "logps"}
+    return [{"name": words} | refusals(run.artifacts[kind].path) for words, kind in stages.items()]

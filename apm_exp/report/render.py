@@ -1,0 +1,49 @@
+"""Pages from templates: escaped throughout, a missing name is an error, one file that asks for no other."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from apm_exp.files import write_text
+from apm_exp.report.scores import minus
+
+_TEMPLATES = Path(__file__).parent
+
+
+def render(template: str, context: dict[str, Any], path: Path) -> Path:
+    """Render a template of this folder into `path` atomically and return it."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "count": count, "percent": percent, "seconds": seconds}
+    write_text(environment.get_template(template).render(context), path)
+    return path
+
+
+def number(value: float | None, places: int = 2, *, signed: bool = False) -> str:
+    """A number with `places` decimals; a dash where there is none."""
+    return "–" if value is None else minus(f"{value:{'+' if signed else ''},.{places}f}")
+
+
+def count(value: float) -> str:
+    """A count with its thousands set apart."""
+    return f"{value:,}"
+
+
+def percent(share: float | None, places: int = 1) -> str:
+    """A share of 1 as per cent; a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.{places}f}%"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it."""
+    if value is None:
+        return "–"
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value / 60:.1f} min" if value < 7200 else f"{value / 3600:.1f} h"

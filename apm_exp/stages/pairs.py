@@ -1,0 +1,30 @@
+"""The stage that turns a dataset into checked, split preference pairs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apm_exp import component
+
+if TYPE_CHECKING:
+    from apm_exp.artifact import Artifact
+
+VERSION = 1
+
+
+def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | None") -> dict[str, int]:
+    """Write out/pairs.parquet (sorted by pair_id) and out/refused.jsonl; return the counts of rows.
+
+    generations: where the rows were generated here, they are read from it and the dataset's function is not
+    called. Raises ValueError as `prepare_pairs`, and for a dataset that cannot be read.
+    """
+    from apm_exp.data.parquet_file import parquet_rows
+    from apm_exp.data.preflight import where_of
+    from apm_exp.data.prepare import prepare_pairs
+
+    read = component.bind("dataset", dataset, also=(prepare_pairs,))
+    settings = component.settings_of(prepare_pairs, dataset)
+    if generations is None:
+        return prepare_pairs(out, read(), where_of(dataset), **settings)
+    table = generations.path / "generations.parquet"
+    return prepare_pairs(out, parquet_rows(table), f"generations {table}", **settings)

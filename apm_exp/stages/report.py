@@ -1,0 +1,32 @@
+"""Stage: the report on a run, one self-contained page."""
+
+from pathlib import Path
+from typing import Any
+
+from apm_exp.artifact import Artifact
+
+VERSION = 1
+
+
+def report(
+    out: Path,
+    *,
+    config: dict[str, Any],
+    command: str,
+    pairs: Artifact,
+    rewards: Artifact | None,
+    logps: Artifact,
+    selection: Artifact,
+    policy: Artifact,
+    evaluations: dict[str, Artifact],
+    compare: dict[str, dict[str, Any]],
+    provenance: dict[str, Any],
+) -> dict[str, int]:
+    """Write `out`/report.html on a finished run; returns its number of figures and its size in bytes."""
+    from apm_exp.report.page import Run, write_page
+
+    artifacts = {"pairs": pairs, "rewards": rewards, "logps": logps, "selection": selection, "policy": policy}
+    present = {name: artifact for name, artifact in artifacts.items() if artifact is not None}
+    page = write_page(Run(config, command, present, evaluations, compare, provenance), out / "report.html")
+    text = page.read_text(encoding="utf-8")
+    return {"figures": text.count("<figure>"), "bytes": page.stat().st_size}

@@ -1,0 +1,50 @@
+"""Tokens, default profile: the prompt is cut from the left, each answer to its own budget."""
+
+from typing import Annotated
+
+from pydantic import Field
+from transformers import PreTrainedTokenizerBase
+
+from apm_exp.tokens.render import tokenise_pairs
+from apm_exp.types import Message, Refusal, TokenisedPair
+
+
+def per_response(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[list[Message]],
+    chosen: list[list[Message]],
+    rejected: list[list[Message]],
+    *,
+    max_length: Annotated[int, Field(gt=0)],
+    max_prompt_length: Annotated[int, Field(gt=0)],
+) -> list[TokenisedPair | Refusal]:
+    """The tokens of each pair (see tokens/render.py), or why it is refused. Lengths in tokens.
+
+    A prompt keeps its last max_prompt_length tokens; where it starts with a BOS, that BOS is one of them, so a cut
+    prompt still has one. Each answer keeps its first `max_length - prompt` tokens, whatever the other one's length;
+    an answer that is cut loses its end token: the model is not to learn to stop there. Refused besides what
+    tokenise_pairs refuses: a pair whose answers are left without budget, or have the same tokens once they are cut
+    (its margins say nothing).
+    """
+    pairs = tokenise_pairs(tokenizer, prompts, chosen, rejected)
+    limits = (tokenizer.bos_token_id, max_length, max_prompt_length)
+    return [pair if isinstance(pair, Refusal) else _cut(pair, *limits) for pair in pairs]
+
+
+def _cut(pair: TokenisedPair, bos: int | None, max_length: int, max_prompt_length: int) -> TokenisedPair | Refusal:
+    prompt = _last(pair.prompt_ids, max_prompt_length, bos)
+    budget = max_length - len(prompt)
+    if budget <= 0:
+        detail = f"the prompt fills {len(prompt)} of tokens.max_length={max_length} tokens; lower tokens.max_prompt_length"
+        return Refusal("answer left without budget", detail)
+    chosen, rejected = pair.chosen_ids[:budget], pair.rejected_ids[:budget]
+    if chosen == rejected:
+        return Refusal("answers have the same tokens", f"within the {budget} tokens that the prompt leaves")
+    return TokenisedPair(prompt, chosen, rejected)
+
+
+def _last(ids: list[int], count: int, bos: int | None) -> list[int]:
+    if len(ids) <= count:
+        return ids
+    kept = ids[len(ids) - count :]
+    return [bos, *kept[1:]] if bos is not None and ids[0] == bos else kept

@@ -1,0 +1,129 @@
+"""Tokens, SimPO's 2024 rules (princeton-nlp/SimPO, scripts/run_simpo.py and simpo_trainer.py), for comparison.
+
+They differ from the default profile on purpose: the template is applied to the prompt and to the answer separately,
+so the assistant's header belongs to the response; the longer answer decides how both are cut.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+from transformers import PreTrainedTokenizerBase
+
+from apm_exp.tokens.render import chat_text, token_ids
+from apm_exp.types import Message, Refusal, TokenisedPair
+
+Split = tuple[list[int], list[int]]  # token ids of a prompt and of an answer
+
+
+def simpo_2024(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[list[Message]],
+    chosen: list[list[Message]],
+    rejected: list[list[Message]],
+    *,
+    max_length: Annotated[int, Field(gt=0)],
+    max_prompt_length: Annotated[int, Field(gt=0)],
+    insert_empty_system: bool,
+) -> list[TokenisedPair | Refusal]:
+    """The tokens of each pair by SimPO's rules, or why it is refused. Lengths in tokens.
+
+    The prompt is rendered without a generation prompt, the answer as a conversation of its own less a leading BOS;
+    prompt and answer are tokenised together and split after the prompt's tokens (one earlier where its last token
+    merged with the answer). A BOS is put before a prompt without one, an EOS after an answer whose last token is
+    another (Gemma's `<end_of_turn>` and newline get one too). If the prompt and the longer answer exceed max_length,
+    the prompt keeps its last max_prompt_length tokens (and may lose its BOS); if that is still too long, each answer
+    keeps its first max_length - max_prompt_length tokens (248 of 2048 - 1800). insert_empty_system: an empty system
+    turn comes first where the template's text has `system` or `<|im_start|>`.
+
+    Refused: a conversation that the template does not take; a pair of which only one answer merges with the prompt
+    (SimPO gives its answers different prompts, a pair here has one). Raises ValueError where the answers' prompts
+    differ by more than one token, where the template takes no answer alone, or max_prompt_length is too large.
+    """
+    if max_prompt_length >= max_length:
+        remedy = f"give less than tokens.max_length={max_length}"
+        raise ValueError(f"tokens.max_prompt_length={max_prompt_length}: leaves no token for a cut answer; {remedy}")
+    _check_answer_alone(tokenizer)
+    system = insert_empty_system and _knows_system(tokenizer)
+    texts = [_texts(tokenizer, system, *pair) for pair in zip(prompts, chosen, rejected, strict=True)]
+    splits = iter(_tokenised(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
+    limits = (tokenizer.bos_token_id, tokenizer.eos_token_id, max_length, max_prompt_length)
+    return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
+
+
+def _check_answer_alone(tokenizer: PreTrainedTokenizerBase) -> None:
+    text = chat_text(tokenizer, [Message(role="assistant", content="Hello")], generation_prompt=False)
+    if isinstance(text, Refusal):
+        raise ValueError(
+            f"tokens=simpo_2024: the chat template takes no answer alone ({text.detail}); give one that does, as "
+            "SimPO's training configuration has, with model.chat_template=FILE, or take tokens=per_response"
+        )
+
+
+def _knows_system(tokenizer: PreTrainedTokenizerBase) -> bool:
+    template = tokenizer.get_chat_template()
+    return "system" in template or "<|im_start|>" in template
+
+
+def _texts(
+    tokenizer: PreTrainedTokenizerBase, system: bool, prompt: list[Message], *answers: list[Message]
+) -> tuple[str, ...] | Refusal:
+    """The texts of the prompt and of each answer."""
+    if system and prompt[0]["role"] != "system":
+        prompt = [Message(role="system", content=""), *prompt]
+    texts = [chat_text(tokenizer, messages, generation_prompt=False) for messages in (prompt, *answers)]
+    for text in texts:
+        if isinstance(text, Refusal):
+            return text
+    bos = tokenizer.bos_token or ""
+    return str(texts[0]), *(str(text).removeprefix(bos) for text in texts[1:])
+
+
+def _tokenised(tokenizer: PreTrainedTokenizerBase, texts: list[tuple[str, ...]]) -> list[tuple[Split, Split]]:
+    prompts = token_ids(tokenizer, [prompt for prompt, _, _ in texts])
+    chosen = token_ids(tokenizer, [prompt + answer for prompt, answer, _ in texts])
+    rejected = token_ids(tokenizer, [prompt + answer for prompt, _, answer in texts])
+    triples = zip(prompts, chosen, rejected, strict=True)
+    return [(split(prompt, first), split(prompt, second)) for prompt, first, second in triples]
+
+
+def split(prompt_ids: list[int], ids: list[int]) -> Split:
+    """Prompt and answer of the tokens of both, one token earlier where the prompt's own tokens are not a prefix."""
+    start = len(prompt_ids) if ids[: len(prompt_ids)] == prompt_ids else len(prompt_ids) - 1
+    return ids[:start], ids[start:]
+
+
+def _pair(
+    chosen: Split, rejected: Split, bos: int | None, eos: int | None, max_length: int, max_prompt_length: int
+) -> TokenisedPair | Refusal:
+    prompt, other = chosen[0], rejected[0]
+    if prompt != other:
+        return _different_prompts(prompt, other)
+    if bos is not None and prompt[:1] != [bos]:
+        prompt = [bos, *prompt]
+    return cut(TokenisedPair(prompt, _ended(chosen[1], eos), _ended(rejected[1], eos)), max_length, max_prompt_length)
+
+
+def _different_prompts(prompt: list[int], other: list[int]) -> Refusal:
+    differing = sum(a != b for a, b in zip(prompt, other, strict=False))
+    if differing > 1 or abs(len(prompt) - len(other)) > 1:
+        raise ValueError(
+            f"tokens=simpo_2024: the two answers change more than the prompt's last token ({len(prompt)} and "
+            f"{len(other)} prompt tokens, {differing} differ); take tokens=per_response"
+        )
+    return Refusal("one answer merges with the prompt", "its tokens give the two answers different prompts")
+
+
+def _ended(answer: list[int], eos: int | None) -> list[int]:
+    return answer if eos is None or answer[-1:] == [eos] else [*answer, eos]
+
+
+def cut(pair: TokenisedPair, max_length: int, max_prompt_length: int) -> TokenisedPair:
+    """The pair within max_length tokens, as SimPO cuts it; a pair that fits is left alone."""
+    longer = max(len(pair.chosen_ids), len(pair.rejected_ids))
+    if len(pair.prompt_ids) + longer <= max_length:
+        return pair
+    prompt = pair.prompt_ids[-max_prompt_length:]
+    if len(prompt) + longer <= max_length:
+        return TokenisedPair(prompt, pair.chosen_ids, pair.rejected_ids)
+    kept = max_length - max_prompt_length
+    return TokenisedPair(prompt, pair.chosen_ids[:kept], pair.rejected_ids[:kept])

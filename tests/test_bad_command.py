@@ -1,0 +1,83 @@
+"""What cannot be right is one line on the screen, exit code 2, and nothing written."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.command import apm_exp
+
+CASES = {
+    "metrc=map": "metrc: no such setting; did you mean 'metric'?",
+    "metric=mapp": "metric=mapp: no such option; did you mean 'map'?",
+    "sweeps=alpa": "sweeps=alpa: no such option; did you mean 'alpha'?",
+    "+metric.alhpa=1": "metric.alhpa=1: no such setting; did you mean 'alpha'?",
+    "alpha=-1": "alpha=-1: input should be greater than or equal to 0",
+    "seed=one": "seed=one: input should be a valid integer",
+    "task=rum": "task=rum: input should be 'run' or 'plan'",
+    "loss.beta=-0.1": "loss.beta=-0.1: input should be greater than 0",
+    "metric.alpha=2.5": "metric.alpha=2.5: alpha is set at the top; write alpha=2.5",
+    "dataset=jsonl": "model is required: dataset=jsonl has none of its own",
+    "output_root=/proc/outputs": "output_root=/proc/outputs: cannot write below /proc",
+    "+tracking.api_key=abc": "tracking.api_key=...: looks like a secret",
+}
+
+
+@pytest.mark.parametrize("argument", CASES)
+def test_bad_settings(argument: str, tmp_path: Path) -> None:
+    result = apm_exp(tmp_path, *argument.split())
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith(f"error: {CASES[argument]}"), result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_job_of_a_multirun_is_found_before_job_0(tmp_path: Path) -> None:
+    result = apm_exp(tmp_path, "-m", "alpha=1,-1")
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith(
+        "error: job 1 (alpha=-1): alpha=-1: input should be greater than or equal to 0"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    result = apm_exp(tmp_path, "dataset=jsonl", "dataset.path=absent.jsonl", "model=tiny_from_data")
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: dataset.path=absent.jsonl: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_required_path(tmp_path: Path) -> None:
+    result = apm_exp(tmp_path, "dataset=jsonl", "model=tiny_from_data")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: dataset.path is required: give dataset.path=VALUE")
+
+
+def test_a_traceback_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.command.environment", lambda: {**_environment(), "HYDRA_FULL_ERROR": "1"})
+    result = apm_exp(tmp_path, "alpha=-1")
+    assert "Traceback" in result.stderr
+    assert result.returncode == 2
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ) | {"HF_HUB_OFFLINE": "1"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+def test_help_and_configuration_import_neither_torch_nor_transformers(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; from apm_exp.__main__ import main\n"
+        f"sys.argv = ['apm_exp', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert not {'torch', 'transformers', 'wandb', 'datasets'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,116 @@
+"""Every configuration that ships composes, and every node of it fits the function that it names."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from apm_exp.command_line import conf_folder, options_of
+from apm_exp.pipeline import Choices
+from apm_exp.preflight import check_config
+
+CONF = conf_folder()
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
+INDEPENDENT = [group for group in GROUPS if group not in ("experiment", "sweeps", "loss_defaults")]
+REQUIRED = {"dataset.path": "pairs.jsonl", "model.path": "folder", "reward.path": "folder", "keep.k": "10"}
+
+
+def compose(*overrides: str) -> dict[str, Any]:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra.compose("config", list(overrides))
+    for key, value in REQUIRED.items():
+        group, _, name = key.partition(".")
+        if composed[group] and name in composed[group] and OmegaConf.is_missing(composed[group], name):
+            composed[group][name] = int(value) if value.isdigit() else value
+    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
+def model_for(group: str, option: str) -> list[str]:
+    needs_model = group == "dataset" and option in ("jsonl", "hub")
+    return ["model=local"] if needs_model else []
+
+
+@pytest.mark.parametrize(("group", "option"), [(g, o) for g in INDEPENDENT for o in options_of(g)])
+def test_every_option_composes_and_fits_its_function(group: str, option: str) -> None:
+    check_config(compose(f"{group}={option}", *model_for(group, option)))
+
+
+@pytest.mark.parametrize("name", options_of("experiment"))
+def test_every_experiment_composes(name: str) -> None:
+    check_config(compose(f"experiment={name}"))
+
+
+@pytest.mark.parametrize("name", options_of("sweeps"))
+def test_every_sweep_composes(name: str) -> None:
+    check_config(compose(f"sweeps={name}"))
+
+
+TABLE_3 = {  # learning rate, beta, gamma/beta, alpha (paper, Table 3 and Appendix D.1)
+    ("gemma2_9b_it", "gemma2_ultrafeedback_armorm", "simpo"): (8e-7, 10.0, 0.5, 2.5),
+    ("gemma2_9b_it", "gemma2_ultrafeedback_armorm", "dpo"): (5e-7, 0.01, None, 2.5),
+    ("llama3_8b_instruct", "llama3_ultrafeedback_armorm", "simpo"): (1e-6, 10.0, 0.3, 2.5),
+    ("llama3_8b_instruct", "llama3_ultrafeedback", "simpo"): (1e-6, 2.5, 0.55, 1.0),
+}
+
+
+@pytest.mark.parametrize("choice", TABLE_3)
+def test_the_papers_settings_come_by_themselves(choice: tuple[str, str, str]) -> None:
+    model, dataset, loss = choice
+    config = compose(f"model={model}", f"dataset={dataset}", f"loss={loss}")
+    learning_rate, beta, ratio, alpha = TABLE_3[choice]
+    assert config["trainer"]["learning_rate"] == learning_rate
+    assert config["loss"]["beta"] == beta
+    assert config["loss"].get("gamma_beta_ratio") == ratio
+    assert config["metric"]["alpha"] == alpha
+    common = {"global_batch": 128, "epochs": 1, "warmup_ratio": 0.1, "lr_scheduler": "cosine"}
+    assert {key: config["trainer"][key] for key in common} == common
+    assert (config["tokens"]["max_length"], config["tokens"]["max_prompt_length"]) == (2048, 1800)
+
+
+def test_the_command_line_wins_over_the_experiment_and_it_over_the_settings() -> None:
+    by_default = compose("experiment=section_3_2_gemma_simpo")
+    assert (by_default["trainer"]["learning_rate"], by_default["reward"]["margin"]) == (8e-7, "max_min")
+    typed = compose(
+        "experiment=section_3_2_gemma_simpo",
+        "trainer.learning_rate=1e-5",
+        "reward.margin=chosen_minus_rejected",
+    )
+    assert (typed["trainer"]["learning_rate"], typed["reward"]["margin"]) == (1e-5, "chosen_minus_rejected")
+
+
+def test_a_combination_without_an_entry_takes_the_losses_defaults_and_says_so() -> None:
+    config = compose("model=gemma2_9b_it", "dataset=llama3_ultrafeedback", "loss=simpo")
+    assert config["hyperparameters"].startswith("no entry for this model, dataset and loss")
+    assert config["trainer"]["learning_rate"] == 1e-6
+
+
+def test_every_value_of_every_yaml_has_a_comment() -> None:
+    bare = []
+    for path in itertools.chain(CONF.rglob("*.yaml"), Path(CONF / "sweeps").glob("*.yaml")):
+        bare += [f"{path.relative_to(CONF)}: {line.strip()}" for line in uncommented_values(path.read_text())]
+    assert bare == []
+
+
+def uncommented_values(text: str) -> list[str]:
+    """Lines that set a value, without a comment on them or on the line above."""
+    lines = text.splitlines()
+    found = []
+    inside_defaults = False
+    for number, line in enumerate(lines):
+        inside_defaults = line.startswith("defaults:") or (inside_defaults and line.startswith((" ", "-")))
+        sets_value = (
+            ":" in line and not line.lstrip().startswith(("#", "-")) and not line.rstrip().endswith(":")
+        )
+        commented = "#" in line or (number > 0 and lines[number - 1].lstrip().startswith("#"))
+        if sets_value and not commented and not inside_defaults and "_target_" not in line:
+            found.append(line)
+    return found
+
+
+def test_choices_name_groups_that_exist() -> None:
+    assert set(Choices.__dataclass_fields__) <= set(GROUPS)
