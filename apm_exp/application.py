@@ -70,19 +70,14 @@ def request_of(composed: DictConfig, settings: Any, number: int | None = None) -
         raise UsageLine(f"{key} is required: give {key}=VALUE") from None
     assert isinstance(config, dict)
     if not config["model"]:
-        names = ", ".join(name for name in options_of("model") if name != "none")
-        raise UsageLine(
-            f"model is required: dataset={settings.runtime.choices.dataset} has none of its own; give model= one of {names}"
-        )
+        raise UsageLine(_no_model(str(settings.runtime.choices.dataset)))
     folder = os.environ.get(SWEEP_FOLDER)
     overrides = list(settings.overrides.task)
     job = number if number is not None else settings.job.get("num", 0) if folder else 0
     return Request(
         task=str(config.get("task")),
         config={str(key): value for key, value in config.items()},
-        choices={
-            str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")
-        },
+        choices={str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")},
         overrides=overrides,
         command=shlex.join(["python", "-m", "apm_exp", *overrides]),
         started=_STARTED,
@@ -90,6 +85,11 @@ def request_of(composed: DictConfig, settings: Any, number: int | None = None) -
         swept=_swept(folder, overrides),
         sweep=folder,
     )
+
+
+def _no_model(dataset: str) -> str:
+    names = ", ".join(name for name in options_of("model") if name != "none")
+    return f"model is required: dataset={dataset} has none of its own; give model= one of {names}"
 
 
 def _without_hydra(composed: DictConfig) -> DictConfig:
@@ -123,9 +123,7 @@ def explain(error: BaseException) -> str:
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         return f"{match[1]}={match[2]}: no such option; {_nearest(match[2], options_of(match[1]))}"
     if "mismatched input" in text or "no viable alternative" in text or "token recognition" in text:
-        return (
-            f"{text.split(' See https')[0]}; a value with spaces, = or brackets needs quotes: \"key='value'\""
-        )
+        return f"{text.split(' See https')[0]}; a value with spaces, = or brackets needs quotes: \"key='value'\""
     return text.split(" See https")[0]
 
 

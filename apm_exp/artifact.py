@@ -99,29 +99,37 @@ def _node_identity(node: Mapping[str, Any], digests: FileDigests) -> dict[str, A
 
 
 def read_done(step: Step) -> Artifact | None:
-    """The finished artifact of a step, or None. A damaged one is named in a warning, moved aside and None."""
-    try:
-        record = json.loads((step.folder / "done").read_text())
-    except FileNotFoundError:
+    """The finished artifact of a step, or None. A damaged one is named in a warning, moved aside, and None."""
+    done = step.folder / "done"
+    if not done.exists():
         return None
+    try:
+        record = json.loads(done.read_text())
     except json.JSONDecodeError:
-        return _set_aside(step, "its record 'done' is damaged")
-    if record["key"] != step.key:
-        return _set_aside(step, "it holds another key")
-    for name, expected in record["files"].items():
-        path = step.folder / name
-        if not path.is_file():
-            return _set_aside(step, f"{name} is missing")
-        if path.stat().st_size != expected["size"] or step.digests.of_file(path) != expected["sha256"]:
-            return _set_aside(step, f"{name} has changed since it was written")
+        record = {"key": None, "files": {}}
+    if damage := _damage(step, record):
+        _set_aside(step.folder, damage)
+        return None
     return Artifact(step.kind, step.folder, step.key, record["counts"], record["seconds"])
 
 
-def _set_aside(step: Step, reason: str) -> None:
-    aside = step.folder.with_name(f"{step.folder.name}.damaged-{time.time_ns()}")
-    if step.folder.exists():
-        step.folder.rename(aside)
-        logger.warning("%s: %s; moved to %s and built again", step.folder, reason, aside.name)
+def _damage(step: Step, record: Mapping[str, Any]) -> str | None:
+    """What is wrong with a finished artifact, or None: every file must be as it was written."""
+    if record["key"] != step.key:
+        return "its record 'done' is damaged or of another key"
+    for name, expected in record["files"].items():
+        path = step.folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["size"] or step.digests.of_file(path) != expected["sha256"]:
+            return f"{name} has changed since it was written"
+    return None
+
+
+def _set_aside(folder: Path, reason: str) -> None:
+    aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
+    folder.rename(aside)
+    logger.warning("%s: %s; moved to %s and built again", folder, reason, aside.name)
 
 
 def built_after(step: Step, moment: float) -> bool:
@@ -161,9 +169,7 @@ def _build(step: Step) -> Artifact:
     write_text(OmegaConf.to_yaml(OmegaConf.create(step.identity)), step.folder / "inputs.yaml")
     write_json(provenance(), step.folder / "provenance.json")
     try:
-        counts = dict(
-            step.stage(step.folder, **{name: _given(v) for name, v in step.inputs.items()}, **step.beside)
-        )
+        counts = dict(step.stage(step.folder, **{name: _given(v) for name, v in step.inputs.items()}, **step.beside))
         seconds = round(time.monotonic() - started, 3)
         files = _written(step)
     except BaseException:

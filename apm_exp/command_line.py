@@ -30,8 +30,9 @@ Flags
   --cfg job           print the configuration and stop         --config-dir DIR   your own options
   --help              this text                                --hydra-help       Hydra's own flags
 
-Everything is kept below outputs/: a run's record in outputs/runs/latest (report in outputs/runs/latest/report/report.html),
-the steps it used in outputs/<step>/. A step that exists is reused; a killed command goes on when typed again.
+Everything is kept below outputs/: a run's record in outputs/runs/latest, its page in
+outputs/runs/latest/report/report.html, the steps it used in outputs/<step>/. A step that exists is reused; a killed
+command goes on when typed again.
 A value with spaces, = or brackets needs quotes: "dataset.path='/data/run=3/a.jsonl'".
 """
 _GROUPS = {

@@ -95,9 +95,7 @@ def _logged(step: Step, log: tracking.Log) -> Step:
     """The training step also mirrors its log."""
     if step.kind != "policy":
         return step
-    return Step(
-        step.kind, step.slug, step.stage, step.inputs, step.root, step.digests, {**step.beside, "log": log}
-    )
+    return Step(step.kind, step.slug, step.stage, step.inputs, step.root, step.digests, {**step.beside, "log": log})
 
 
 def _report(request: Request, steps: Mapping[str, Step]) -> Step:

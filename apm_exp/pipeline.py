@@ -37,9 +37,7 @@ class Choices:
     trainer: str
 
 
-def build_graph(
-    config: Config, choices: Choices, *, with_rewards: bool, digests: FileDigests
-) -> dict[str, Step]:
+def build_graph(config: Config, choices: Choices, *, with_rewards: bool, digests: FileDigests) -> dict[str, Step]:
     """The steps of one run by name, in the order in which they are built.
 
     with_rewards: whether the pairs have or can be given rewards. The first step of a data set that is
@@ -100,9 +98,7 @@ class _Graph:
         steps["logps"] = self.logps_step(steps)
         steps["selection"] = self.selection_step(steps)
         steps["policy"] = self.train_step(steps)
-        evaluations = {
-            f"evaluation_{name}": self.evaluation_step(name, steps) for name in self.config["evals"] or {}
-        }
+        evaluations = {f"evaluation_{name}": self.evaluation_step(name, steps) for name in self.config["evals"] or {}}
         return steps | evaluations
 
     def starting_policy(self, steps: Mapping[str, Step]) -> Policy:
@@ -128,9 +124,14 @@ class _Graph:
         return self.step(model, slug(self.choices.model), {"model": node, "pairs": pairs_step}, "models")
 
     def generations_step(self, policy: Policy) -> Step:
-        names = ("dataset", "generate", "reward")
-        inputs = {name: self.config[name] for name in names} | {"policy": policy}
-        inputs["reward"] = _without(self.config["reward"], "margin")
+        dataset = self.config["dataset"]
+        prompts = component.settings_of(component.locate("dataset", dataset), dataset)
+        inputs = {
+            "dataset": {"_target_": dataset["_target_"]} | prompts,
+            "generate": self.config["generate"],
+            "reward": _without(self.config["reward"], "margin"),
+            "policy": policy,
+        }
         name = slug(self.choices.dataset, self.choices.model)
         return self.step(generate, name, inputs, "generations", runtime=self.config["runtime"])
 
@@ -175,9 +176,7 @@ class _Graph:
     def trained_policy(self, steps: Mapping[str, Step]) -> Policy:
         start = self.starting_policy(steps)
         folder = steps["policy"].folder / "final"
-        return Policy(
-            folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None
-        )
+        return Policy(folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None)
 
     def evaluation_step(self, name: str, steps: Mapping[str, Step]) -> Step:
         inputs = {
@@ -191,14 +190,10 @@ class _Graph:
         return self.step(evaluate, folder, inputs, "evaluation", runtime=self.config["runtime"])
 
 
-def report_step(
-    config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]
-) -> Step:
+def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
     """The page on a run. The command and the provenance are shown, and do not make another report."""
     policy = steps["policy"]
-    inputs: dict[str, Any] = {
-        name: steps.get(name) for name in ("pairs", "rewards", "logps", "selection", "policy")
-    }
+    inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "rewards", "logps", "selection", "policy")}
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
     inputs |= {

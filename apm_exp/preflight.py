@@ -95,9 +95,7 @@ def _check_model(config: Mapping[str, Any]) -> None:
     if not builds_model(config["model"]):
         preflight(component.bind("model", config["model"])(), dict(config["model"]))
     elif template := config["model"].get("chat_template"):
-        raise ValueError(
-            f"model.chat_template={template}: this model is built here and brings its own template"
-        )
+        raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
 
 
 def _check_rewards(config: Mapping[str, Any]) -> bool:
@@ -112,8 +110,8 @@ def _check_rewards(config: Mapping[str, Any]) -> bool:
     if recorded is False and needs_rewards(config["metric"]):
         name = config["metric"]["_target_"].rpartition(".")[2]
         raise ValueError(
-            f"reward=recorded: the metric {name} needs rewards and the rows of dataset.path={config['dataset']['path']} "
-            "have none; name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a "
+            f"reward=recorded: the metric {name} needs rewards and the rows of "
+            f"dataset.path={config['dataset']['path']} have none; name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a "
             "reward model (reward=classifier reward.path=FOLDER), or take metric=implicit or metric=uniform"
         )
     return recorded is not False

@@ -4,9 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_SECRET_KEY = re.compile(
-    r"(^|[._+])[a-z0-9_]*(token|secret|password|passwd|api_?key|credential)s?$", re.IGNORECASE
-)
+_SECRET_KEY = re.compile(r"(^|[._+])[a-z0-9_]*(token|secret|password|passwd|api_?key|credential)s?$", re.IGNORECASE)
 _NOT_SECRET = re.compile(
     r"(max|min|num|new|pad|bos|eos|per|special|add)[a-z_]*_tokens?$|tokens_per|_token_id$|(^|[._+])tokens$"
 )

@@ -45,9 +45,7 @@ def wandb_run(
         run = _start(options, "online", init_timeout)
         if run is not None:
             return run
-        logger.warning(
-            "W&B cannot be reached or has no login: this run is logged offline (send it later: wandb sync)"
-        )
+        logger.warning("W&B cannot be reached or has no login: this run is logged offline (send it later: wandb sync)")
         wanted = "offline"
     return _start(options, wanted, init_timeout)
 

@@ -114,9 +114,7 @@ def check_job(request: Request) -> bool:
 def _warn_unused_alpha(request: Request) -> None:
     given = any(override.lstrip("+").startswith("alpha=") for override in request.overrides)
     if given and "alpha" not in request.config["metric"] and "alpha" not in (request.swept or {}):
-        logger.warning(
-            "alpha=%s: metric=%s has no alpha; ignored", request.config["alpha"], request.choices["metric"]
-        )
+        logger.warning("alpha=%s: metric=%s has no alpha; ignored", request.config["alpha"], request.choices["metric"])
 
 
 def _check(requests: list[Request]) -> None:

@@ -18,9 +18,7 @@ from apm_exp.digest import FileDigests
 VERSION = 1
 
 
-def double(
-    out: Path, *, number: int, source: Artifact | None = None, slow: Path | None = None
-) -> dict[str, int]:
+def double(out: Path, *, number: int, source: Artifact | None = None, slow: Path | None = None) -> dict[str, int]:
     """A stage: writes twice its number, plus what an earlier one wrote; notes each call beside the artifacts."""
     calls = out.parent.parent / "calls.txt"
     with calls.open("a") as log:
@@ -95,9 +93,7 @@ def test_a_path_is_known_by_its_content(step: StepMaker, tmp_path: Path) -> None
     assert step(node={"path": [str(here), str(there)]}).key != keys[0]
 
 
-def test_an_edited_component_is_another_input(
-    step: StepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edited_component_is_another_input(step: StepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "mine_for_test"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -136,9 +132,7 @@ def test_damage_is_named_set_aside_and_built_again(
 ) -> None:
     built = build(step(number=3))
     damage(built.path / name)
-    again = build(
-        Step("double", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused")))
-    )
+    again = build(Step("double", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused"))))
     assert (again.path / "result.txt").read_text() == "6"
     assert json.loads((again.path / "done").read_text())["key"] == built.key
     if not (name == "done" and damage is Path.unlink):
@@ -155,9 +149,7 @@ def test_rebuild_builds_again_what_is_older_than_the_command(step: StepMaker, tm
 
 
 def _build_in_process(root: Path, gate: Path) -> None:
-    double_step = Step(
-        "double", "test", double, {"number": 7}, root, FileDigests(root / "d.json"), {"slow": gate}
-    )
+    double_step = Step("double", "test", double, {"number": 7}, root, FileDigests(root / "d.json"), {"slow": gate})
     sys.exit(0 if (build(double_step).path / "result.txt").read_text() == "14" else 3)
 
 
@@ -184,9 +176,7 @@ def test_a_killed_builder_leaves_nothing_that_is_read_and_the_next_one_builds(tm
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join(60)
     gate.touch()
-    same = Step(
-        "double", "test", double, {"number": 7}, tmp_path, FileDigests(tmp_path / "d.json"), {"slow": gate}
-    )
+    same = Step("double", "test", double, {"number": 7}, tmp_path, FileDigests(tmp_path / "d.json"), {"slow": gate})
     assert read_done(same) is None
     assert (build(same).path / "result.txt").read_text() == "14"
 

@@ -34,9 +34,7 @@ def test_bad_settings(argument: str, tmp_path: Path) -> None:
 def test_a_bad_job_of_a_multirun_is_found_before_job_0(tmp_path: Path) -> None:
     result = apm_exp(tmp_path, "-m", "alpha=1,-1")
     assert result.returncode == 2, result.stderr
-    assert result.stderr.startswith(
-        "error: job 1 (alpha=-1): alpha=-1: input should be greater than or equal to 0"
-    )
+    assert result.stderr.startswith("error: job 1 (alpha=-1): alpha=-1: input should be greater than or equal to 0")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,9 +65,7 @@ def _environment() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
-def test_help_and_configuration_import_neither_torch_nor_transformers(
-    arguments: list[str], tmp_path: Path
-) -> None:
+def test_help_and_configuration_import_neither_torch_nor_transformers(arguments: list[str], tmp_path: Path) -> None:
     import subprocess
     import sys
 

@@ -103,9 +103,7 @@ def uncommented_values(text: str) -> list[str]:
     inside_defaults = False
     for number, line in enumerate(lines):
         inside_defaults = line.startswith("defaults:") or (inside_defaults and line.startswith((" ", "-")))
-        sets_value = (
-            ":" in line and not line.lstrip().startswith(("#", "-")) and not line.rstrip().endswith(":")
-        )
+        sets_value = ":" in line and not line.lstrip().startswith(("#", "-")) and not line.rstrip().endswith(":")
         commented = "#" in line or (number > 0 and lines[number - 1].lstrip().startswith("#"))
         if sets_value and not commented and not inside_defaults and "_target_" not in line:
             found.append(line)

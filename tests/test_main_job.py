@@ -93,9 +93,7 @@ def test_the_plan_says_what_would_be_reused_and_runs_nothing(ran: Path) -> None:
     before = sorted((ran / "outputs").rglob("*"))
     result = small_run(ran, "task=plan", "alpha=0.125")
     assert result.returncode == 0, result.stderr
-    state = {
-        line.split()[0]: line.split()[1] for line in result.stdout.splitlines()[2:] if len(line.split()) > 2
-    }
+    state = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines()[2:] if len(line.split()) > 2}
     assert (state["logps"], state["selection"], state["policy"]) == ("reuse", "build", "build")
     assert sorted((ran / "outputs").rglob("*")) == before
 
@@ -122,9 +120,7 @@ def test_a_failed_job_does_not_stop_the_others(ran: Path) -> None:
     too_high = "metric=map,explicit"
     result = small_run(ran, "-m", too_high, "keep=threshold", "keep.minimum=0.9")
     # explicit margins reach 0.9 reward units here; M_AP in standard deviations may not: both outcomes are recorded.
-    (sweep,) = [
-        s for s in (ran / "outputs" / "sweeps").glob("multirun-*") if len(list((s / "jobs").glob("*"))) == 2
-    ]
+    (sweep,) = [s for s in (ran / "outputs" / "sweeps").glob("multirun-*") if len(list((s / "jobs").glob("*"))) == 2]
     states = [json.loads(path.read_text())["state"] for path in sorted((sweep / "jobs").glob("*.json"))]
     assert result.returncode == (0 if states == ["done", "done"] else 1)
     assert (sweep / "report.html").is_file()

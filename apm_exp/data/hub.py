@@ -26,9 +26,7 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None) -> 
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         settings = f"dataset.split={split} dataset.subset={subset} dataset.revision={revision}"
         remedy = (
-            "check the name, these settings, the network (is HF_HUB_OFFLINE set?) and your access (hf auth login)"
+            "check the name, these settings, the network (HF_HUB_OFFLINE set?) and access (hf auth login)"
             ", or download its files and use dataset=jsonl"
         )
-        raise ValueError(
-            f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}"
-        ) from error
+        raise ValueError(f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}") from error

@@ -28,9 +28,7 @@ def _decoded(line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadRow(
-            "invalid UTF-8", f"byte 0x{line[error.start]:02x} at position {error.start + 1}"
-        ) from None
+        raise BadRow("invalid UTF-8", f"byte 0x{line[error.start]:02x} at position {error.start + 1}") from None
 
 
 def _loaded(text: str) -> Any:

@@ -1,7 +1,7 @@
 """A source row as a checked preference pair, and what identifies it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from apm_exp.data.conversation import split_pair
@@ -44,9 +44,7 @@ def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
     if value is None:
         raise BadRow("null", f"{columns.identifier} is null")
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise BadRow(
-            "wrong type", f"{columns.identifier} is of type {type(value).__name__}, not text or an integer"
-        )
+        raise BadRow("wrong type", f"{columns.identifier} is of type {type(value).__name__}, not text or an integer")
     if not str(value).strip():
         raise BadRow("empty id", f"{columns.identifier} has no text")
     return str(value)
@@ -54,12 +52,14 @@ def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
 
 def table_row(pair: PreferencePair, source: str) -> dict[str, Any]:
     """The pair as a row of pairs.parquet, without pair_id and split, which depend on the other rows."""
-    responses = asdict(pair.responses)
+    known = pair.responses
     return {
         "prompt": pair.prompt,
         "chosen": [{"role": "assistant", "content": pair.chosen}],
         "rejected": [{"role": "assistant", "content": pair.rejected}],
-        "recorded_rewards": responses.pop("rewards"),
-        **responses,
+        "responses": known.responses,
+        "chosen_index": known.chosen_index,
+        "rejected_index": known.rejected_index,
+        "recorded_rewards": known.rewards,
         "source": source,
     }

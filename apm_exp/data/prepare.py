@@ -73,9 +73,7 @@ def _judge(intake: Intake, where: str, on_bad_row: str, listed: Path) -> None:
     if not refused:
         return
     summary = f"{refused:,} of {intake.rows:,} rows refused ({_reasons(intake.refused)})"
-    shown = "; ".join(map(_problem, intake.refused[:_PROBLEMS_SHOWN])) + (
-        "; ..." if refused > _PROBLEMS_SHOWN else ""
-    )
+    shown = "; ".join(map(_problem, intake.refused[:_PROBLEMS_SHOWN])) + ("; ..." if refused > _PROBLEMS_SHOWN else "")
     if on_bad_row == "error":
         remedy = f"correct them (all are listed in {listed}) or use dataset.on_bad_row=refuse"
         raise ValueError(f"dataset.on_bad_row=error: {where}: {summary}: {shown}; {remedy}")

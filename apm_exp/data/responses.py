@@ -77,15 +77,11 @@ def _reward(value: Any, name: str) -> float | None:
     return reward
 
 
-def _index(
-    name: str, answer: str, responses: list[str], scores: Rewards | None, extreme: Callable[..., int]
-) -> int:
+def _index(name: str, answer: str, responses: list[str], scores: Rewards | None, extreme: Callable[..., int]) -> int:
     """Where an answer stands: of equal responses, at the score that made it chosen or rejected."""
     found = [index for index, response in enumerate(responses) if response == answer]
     if not found:
-        raise BadRow(
-            f"{name} not among the responses", f"none of {len(responses)} in {RESPONSES} equals {name}"
-        )
+        raise BadRow(f"{name} not among the responses", f"none of {len(responses)} in {RESPONSES} equals {name}")
     scored = [index for index in found if scores and scores[index] is not None]
     return extreme(scored, key=lambda index: scores[index]) if scores and scored else found[0]
 
@@ -93,9 +89,7 @@ def _index(
 def _known(scores: Rewards | None, indices: tuple[int, int]) -> list[float] | None:
     if scores is None:
         return None
-    missing = [
-        name for name, index in zip(("chosen", "rejected"), indices, strict=True) if scores[index] is None
-    ]
+    missing = [name for name, index in zip(("chosen", "rejected"), indices, strict=True) if scores[index] is None]
     if len(missing) == 2:
         raise BadRow("null", "the rewards of chosen and rejected are null")
     if missing:

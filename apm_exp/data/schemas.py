@@ -12,7 +12,7 @@ REWARD_PAIRS = (("chosen_reward", "rejected_reward"), ("score_chosen", "score_re
 _KNOWN = {"prompt", "chosen", "rejected", RESPONSES, SCORES, *IDENTIFIERS, *REWARD_PAIRS[0], *REWARD_PAIRS[1]}
 EXPECTED = (
     f"expected SimPO's on-policy schema (prompt, {RESPONSES}, {SCORES}, chosen, rejected), TRL's (prompt, "
-    "chosen, rejected; rewards in chosen_reward, rejected_reward or score_chosen, score_rejected) or HH-style "
+    "chosen, rejected; rewards in chosen_reward, rejected_reward or score_chosen, score_rejected) or HH "
     "transcripts (chosen, rejected)"
 )
 
@@ -106,9 +106,7 @@ def _lacking(names: Iterable[str], missing: Iterable[str]) -> str:
     return f"found the columns {_listed(names)} without {_listed(missing)}"
 
 
-def with_columns(
-    rows: Iterable[SourceRow], recogniser: Recogniser
-) -> Iterator[tuple[SourceRow, Columns | None]]:
+def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[tuple[SourceRow, Columns | None]]:
     """Yield each row with what the columns of its file mean; None for a row that is bad already.
 
     The first row of a file that fits a schema decides; rows before it become bad ones. ValueError where the
@@ -120,13 +118,13 @@ def with_columns(
         if row.row is not None and row.file not in known:
             try:
                 known[row.file] = recogniser.columns(row.row)
-            except ValueError as error:
-                unfit.setdefault(row.file, error)
-                yield SourceRow(row.source, None, f"fits no schema: {error}"), None
+            except ValueError as reason:
+                unfit.setdefault(row.file, reason)
+                yield SourceRow(row.source, None, f"fits no schema: {reason}"), None
                 continue
             _refuse_mixture(known, recogniser.where)
         yield row, (known[row.file] if row.row is not None else None)
-    for error in (error for file, error in unfit.items() if file not in known):
+    for error in (unfit[file] for file in unfit if file not in known):
         raise error
 
 

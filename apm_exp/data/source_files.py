@@ -40,13 +40,11 @@ def _suffix(file: Path) -> str:
 
 
 def _matches(pattern: str) -> list[Path]:
-    found = local_paths(pattern)
+    found = [file for file in local_paths(pattern) if file.exists()]  # a link may lead nowhere
     if found:
         return found
     if any(character in pattern for character in "*?["):
-        raise ValueError(
-            f"dataset.path={pattern}: no file matches; a relative pattern starts at {Path.cwd()}"
-        )
+        raise ValueError(f"dataset.path={pattern}: no file matches; a relative pattern starts at {Path.cwd()}")
     raise ValueError(f"dataset.path={pattern}: no such file; a relative path starts at {Path.cwd()}")
 
 
@@ -57,9 +55,7 @@ def _checked(file: Path) -> Path:
         raise ValueError(f"dataset.path={name}: is a folder; {remedy}")
     if not _suffix(file):
         known = ", ".join(_READERS)
-        raise ValueError(
-            f"dataset.path={name}: cannot tell its format; rename or convert it to one of {known}"
-        )
+        raise ValueError(f"dataset.path={name}: cannot tell its format; rename or convert it to one of {known}")
     if not os.access(file, os.R_OK):
         raise ValueError(f"dataset.path={name}: cannot be read (permission denied); change its permissions")
     return file

@@ -90,7 +90,9 @@ def load_weights(auto_class: Any, folder: Path, label: str, **arguments: Any) ->
 
 def _refuse_random(label: str, model_class: str, found: dict[str, Any]) -> None:
     missing = sorted(found["missing_keys"])
-    mismatched = [f"{name} {tuple(held)} for {tuple(needed)}" for name, held, needed in sorted(found["mismatched_keys"])]
+    mismatched = [
+        f"{name} {tuple(held)} for {tuple(needed)}" for name, held, needed in sorted(found["mismatched_keys"])
+    ]
     for problem, names in (("lacks", missing), ("has in another shape", mismatched)):
         if names:
             raise ValueError(

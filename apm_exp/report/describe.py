@@ -8,8 +8,9 @@ Node = Mapping[str, Any]
 
 
 def component_name(node: Node) -> str:
-    """The name of a node's function, without its package."""
-    return str(node["_target_"]).rpartition(".")[2]
+    """What a user calls a component: for ours the name of its file, for others that of the function."""
+    package, *_, module, function = str(node["_target_"]).split(".")
+    return module if package == "apm_exp" else function
 
 
 def source_name(node: Node) -> str:
@@ -31,7 +32,7 @@ def _short(path: str) -> str:
 def settings(node: Node) -> str:
     """A node's plain values as `name value, name value`."""
     plain = {key: value for key, value in node.items() if isinstance(value, int | float | str) and key != "_target_"}
-    return ", ".join(f"{key} {value}" for key, value in plain.items())
+    return ", ".join(f"{key} {str(value).lower() if isinstance(value, bool) else value}" for key, value in plain.items())
 
 
 def with_settings(node: Node) -> str:

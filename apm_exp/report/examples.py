@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from apm_exp.report.scored_pairs import ScoredPairs
 
 EACH = 2
-LONGEST_PROMPT, LONGEST_RESPONSE = 800, 1600
+LONGEST_TITLE, LONGEST_PROMPT, LONGEST_RESPONSE = 90, 800, 1600
 
 
 def example_rows(scored: ScoredPairs) -> dict[str, list[int]]:
@@ -70,7 +70,8 @@ def _turns(messages: Iterable[Mapping[str, str]], longest: int) -> list[dict[str
 def _title(prompt: list[dict[str, str]]) -> str:
     """The last turn of a prompt on one line."""
     last = prompt[-1]["content"] if prompt else ""
-    return shortened(" ".join(last.split()), 90)
+    line = " ".join(last.split())
+    return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rstrip()}…"
 
 
 def shortened(text: str, longest: int) -> str:

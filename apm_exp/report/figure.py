@@ -34,11 +34,11 @@ _STYLE = {
     "text.parse_math": False,
     "path.simplify": False,
     "font.family": ["DejaVu Sans"],
-    "font.size": 8.5,
+    "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": RULE,
-    "axes.labelsize": 8.5,
+    "axes.labelsize": 9,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -58,14 +58,17 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 @contextmanager
-def axes(width: float, height: float) -> Iterator[Axes]:
+def axes(width: float, height: float, *, left: float = 0.52, bottom: float = 0.42, top: float = 0.1) -> Iterator[Axes]:
     """Yield the axes of a new figure of `width` x `height` inches in the report's style.
 
-    Both drawing and `to_svg` belong inside the context.
+    left, bottom, top: margins in inches for what stands around the axes; they are fixed, so that figures beside each
+    other line up. Both drawing and `to_svg` belong inside the context.
     """
     with rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure.subplots()
+        figure = Figure(figsize=(width, height))
+        right = 0.08
+        box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+        yield figure.add_axes(box)
 
 
 def to_svg(ax: Axes, name: str, description: str) -> Markup:
@@ -116,8 +119,7 @@ def dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, *, opacity: float)
         if len(points):
             path = Path(np.repeat(points, 2, axis=0), np.tile([Path.MOVETO, Path.LINETO], len(points)))
             patch = PathPatch(path, fill=False, edgecolor=colour, alpha=opacity, linewidth=2.6, capstyle="round")
-            patch.set_clip_on(False)
-            ax.add_patch(patch)
+            ax.add_artist(patch).set_clip_on(False)
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:

@@ -41,7 +41,7 @@ def length_figure(scored: ScoredPairs) -> Markup:
     difference_P = scored.chosen_len_P - scored.rejected_len_P
     low, high = figure.limits(difference_P)
     edges = _edges(low, high)
-    with figure.axes(4.6, 3.0) as ax:
+    with figure.axes(4.2, 2.8) as ax:
         ax.grid(True, axis="y")
         for group_P, colour in ((~scored.kept_P, figure.OTHER), (scored.kept_P, figure.KEPT)):
             if group_P.any():
@@ -53,6 +53,29 @@ def length_figure(scored: ScoredPairs) -> Markup:
         ax.set(xlim=(edges[0], edges[-1]), xlabel="length of chosen minus rejected (tokens)")
         ax.set_ylabel("% of the group")
         return figure.to_svg(ax, "length-bias", "Distributions of the length difference, kept against not kept.")
+
+
+def quartile_figure(scored: ScoredPairs) -> Markup:
+    """Lengths of chosen and rejected responses: the median, the middle half and the middle 90% of each group."""
+    groups = ((scored.kept_P, figure.KEPT), (~scored.kept_P, figure.OTHER))
+    lengths = {"chosen": scored.chosen_len_P, "rejected": scored.rejected_len_P}
+    with figure.axes(4.2, 2.8, left=0.75) as ax:
+        ax.grid(True, axis="x")
+        for row, lengths_P in enumerate(lengths.values()):
+            for offset, (group_P, colour) in zip((-0.15, 0.15), groups, strict=True):
+                if group_P.any():
+                    _spread(ax, lengths_P[group_P], row + offset, colour)
+        ax.set_yticks(range(len(lengths)), list(lengths))
+        ax.set(xlabel="response length (tokens)", ylim=(len(lengths) - 0.5, -0.5))
+        ax.spines["left"].set_visible(False)
+        return figure.to_svg(ax, "lengths", "Spread of the response lengths, chosen and rejected, kept and not kept.")
+
+
+def _spread(ax: figure.Axes, lengths: np.ndarray, height: float, colour: str) -> None:
+    low, first, middle, third, high = np.quantile(lengths, [0.05, 0.25, 0.5, 0.75, 0.95])
+    ax.plot([low, high], [height, height], color=colour, linewidth=1.2)
+    ax.plot([first, third], [height, height], color=colour, linewidth=7, alpha=0.55)
+    ax.plot([middle], [height], color=colour, marker="o", markersize=6)
 
 
 def _edges(low: float, high: float) -> np.ndarray:

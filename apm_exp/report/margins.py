@@ -26,7 +26,7 @@ def margins_figure(scored: ScoredPairs) -> tuple[Markup, list[str]]:
     x_limits, y_limits = figure.limits(scored.explicit_P), figure.limits(scored.implicit_P)
     x, y = np.clip(scored.explicit_P[rows], *x_limits), np.clip(scored.implicit_P[rows], *y_limits)
     beyond = int(((x != scored.explicit_P[rows]) | (y != scored.implicit_P[rows])).sum())
-    with figure.axes(4.6, 3.4) as ax:
+    with figure.axes(4.2, 3.2) as ax:
         ax.set(xlim=x_limits, ylim=y_limits, xlabel="explicit margin (reward units)")
         ax.set_ylabel("implicit margin (nats per token)")
         ax.grid(True)

@@ -22,7 +22,7 @@ def metric_figure(scored: ScoredPairs, metric: str) -> Markup:
     clipped_P = np.clip(scored.value_P, low, high)
     other, _ = np.histogram(clipped_P[~scored.kept_P], edges)
     kept, _ = np.histogram(clipped_P[scored.kept_P], edges)
-    with figure.axes(4.6, 3.4) as ax:
+    with figure.axes(4.2, 3.2) as ax:
         ax.grid(True, axis="y")
         ax.stairs(other, edges, fill=True, color=figure.OTHER, alpha=0.75)
         ax.stairs(other + kept, edges, baseline=other, fill=True, color=figure.KEPT, alpha=0.9)

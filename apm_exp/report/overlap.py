@@ -87,7 +87,8 @@ def overlap_figure(found: list[Choice]) -> Markup:
     """The matrix of Jaccard indices between the metrics that can score these pairs."""
     drawn = [(choice.name, choice.kept_P) for choice in found if choice.kept_P is not None]
     size = len(drawn)
-    with figure.axes(4.6, max(1.4, 0.9 + 0.38 * size)) as ax:
+    left = 0.16 + 0.07 * max(len(name) for name, _ in drawn)
+    with figure.axes(4.2, 0.35 + 0.38 * size, left=left, bottom=0.05, top=0.3) as ax:
         for row, (_, first_P) in enumerate(drawn):
             for column, (_, second_P) in enumerate(drawn):
                 _cell(ax, row, column, jaccard(first_P, second_P))
@@ -102,5 +103,5 @@ def overlap_figure(found: list[Choice]) -> Markup:
 
 def _cell(ax: figure.Axes, row: int, column: int, value: float) -> None:
     box = figure.Rectangle((column + 0.03, row + 0.04), 0.94, 0.92, facecolor=figure.KEPT, alpha=0.06 + 0.5 * value)
-    ax.add_patch(box)
+    ax.add_artist(box)
     ax.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=figure.INK)

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from apm_exp.artifact import Artifact
 from apm_exp.report import describe, figure, provenance_rows
 from apm_exp.report.examples import examples
-from apm_exp.report.length_bias import length_figure, length_rows
+from apm_exp.report.length_bias import length_figure, length_rows, quartile_figure
 from apm_exp.report.margins import margins_figure
 from apm_exp.report.metric_values import metric_figure, ties_at_cut
 from apm_exp.report.overlap import choices, overlap_figure, overlap_rows
@@ -98,7 +98,7 @@ def _overlap(scored: ScoredPairs, run: Run) -> Context:
 
 def _lengths(scored: ScoredPairs) -> Context:
     notes = figure.beyond_note(figure.beyond(scored.chosen_len_P - scored.rejected_len_P))
-    return {"svg": length_figure(scored), "rows": length_rows(scored), "notes": notes}
+    return {"svg": length_figure(scored), "spread": quartile_figure(scored), "rows": length_rows(scored), "notes": notes}
 
 
 def _training(policy: Path) -> Context:

@@ -45,6 +45,11 @@ def decimals(standard_error: float | None) -> int:
     return max(0, 1 - math.floor(math.log10(abs(standard_error))))
 
 
+def is_share(unit: str | None) -> bool:
+    """Whether a unit counts parts of one, which people read as per cent."""
+    return unit in _SHARES
+
+
 def minus(text: str) -> str:
     """A number's text with a true minus sign."""
     return text.replace("-", "\N{MINUS SIGN}")
@@ -52,11 +57,11 @@ def minus(text: str) -> str:
 
 def in_words(evaluation: str, name: str, record: Mapping[str, Any]) -> Score:
     """A score's record as text; shares become per cent."""
-    share = record.get("unit") in _SHARES
+    share = is_share(record.get("unit"))
     scale, sign = (100.0, "%") if share else (1.0, "")
     error = record.get("standard_error")
     places = decimals(None if error is None else error * scale)
-    low, high = (f"{bound * scale:,.{places}f}" for bound in record["interval"])
+    low, high = (f"{bound * scale:,.{places}f}{sign}" for bound in record["interval"])
     return Score(
         evaluation=evaluation,
         name=name.replace("_", " "),

@@ -20,23 +20,17 @@ class Panel:
 
     name: str
     title: str
-    unit: str
+    caption: str
     lines: tuple[tuple[str, str], ...]
 
 
 PANELS = (
-    Panel("loss", "Loss", "", (("loss", "loss"),)),
-    Panel("margins", "Reward margin of the loss", "beta times log-ratio", (("rewards/margins", "margin"),)),
-    Panel("accuracies", "Accuracy", "share of pairs", (("rewards/accuracies", "accuracy"),)),
-    Panel(
-        "logps",
-        "Log-probability of the responses",
-        "nats per token",
-        (("chosen_logp", "chosen"), ("rejected_logp", "rejected")),
-    ),
-    Panel("implicit", "Implicit margin", "nats per token", (("implicit_margin", "implicit margin"),)),
-    Panel("learning-rate", "Learning rate", "", (("learning_rate", "learning rate"),)),
-    Panel("grad-norm", "Gradient norm", "before clipping", (("grad_norm", "gradient norm"),)),
+    Panel("loss", "Loss", "Mean over the pairs of a step.", (("loss", "loss"),)),
+    Panel("margins", "Reward margin", "Chosen minus rejected reward, as the loss defines it.", (("rewards/margins", "margin"),)),
+    Panel("accuracies", "Accuracy", "Share of pairs whose chosen reward is the higher.", (("rewards/accuracies", "accuracy"),)),
+    Panel("logps", "Log-probabilities", "Nats per token.", (("chosen_logp", "chosen"), ("rejected_logp", "rejected"))),
+    Panel("learning-rate", "Learning rate", "After warm-up and schedule.", (("learning_rate", "learning rate"),)),
+    Panel("grad-norm", "Gradient norm", "Before clipping.", (("grad_norm", "gradient norm"),)),
 )
 _COLOURS = (figure.KEPT, figure.SECOND)
 
@@ -77,13 +71,13 @@ def _number(value: Any) -> float:
 
 
 def _figure(panel: Panel, lines: dict[str, np.ndarray]) -> Markup:
-    with figure.axes(3.3, 2.1) as ax:
+    with figure.axes(3.3, 2.0, top=0.2) as ax:
         ax.grid(True)
         for (_, points), colour in zip(lines.items(), _COLOURS, strict=False):
             marker = "o" if len(points) <= 24 else ""
             ax.plot(points[:, 0], points[:, 1], color=colour, marker=marker, markersize=2.6)
         ax.set_xlabel("step")
-        ax.set_ylabel(panel.unit)
-        ax.locator_params(axis="both", nbins=5)
+        ax.locator_params(axis="x", nbins=5, integer=True)
+        ax.locator_params(axis="y", nbins=5)
         ax.margins(x=0.02)
         return figure.to_svg(ax, f"training-{panel.name}", f"{panel.title} over the training steps.")

@@ -10,7 +10,7 @@ VERSION = 1
 
 
 def model(out: Path, *, model: dict[str, Any], pairs: Artifact | None) -> dict[str, int]:
-    """Build the model of the node into `out/final`, an ordinary Hugging Face folder; returns its number of parameters."""
+    """Build the node's model into `out/final`, an ordinary Hugging Face folder; returns its number of parameters."""
     import pyarrow.parquet as pq
 
     builder = component.bind("model", model, also=())

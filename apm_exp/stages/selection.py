@@ -98,9 +98,7 @@ def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, 
 
 def _check_shape(setting: str, name: str, column_P: Any, pairs: int) -> None:
     if np.shape(column_P) != (pairs,):
-        raise ValueError(
-            f"{setting}: {name} has shape {np.shape(column_P)}; give one entry a pair ({pairs},)"
-        )
+        raise ValueError(f"{setting}: {name} has shape {np.shape(column_P)}; give one entry a pair ({pairs},)")
 
 
 def _table(scores: PairScores, columns: Mapping[str, np.ndarray], kept_P: np.ndarray) -> pa.Table:

@@ -35,7 +35,9 @@ def _cut(pair: TokenisedPair, bos: int | None, max_length: int, max_prompt_lengt
     prompt = _last(pair.prompt_ids, max_prompt_length, bos)
     budget = max_length - len(prompt)
     if budget <= 0:
-        detail = f"the prompt fills {len(prompt)} of tokens.max_length={max_length} tokens; lower tokens.max_prompt_length"
+        detail = (
+            f"the prompt fills {len(prompt)} of tokens.max_length={max_length} tokens; lower tokens.max_prompt_length"
+        )
         return Refusal("answer left without budget", detail)
     chosen, rejected = pair.chosen_ids[:budget], pair.rejected_ids[:budget]
     if chosen == rejected:

@@ -119,7 +119,9 @@ def _texts(
 def _control_token(tokenizer: PreTrainedTokenizerBase, end: TurnEnd, messages: list[Message]) -> str | None:
     """The BOS or end token that a message spells out: it would be read as one, in the middle of a turn."""
     tokens = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.convert_ids_to_tokens(end.token_id)} - {None}
-    return next((f"{token} in the {m['role']}'s turn" for m in messages for token in tokens if token in m["content"]), None)
+    return next(
+        (f"{token} in the {m['role']}'s turn" for m in messages for token in tokens if token in m["content"]), None
+    )
 
 
 def _no_prefix(prompt: str, conversation: str, messages: list[Message]) -> str:

@@ -1,0 +1,48 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp.data.hub import hub
+from tests.data.sources import prepared, simpo_row
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def test_a_local_folder_laid_out_like_a_hub_dataset_is_read(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist([simpo_row(0), simpo_row(1)]), folder / "train-00000-of-00001.parquet")
+    rows = list(hub(path=str(folder), split="train", subset=None, revision=None))
+    assert [row.source for row in rows] == [f"{folder}/train:1", f"{folder}/train:2"]
+    assert rows[1].row == simpo_row(1)
+    assert prepared(tmp_path / "out", rows).counts["pairs"] == 2
+
+
+def test_a_split_that_is_not_there_is_one_line(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist([simpo_row()]), folder / "train-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=r'cannot be loaded with dataset\.split=bogus .*Unknown split "bogus"'):
+        hub(path=str(folder), split="bogus", subset=None, revision=None)
+
+
+def test_no_network_is_one_line_with_the_remedy(monkeypatch):
+    import datasets
+
+    def unreachable(*arguments, **settings):
+        raise ConnectionError("Couldn't reach 'owner/name' on the Hub\n(LocalEntryNotFoundError)")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    with pytest.raises(ValueError, match=r"^dataset\.path=owner/name: ") as caught:
+        hub(path="owner/name", split="train", subset=None, revision="abc")
+    assert str(caught.value) == (
+        "dataset.path=owner/name: cannot be loaded with dataset.split=train dataset.subset=None "
+        "dataset.revision=abc: ConnectionError: Couldn't reach 'owner/name' on the Hub (LocalEntryNotFoundError); "
+        "check the name, these settings, the network (HF_HUB_OFFLINE set?) and access (hf auth login), or download "
+        "its files and use dataset=jsonl"
+    )

@@ -1,0 +1,155 @@
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp import component
+from apm_exp.artifact import Artifact
+from apm_exp.stages.selection import selection
+from apm_exp.types import MissingRewards
+
+MAP = {"_target_": "apm_exp.metrics.map.alignment_potential", "alpha": 2.0, "rescale": True}
+IMPLICIT = {"_target_": "apm_exp.metrics.implicit.implicit_reward_margin"}
+HALF = {"_target_": "apm_exp.keep.top_fraction.top_fraction", "fraction": 0.5}
+
+
+def an_artifact(folder, kind, columns):
+    path = folder / kind
+    path.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path / f"{kind}.parquet")
+    return Artifact(kind=kind, path=path, key="k", counts={}, seconds=0.0)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """Five pairs: one is held out, one was refused when log-probs were computed; rows are in different orders."""
+    pairs = {"pair_id": ["a", "b", "c", "held", "refused"], "split": ["train"] * 3 + ["held_out", "train"]}
+    logps = {
+        "pair_id": ["c", "a", "held", "b"],
+        "split": ["train", "train", "held_out", "train"],
+        "chosen_logp": [-6.0, -10.0, -99.0, -2.0],
+        "rejected_logp": [-4.0, -12.0, -1.0, -6.0],
+        "chosen_len": pa.array([6, 5, 1, 2], pa.int32()),
+        "rejected_len": pa.array([2, 4, 1, 2], pa.int32()),
+    }
+    rewards = {
+        "pair_id": ["held", "b", "refused", "a", "c"],
+        "chosen_reward": [50.0, 3.0, 0.0, 1.0, 5.0],
+        "rejected_reward": [0.0, 0.0, 0.0, 2.0, 0.0],
+        "all_rewards": [[50.0, 0.0], [3.0, 0.0, -2.0], [0.0, 0.0], [1.0, 2.0], [5.0, 0.0]],
+    }
+    tables = {"pairs": pairs, "logps": logps, "rewards": rewards}
+    inputs = {kind: an_artifact(tmp_path, kind, columns) for kind, columns in tables.items()}
+    return {"out": tmp_path, "margin": "chosen_minus_rejected", "metric": MAP, "keep": HALF} | inputs
+
+
+def rows_of(folder):
+    return pq.read_table(folder / "selection.parquet").to_pydict()
+
+
+def test_margins_terms_value_and_kept_by_hand(world, caplog):
+    with caplog.at_level(logging.INFO, "apm_exp"):
+        counts = selection(**world)
+    rows = rows_of(world["out"])
+    assert list(rows) == [
+        *("pair_id", "explicit_margin", "implicit_margin"),
+        *("explicit_term", "implicit_term", "value", "kept"),
+    ]
+    assert rows["pair_id"] == ["a", "b", "c"]
+    assert rows["explicit_margin"] == [-1.0, 3.0, 5.0]
+    assert rows["implicit_margin"] == [1.0, 2.0, 1.0]
+    sigma_r, sigma_pi = np.std([1, 3, 5]), np.std([1, 2, 1])
+    assert rows["explicit_term"] == pytest.approx([1 / sigma_r, 3 / sigma_r, 5 / sigma_r])
+    assert rows["implicit_term"] == pytest.approx([2 / sigma_pi, 4 / sigma_pi, 2 / sigma_pi])
+    assert rows["value"] == pytest.approx(np.subtract(rows["explicit_term"], rows["implicit_term"]))
+    assert rows["kept"] == [False, False, True]
+    assert counts == {"pairs": 3, "kept": 1, "refused": 1}
+    assert "kept 1 of 3 pairs" in caplog.text
+
+
+def test_max_min_margin_looks_at_all_responses(world):
+    selection(**world | {"margin": "max_min"})
+    assert rows_of(world["out"])["explicit_margin"] == [1.0, 5.0, 5.0]
+
+
+def test_without_rewards_the_column_is_null(world):
+    selection(**world | {"rewards": None, "metric": IMPLICIT})
+    table = pq.read_table(world["out"] / "selection.parquet")
+    assert table["explicit_margin"].type == pa.float64()
+    assert table["explicit_margin"].to_pylist() == [None] * 3
+    assert table["kept"].to_pylist() == [True, False, False]  # a and c tie, and a comes first
+
+
+def test_a_metric_that_needs_rewards_says_what_to_do(world):
+    with pytest.raises(MissingRewards, match=r"metric\._target_=.*needs rewards.*metric=implicit"):
+        selection(**world | {"rewards": None})
+
+
+def test_the_same_inputs_give_the_same_bytes(world):
+    selection(**world)
+    first = (world["out"] / "selection.parquet").read_bytes()
+    selection(**world)
+    assert (world["out"] / "selection.parquet").read_bytes() == first
+
+
+def test_a_fraction_that_keeps_nothing_writes_nothing(world):
+    with pytest.raises(ValueError, match=r"keep\.fraction=0\.1: would keep 0 of 3 pairs"):
+        selection(**world | {"keep": HALF | {"fraction": 0.1}})
+    assert not (world["out"] / "selection.parquet").exists()
+
+
+def test_a_non_finite_log_prob_is_named(world, tmp_path):
+    broken = pq.read_table(world["logps"].path / "logps.parquet").to_pydict()
+    broken["chosen_logp"][1] = float("nan")
+    with pytest.raises(ValueError, match=r"implicit margin is NaN or infinite .*\(pair_id a\)"):
+        selection(**world | {"logps": an_artifact(tmp_path / "broken", "logps", broken)})
+
+
+def test_log_probs_of_unknown_pairs_are_a_defect(world, tmp_path):
+    fewer = {"pair_id": ["a", "b"], "split": ["train", "train"]}
+    with pytest.raises(AssertionError, match="pairs has not"):
+        selection(**world | {"pairs": an_artifact(tmp_path / "fewer", "pairs", fewer)})
+
+
+def test_scored_pairs_without_rewards_are_a_defect(world, tmp_path):
+    fewer = pq.read_table(world["rewards"].path / "rewards.parquet").slice(0, 2)
+    with pytest.raises(AssertionError, match="rewards lacks"):
+        selection(**world | {"rewards": an_artifact(tmp_path / "fewer", "rewards", fewer.to_pydict())})
+
+
+def test_nothing_scored_is_an_error(world, tmp_path):
+    none = pq.read_table(world["logps"].path / "logps.parquet").slice(2, 1)
+    with pytest.raises(ValueError, match="none of the 4 training pairs has log-probs"):
+        selection(**world | {"logps": an_artifact(tmp_path / "none", "logps", none.to_pydict())})
+
+
+METRICS_OF_A_USER = """
+import numpy as np
+
+def too_short(scores):
+    return {"value": np.zeros(2)}
+
+def without_value(scores):
+    return {"score": np.zeros(3)}
+
+def overwriting(scores):
+    return {"value": np.zeros(3), "kept": np.zeros(3)}
+"""
+
+
+@pytest.mark.parametrize("name", ["too_short", "without_value", "overwriting"])
+def test_a_metric_with_wrong_columns_is_named(world, tmp_path, monkeypatch, name):
+    (tmp_path / "metrics_of_a_user.py").write_text(METRICS_OF_A_USER)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "metrics_of_a_user"})
+    with pytest.raises(ValueError, match=rf"metric\._target_=metrics_of_a_user\.{name}: "):
+        selection(**world | {"metric": {"_target_": f"metrics_of_a_user.{name}"}})
+
+
+def test_the_stage_is_light_to_import():
+    code = "import sys, apm_exp.stages.selection as s; print({'torch', 'transformers'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
