@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
 from apm_exp import component, tracking
@@ -19,22 +20,26 @@ from apm_exp.digest import FileDigests
 from apm_exp.files import write_json, write_text
 from apm_exp.pipeline import Choices, build_graph, report_step, slug
 from apm_exp.plan import print_plan
+from apm_exp.preflight import check_keep, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.worker import Request, one_line
 
 logger = logging.getLogger(__name__)
 
 
-def graph_of(request: Request, with_rewards: bool) -> tuple[dict[str, Step], FileDigests]:
-    """The steps of a job and the memory of digests that they share."""
-    digests = FileDigests(Path(request.config["output_root"]) / ".digests.json")
+def steps_of(request: Request, digests: FileDigests, *, with_rewards: bool) -> dict[str, Step]:
+    """The steps of a job by name."""
     names = {name: request.choices[name] for name in Choices.__dataclass_fields__}
-    return build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests), digests
+    return build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests)
 
 
-def plan_job(request: Request, with_rewards: bool) -> None:
+def _digests(request: Request) -> FileDigests:
+    return FileDigests(Path(request.config["output_root"]) / ".digests.json")
+
+
+def plan_job(request: Request, with_rewards: bool | None) -> None:
     """Print what the job would do; writes nothing."""
-    steps, _ = graph_of(request, with_rewards)
+    steps = steps_of(request, _digests(request), with_rewards=with_rewards is not False)
     print_plan(_title(request), steps, request.config)
 
 
@@ -44,9 +49,12 @@ def _title(request: Request) -> str:
     return f"{name} ({request.config['hyperparameters']})"
 
 
-def run_job(request: Request, with_rewards: bool) -> None:
+def run_job(request: Request, with_rewards: bool | None) -> None:
     """Build what is missing, report, and leave the record of the run, also of one that fails."""
-    steps, digests = graph_of(request, with_rewards)
+    digests = _digests(request)
+    if with_rewards is None:
+        with_rewards = _rows_have_rewards(request, digests)
+    steps = steps_of(request, digests, with_rewards=with_rewards)
     folder = _new_run_folder(request, steps["policy"].slug)
     logger.info("settings     %s", request.config["hyperparameters"])
     record: dict[str, Any] = {"number": request.number, "swept": request.swept or {}, "state": "running"}
@@ -63,6 +71,16 @@ def run_job(request: Request, with_rewards: bool) -> None:
     logger.info("%s | report: %s", record["headline"], record["report"])
 
 
+def _rows_have_rewards(request: Request, digests: FileDigests) -> bool:
+    """Build the pairs and look; raises ValueError where the metric needs rewards that they do not have."""
+    pairs = build(steps_of(request, digests, with_rewards=True)["pairs"])
+    rewards = pq.read_table(pairs.path / "pairs.parquet", columns=["recorded_rewards"])["recorded_rewards"]
+    if rewards.null_count == 0:
+        return True
+    refuse_missing_rewards(request.config)
+    return False
+
+
 def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:
     built: dict[str, Artifact] = {}
     trains = read_done(steps["policy"]) is None
@@ -70,6 +88,8 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
         for name, step in steps.items():
             built[name] = build(_logged(step, log), rebuild_since=_rebuild(request, step))
             _link(folder, name, built[name].path)
+            if name == "pairs":  # before the expensive steps
+                check_keep(request.config["keep"], int(built[name].counts["train"]))
         page = build(_report(request, steps), rebuild_since=_rebuild(request, _report(request, steps)))
         _link(folder, "report", page.path)
         scores = _scores(built)

@@ -46,17 +46,12 @@ def upper_bounds(name: str, known: Mapping[str, Counts], config: Mapping[str, An
 
 
 def _pairs(known: Mapping[str, Counts], config: Mapping[str, Any]) -> Counts:
-    from apm_exp.data.preflight import count_rows
+    from apm_exp.data.count import count_rows
 
-    if "generations" in known:
-        rows = int(known["generations"]["prompts"])
-    else:
-        counted = count_rows(dict(config["dataset"]))
-        if counted is None:
-            return {}
-        rows = counted
-    limit = config["dataset"]["limit"]
-    return {"pairs": rows if limit is None else min(rows, limit)}
+    rows = count_rows(config["dataset"])
+    if "prompts" in known.get("generations", {}):
+        rows = min(rows or 0, int(known["generations"]["prompts"]))
+    return {} if rows is None else {"pairs": rows}
 
 
 def _kept(keep: Mapping[str, Any], pairs: int) -> int:

@@ -51,15 +51,24 @@ def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
     return []
 
 
-def check_inputs(config: Mapping[str, Any]) -> bool:
+def check_inputs(config: Mapping[str, Any]) -> bool | None:
     """Check what the configuration points at: files, models, rewards, the output folder; returns whether there
-    are rewards to be had. Raises a one-line ValueError.
+    are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
     """
+    from apm_exp.data.count import count_rows
+
     _check_writable(Path(config["output_root"]))
     _check_metric(config)
-    component.bind("keep", config["keep"])(np.full(2**20, np.inf), np.arange(2**20).astype(str))
     _check_model(config)
-    return _check_rewards(config)
+    with_rewards = _check_rewards(config)
+    check_keep(config["keep"], count_rows(config["dataset"]))
+    return with_rewards
+
+
+def check_keep(keep: Mapping[str, Any], pairs: int | None) -> None:
+    """Raise ValueError where a keep rule would keep nothing of so many pairs, whatever their values."""
+    if pairs is not None:
+        component.bind("keep", keep)(np.full(pairs, np.inf), np.arange(pairs))
 
 
 def _check_writable(root: Path) -> None:
@@ -98,8 +107,11 @@ def _check_model(config: Mapping[str, Any]) -> None:
         raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
 
 
-def _check_rewards(config: Mapping[str, Any]) -> bool:
-    """Whether the pairs have rewards: generated ones do, a reward source other than `recorded` gives them."""
+def _check_rewards(config: Mapping[str, Any]) -> bool | None:
+    """Whether the pairs have rewards: generated ones do, a reward source other than `recorded` gives them.
+
+    None where only the rows themselves can tell (the Hub's).
+    """
     if config["generate"]:
         return True
     from apm_exp.data.preflight import preflight
@@ -107,11 +119,18 @@ def _check_rewards(config: Mapping[str, Any]) -> bool:
     recorded = preflight(dict(config["dataset"]))
     if config["reward"]["_target_"].rpartition(".")[2] != "recorded":
         return True
-    if recorded is False and needs_rewards(config["metric"]):
+    if recorded is False:
+        refuse_missing_rewards(config)
+    return recorded
+
+
+def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
+    """Raise ValueError where the metric asks for the rewards that the rows do not have."""
+    if needs_rewards(config["metric"]):
         name = config["metric"]["_target_"].rpartition(".")[2]
         raise ValueError(
             f"reward=recorded: the metric {name} needs rewards and the rows of "
-            f"dataset.path={config['dataset']['path']} have none; name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a "
-            "reward model (reward=classifier reward.path=FOLDER), or take metric=implicit or metric=uniform"
+            f"dataset.path={config['dataset']['path']} have none; name their columns (dataset.chosen_reward=, "
+            "dataset.rejected_reward=), score them with a reward model (reward=classifier reward.path=FOLDER), "
+            "or take metric=implicit or metric=uniform"
         )
-    return recorded is not False

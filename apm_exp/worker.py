@@ -98,8 +98,8 @@ def configure_logging() -> None:
     logging.captureWarnings(True)
 
 
-def check_job(request: Request) -> bool:
-    """Check a job's configuration and what it points at; returns whether there are rewards. Raises UsageError."""
+def check_job(request: Request) -> bool | None:
+    """Check a job's configuration and what it points at; returns check_inputs. Raises UsageError."""
     from apm_exp.preflight import check_config, check_inputs
 
     try:

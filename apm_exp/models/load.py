@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from apm_exp.models.one_line import one_line
 from apm_exp.types import Policy
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ def load_model(policy: Policy, device: str) -> PreTrainedModel:
         trust_remote_code=policy.trust_remote_code,
         chat_template=policy.chat_template,
     )
-    return load_weights(AutoModelForCausalLM, policy.folder, f"model.path={policy.folder}", **arguments).to(device)
+    model = load_weights(AutoModelForCausalLM, policy.folder, f"model.path={policy.folder}", **arguments)
+    return model.to(device)  # type: ignore[arg-type]
 
 
 def load_weights(auto_class: Any, folder: Path, label: str, **arguments: Any) -> PreTrainedModel:
@@ -106,11 +108,6 @@ def _refuse_random(label: str, model_class: str, found: dict[str, Any]) -> None:
 def _listed(names: list[str]) -> str:
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message on one line, at most 300 characters."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
 @contextmanager

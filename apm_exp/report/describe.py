@@ -52,12 +52,12 @@ def title(config: Node) -> str:
 
 def training_words(trainer: Node) -> str:
     """The trainer's settings that people ask for first, in words."""
-    names = {
+    forms = {
         "learning_rate": "learning rate {}",
-        "global_batch": "{} pairs a batch",
+        "global_batch": "{} pairs a step",
         "epochs": "{} epochs",
+        "lr_scheduler": "{} schedule",
         "optimizer": "{}",
-        "schedule": "{} schedule",
     }
-    words = [form.format(trainer[name]) for name, form in names.items() if name in trainer]
+    words = [form.format(trainer[name]) for name, form in forms.items() if name in trainer]
     return ", ".join("1 epoch" if word in ("1 epochs", "1.0 epochs") else word for word in words)

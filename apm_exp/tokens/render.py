@@ -9,6 +9,7 @@ given the prompt cannot write that token; there the answer is tokenised alone, i
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 from jinja2 import TemplateError, TemplateSyntaxError
 from transformers import PreTrainedTokenizerBase
@@ -38,7 +39,10 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, messages: list[Message], *, ge
     if not tokenizer.chat_template:
         raise ValueError("model.chat_template=null: the tokenizer has no chat template; give model.chat_template=FILE")
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation_prompt)
+        text = tokenizer.apply_chat_template(
+            cast(list[dict[str, str]], messages), tokenize=False, add_generation_prompt=generation_prompt
+        )
+        return cast(str, text)
     except TemplateSyntaxError as error:
         raise ValueError(f"model.chat_template: line {error.lineno}: {error.message}; correct the template") from error
     except TemplateError as error:
@@ -61,8 +65,10 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> TurnEnd:
     """
     messages = [Message(role="user", content="Hello"), Message(role="assistant", content=_PROBE)]
     text = chat_text(tokenizer, messages, generation_prompt=False)
-    if isinstance(text, Refusal) or _PROBE not in text:
-        raise ValueError(f"model.chat_template: the template does not show a user's and an assistant's turn; {_REMEDY}")
+    if isinstance(text, Refusal):
+        raise ValueError(f"model.chat_template: the template takes no user's and assistant's turn: {text.detail}; {_REMEDY}")
+    if _PROBE not in text:
+        raise ValueError(f"model.chat_template: the template does not show the assistant's text; {_REMEDY}")
     ids = token_ids(tokenizer, [text.rpartition(_PROBE)[2]])[0]
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special} | {tokenizer.eos_token_id}
     start = next((position for position, id in enumerate(ids) if id in special), None)
@@ -127,9 +133,9 @@ def _control_token(tokenizer: PreTrainedTokenizerBase, end: TurnEnd, messages: l
 def _no_prefix(prompt: str, conversation: str, messages: list[Message]) -> str:
     same = next(i for i, (a, b) in enumerate(zip(prompt, conversation + "\0", strict=False)) if a != b)
     return (
-        "model.chat_template: the template writes the prompt differently when an answer follows, so the answer cannot "
-        f"be told from it (prompt starting {messages[-1]['content'][:60]!r}: {prompt[same:][:40]!r} becomes "
-        f"{conversation[same:][:40]!r}); give a template whose generation prompt is a prefix with model.chat_template=FILE"
+        "model.chat_template: the template does not write the prompt, then the answer, so the answer cannot be told from "
+        f"the prompt (prompt starting {messages[-1]['content'][:60]!r}: {prompt[same:][:40]!r} becomes "
+        f"{conversation[same:][:40]!r}); {_REMEDY}"
     )
 
 

@@ -37,7 +37,7 @@ PROVENANCE = {
 }
 # Ten pairs: value = |explicit| - 0.5 |implicit|, of which the four highest are kept.
 EXPLICIT_MARGINS = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5]
-IMPLICIT_MARGINS = [8.0, -0.2, 0.4, 0.2, 0.1, -9.0, 0.3, 0.1, -0.1, 0.2]
+IMPLICIT_MARGINS = [9.0, -0.2, 0.4, 0.2, 0.1, -9.0, 0.3, 0.1, -0.1, 0.2]
 CHOSEN_LENGTHS = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 REJECTED_LENGTHS = [10, 10, 20, 50, 40, 60, 60, 70, 100, 90]
 

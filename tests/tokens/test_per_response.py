@@ -172,7 +172,8 @@ def test_prompt_that_changes_when_an_answer_follows_is_an_error(monkeypatch):
     [
         (None, "no chat template; give model.chat_template=FILE"),
         ("{% if %}", "line 1: "),
-        ("{{ messages[0]['content'] }}", "does not show a user's and an assistant's turn"),
+        ("{{ messages[0]['content'] }}", "does not show the assistant's text"),
+        ("{{ raise_exception('never') }}", "takes no user's and assistant's turn: never"),
     ],
 )
 def test_no_usable_template_is_an_error(monkeypatch, template, message):

@@ -1,0 +1,36 @@
+"""How many rows a data set has at most, without reading what is in them."""
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from apm_exp.data.source_files import files_of
+
+_CHUNK = 2**20
+
+
+def count_rows(node: Mapping[str, Any]) -> int | None:
+    """The number of rows of a dataset node's files, at most `limit`; None where only the source knows (the Hub)."""
+    if "prompts" in node:
+        rows = int(node["prompts"])
+    elif node["_target_"].endswith(".jsonl"):
+        rows = sum(_rows(file) for file in files_of(node["path"]))
+    else:
+        return None
+    return rows if node["limit"] is None else min(rows, node["limit"])
+
+
+def _rows(file: Path) -> int:
+    """Rows of a Parquet file, or lines that are not empty at first sight."""
+    if file.suffix == ".parquet":
+        return int(pq.read_metadata(file).num_rows)
+    opened = gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb")
+    with opened as content:
+        lines, last = 0, b"\n"
+        while chunk := content.read(_CHUNK):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
+    return lines + (last != b"\n")

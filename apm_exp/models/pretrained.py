@@ -1,0 +1,62 @@
+"""Models that exist: a local Hugging Face folder, or one from the Hub."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from apm_exp.models.one_line import one_line
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+_NOT_FILES = ["*/*", "consolidated*"]  # other formats of the same weights
+
+
+def pretrained(
+    *,
+    path: str,
+    revision: str | None,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"],
+    attention: str,
+    trust_remote_code: bool,
+    chat_template: str | None,
+) -> Path:
+    """The local folder of a model: `path` where that is a folder, else the Hub's, downloaded if it is not cached.
+
+    revision: branch, tag or commit on the Hub. The other settings say how it is loaded: models/load.py. Raises a
+    one-line ValueError where there is no such folder, or the Hub cannot be reached and the model is not cached.
+    """
+    return folder_of("model", path, revision, trust_remote_code)
+
+
+def folder_of(group: str, path: str, revision: str | None, trust_remote_code: bool) -> Path:
+    """As `pretrained`; `group` ("model", "reward") is the group that errors name."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise ValueError(f"{group}.revision={revision}: {path} is a local folder; leave {group}.revision=null")
+        return folder
+    if folder.exists() or not _HUB_NAME.fullmatch(path):
+        raise ValueError(f"{group}.path={path}: no such folder; give a Hugging Face model folder or a Hub name")
+    try:
+        return _snapshot(path, revision, trust_remote_code)
+    except (OSError, ValueError, RuntimeError) as error:  # those of the Hub's client and of HTTP are among them
+        raise ValueError(
+            f"{group}.path={path}: no such folder, and not to be had from the Hugging Face Hub "
+            f"({one_line(error)}); give a local folder, or fetch it where there is a network with `hf download {path}`"
+        ) from error
+
+
+def commit_of(path: str, revision: str | None) -> str:
+    """The commit hash of a Hub model's snapshot. Raises ValueError as `pretrained`, also for a local folder."""
+    if Path(path).expanduser().is_dir():
+        raise ValueError(f"model.path={path}: a local folder has no commit")
+    return folder_of("model", path, revision, trust_remote_code=False).name
+
+
+@cache  # one question to the Hub a process, however often the folder is asked for
+def _snapshot(name: str, revision: str | None, trust_remote_code: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = [*_FILES, "*.py"] if trust_remote_code else _FILES
+    return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, ignore_patterns=_NOT_FILES))

@@ -1,0 +1,95 @@
+"""A small random Llama with a tokenizer of its own, made from the pairs' text."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from pydantic import Field
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+_BOS, _END, _PAD = "<|begin|>", "<|end|>", "<|pad|>"
+_ROLES = ("system", "user", "assistant")
+_CONTROL = [_BOS, _END, _PAD, *(f"<|{role}|>" for role in _ROLES)]
+_TEMPLATE = (  # every turn lies between control tokens, so no text merges with its neighbours
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] not in ['system', 'user', 'assistant'] %}"
+    "{{ raise_exception('no such role: ' + message['role']) }}{% endif %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def tiny_from_data(
+    out: Path,
+    pairs: pa.Table,
+    *,
+    vocabulary: Annotated[int, Field(ge=256 + len(_CONTROL))],
+    hidden: Annotated[int, Field(gt=0)],
+    layers: Annotated[int, Field(gt=0)],
+    heads: Annotated[int, Field(gt=0)],
+    intermediate: Annotated[int, Field(gt=0)],
+    positions: Annotated[int, Field(gt=0)],
+    seed: Annotated[int, Field(ge=0, lt=2**32)],
+) -> None:
+    """Write an ordinary Hugging Face folder into `out`: the same bytes for the same pairs and settings.
+
+    The tokenizer is trained on the prompts and responses of the train split alone, so that nothing comes from the
+    held-out pairs; being byte-level, it writes any text. The weights are random (Llama's initialisation, tied
+    embeddings, float32). Raises ValueError where hidden is no multiple of 2 * heads.
+    """
+    if hidden % (2 * heads):
+        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={heads}; change one of them")
+    tokenizer = train_tokenizer(_texts(pairs), vocabulary)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        intermediate_size=intermediate,
+        max_position_embeddings=positions,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    _random_llama(config, seed).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of at most `vocabulary` tokens with a chat template for the three usual roles."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=_CONTROL,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token=_BOS, eos_token=_END, pad_token=_PAD, clean_up_tokenization_spaces=False
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": _CONTROL[3:]})
+    tokenizer.chat_template = _TEMPLATE
+    return tokenizer
+
+
+def _texts(pairs: pa.Table) -> Iterator[str]:
+    train = pairs.filter(pc.equal(pairs["split"], "train"))
+    for prompt, responses in zip(train["prompt"].to_pylist(), train["responses"].to_pylist(), strict=True):
+        yield from (message["content"] for message in prompt)
+        yield from responses
+
+
+def _random_llama(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config).float()

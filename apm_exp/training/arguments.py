@@ -1,0 +1,116 @@
+"""transformers' TrainingArguments from our settings; `trainer.args` passes through and is checked by that class."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from transformers import TrainingArguments
+
+from apm_exp.component import nearest
+from apm_exp.training.batching import Batching
+from apm_exp.training.settings import Settings, TrainingTask
+
+_OURS = {
+    "output_dir": "output_root",
+    "learning_rate": "trainer.learning_rate",
+    "num_train_epochs": "trainer.epochs",
+    "per_device_train_batch_size": "runtime.pairs_per_device",
+    "gradient_accumulation_steps": "trainer.global_batch",
+    "auto_find_batch_size": "runtime.pairs_per_device",
+    "warmup_steps": "trainer.warmup_ratio",
+    "warmup_ratio": "trainer.warmup_ratio",
+    "lr_scheduler_type": "trainer.lr_scheduler",
+    "optim": "trainer.optimizer",
+    "weight_decay": "trainer.weight_decay",
+    "adam_beta1": "trainer.adam_beta1",
+    "adam_beta2": "trainer.adam_beta2",
+    "adam_epsilon": "trainer.adam_epsilon",
+    "max_grad_norm": "trainer.max_grad_norm",
+    "gradient_checkpointing": "trainer.gradient_checkpointing",
+    "activation_checkpointing": "trainer.gradient_checkpointing",
+    "logging_steps": "trainer.log_every",
+    "save_steps": "trainer.save_every",
+    "save_total_limit": "trainer.keep_checkpoints",
+    "seed": "seed",
+    "deepspeed": "deepspeed",
+    "bf16": "model.dtype",
+    "fp16": "model.dtype",
+    "use_cpu": "runtime.device",
+    "report_to": "tracking",
+}
+_FIXED = {"dataloader_drop_last", "remove_unused_columns", "logging_nan_inf_filter", "save_only_model", "disable_tqdm"}
+
+
+def check_args(args: Mapping[str, Any]) -> None:
+    """Refuse in `trainer.args` what TrainingArguments does not know and what a setting of ours decides (ValueError)."""
+    known = {field.name for field in dataclasses.fields(TrainingArguments)} - _FIXED - set(_OURS)
+    for name, value in args.items():
+        if name in _OURS:
+            raise ValueError(f"trainer.args.{name}={value}: set {_OURS[name]} instead")
+        if name in _FIXED:
+            raise ValueError(f"trainer.args.{name}={value}: another value would lose pairs or errors; leave it out")
+        if name not in known:
+            raise ValueError(f"trainer.args.{name}={value}: no such training argument; {nearest(name, known)}")
+
+
+def training_arguments(
+    settings: Settings,
+    task: TrainingTask,
+    batches: Batching,
+    device: str,
+    kind: type[TrainingArguments] = TrainingArguments,
+    **more: Any,
+) -> TrainingArguments:
+    """The arguments of a run, as `kind` (TRL has classes of its own, with `more` fields).
+
+    Raises a one-line ValueError with whatever the class finds wrong.
+    """
+    check_args(settings.args)
+    arguments = _from_settings(settings, batches) | _from_task(task, device) | settings.args | more
+    try:
+        result = kind(**arguments)
+    except (ValueError, TypeError, ImportError) as error:
+        raise ValueError(f"trainer: {' '.join(str(error).split())}") from error
+    result._n_gpu = min(result.n_gpu, 1)  # several GPUs seen by one process would be torch's DataParallel
+    return result
+
+
+def _from_settings(settings: Settings, batches: Batching) -> dict[str, Any]:
+    return {
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": batches.per_device,
+        "gradient_accumulation_steps": batches.accumulation,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.lr_scheduler,
+        "warmup_steps": math.ceil(settings.warmup_ratio * batches.steps),
+        "optim": settings.optimizer,
+        "weight_decay": settings.weight_decay,
+        "adam_beta1": settings.adam_beta1,
+        "adam_beta2": settings.adam_beta2,
+        "adam_epsilon": settings.adam_epsilon,
+        "max_grad_norm": settings.max_grad_norm,
+        "logging_steps": settings.log_every,
+        "logging_first_step": True,
+        "save_strategy": "steps" if settings.save_every else "no",
+        "save_steps": settings.save_every or 500,
+        "save_total_limit": 2,  # the one before stays until the new one is complete
+    }
+
+
+def _from_task(task: TrainingTask, device: str) -> dict[str, Any]:
+    return {
+        "output_dir": str(task.out / "checkpoints"),
+        "seed": task.seed,
+        "deepspeed": deepcopy(dict(task.deepspeed)) if task.deepspeed else None,
+        "use_cpu": device == "cpu",
+        "bf16": task.policy.dtype == "bfloat16",
+        "fp16": task.policy.dtype == "float16",
+        "dataloader_pin_memory": device.startswith("cuda"),
+        "dataloader_drop_last": False,
+        "remove_unused_columns": False,
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "report_to": [],
+    }

@@ -1,0 +1,88 @@
+"""DeepSpeed in this process: what it needs before it starts, and leaving no trace of it afterwards."""
+
+import importlib.util
+import logging
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def deepspeed_session(node: Mapping[str, Any] | None, device: str) -> Iterator[None]:
+    """Make DeepSpeed ready for a training inside the block; nothing happens without a node.
+
+    A process that no launcher started gets the environment of a world of one. On a CPU the communication is gloo's,
+    and DeepSpeed's own shared-memory operation, which it would compile for a minute, stays off. Raises ValueError
+    where DeepSpeed is not installed.
+    """
+    if not node:
+        yield
+        return
+    if importlib.util.find_spec("deepspeed") is None:
+        raise ValueError("deepspeed: DeepSpeed is not installed on this machine; use deepspeed=none")
+    added = _world_of_one()
+    try:
+        _start(device)
+        yield
+    finally:
+        _stop()
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def stage_of(node: Mapping[str, Any] | None) -> int | None:
+    """The ZeRO stage of a deepspeed node, or None without one."""
+    return (node.get("zero_optimization") or {}).get("stage", 0) if node else None
+
+
+def check_deepspeed(node: Mapping[str, Any] | None) -> None:
+    """Let DeepSpeed's own class check the ZeRO section; raises a one-line ValueError."""
+    if not node or importlib.util.find_spec("deepspeed") is None:
+        return
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+    from pydantic import ValidationError
+
+    section = {name: value for name, value in (node.get("zero_optimization") or {}).items() if value != "auto"}
+    try:
+        DeepSpeedZeroConfig(**section)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"deepspeed.zero_optimization.{key}={first['input']}: {first['msg']}") from None
+
+
+def _world_of_one() -> list[str]:
+    """Set what a launcher would have set; returns the names that were not there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    wanted = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    missing = [name for name in wanted if name not in os.environ]
+    os.environ.update({name: wanted[name] for name in missing})
+    return missing
+
+
+def _start(device: str) -> None:
+    if device == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed
+
+    deepspeed.utils.logger.setLevel(logging.WARNING)
+    if device == "cpu":
+        operations = getattr(deepspeed.ops, "__compatible_ops__", {})
+        if "deepspeed_shm_comm" in operations:
+            operations["deepspeed_shm_comm"] = False
+        deepspeed.init_distributed(dist_backend="gloo", verbose=False)
+
+
+def _stop() -> None:
+    import torch.distributed
+    from accelerate.state import AcceleratorState
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+    unset_hf_deepspeed_config()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    AcceleratorState._reset_state(reset_partial_state=True)

@@ -1,0 +1,54 @@
+"""metrics.jsonl: one JSON object a logged step, on disk at once, the source of the report."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from apm_exp.files import write_text
+from apm_exp.training.consumption import Consumption
+
+
+class MetricsLog(TrainerCallback):
+    """Appends each logged step to metrics.jsonl and passes the row to `mirror`."""
+
+    def __init__(self, path: Path, consumption: Consumption, mirror: Callable[[dict[str, Any]], None]) -> None:
+        self.path, self.consumption, self.mirror = path, consumption, mirror
+        self.started, self.seconds_before = time.monotonic(), 0.0
+
+    def go_on_after(self, step: int) -> None:
+        """Drop the rows after `step` (0: all), which will be trained again."""
+        rows = [row for row in read_rows(self.path) if row["step"] <= step]
+        self.seconds_before = rows[-1]["seconds"] if rows else 0.0
+        write_text("".join(json.dumps(row) + "\n" for row in rows), self.path)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Write the row of a training step; the trainer's closing summary is none."""
+        if not state.is_world_process_zero or logs is None or "loss" not in logs:
+            return
+        seconds = round(self.seconds_before + time.monotonic() - self.started, 3)
+        row = {"step": state.global_step, "pairs_seen": self.consumption.total, "seconds": seconds}
+        row |= {name: _number(value) for name, value in logs.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+        self.mirror(row)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl up to one that a kill has cut short."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _number(value: Any) -> float | None:
+    """JSON has no infinity and no NaN: they become null."""
+    return float(value) if math.isfinite(value) else None
