@@ -166,6 +166,8 @@ def _build(step: Step) -> Artifact:
     started = time.monotonic()
     step.folder.mkdir(parents=True, exist_ok=True)
     (step.folder / "failed.txt").unlink(missing_ok=True)
+    for left in step.folder.rglob(".*.partial"):  # a killed attempt was writing these
+        left.unlink()
     write_text(OmegaConf.to_yaml(OmegaConf.create(step.identity)), step.folder / "inputs.yaml")
     write_json(provenance(), step.folder / "provenance.json")
     try:

@@ -11,15 +11,15 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10
 
 
-def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """Yield `items` and show how many of `total` are done."""
+def track(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    """Yield `items` and show how many of `total` (None: unknown) are done."""
     if sys.stderr.isatty():
         yield from _bar(items, description, total)
     else:
         yield from _lines(items, description, total)
 
 
-def _bar(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -28,10 +28,10 @@ def _bar(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
         yield from progress.track(items, total=total, description=description)
 
 
-def _lines(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+def _lines(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
     last = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES and done < total:
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES and done != total:
             last = time.monotonic()
-            logger.info("%s %d/%d", description, done, total)
+            logger.info("%s %s", description, f"{done:,}" if total is None else f"{done:,}/{total:,}")

@@ -24,13 +24,10 @@ def count_rows(node: Mapping[str, Any]) -> int | None:
 
 
 def _rows(file: Path) -> int:
-    """Rows of a Parquet file, or lines that are not empty at first sight."""
+    """Rows of a Parquet file, or lines of a text file."""
     if file.suffix == ".parquet":
         return int(pq.read_metadata(file).num_rows)
-    opened = gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb")
-    with opened as content:
-        lines, last = 0, b"\n"
-        while chunk := content.read(_CHUNK):
-            lines += chunk.count(b"\n")
-            last = chunk[-1:]
-    return lines + (last != b"\n")
+    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as content:
+        chunks = iter(lambda: content.read(_CHUNK), b"")
+        counted = [(chunk.count(b"\n"), chunk[-1:]) for chunk in chunks]
+    return sum(lines for lines, _ in counted) + bool(counted and counted[-1][1] != b"\n")

@@ -7,11 +7,10 @@ from typing import Any
 from apm_exp import component
 from apm_exp.data.jsonl import jsonl
 from apm_exp.data.prepare import prepare_pairs
+from apm_exp.data.recognition import ROWS_LOOKED_AT, with_columns
 from apm_exp.data.rows import SourceRow
-from apm_exp.data.schemas import Recogniser, with_columns
+from apm_exp.data.schemas import Recogniser
 from apm_exp.data.source_files import files_of, rows_of
-
-_ROWS_LOOKED_AT = 100
 
 
 def preflight(node: Mapping[str, Any]) -> bool | None:
@@ -41,4 +40,4 @@ def where_of(node: Mapping[str, Any]) -> str:
 
 def _first_rows(path: str | list[str]) -> Iterator[SourceRow]:
     for file in files_of(path):
-        yield from islice((row for row in rows_of(file) if row.row is not None), _ROWS_LOOKED_AT)
+        yield from islice((row for row in rows_of(file) if row.row is not None), ROWS_LOOKED_AT)

@@ -16,6 +16,7 @@ from apm_exp.data.pairs_table import Placed, write_pairs
 from apm_exp.data.rows import SourceRow
 from apm_exp.data.schemas import Recogniser
 from apm_exp.files import write_jsonl
+from apm_exp.progress import track
 
 logger = logging.getLogger(__name__)
 _PROBLEMS_SHOWN = 3
@@ -42,7 +43,7 @@ def prepare_pairs(
     """
     recogniser = Recogniser(where, chosen_reward, rejected_reward)
     with TemporaryFile(dir=out) as spool:
-        intake = take_in(islice(rows, limit), recogniser, seed, spool)
+        intake = take_in(track(islice(rows, limit), "reading rows", None), recogniser, seed, spool)
         write_jsonl(intake.refused, out / "refused.jsonl")
         _judge(intake, where, on_bad_row, out / "refused.jsonl")
         placed = _placed(intake, holdout)

@@ -1,15 +1,13 @@
 """The three schemas of preference pairs, and how a source is recognised as one of them by its columns."""
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from apm_exp.component import nearest
-from apm_exp.data.rows import BadRow, SourceRow
 
 RESPONSES, SCORES = "all_generated_responses", "all_rm_scores"
 IDENTIFIERS = ("pair_id", "id", "prompt_id")  # the first one that a file has is used
 REWARD_PAIRS = (("chosen_reward", "rejected_reward"), ("score_chosen", "score_rejected"))
-_KNOWN = {"prompt", "chosen", "rejected", RESPONSES, SCORES, *IDENTIFIERS, *REWARD_PAIRS[0], *REWARD_PAIRS[1]}
 EXPECTED = (
     f"expected SimPO's on-policy schema (prompt, {RESPONSES}, {SCORES}, chosen, rejected), TRL's (prompt, "
     "chosen, rejected; rewards in chosen_reward, rejected_reward or score_chosen, score_rejected) or HH "
@@ -22,7 +20,7 @@ class Columns:
     """What the columns of a source mean.
 
     identifier: the id column, if any. reward_pair: the columns with the rewards of chosen and rejected, if
-    used. present: the known columns that the first row has, used or not.
+    used.
     """
 
     identifier: str | None
@@ -30,7 +28,6 @@ class Columns:
     has_responses: bool
     has_scores: bool
     reward_pair: tuple[str, str] | None
-    present: frozenset[str] = field(compare=False)
 
     @property
     def has_rewards(self) -> bool:
@@ -72,7 +69,6 @@ class Recogniser:
             has_responses=RESPONSES in names,
             has_scores=SCORES in names and reward_pair is None,
             reward_pair=reward_pair,
-            present=frozenset(_KNOWN.intersection(names)),
         )
 
     def _reward_pair(self, names: Collection[str]) -> tuple[str, str] | None:
@@ -86,7 +82,7 @@ class Recogniser:
         if halves:
             raise ValueError(f"{self.where}: {_lacking(names, halves)}; {remedy}")
         if len(found) > 1:
-            raise ValueError(f"{self.where}: {' and '.join(map(_listed, found))} are both rewards; {remedy}")
+            raise ValueError(f"{self.where}: {' and '.join(map(listed, found))} are both rewards; {remedy}")
         return found[0]
 
     def _named(self, names: Collection[str], setting: str) -> str:
@@ -98,50 +94,10 @@ class Recogniser:
         return name
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, sorted."""
     return ", ".join(sorted(names)) or "(none)"
 
 
 def _lacking(names: Iterable[str], missing: Iterable[str]) -> str:
-    return f"found the columns {_listed(names)} without {_listed(missing)}"
-
-
-def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[tuple[SourceRow, Columns | None]]:
-    """Yield each row with what the columns of its file mean; None for a row that is bad already.
-
-    The first row of a file that fits a schema decides; rows before it become bad ones. ValueError where the
-    files differ, or, at the end, where no row of one fits.
-    """
-    known: dict[str, Columns] = {}
-    unfit: dict[str, ValueError] = {}
-    for row in rows:
-        if row.row is not None and row.file not in known:
-            try:
-                known[row.file] = recogniser.columns(row.row)
-            except ValueError as reason:
-                unfit.setdefault(row.file, reason)
-                yield SourceRow(row.source, None, f"fits no schema: {reason}"), None
-                continue
-            _refuse_mixture(known, recogniser.where)
-        yield row, (known[row.file] if row.row is not None else None)
-    for error in (unfit[file] for file in unfit if file not in known):
-        raise error
-
-
-def _refuse_mixture(known: dict[str, Columns], where: str) -> None:
-    (first_file, first), (last_file, last) = next(iter(known.items())), list(known.items())[-1]
-    if first != last:
-        differing = first.used ^ last.used
-        raise ValueError(
-            f"{where}: {first_file} and {last_file} differ in {_listed(differing)}; give one schema at a time"
-        )
-
-
-def check_columns(names: Collection[str], columns: Columns) -> None:
-    """BadRow where a row lacks a used column, or has a known one that the first row of its file has not."""
-    missing = columns.used.difference(names)
-    if missing:
-        raise BadRow("missing column", f"{_listed(missing)}, which the first row of the file has")
-    extra = _KNOWN.intersection(names) - columns.present
-    if extra:
-        raise BadRow("other columns", f"{_listed(extra)}, which the first row of the file has not")
+    return f"found the columns {listed(names)} without {listed(missing)}"

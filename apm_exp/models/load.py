@@ -1,16 +1,14 @@
 """Loading tokenizers and weights from a local folder: safetensors only, and never with invented weights."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from apm_exp.models.one_line import one_line
+from apm_exp.models.quiet import quiet
 from apm_exp.types import Policy
 
 logger = logging.getLogger(__name__)
@@ -82,7 +80,7 @@ def load_weights(auto_class: Any, folder: Path, label: str, **arguments: Any) ->
     """
     safe = {"local_files_only": True, "use_safetensors": True, "ignore_mismatched_sizes": True}
     try:
-        with _quiet():
+        with quiet():
             model, found = auto_class.from_pretrained(folder, output_loading_info=True, **safe, **arguments)
     except _TRANSFORMERS_ERRORS as error:
         raise ValueError(f"{label}: its weights cannot be loaded: {one_line(error)}") from error
@@ -108,15 +106,3 @@ def _refuse_random(label: str, model_class: str, found: dict[str, Any]) -> None:
 def _listed(names: list[str]) -> str:
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers' own report and progress bar are off: what matters in them becomes an error above."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity(logging.CRITICAL)
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)

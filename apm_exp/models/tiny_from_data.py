@@ -11,6 +11,8 @@ from pydantic import Field
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from apm_exp.models.quiet import quiet
+
 _BOS, _END, _PAD = "<|begin|>", "<|end|>", "<|pad|>"
 _ROLES = ("system", "user", "assistant")
 _CONTROL = [_BOS, _END, _PAD, *(f"<|{role}|>" for role in _ROLES)]
@@ -58,8 +60,9 @@ def tiny_from_data(
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
     )
-    _random_llama(config, seed).save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    with quiet():
+        _random_llama(config, seed).save_pretrained(out)
+        tokenizer.save_pretrained(out)
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:

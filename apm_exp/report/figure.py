@@ -83,9 +83,9 @@ def to_svg(ax: Axes, name: str, description: str) -> Markup:
     body = buffer.getvalue()
     view_box = re.search(r'viewBox="([^"]+)"', body)
     assert view_box is not None
-    inner = _slimmed(body[body.index("<g ") : body.rindex("</svg>")], name)
+    inner = _slimmed(body[body.index("<g ") : body.rindex("</svg>")], f"figure-{name}")
     label = str(Markup.escape(description))
-    opening = f'<svg id="{name}" viewBox="{view_box[1]}" role="img" aria-label="{label}">'
+    opening = f'<svg id="figure-{name}" viewBox="{view_box[1]}" role="img" aria-label="{label}">'
     return Markup(f"{opening}{inner}</svg>")
 
 
@@ -142,4 +142,4 @@ def beyond_note(count: int) -> list[str]:
     """The sentence that says so, where there are any."""
     if count == 0:
         return []
-    return [f"{count:,} {'pair' if count == 1 else 'pairs'} beyond the axes are drawn at the edge."]
+    return [f"{count:,} {'pair' if count == 1 else 'pairs'} beyond the axes drawn at the edge."]

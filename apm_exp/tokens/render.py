@@ -66,7 +66,9 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> TurnEnd:
     messages = [Message(role="user", content="Hello"), Message(role="assistant", content=_PROBE)]
     text = chat_text(tokenizer, messages, generation_prompt=False)
     if isinstance(text, Refusal):
-        raise ValueError(f"model.chat_template: the template takes no user's and assistant's turn: {text.detail}; {_REMEDY}")
+        raise ValueError(
+            f"model.chat_template: the template takes no user's and assistant's turn: {text.detail}; {_REMEDY}"
+        )
     if _PROBE not in text:
         raise ValueError(f"model.chat_template: the template does not show the assistant's text; {_REMEDY}")
     ids = token_ids(tokenizer, [text.rpartition(_PROBE)[2]])[0]

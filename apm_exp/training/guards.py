@@ -64,6 +64,10 @@ class GradientGuard(TrainerCallback):
             f"{named(self.consumption.step_ids)}; look at them, or lower the learning rate"
         )
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The step was good; the next one's pairs are counted afresh."""
+        self.consumption.step_ids.clear()
+
 
 def _gradient_norm(trainer: Any) -> Tensor:
     if trainer.is_deepspeed_enabled:

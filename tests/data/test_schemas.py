@@ -1,7 +1,7 @@
 import pytest
 
 from apm_exp.data.schemas import EXPECTED, Recogniser
-from tests.data.sources import as_rows, prepared, simpo_row, trl_row
+from tests.data.sources import simpo_row
 
 WHERE = "dataset.path=rows.jsonl"
 
@@ -78,29 +78,3 @@ def test_a_named_reward_column_that_is_missing_suggests_the_nearest():
 def test_naming_one_of_the_two_reward_columns_is_refused():
     with pytest.raises(ValueError, match=r"^dataset\.rejected_reward=null: only the other reward column is named"):
         columns("chosen", "rejected", "a", named=("a", None))
-
-
-def test_files_of_different_schemas_are_refused(tmp_path):
-    rows = as_rows([trl_row()], "a.jsonl") + as_rows([simpo_row()], "b.jsonl")
-    with pytest.raises(ValueError, match=rf"^{WHERE}: a\.jsonl and b\.jsonl differ in all_generated_responses, .*"):
-        prepared(tmp_path, rows)
-
-
-def test_rows_that_differ_from_the_first_of_their_file_are_refused(tmp_path):
-    rows = [trl_row(0), trl_row(1, rejected_reward=...), trl_row(2, all_generated_responses=["a"])]
-    result = prepared(tmp_path, as_rows(rows))
-    assert [(r["reason"], r["detail"]) for r in result.refused] == [
-        ("missing column", "rejected_reward, which the first row of the file has"),
-        ("other columns", "all_generated_responses, which the first row of the file has not"),
-    ]
-
-
-def test_an_odd_first_row_is_refused_and_the_next_one_decides(tmp_path):
-    result = prepared(tmp_path, as_rows([{"note": "exported today"}, trl_row(1)]))
-    assert [refusal["reason"] for refusal in result.refused] == ["fits no schema"]
-    assert result.counts["pairs"] == 1
-
-
-def test_a_source_where_no_row_fits_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="found the columns label, text without chosen, rejected"):
-        prepared(tmp_path, as_rows([{"text": "a", "label": 1}] * 2))

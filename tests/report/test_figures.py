@@ -56,7 +56,7 @@ def test_an_outlier_does_not_squash_the_rest_and_is_counted() -> None:
     low, high = figure.limits(values)
     assert low < 0 < 1 < high < 1.2
     assert figure.beyond(values) == 1
-    assert figure.beyond_note(1) == ["1 pair beyond the axes are drawn at the edge."]
+    assert figure.beyond_note(1) == ["1 pair beyond the axes drawn at the edge."]
 
 
 def test_equal_values_still_have_an_axis() -> None:
@@ -117,7 +117,7 @@ def test_svg_takes_colours_and_font_from_the_page_and_names_nothing_outside() ->
 
 def test_ids_are_unique_on_a_page() -> None:
     rows = [training_row(step, 30) for step in range(1, 31)]
-    page = "".join(svg for _, svg in training_figures(rows)) + margins_figure(scored_pairs(20, 8))[0]
+    page = "".join([*(svg for _, svg in training_figures(rows)), margins_figure(scored_pairs(20, 8))[0]])
     found = re.findall(r' id="([^"]+)"', page)
     assert len(found) == len(set(found))
     assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(found)

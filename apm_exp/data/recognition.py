@@ -1,0 +1,74 @@
+"""Which schema the rows of a source have, decided for each of its files by the first hundred rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
+
+from apm_exp.data.rows import SourceRow
+from apm_exp.data.schemas import Columns, Recogniser, listed
+
+ROWS_LOOKED_AT = 100
+
+
+def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[tuple[SourceRow, Columns | None]]:
+    """Yield each row with what the columns of its file mean; None for a row that is bad.
+
+    The most frequent columns among the first readable rows of a file decide (the first of equals); a row
+    with others becomes a bad one. Raises ValueError where none of those rows fits a schema, or the files
+    differ.
+    """
+    first: tuple[str, Columns] | None = None
+    for file, of_file in groupby(rows, key=lambda row: row.file):
+        head = _head(of_file)
+        columns = _decided(head, recogniser)
+        if columns is not None:
+            first = first or (file, columns)
+            _refuse_mixture(*first, file, columns, recogniser.where)
+        for row in chain(head, of_file):
+            yield _matched(row, columns, recogniser)
+
+
+def _head(rows: Iterator[SourceRow]) -> list[SourceRow]:
+    """The rows up to the hundredth readable one."""
+    head: list[SourceRow] = []
+    readable = 0
+    while readable < ROWS_LOOKED_AT and (row := next(rows, None)) is not None:
+        head.append(row)
+        readable += row.row is not None
+    return head
+
+
+def _decided(head: list[SourceRow], recogniser: Recogniser) -> Columns | None:
+    found: Counter[Columns] = Counter()
+    problem: ValueError | None = None
+    for row in (row.row for row in head if row.row is not None):
+        try:
+            found[recogniser.columns(row)] += 1
+        except ValueError as error:
+            problem = problem or error
+    if problem is not None and not found:
+        raise problem
+    return max(found, key=found.__getitem__) if found else None
+
+
+def _refuse_mixture(first_file: str, first: Columns, file: str, columns: Columns, where: str) -> None:
+    if first != columns:
+        differing = listed(first.used ^ columns.used)
+        raise ValueError(f"{where}: {first_file} and {file} differ in {differing}; give one schema at a time")
+
+
+def _matched(row: SourceRow, columns: Columns | None, recogniser: Recogniser) -> tuple[SourceRow, Columns | None]:
+    if row.row is None or columns is None:
+        return row, None
+    missing = columns.used.difference(row.row)
+    if missing:
+        problem = f"missing column: {listed(missing)}, which the other rows of the file have"
+        return SourceRow(row.source, None, problem), None
+    try:
+        extra = recogniser.columns(row.row).used - columns.used
+    except ValueError as error:
+        return SourceRow(row.source, None, f"other columns: {error}"), None
+    if extra:
+        problem = f"other columns: {listed(extra)}, which the other rows of the file have not"
+        return SourceRow(row.source, None, problem), None
+    return row, columns

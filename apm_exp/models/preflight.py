@@ -1,0 +1,146 @@
+"""What can be wrong with a model folder, found without loading a weight."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from apm_exp.models.load import load_tokenizer, loading
+from apm_exp.models.one_line import one_line
+from apm_exp.models.quiet import quiet
+from apm_exp.tokens.render import turn_end
+from apm_exp.types import Policy
+
+_PICKLED = ("*.bin", "*.pt", "*.pth")
+
+
+def preflight(folder: Path, node: Mapping[str, Any]) -> None:
+    """Check that the folder holds a causal language model, its safetensors and a tokenizer that fit each other.
+
+    node: the model's settings (path, dtype, attention, trust_remote_code, chat_template). Raises a one-line
+    ValueError that starts with the setting to change. Reads the headers of the weights, not the weights.
+    """
+    label = f"model.path={node['path']}"
+    config = _config(folder, label)
+    _check_architecture(config, label)
+    names = weight_names(folder, label)
+    policy = Policy(
+        folder=folder,
+        key="",
+        dtype=node["dtype"],
+        attention=node["attention"],
+        trust_remote_code=node["trust_remote_code"],
+        chat_template=_template(node["chat_template"]),
+    )
+    model = _empty_model(policy, label)
+    _check_head(model, names, label)
+    tokenizer = load_tokenizer(policy)
+    _check_size(model, tokenizer, label)
+    turn_end(tokenizer)
+    if tokenizer.pad_token is None:
+        raise ValueError(
+            f"{label}: the tokenizer has neither a pad nor an end token; add one to its tokenizer_config.json"
+        )
+
+
+def _config(folder: Path, label: str) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        adapter = (folder / "adapter_config.json").is_file()
+        remedy = "merge the adapter into its model first" if adapter else "give a Hugging Face model folder"
+        raise ValueError(f"{label}: {'an adapter alone' if adapter else 'no config.json'}; {remedy}")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError) as error:
+        raise ValueError(f"{label}: config.json cannot be read: {one_line(error)}") from error
+
+
+def _check_architecture(config: dict[str, Any], label: str) -> None:
+    """A folder that says that it holds another kind of model would be given a random head."""
+    own = "AutoModelForCausalLM" in config.get("auto_map", {})
+    known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    named = config.get("architectures") or []
+    causal = [name for name in named if name in known or "ForCausalLM" in name or "LMHead" in name]
+    if named and not causal and not own:
+        raise ValueError(f"{label}: holds {', '.join(named)}, not a causal language model; its head would be random")
+
+
+def weight_names(folder: Path, label: str) -> set[str]:
+    """The names of the tensors in a folder's safetensors files, from their headers.
+
+    Raises ValueError where there are none, one is missing or damaged, or there are only pickled ones.
+    """
+    names: set[str] = set()
+    for file in _weight_files(folder, label):
+        try:
+            with safe_open(file, framework="pt") as weights:
+                names |= set(weights.keys())
+        except (SafetensorError, OSError) as error:
+            raise ValueError(
+                f"{label}: {file.name} is damaged or missing ({one_line(error)}); fetch it again"
+            ) from error
+    return names
+
+
+def _weight_files(folder: Path, label: str) -> list[Path]:
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        try:
+            return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise ValueError(f"{label}: {index.name} cannot be read: {one_line(error)}") from error
+    if pickled := sorted(file.name for pattern in _PICKLED for file in folder.glob(pattern)):
+        remedy = "convert them: load the model you trust and call save_pretrained, which writes safetensors"
+        raise ValueError(f"{label}: only pickled weights ({pickled[0]}), and nothing is unpickled here; {remedy}")
+    raise ValueError(f"{label}: no weights (model.safetensors); give a folder that holds the model's weights")
+
+
+def _template(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"model.chat_template={path}: cannot be read: {one_line(error)}") from error
+
+
+def _empty_model(policy: Policy, label: str) -> PreTrainedModel:
+    """The model without its weights: names and shapes only. It also tells whether the attention can be had here."""
+    arguments = loading(
+        dtype=policy.dtype,  # type: ignore[arg-type]
+        attention=policy.attention,
+        trust_remote_code=policy.trust_remote_code,
+        chat_template=None,
+    )
+    trust = {"trust_remote_code": policy.trust_remote_code}
+    try:
+        with quiet(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(policy.folder, local_files_only=True, **trust)
+            return AutoModelForCausalLM.from_config(config, **arguments)
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{label}: {one_line(error)}") from error
+
+
+def _check_head(model: PreTrainedModel, names: set[str], label: str) -> None:
+    """The head is in the folder, or is the embedding: else loading would make a random one."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is None or head.weight is embedding.weight:
+        return
+    own = next(name for name, module in model.named_modules() if module is head) + ".weight"
+    if not any(name == own or name.endswith("." + own) for name in names):
+        raise ValueError(f"{label}: the folder lacks {own}, so the model's head would be random; give a complete model")
+
+
+def _check_size(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, label: str) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    ids = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if ids > rows:
+        remedy = "give the model's own tokenizer, or resize the model's embedding"
+        raise ValueError(f"{label}: the tokenizer has ids up to {ids - 1}, the embedding {rows} rows; {remedy}")

@@ -1,0 +1,81 @@
+"""Stage: the reward of every response of every pair."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from apm_exp import component
+from apm_exp.artifact import Artifact
+from apm_exp.files import write_parquet
+
+VERSION = 1
+logger = logging.getLogger(__name__)
+_ASKED = ["prompt", "responses", "recorded_rewards"]
+_IDS_SHOWN = 5
+
+
+def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any]) -> dict[str, int]:
+    """Write rewards.parquet: chosen_reward, rejected_reward and all_rewards (of `responses`), sorted by pair_id.
+
+    Counts: pairs, and responses whose reward is known. Reward units. Raises ValueError for a reward that is not
+    finite, with the pair_ids; only responses that are neither chosen nor rejected may be unknown (NaN).
+    """
+    columns = ["pair_id", "chosen_index", "rejected_index", *_ASKED]
+    table = pq.read_table(pairs.path / "pairs.parquet", columns=columns).sort_by("pair_id")
+    found = component.bind("reward", reward)(table.select(_ASKED))
+    all_rewards = pa.array(found, pa.list_(pa.float64()))
+    _check_lengths(table, all_rewards, reward)
+    result = pa.table(
+        {
+            "pair_id": table["pair_id"],
+            "chosen_reward": _of(all_rewards, table["chosen_index"]),
+            "rejected_reward": _of(all_rewards, table["rejected_index"]),
+            "all_rewards": all_rewards,
+        }
+    )
+    _check_finite(result, reward)
+    write_parquet(result, out / "rewards.parquet")
+    known = int(np.isfinite(all_rewards.flatten().to_numpy(zero_copy_only=False)).sum())
+    return {"pairs": len(result), "responses": known}
+
+
+def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:
+    """Entry index_P of each pair's list."""
+    start_P = all_rewards.offsets.to_numpy()[:-1]
+    return all_rewards.values.take(pa.array(start_P + index_P.to_numpy()))
+
+
+def _check_lengths(table: pa.Table, all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
+    counted_P = pc.list_value_length(all_rewards).to_numpy(zero_copy_only=False)
+    responses_P = pc.list_value_length(table["responses"]).to_numpy()
+    if len(all_rewards) != len(table) or (wrong_P := counted_P != responses_P).any():
+        ids = _ids(table["pair_id"], wrong_P) if len(all_rewards) == len(table) else f"{len(all_rewards)} lists"
+        raise ValueError(f"reward._target_={reward['_target_']}: not one reward for each response of each pair ({ids})")
+
+
+def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
+    """Chosen and rejected rewards are numbers; of the others some may be unknown, none infinite."""
+    pair_P = [np.isfinite(result[name].to_numpy()) for name in ("chosen_reward", "rejected_reward")]
+    lists = result["all_rewards"].combine_chunks()
+    infinite = np.isinf(lists.flatten().to_numpy(zero_copy_only=False))
+    row = lists.value_parent_indices().to_numpy()[infinite]
+    wrong_P = ~(pair_P[0] & pair_P[1])
+    wrong_P[row] = True
+    if wrong_P.any():
+        remedy = "correct or remove these pairs, or take another reward source"
+        target = reward["_target_"]
+        raise ValueError(
+            f"reward._target_={target}: {int(wrong_P.sum())} of {len(result)} pairs have a reward that is not finite "
+            f"({_ids(result['pair_id'], wrong_P)}); {remedy}"
+        )
+
+
+def _ids(pair_id_P: pa.ChunkedArray, wrong_P: np.ndarray) -> str:
+    wrong = pair_id_P.filter(pa.array(wrong_P))
+    shown = ", ".join(wrong.slice(0, _IDS_SHOWN).to_pylist())
+    return f"pair_id {shown}" + (f" and {len(wrong) - _IDS_SHOWN} more" if len(wrong) > _IDS_SHOWN else "")

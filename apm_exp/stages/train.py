@@ -1,0 +1,61 @@
+"""Stage: train the starting policy on the selected pairs, with the tokens and the log-probs that were scored."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from apm_exp import component
+from apm_exp.artifact import Artifact
+from apm_exp.types import Policy
+
+VERSION = 1
+
+
+def train(
+    out: Path,
+    *,
+    policy: Policy,
+    logps: Artifact,
+    selection: Artifact,
+    loss: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int,
+    runtime: dict[str, Any],
+    deepspeed: dict[str, Any] | None,
+    log: Callable[[dict[str, Any]], None],
+) -> dict[str, int | float]:
+    """Write final/ and metrics.jsonl; returns the counts of pairs and optimizer steps.
+
+    Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was
+    killed goes on from its newest complete checkpoint. Raises what the trainer component raises.
+    """
+    from apm_exp.training.settings import TrainingTask
+
+    task = TrainingTask(
+        out=out,
+        policy=policy,
+        pairs=selected_pairs(logps.path, selection.path),
+        loss=loss,
+        seed=seed,
+        runtime=runtime,
+        deepspeed=deepspeed,
+        log=log,
+    )
+    return component.bind("trainer", trainer)(task)
+
+
+def selected_pairs(logps: Path, selection: Path) -> pa.Table:
+    """The rows of logps.parquet that the selection keeps, by pair_id; exactly those, and only of the train split."""
+    chosen = pq.read_table(selection / "selection.parquet", columns=["pair_id", "kept"])
+    kept = chosen.filter(chosen["kept"])["pair_id"].combine_chunks().sort()
+    table = pq.read_table(logps / "logps.parquet")
+    rows = table.filter(pc.is_in(table["pair_id"], value_set=kept)).sort_by("pair_id")
+    assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or has them twice"
+    assert set(rows["split"].to_pylist()) <= {"train"}, "a held-out pair was selected"
+    if not len(rows):
+        raise ValueError("keep: no pair was kept, so there is nothing to train on")
+    return rows

@@ -1,0 +1,34 @@
+"""The starting policy as a model that is about to be trained."""
+
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from apm_exp.models.load import load_model
+from apm_exp.types import Policy
+
+
+def model_for_training(policy: Policy, device: str, *, deepspeed: bool, gradient_checkpointing: bool) -> Any:
+    """The policy's model without dropout (Policy and reference differ by training alone), on `device`.
+
+    Updates of a low learning rate vanish in 16-bit weights, so a policy in a 16-bit dtype is loaded in float32 and
+    multiplied in its dtype; DeepSpeed keeps float32 master weights itself and places the model itself.
+    """
+    loaded = policy if deepspeed else replace(policy, dtype="float32")
+    model = load_model(loaded, "cpu" if deepspeed else device)
+    without_dropout(model)
+    if gradient_checkpointing:
+        # The name that transformers 5.23 brought in, else the one before it.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable()
+    return model
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Set every dropout probability in the model to zero."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0  # type: ignore[assignment]

@@ -1,0 +1,62 @@
+"""Train a policy on selected pairs. Heavy imports wait until the work begins: plans and reused runs pass here too."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from apm_exp.training.settings import Settings, TrainingTask
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+def train_policy(
+    task: TrainingTask,
+    *,
+    implementation: Literal["pairs", "trl"],
+    learning_rate: Positive,
+    epochs: Count,
+    global_batch: Count,
+    warmup_ratio: Share,
+    lr_scheduler: str,
+    optimizer: str,
+    weight_decay: NotNegative,
+    adam_beta1: BelowOne,
+    adam_beta2: BelowOne,
+    adam_epsilon: Positive,
+    max_grad_norm: Positive,
+    gradient_checkpointing: bool,
+    log_every: Count,
+    save_every: Count | None,
+    keep_checkpoints: Annotated[int, Field(ge=0)],
+    args: dict[str, Any],
+) -> dict[str, int | float]:
+    """Train the task's policy on its pairs, each once an epoch, and write `final/` and metrics.jsonl into its folder.
+
+    Goes on from the newest complete checkpoint there. Returns the counts: pairs, steps. Raises ValueError for
+    settings that do not fit together, for numbers that are not finite, and when memory runs out.
+    """
+    settings = Settings(
+        learning_rate=learning_rate,
+        epochs=epochs,
+        global_batch=global_batch,
+        warmup_ratio=warmup_ratio,
+        lr_scheduler=lr_scheduler,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        adam_beta1=adam_beta1,
+        adam_beta2=adam_beta2,
+        adam_epsilon=adam_epsilon,
+        max_grad_norm=max_grad_norm,
+        gradient_checkpointing=gradient_checkpointing,
+        log_every=log_every,
+        save_every=save_every,
+        keep_checkpoints=keep_checkpoints,
+        args=args,
+    )
+    from apm_exp.training.run import run
+
+    return run(task, settings, implementation)

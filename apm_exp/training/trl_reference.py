@@ -1,0 +1,129 @@
+"""TRL's own trainers on our tokens, as a reference arm: DPOTrainer for loss=dpo, CPOTrainer for loss=simpo.
+
+Both are built to tokenise messages and to score the reference themselves; here they get the tokens and the
+reference log-probs of the logps artifact.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset, disable_progress_bars
+from torch import Tensor
+from transformers import TrainingArguments
+from trl import DPOConfig, DPOTrainer
+from trl.experimental.cpo import CPOConfig, CPOTrainer
+from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+from apm_exp.models.load import load_tokenizer
+from apm_exp.training.consumption import Consumption
+from apm_exp.training.guards import check_loss
+from apm_exp.training.pair_dataset import TrainingPair
+from apm_exp.training.settings import TrainingTask
+
+_LONGEST = 2**30  # tokens: the tokens are cut already, TRL must not cut them again
+
+
+def trl_trainer(
+    task: TrainingTask,
+    arguments: Callable[..., TrainingArguments],
+    make_model: Callable[[], Any],
+    pairs: Sequence[TrainingPair],
+    consumption: Consumption,
+) -> Any:
+    """TRL's trainer for the task's loss. arguments: builds the arguments, given their class and further fields.
+
+    Raises ValueError for a loss of which TRL has no equal.
+    """
+    disable_progress_bars()
+    name = str(task.loss["_target_"]).rpartition(".")[2]
+    if name == "dpo":
+        more = {"loss_type": ["sigmoid"], "precompute_ref_log_probs": True, "max_length": None}
+        kind: Any = _Dpo
+        chosen = arguments(kind=DPOConfig, beta=task.loss["beta"], gradient_checkpointing=False, **more)
+    elif name == "simpo":
+        more = {"loss_type": "simpo", "cpo_alpha": 0.0, "max_length": _LONGEST}
+        more["simpo_gamma"] = task.loss["gamma_beta_ratio"] * task.loss["beta"]
+        kind = _Cpo
+        chosen = arguments(kind=CPOConfig, beta=task.loss["beta"], gradient_checkpointing=False, **more)
+    else:
+        raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; use loss=dpo, loss=simpo or trainer=pairs")
+    tokenizer = load_tokenizer(task.policy)
+    return kind(
+        consumption=consumption,
+        model=make_model(),
+        args=chosen,
+        train_dataset=Dataset.from_list([kind.row(pair) for pair in pairs]),
+        data_collator=kind.collator(tokenizer.pad_token_id),
+        processing_class=tokenizer,
+    )
+
+
+class _Recorded:
+    """What both have in common: the pairs of each forward are counted, and their loss is looked at."""
+
+    def __init__(self, *, consumption: Consumption, **settings: Any) -> None:
+        self.consumption = consumption
+        super().__init__(**settings)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], **keywords: Any) -> Tensor:
+        ids = self.consumption.take(inputs.pop("pair_index").tolist())
+        loss = super().compute_loss(model, inputs, **keywords)  # type: ignore[misc]
+        check_loss(loss.expand(len(ids)), self.state.global_step + 1, ids)  # type: ignore[attr-defined]
+        return loss
+
+    def create_model_card(self, *arguments: Any, **keywords: Any) -> None:
+        """None: the run has a report."""
+
+
+class _Dpo(_Recorded, DPOTrainer):
+    @staticmethod
+    def row(pair: TrainingPair) -> dict[str, Any]:
+        return {
+            "pair_index": pair.index,
+            "prompt_ids": pair.tokens.prompt_ids,
+            "chosen_ids": pair.tokens.chosen_ids,
+            "rejected_ids": pair.tokens.rejected_ids,
+            "ref_chosen_logps": pair.reference_chosen_logp,
+            "ref_rejected_logps": pair.reference_rejected_logp,
+        }
+
+    @staticmethod
+    def collator(pad_token_id: int) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+        return _with_index(DataCollatorForPreference(pad_token_id=pad_token_id))
+
+    def _prepare_dataset(self, dataset: Dataset, *arguments: Any, **keywords: Any) -> Dataset:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Dataset, *arguments: Any, **keywords: Any) -> Dataset:
+        return dataset
+
+
+class _Cpo(_Recorded, CPOTrainer):
+    @staticmethod
+    def row(pair: TrainingPair) -> dict[str, Any]:
+        prompt = pair.tokens.prompt_ids
+        row: dict[str, Any] = {"pair_index": pair.index, "prompt_input_ids": prompt}
+        for side, answer in (("chosen", pair.tokens.chosen_ids), ("rejected", pair.tokens.rejected_ids)):
+            row[f"{side}_input_ids"] = prompt + answer
+            row[f"{side}_attention_mask"] = [1] * len(prompt + answer)
+            row[f"{side}_labels"] = [-100] * len(prompt) + answer
+        return row
+
+    @staticmethod
+    def collator(pad_token_id: int) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+        from trl.experimental.utils import DPODataCollatorWithPadding
+
+        return _with_index(DPODataCollatorWithPadding(pad_token_id=pad_token_id))
+
+    def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
+        return feature
+
+
+def _with_index(collator: Callable[[Any], dict[str, Any]]) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+    def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        index = torch.tensor([row["pair_index"] for row in rows])
+        rest = [{name: value for name, value in row.items() if name != "pair_index"} for row in rows]
+        return {**collator(rest), "pair_index": index}
+
+    return collate

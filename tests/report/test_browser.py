@@ -1,0 +1,92 @@
+"""The pages in a real browser: no console error, every figure visible, no sideways scrolling, legible in the dark."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apm_exp.report.sweep import write_sweep_report
+from apm_exp.stages.report import report
+from tests.report.finished_run import finished_run
+from tests.report.test_sweep import failed, job
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.skipif(CHROMEDRIVER is None, reason="chromedriver is not installed"),
+    pytest.mark.timeout(180),
+]
+BOXES = """return [...document.querySelectorAll('figure svg')].map(svg => {
+  const box = svg.getBoundingClientRect(), inner = svg.getBBox();
+  return Math.min(box.width, box.height, inner.width, inner.height); })"""
+# The contrast of each text in a figure with the page behind it, as WCAG defines it.
+CONTRASTS = """
+const channels = colour => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
+const light = colour => { const [r, g, b] = channels(colour).map(c => c / 255)
+  .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const page = light(getComputedStyle(document.body).backgroundColor);
+return [...document.querySelectorAll('figure svg text')].map(text => {
+  const ink = light(getComputedStyle(text).fill);
+  return (Math.max(page, ink) + 0.05) / (Math.min(page, ink) + 0.05); })"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    driver.set_page_load_timeout(30)
+    driver.set_script_timeout(30)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("pages")
+    report(root, **finished_run(root / "artifacts", texts="word " * 60 + "w" * 200))
+    (root / "sweep").mkdir()
+    jobs = [job(number, "map", str(number)) for number in range(4)]
+    jobs.append(failed(4, "explicit", "1", "keep.fraction=0.001: would keep 0 of 10 pairs; give a larger fraction"))
+    sweep = write_sweep_report(root / "sweep", "metrics-12345678", "python -m apm_exp -m " + "x" * 200, jobs)
+    return {"run": root / "report.html", "sweep": sweep}
+
+
+def show(browser: Any, page: Path, width: int, scheme: str) -> None:
+    """Open a page at a width (CSS pixels) in a colour scheme, with everything that folds opened."""
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(page.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach(details => details.open = true)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("name", "figures"), [("run", 11), ("sweep", 1)])
+def test_a_page_can_be_read(
+    browser: Any, pages: dict[str, Path], name: str, figures: int, width: int, scheme: str
+) -> None:
+    show(browser, pages[name], width, scheme)
+    assert browser.get_log("browser") == []
+    sizes = browser.execute_script(BOXES)
+    assert len(sizes) == figures
+    assert min(sizes) > 50
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    contrasts = browser.execute_script(CONTRASTS)
+    assert min(contrasts) >= 4.5
+    dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
