@@ -10,6 +10,7 @@ from rich.table import Table
 from apm_exp.artifact import Step, read_done
 
 Counts = Mapping[str, int | float]
+_PLAIN_WIDTH = 200  # characters, where nobody has a window
 
 
 def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) -> None:
@@ -24,7 +25,8 @@ def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any])
         sign = "" if artifact else "at most "
         shown = ", ".join(f"{sign}{key} {value:,}" for key, value in known[name].items())
         table.add_row(name, "reuse" if artifact else "build", shown or "unknown", str(step.folder))
-    Console(soft_wrap=True, width=None).print(table)
+    screen = Console()
+    (screen if screen.is_terminal else Console(width=_PLAIN_WIDTH)).print(table)
 
 
 def upper_bounds(name: str, known: Mapping[str, Counts], config: Mapping[str, Any]) -> Counts:

@@ -96,6 +96,8 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[screen], force=True)
     logging.getLogger("apm_exp").setLevel(logging.INFO)
     logging.captureWarnings(True)
+    # DeepSpeed warns at import on every machine without a GPU, whether it is used or not.
+    logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
 
 
 def check_job(request: Request) -> bool | None:

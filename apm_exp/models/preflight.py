@@ -25,7 +25,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> None:
     node: the model's settings (path, dtype, attention, trust_remote_code, chat_template). Raises a one-line
     ValueError that starts with the setting to change. Reads the headers of the weights, not the weights.
     """
-    label = f"model.path={node['path']}"
+    label = f"model.path={node.get('path', folder)}"
     config = _config(folder, label)
     _check_architecture(config, label)
     names = weight_names(folder, label)
@@ -139,7 +139,7 @@ def _check_head(model: PreTrainedModel, names: set[str], label: str) -> None:
 
 
 def _check_size(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, label: str) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
     ids = max(tokenizer.get_vocab().values(), default=-1) + 1
     if ids > rows:
         remedy = "give the model's own tokenizer, or resize the model's embedding"

@@ -32,7 +32,7 @@ def pretrained(
 def folder_of(group: str, path: str, revision: str | None, trust_remote_code: bool) -> Path:
     """As `pretrained`; `group` ("model", "reward") is the group that errors name."""
     folder = Path(path).expanduser()
-    if folder.is_dir():
+    if path and folder.is_dir():
         if revision is not None:
             raise ValueError(f"{group}.revision={revision}: {path} is a local folder; leave {group}.revision=null")
         return folder

@@ -38,7 +38,7 @@ def arms_figure(name: str, score: str, arms: list[Arm], reference: float | None)
         words = "%" if is_share(unit) else str(unit or "")
         ax.set(ylim=(len(arms) - 0.4, -0.6), xlabel=f"{score.replace('_', ' ')} ({words})" if words else score)
         ax.spines["left"].set_visible(False)
-        return figure.to_svg(ax, name, f"{score} of each arm with its 95% interval.")
+        return figure.to_svg(ax, name, f"{score} of each arm with its interval.")
 
 
 def _draw(ax: figure.Axes, row: int, arm: Arm, scale: float) -> None:

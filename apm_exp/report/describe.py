@@ -32,7 +32,12 @@ def _short(path: str) -> str:
 def settings(node: Node) -> str:
     """A node's plain values as `name value, name value`."""
     plain = {key: value for key, value in node.items() if isinstance(value, int | float | str) and key != "_target_"}
-    return ", ".join(f"{key} {str(value).lower() if isinstance(value, bool) else value}" for key, value in plain.items())
+    return ", ".join(f"{key} {_plain(value)}" for key, value in plain.items())
+
+
+def _plain(value: float | str) -> str:
+    """A value as YAML spells it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def with_settings(node: Node) -> str:

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -20,15 +21,8 @@ from matplotlib.path import Path
 __all__ = ["Axes", "Rectangle", "axes", "beyond", "dots", "limits", "to_svg"]
 INK, MUTED, RULE = "#1f2328", "#59636e", "#d5dbe1"
 KEPT, OTHER, SECOND = "#0b62c4", "#8a939d", "#b34a00"
-_VARIABLES = {
-    INK: "ink",
-    MUTED: "muted",
-    RULE: "rule",
-    KEPT: "kept",
-    OTHER: "other",
-    SECOND: "second",
-}
-_STYLE = {
+_VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", KEPT: "kept", OTHER: "other", SECOND: "second"}
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "apm_exp",
     "text.parse_math": False,
@@ -123,7 +117,13 @@ def dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, *, opacity: float)
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
-    """Axis limits of a column: its full range, or the middle 99% where a few outliers would more than double it."""
+    """Axis limits of a column: its full range, or the middle 99% where a few outliers would more than double it.
+
+    Values that are not finite have no say.
+    """
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
     inner_low, inner_high = np.quantile(values, [0.005, 0.995])
     if high - low > 2 * (inner_high - inner_low) > 0:

@@ -56,7 +56,7 @@ def jaccard(first_P: np.ndarray, second_P: np.ndarray) -> float:
 
 
 def jaccard_by_chance(first: int, second: int, pairs: int) -> float:
-    """The Jaccard index that two independent choices of `first` and `second` out of `pairs` have on average (nearly)."""
+    """About the mean Jaccard index of two independent choices of `first` and of `second` pairs out of `pairs`."""
     both = first * second / pairs
     return both / (first + second - both)
 

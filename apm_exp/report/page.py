@@ -17,7 +17,7 @@ from apm_exp.report.overlap import choices, overlap_figure, overlap_rows
 from apm_exp.report.refusals import refusals
 from apm_exp.report.render import render
 from apm_exp.report.scored_pairs import ScoredPairs, read_scored_pairs
-from apm_exp.report.scores import headlines, read_scores, score_rows
+from apm_exp.report.scores import interval_level, read_scores, results
 from apm_exp.report.training_curves import read_training_log, thinned, training_figures
 
 Context = dict[str, Any]
@@ -44,14 +44,12 @@ def context(run: Run) -> Context:
     """What the template is given: plain values, and figures as markup."""
     scored = read_scored_pairs(run.artifacts["selection"].path, run.artifacts["logps"].path)
     heading = describe.title(run.config)
-    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
     return {
         "title": f"{heading} | apm_exp report",
         "heading": heading,
         "names": _names(run.config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
-        "headlines": headlines(scores),
-        "scores": score_rows(scores),
+        "evaluations": _evaluations(run),
         "margins": _margins(scored),
         "values": _values(scored, describe.component_name(run.config["metric"])),
         "overlap": _overlap(scored, run),
@@ -78,6 +76,14 @@ def _names(config: Mapping[str, Any]) -> Context:
     }
 
 
+def _evaluations(run: Run) -> list[Context]:
+    """Each evaluation: its name, the level of its intervals, and its results, of which the first is the headline."""
+    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
+    nodes = run.config.get("evals") or {}
+    levels = {name: interval_level(nodes.get(name, {})) for name in scores}
+    return [{"name": n, "level": levels[n], "results": results(n, records)} for n, records in scores.items()]
+
+
 def _margins(scored: ScoredPairs) -> Context | None:
     if scored.explicit_P is None:
         return None
@@ -98,7 +104,8 @@ def _overlap(scored: ScoredPairs, run: Run) -> Context:
 
 def _lengths(scored: ScoredPairs) -> Context:
     notes = figure.beyond_note(figure.beyond(scored.chosen_len_P - scored.rejected_len_P))
-    return {"svg": length_figure(scored), "spread": quartile_figure(scored), "rows": length_rows(scored), "notes": notes}
+    figures = {"svg": length_figure(scored), "spread": quartile_figure(scored)}
+    return figures | {"rows": length_rows(scored), "notes": notes}
 
 
 def _training(policy: Path) -> Context:

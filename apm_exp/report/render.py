@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from apm_exp.files import write_text
 from apm_exp.report.scores import minus
 
+NONE = "\N{EN DASH}"
 _TEMPLATES = Path(__file__).parent
 
 
@@ -27,7 +28,7 @@ def render(template: str, context: dict[str, Any], path: Path) -> Path:
 
 def number(value: float | None, places: int = 2, *, signed: bool = False) -> str:
     """A number with `places` decimals; a dash where there is none."""
-    return "–" if value is None else minus(f"{value:{'+' if signed else ''},.{places}f}")
+    return NONE if value is None else minus(f"{value:{'+' if signed else ''},.{places}f}")
 
 
 def count(value: float) -> str:
@@ -37,13 +38,13 @@ def count(value: float) -> str:
 
 def percent(share: float | None, places: int = 1) -> str:
     """A share of 1 as per cent; a dash where there is none."""
-    return "–" if share is None else f"{100 * share:.{places}f}%"
+    return NONE if share is None else f"{100 * share:.{places}f}%"
 
 
 def seconds(value: float | None) -> str:
     """A duration in the unit that suits it."""
     if value is None:
-        return "–"
+        return NONE
     if value < 120:
         return f"{value:.1f} s"
     return f"{value / 60:.1f} min" if value < 7200 else f"{value / 3600:.1f} h"

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apm_exp.types import PairScores
-
-Column = pa.ChunkedArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,5 +58,5 @@ def read_scored_pairs(selection: Path, logps: Path) -> ScoredPairs:
     )
 
 
-def _floats(column: Column) -> np.ndarray:
+def _floats(column: Any) -> np.ndarray:
     return column.to_numpy().astype(float)

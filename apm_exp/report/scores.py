@@ -11,11 +11,13 @@ STARTING = "starting_"
 _SHARES = {"share", "fraction", "probability", "proportion", "rate"}
 
 
+Records = Mapping[str, Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class Score:
     """A score as text, every number rounded so that its standard error has two significant digits."""
 
-    evaluation: str
     name: str
     value: str
     standard_error: str
@@ -25,9 +27,10 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The first score of an evaluation, and the starting policy's where the evaluation has it."""
+class Result:
+    """A score of the trained policy, the starting policy's where there is one, and the name of the evaluation."""
 
+    evaluation: str
     score: Score
     starting: Score | None
     note: str
@@ -55,7 +58,7 @@ def minus(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def in_words(evaluation: str, name: str, record: Mapping[str, Any]) -> Score:
+def in_words(name: str, record: Mapping[str, Any]) -> Score:
     """A score's record as text; shares become per cent."""
     share = is_share(record.get("unit"))
     scale, sign = (100.0, "%") if share else (1.0, "")
@@ -63,7 +66,6 @@ def in_words(evaluation: str, name: str, record: Mapping[str, Any]) -> Score:
     places = decimals(None if error is None else error * scale)
     low, high = (f"{bound * scale:,.{places}f}{sign}" for bound in record["interval"])
     return Score(
-        evaluation=evaluation,
         name=name.replace("_", " "),
         value=minus(f"{record['value'] * scale:,.{places}f}{sign}"),
         standard_error="" if error is None else f"{error * scale:,.{places}f}",
@@ -73,24 +75,25 @@ def in_words(evaluation: str, name: str, record: Mapping[str, Any]) -> Score:
     )
 
 
-def headlines(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Headline]:
-    """The headline of each evaluation that has a score."""
-    return [_headline(evaluation, records) for evaluation, records in scores.items() if records]
+def results(evaluation: str, records: Records) -> list[Result]:
+    """The scores of an evaluation in the order of its file, the starting policy's beside those of the same name."""
+    beside = {STARTING + name for name in records}
+    return [_result(evaluation, name, records) for name in records if name not in beside]
 
 
-def _headline(evaluation: str, records: Mapping[str, Mapping[str, Any]]) -> Headline:
-    name = headline_name(records)
+def _result(evaluation: str, name: str, records: Records) -> Result:
     start = records.get(STARTING + name)
     note = "50% is the starting policy against itself." if "win_rate" in name else ""
-    starting = in_words(evaluation, STARTING + name, start) if start else None
-    return Headline(in_words(evaluation, name, records[name]), starting, note)
+    starting = in_words(STARTING + name, start) if start else None
+    return Result(evaluation, in_words(name, records[name]), starting, note)
 
 
-def headline_name(records: Mapping[str, Any]) -> str:
+def headline_name(records: Records) -> str:
     """The first score that is not one of the starting policy."""
     return next((name for name in records if not name.startswith(STARTING)), next(iter(records)))
 
 
-def score_rows(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Score]:
-    """Every score of every evaluation, in the order of the files."""
-    return [in_words(evaluation, name, r) for evaluation, records in scores.items() for name, r in records.items()]
+def interval_level(evaluation: Mapping[str, Any]) -> str:
+    """The level of an evaluation's intervals as its node gives it, such as `95%`; empty where it gives none."""
+    confidence = evaluation.get("confidence")
+    return "" if confidence is None else f"{100 * confidence:g}%"

@@ -36,7 +36,7 @@ def context(name: str, command: str, jobs: list[dict[str, Any]]) -> dict[str, An
         "command": command,
         "states": [(state, number) for state, number in Counter(str(job["state"]) for job in jobs).items()],
         "keys": keys,
-        "starting": [in_words("", name, record) for name, record in starting.items()],
+        "starting": [in_words(name, record) for name, record in starting.items()],
         "score_names": [(name, name.replace("_", " ")) for name in score_names],
         "rows": [_row(job, keys, score_names, same) for job in jobs],
         "figures": _figures(jobs, same),
@@ -70,7 +70,7 @@ def _common_starting_scores(jobs: list[dict[str, Any]]) -> dict[str, dict[str, A
 
 
 def _row(job: Job, keys: list[str], score_names: list[str], same: Mapping[int, int]) -> dict[str, Any]:
-    scores = {name: in_words("", name, record) for name, record in job["scores"].items()}
+    scores = {name: in_words(name, record) for name, record in job["scores"].items()}
     return {
         "number": job["number"],
         "swept": [job["swept"].get(key, "") for key in keys],
@@ -95,7 +95,7 @@ def _figures(jobs: list[dict[str, Any]], same: Mapping[int, int]) -> list[dict[s
     """One figure for each headline score of the finished jobs."""
     scored = [job for job in jobs if job["scores"]]
     names = _in_order(headline_name(job["scores"]) for job in scored)
-    return [{"title": name.replace("_", " "), "svg": _figure(index, name, scored, same)} for index, name in enumerate(names)]
+    return [{"title": n.replace("_", " "), "svg": _figure(index, n, scored, same)} for index, n in enumerate(names)]
 
 
 def _figure(index: int, name: str, jobs: list[dict[str, Any]], same: Mapping[int, int]) -> Markup:

@@ -16,7 +16,7 @@ MOST_POINTS = 600
 
 @dataclass(frozen=True)
 class Panel:
-    """One small figure. lines: (key in metrics.jsonl, name in the legend); more than one line shares the axis."""
+    """One small figure. lines: (key in metrics.jsonl, name in the legend, where there are several)."""
 
     name: str
     title: str
@@ -25,12 +25,18 @@ class Panel:
 
 
 PANELS = (
-    Panel("loss", "Loss", "Mean over the pairs of a step.", (("loss", "loss"),)),
-    Panel("margins", "Reward margin", "Chosen minus rejected reward, as the loss defines it.", (("rewards/margins", "margin"),)),
-    Panel("accuracies", "Accuracy", "Share of pairs whose chosen reward is the higher.", (("rewards/accuracies", "accuracy"),)),
+    Panel("loss", "Loss", "Mean over the pairs of a step.", (("loss", ""),)),
+    Panel("margins", "Reward margin", "Chosen minus rejected, as the loss defines it.", (("rewards/margins", ""),)),
+    Panel("accuracies", "Accuracy", "Share of pairs with a positive margin.", (("rewards/accuracies", ""),)),
     Panel("logps", "Log-probabilities", "Nats per token.", (("chosen_logp", "chosen"), ("rejected_logp", "rejected"))),
-    Panel("learning-rate", "Learning rate", "After warm-up and schedule.", (("learning_rate", "learning rate"),)),
-    Panel("grad-norm", "Gradient norm", "Before clipping.", (("grad_norm", "gradient norm"),)),
+    Panel(
+        "summed-logps",
+        "Log-probabilities",
+        "Summed over the response, in nats, as TRL logs them.",
+        (("logps/chosen", "chosen"), ("logps/rejected", "rejected")),
+    ),
+    Panel("learning-rate", "Learning rate", "After warm-up and schedule.", (("learning_rate", ""),)),
+    Panel("grad-norm", "Gradient norm", "Before clipping.", (("grad_norm", ""),)),
 )
 _COLOURS = (figure.KEPT, figure.SECOND)
 
@@ -56,7 +62,7 @@ def training_figures(rows: list[dict[str, Any]]) -> list[tuple[Panel, Markup]]:
 
 
 def _logged(panel: Panel, rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Points (step, value) of each line of the panel that was logged; a value that is missing or not finite is a gap."""
+    """Points (step, value) of each line that was logged; a value that is missing or not finite is a gap."""
     found = {}
     for key, name in panel.lines:
         points = np.array([(row["step"], _number(row.get(key))) for row in rows], dtype=float).reshape(-1, 2)

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from apm_exp.types import Message, Refusal, TokenisedPair
 
 _PROBE = "PROBE"
+_TEXTS_AT_ONCE = 1000  # the tokenizer keeps offsets and masks beside the ids of a batch, which is much memory
 _REMEDY = "give a template that does with model.chat_template=FILE"
 
 
@@ -51,9 +52,11 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, messages: list[Message], *, ge
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """The token ids of each text, with nothing added: the template has written every special token."""
-    if not texts:
-        return []
-    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    ids: list[list[int]] = []
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        part = texts[start : start + _TEXTS_AT_ONCE]
+        ids += tokenizer(part, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    return ids
 
 
 def turn_end(tokenizer: PreTrainedTokenizerBase) -> TurnEnd:
@@ -135,8 +138,8 @@ def _control_token(tokenizer: PreTrainedTokenizerBase, end: TurnEnd, messages: l
 def _no_prefix(prompt: str, conversation: str, messages: list[Message]) -> str:
     same = next(i for i, (a, b) in enumerate(zip(prompt, conversation + "\0", strict=False)) if a != b)
     return (
-        "model.chat_template: the template does not write the prompt, then the answer, so the answer cannot be told from "
-        f"the prompt (prompt starting {messages[-1]['content'][:60]!r}: {prompt[same:][:40]!r} becomes "
+        "model.chat_template: the template does not write the prompt and then the answer, so that one cannot be told "
+        f"from the other (prompt starting {messages[-1]['content'][:60]!r}: {prompt[same:][:40]!r} becomes "
         f"{conversation[same:][:40]!r}); {_REMEDY}"
     )
 

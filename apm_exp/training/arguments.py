@@ -95,7 +95,7 @@ def _from_settings(settings: Settings, batches: Batching) -> dict[str, Any]:
         "logging_first_step": True,
         "save_strategy": "steps" if settings.save_every else "no",
         "save_steps": settings.save_every or 500,
-        "save_total_limit": 2,  # the one before stays until the new one is complete
+        "save_total_limit": None,  # older ones go when the new one is complete (training/checkpoints.py)
     }
 
 

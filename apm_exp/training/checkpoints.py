@@ -16,10 +16,10 @@ MARKER = "COMPLETE"
 
 
 class MarkComplete(TrainerCallback):
-    """Adds the consumed pairs and the marker to each checkpoint that the trainer has saved."""
+    """Adds the consumed pairs and the marker to each checkpoint that is saved; then the older ones go, but `keep`."""
 
-    def __init__(self, consumption: Consumption, how: dict[str, Any]) -> None:
-        self.consumption, self.how = consumption, how
+    def __init__(self, consumption: Consumption, how: dict[str, Any], keep: int) -> None:
+        self.consumption, self.how, self.keep = consumption, how, keep
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called when all of a checkpoint's files are written."""
@@ -27,6 +27,7 @@ class MarkComplete(TrainerCallback):
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             self.consumption.save(folder)
             mark_complete(folder, self.how)
+            keep_newest(folder.parent, max(1, self.keep))
 
 
 def mark_complete(folder: Path, how: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The reward that a loss pulls apart, for the training curves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -39,6 +39,6 @@ def implicit_rewards(pairs: PairLogps, *, beta: float, with_reference: bool) -> 
     return beta * chosen_B, beta * rejected_B
 
 
-def beta_of(loss: dict[str, Any]) -> float:
+def beta_of(loss: Mapping[str, Any]) -> float:
     """The scale of a loss node's reward; 1 where the loss has none."""
     return float(loss.get("beta", 1.0))

@@ -28,6 +28,7 @@ class TrainingTask:
 class Settings:
     """The values of conf/trainer/pairs.yaml, which says what each means."""
 
+    implementation: str
     learning_rate: float
     epochs: int
     global_batch: int

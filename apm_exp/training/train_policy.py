@@ -40,6 +40,7 @@ def train_policy(
     settings that do not fit together, for numbers that are not finite, and when memory runs out.
     """
     settings = Settings(
+        implementation=implementation,
         learning_rate=learning_rate,
         epochs=epochs,
         global_batch=global_batch,
@@ -59,4 +60,4 @@ def train_policy(
     )
     from apm_exp.training.run import run
 
-    return run(task, settings, implementation)
+    return run(task, settings)

@@ -40,12 +40,12 @@ def trl_trainer(
     if name == "dpo":
         more = {"loss_type": ["sigmoid"], "precompute_ref_log_probs": True, "max_length": None}
         kind: Any = _Dpo
-        chosen = arguments(kind=DPOConfig, beta=task.loss["beta"], gradient_checkpointing=False, **more)
+        chosen = arguments(kind=DPOConfig, beta=task.loss["beta"], gradient_checkpointing=None, **more)
     elif name == "simpo":
         more = {"loss_type": "simpo", "cpo_alpha": 0.0, "max_length": _LONGEST}
         more["simpo_gamma"] = task.loss["gamma_beta_ratio"] * task.loss["beta"]
         kind = _Cpo
-        chosen = arguments(kind=CPOConfig, beta=task.loss["beta"], gradient_checkpointing=False, **more)
+        chosen = arguments(kind=CPOConfig, beta=task.loss["beta"], gradient_checkpointing=None, **more)
     else:
         raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; use loss=dpo, loss=simpo or trainer=pairs")
     tokenizer = load_tokenizer(task.policy)

@@ -23,6 +23,7 @@ CONFIG: dict[str, Any] = {
     "metric": MAP,
     "keep": {"_target_": "apm_exp.keep.top_fraction.top_fraction", "fraction": 0.4},
     "loss": {"_target_": "apm_exp.losses.dpo.dpo", "beta": 0.1},
+    "evals": {"win_rate": {"_target_": "apm_exp.evals.win_rate.win_rate", "confidence": 0.95}},
     "trainer": {"learning_rate": 5e-7, "global_batch": 128, "epochs": 1},
 }
 COMPARE = {"map": MAP, "explicit": EXPLICIT, "implicit": IMPLICIT}
@@ -144,6 +145,7 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
     explicit = np.array(EXPLICIT_MARGINS) if with_rewards else None
     prompts, chosen, rejected = ([f"{kind} {texts} {row}" for row in range(10)] for kind in "pcr")
     win_rate = {"win_rate": score(0.675, 0.0234, 400, "share"), "length": score(12.5, 0.31, 400, "tokens")}
+    win_rate["starting_length"] = score(11.5, 0.29, 400, "tokens")
     return {
         "config": CONFIG,
         "command": COMMAND,
@@ -152,7 +154,7 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
         "logps": write_logps(root, CHOSEN_LENGTHS, REJECTED_LENGTHS),
         "selection": write_selection(root, explicit, np.array(IMPLICIT_MARGINS), 4),
         "policy": write_policy(root, 12),
-        "evaluations": {"true_reward": write_evaluation(root, "evaluation", win_rate)},
+        "evaluations": {"win_rate": write_evaluation(root, "evaluation", win_rate)},
         "compare": json.loads(json.dumps(COMPARE)),
         "provenance": PROVENANCE,
     }

@@ -64,6 +64,14 @@ def test_equal_values_still_have_an_axis() -> None:
     assert low < 3 < high
 
 
+def test_infinite_values_are_drawn_at_the_edge() -> None:
+    values = np.array([-np.inf, 1.0, 2.0, np.inf])
+    low, high = figure.limits(values)
+    assert -np.inf < low < 1 < 2 < high < np.inf
+    assert figure.beyond(values) == 2
+    assert figure.limits(np.array([np.inf])) == (0, 1)
+
+
 def test_a_figure_without_rewards_is_refused() -> None:
     pairs = scored_pairs(5, 2)
     bare = ScoredPairs(pairs.pair_id_P, None, *(getattr(pairs, name) for name in list(pairs.__dict__)[2:]))

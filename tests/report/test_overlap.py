@@ -54,7 +54,8 @@ def test_each_metric_against_this_run(scored: ScoredPairs) -> None:
 
 def test_a_run_that_compare_does_not_hold_comes_first(scored: ScoredPairs) -> None:
     own = {**MAP, "alpha": 0.25}
-    assert [c.name for c in choices(scored, {"map": MAP, "explicit": EXPLICIT}, own, KEEP)] == ["this run", "map", "explicit"]
+    found = choices(scored, {"map": MAP, "explicit": EXPLICIT}, own, KEEP)
+    assert [choice.name for choice in found] == ["this run", "map", "explicit"]
 
 
 def test_a_metric_that_needs_rewards_says_so_without_them(scored: ScoredPairs) -> None:

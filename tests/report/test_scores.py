@@ -1,7 +1,7 @@
 """Numbers in words: a value is rounded to what its standard error supports."""
 
-from apm_exp.report.render import number, percent, seconds
-from apm_exp.report.scores import decimals, headlines, in_words
+from apm_exp.report.render import NONE, number, percent, seconds
+from apm_exp.report.scores import decimals, headline_name, in_words, interval_level, results
 from tests.report.finished_run import score
 
 
@@ -11,32 +11,37 @@ def test_a_standard_error_has_two_significant_digits() -> None:
 
 
 def test_a_share_is_read_as_per_cent() -> None:
-    words = in_words("held_out", "win_rate", score(0.675, 0.0234, 1400, "share"))
+    words = in_words("win_rate", score(0.675, 0.0234, 1400, "share"))
     assert (words.name, words.value, words.standard_error) == ("win rate", "67.5%", "2.3")
     assert (words.interval, words.n, words.unit) == ("62.9% to 72.1%", "1,400", "%")
 
 
 def test_other_units_stay_as_they_are() -> None:
-    words = in_words("e", "margin", score(-0.07312, 0.0031, 204, "nats per token"))
+    words = in_words("margin", score(-0.07312, 0.0031, 204, "nats per token"))
     assert (words.value, words.standard_error) == ("\N{MINUS SIGN}0.0731", "0.0031")
     assert words.unit == "nats per token"
 
 
-def test_the_headline_is_the_first_score_with_the_starting_policy_beside_it() -> None:
+def test_the_starting_policy_stands_beside_the_score_of_its_name() -> None:
     records = {
         "starting_accuracy": score(0.5, 0.02, 10, "share"),
         "accuracy": score(0.6, 0.02, 10, "share"),
         "margin": score(1, 0.1, 10, ""),
+        "starting_temperature": score(2, 0.1, 10, ""),
     }
-    (headline,) = headlines({"pairs": records, "empty": {}})
-    assert headline.score.value == "60.0%"
-    assert headline.starting is not None
-    assert headline.starting.value == "50.0%"
+    found = [(result.score.name, result.starting and result.starting.value) for result in results("pairs", records)]
+    assert found == [("accuracy", "50.0%"), ("margin", None), ("starting temperature", None)]
+    assert headline_name(records) == "accuracy"
+    assert results("empty", {}) == []
+
+
+def test_the_level_of_intervals_is_that_of_the_evaluation() -> None:
+    assert [interval_level(node) for node in ({"confidence": 0.95}, {"confidence": 0.999}, {})] == ["95%", "99.9%", ""]
 
 
 def test_numbers_percent_and_durations() -> None:
     assert number(-1234.567, 1) == "\N{MINUS SIGN}1,234.6"
     assert number(0.5, 2, signed=True) == "+0.50"
-    assert number(None) == percent(None) == seconds(None) == "–"
+    assert number(None) == percent(None) == seconds(None) == NONE
     assert percent(0.40016) == "40.0%"
     assert [seconds(value) for value in (3.21, 600, 9000)] == ["3.2 s", "10.0 min", "2.5 h"]

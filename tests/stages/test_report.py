@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from apm_exp.report.render import NONE
 from apm_exp.stages.report import report
-from tests.report.finished_run import IMPLICIT, finished_run
+from tests.report.finished_run import IMPLICIT, finished_run, write_evaluation
 
 ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>"
 VOID = {"meta", "link", "br", "img"}
@@ -41,7 +42,7 @@ def outline(page: str) -> Outline:
 def text_of(page: str) -> str:
     """What a reader sees, on one line."""
     body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).replace(NONE, "none").split())
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,12 @@ def test_the_headline_has_its_error_interval_and_n(page: str) -> None:
     assert "67.5% ± 2.3 95% interval 62.9% to 72.1%, n = 400" in text_of(page)
 
 
+def test_the_starting_policy_stands_beside_the_scores(page: str) -> None:
+    # 12.5 +- 1.96 * 0.31 and 11.5 +- 1.96 * 0.29.
+    row = "length 12.50 0.31 11.89 to 13.11 400 11.50 ± 0.29 10.93 to 12.07, n = 400 tokens"
+    assert row in text_of(page)
+
+
 def test_what_was_done_is_one_sentence(page: str) -> None:
     text = text_of(page)
     assert "Of 10 training pairs from my/pairs.jsonl , scored with the starting policy tiny-sft" in text
@@ -73,7 +80,7 @@ def test_what_was_done_is_one_sentence(page: str) -> None:
 def test_overlap_and_lengths_are_those_counted_by_hand(page: str) -> None:
     text = text_of(page)
     # Kept by map: pairs 1 to 4. Explicit keeps 0 to 3; by chance 1.6 / 6.4.
-    assert "map (this run) 4 4 (100.0%) 1.00 – 6.500 0.225" in text
+    assert "map (this run) 4 4 (100.0%) 1.00 none 6.500 0.225" in text
     assert "explicit 4 3 (75.0%) 0.60 0.25 7.500 2.450" in text
     # Lengths of pairs 1 to 4: chosen 20 30 40 50, rejected 10 20 50 40; differences 10 10 -10 10.
     assert "kept 4 35.0 30.0 +5.0 ± 5.0 75.0%" in text
@@ -166,4 +173,11 @@ def test_without_rewards_one_sentence_replaces_the_scatter(tmp_path: Path) -> No
 def test_without_evaluations_the_page_says_so(tmp_path: Path) -> None:
     arguments = finished_run(tmp_path / "artifacts")
     report(tmp_path, **{**arguments, "evaluations": {}})
-    assert "This run was not evaluated" in text_of((tmp_path / "report.html").read_text())
+    assert text_of((tmp_path / "report.html").read_text()).count("This run was not evaluated") == 2
+
+
+def test_an_evaluation_without_scores_says_so(tmp_path: Path) -> None:
+    arguments = finished_run(tmp_path / "artifacts")
+    arguments["evaluations"]["held_out_pairs"] = write_evaluation(tmp_path, "held_out_pairs", {})
+    report(tmp_path, **arguments)
+    assert "held_out_pairs No scores" in text_of((tmp_path / "report.html").read_text())

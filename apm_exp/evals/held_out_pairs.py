@@ -1,0 +1,101 @@
+"""Evaluation: which answer of the held-out pairs does the policy find likelier, and by how much?"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from apm_exp import component
+from apm_exp.artifact import Artifact
+from apm_exp.evals.estimate import mean, share
+from apm_exp.files import write_json, write_parquet
+from apm_exp.progress import track
+from apm_exp.types import Policy, TokenisedPair
+
+logger = logging.getLogger(__name__)
+MARGIN_UNIT = "nats per token"
+
+
+def held_out_pairs(
+    out: Path,
+    policy: Policy,
+    logps: Artifact,
+    runtime: dict[str, Any],
+    *,
+    confidence: Annotated[float, Field(gt=0, lt=1)],
+) -> None:
+    """Write scores.json and evaluation.parquet (one row a held-out pair, by pair_id).
+
+    Scores: held_out_accuracy (share of pairs whose chosen answer has the higher log-prob per token; ties 1/2),
+    held_out_margin (chosen minus rejected, nats per token), both also of the starting policy (starting_...), and
+    held_out_log_ratio_accuracy and _margin of the log-ratio to the starting policy per token. Fewer than two
+    held-out pairs give no scores, and a warning. The starting policy's log-probs are those of the logps artifact.
+    """
+    table = pq.read_table(logps.path / "logps.parquet")
+    rows = table.filter(np.array(table["split"].to_pylist()) == "held_out").sort_by("pair_id")
+    if len(rows) < 2:
+        logger.warning("held_out_pairs: %d held-out pairs, so no scores; raise dataset.holdout", len(rows))
+        write_json({}, out / "scores.json")
+        return
+    columns = _margins(rows, *_logps(rows, policy, runtime))
+    write_parquet(pa.table({"pair_id": rows["pair_id"], **columns}), out / "evaluation.parquet")
+    write_json(scores(columns, confidence), out / "scores.json")
+
+
+def scores(columns: dict[str, np.ndarray], confidence: float) -> dict[str, Any]:
+    """The records of scores.json from the margins (nats per token, shape P)."""
+    margin, start, ratio = (columns[name] for name in ("margin", "starting_margin", "log_ratio_margin"))
+    return {
+        "held_out_accuracy": share(_wins(margin), confidence),
+        "starting_held_out_accuracy": share(_wins(start), confidence),
+        "held_out_margin": mean(margin, confidence, MARGIN_UNIT),
+        "starting_held_out_margin": mean(start, confidence, MARGIN_UNIT),
+        "held_out_log_ratio_accuracy": share(_wins(ratio), confidence),
+        "held_out_log_ratio_margin": mean(ratio, confidence, MARGIN_UNIT),
+    }
+
+
+def _wins(margin: np.ndarray) -> np.ndarray:
+    return np.where(margin == 0, 0.5, margin > 0)
+
+
+def _margins(rows: pa.Table, chosen_logp: np.ndarray, rejected_logp: np.ndarray) -> dict[str, np.ndarray]:
+    """Chosen minus rejected per token: of the policy, of the starting policy, and of the ratio of the two."""
+    chosen_len, rejected_len, chosen_start, rejected_start = (
+        rows[name].to_numpy() for name in ("chosen_len", "rejected_len", "chosen_logp", "rejected_logp")
+    )
+    margin = chosen_logp / chosen_len - rejected_logp / rejected_len
+    start = chosen_start / chosen_len - rejected_start / rejected_len
+    return {
+        "chosen_logp": chosen_logp,
+        "rejected_logp": rejected_logp,
+        "margin": margin,
+        "starting_margin": start,
+        "log_ratio_margin": margin - start,
+    }
+
+
+def _logps(rows: pa.Table, policy: Policy, runtime: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The policy's summed log-probs of both answers (nats), in the order of the rows."""
+    from apm_exp.models.load import load_model
+    from apm_exp.scoring import score_pairs
+
+    settings = component.bind("runtime", runtime)()
+    pairs = _pairs(rows)
+    values = np.zeros((len(pairs), 2))
+    scored = score_pairs(
+        load_model(policy, settings.device), pairs, rows["pair_id"].to_pylist(), settings.tokens_per_batch
+    )
+    for index, *logps in track(scored, "scoring held-out pairs", len(pairs)):
+        values[index] = logps
+    return values[:, 0], values[:, 1]
+
+
+def _pairs(rows: pa.Table) -> Sequence[TokenisedPair]:
+    columns = (rows[name].to_pylist() for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
+    return [TokenisedPair(*ids) for ids in zip(*columns, strict=True)]

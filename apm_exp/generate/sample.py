@@ -1,0 +1,146 @@
+"""Samples responses from a policy, by transformers' `generate` and the policy's own chat template."""
+
+import hashlib
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from apm_exp import component
+from apm_exp.models.load import load_model, load_tokenizer
+from apm_exp.progress import track
+from apm_exp.scoring import out_of_memory
+from apm_exp.tokens.render import chat_text, token_ids, turn_end
+from apm_exp.types import Message, Policy, Refusal
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The responses to one prompt. finished: ended by an end token. lengths: tokens, the end token counted."""
+
+    texts: list[str]
+    finished: list[bool]
+    lengths: list[int]
+
+
+def sample_responses(
+    policy: Policy,
+    prompts: Sequence[list[Message]],
+    runtime: Mapping[str, Any],
+    known: Collection[int],
+    *,
+    samples: Annotated[int, Field(ge=1)],
+    temperature: Annotated[float, Field(gt=0)],
+    top_p: Annotated[float, Field(gt=0, le=1)],
+    max_new_tokens: Annotated[int, Field(ge=1)],
+    batch_size: Annotated[int, Field(ge=1)],
+    seed: int,
+) -> Iterator[tuple[int, Samples | Refusal]]:
+    """Yield (index of the prompt, `samples` responses to it), batch after batch, longest prompts first.
+
+    known: indices that are left out because they have been sampled before. Refused are prompts that the chat template
+    does not take, and those that leave the model no room for max_new_tokens. Every batch has a random state of its
+    own, which depends on the seed and its number alone, so what is left out changes nothing; another batch_size
+    gives other responses. The model's own sampling settings are not used, its end tokens are. Raises ValueError
+    where the memory runs out.
+    """
+    tokenizer = load_tokenizer(policy)
+    device = component.bind("runtime", runtime)().device
+    model = load_model(policy, device)
+    model.generation_config = _sampling(model, tokenizer, samples, temperature, top_p, max_new_tokens)
+    ids = [_prompt_ids(tokenizer, model, prompt, max_new_tokens) for prompt in prompts]
+    yield from ((index, one) for index, one in enumerate(ids) if isinstance(one, Refusal) and index not in known)
+    usable = {index: one for index, one in enumerate(ids) if not isinstance(one, Refusal)}
+    batches = _batches(usable, max(1, batch_size // samples))
+    waiting = [(number, batch) for number, batch in enumerate(batches) if not set(batch).issubset(known)]
+    for number, batch in track(waiting, "sampling, batches", len(waiting)):
+        try:
+            texts = _sample_batch(model, tokenizer, [usable[index] for index in batch], _seed_of(seed, number))
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise ValueError(f"batch_size={batch_size}: out of memory while sampling; give a smaller one") from error
+        yield from zip(batch, texts, strict=True)
+
+
+def _sampling(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    samples: int,
+    temperature: float,
+    top_p: float,
+    max_new_tokens: int,
+) -> GenerationConfig:
+    """Everything that decides how tokens are drawn; nothing is inherited but the model's end tokens."""
+    own = model.generation_config.eos_token_id if model.generation_config else None
+    ends = {turn_end(tokenizer).token_id, tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])}
+    return GenerationConfig(
+        do_sample=True,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=0,
+        num_return_sequences=samples,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=sorted(ends - {None}),  # type: ignore[type-var]
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )
+
+
+def _prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, prompt: list[Message], max_new_tokens: int
+) -> list[int] | Refusal:
+    text = chat_text(tokenizer, prompt, generation_prompt=True)
+    if isinstance(text, Refusal):
+        return text
+    ids = token_ids(tokenizer, [text])[0]
+    room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if room is not None and len(ids) + max_new_tokens > room:
+        return Refusal("prompt too long", f"{len(ids)} tokens and {max_new_tokens} new ones; the model has {room} positions")
+    return ids
+
+
+def _batches(ids: Mapping[int, list[int]], prompts_per_batch: int) -> list[list[int]]:
+    """Indices of prompts of about the same length together: little padding, and the largest batch comes first."""
+    longest_first = sorted(ids, key=lambda index: (-len(ids[index]), index))
+    return [longest_first[start : start + prompts_per_batch] for start in range(0, len(ids), prompts_per_batch)]
+
+
+def _seed_of(seed: int, batch: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {batch}".encode()).digest()[:8]) >> 1
+
+
+def _sample_batch(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]], seed: int
+) -> list[Samples]:
+    """The responses to each prompt of a batch, which is padded on the left. The caller's random state is kept."""
+    longest = max(map(len, ids))
+    padded = [[tokenizer.pad_token_id] * (longest - len(one)) + one for one in ids]
+    mask = [[0] * (longest - len(one)) + [1] * len(one) for one in ids]
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.inference_mode():
+        torch.manual_seed(seed)
+        written = model.generate(
+            input_ids=torch.tensor(padded, device=model.device),
+            attention_mask=torch.tensor(mask, device=model.device),
+        )
+    rows = written[:, longest:].tolist()
+    ends = set(model.generation_config.eos_token_id)
+    each = len(rows) // len(ids)
+    return [_read(tokenizer, rows[start : start + each], ends) for start in range(0, len(rows), each)]
+
+
+def _read(tokenizer: PreTrainedTokenizerBase, rows: Sequence[list[int]], ends: set[int]) -> Samples:
+    """New tokens as texts, each up to its first end token."""
+    stops = [next((at for at, token in enumerate(row) if token in ends), None) for row in rows]
+    texts = tokenizer.batch_decode(
+        [row[:stop] for row, stop in zip(rows, stops, strict=True)], skip_special_tokens=True
+    )
+    lengths = [len(row) if stop is None else stop + 1 for row, stop in zip(rows, stops, strict=True)]
+    return Samples(texts, [stop is not None for stop in stops], lengths)

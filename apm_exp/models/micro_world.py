@@ -1,0 +1,101 @@
+"""The micro world's starting policy: a tiny Llama that has learnt its tasks from a careless speaker."""
+
+import logging
+import random
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+
+from apm_exp.models.supervised import Demonstration, fine_tune
+from apm_exp.models.word_tokenizer import ANSWER, word_tokenizer
+from apm_exp.worlds.tasks import VOCABULARY
+from apm_exp.worlds.tasks_demonstrations import demonstration
+from apm_exp.worlds.tasks_splits import draw_tasks
+
+logger = logging.getLogger(__name__)
+_LONGEST = 256  # tokens; the longest task with a full answer has 64 at most
+_PROMPT, _ANSWER = "PROMPT", "ANSWER"  # stand for the words in the conversation that is rendered once
+
+Count = Annotated[int, Field(ge=1)]
+
+
+def sft_policy(
+    out: Path,
+    *,
+    hidden: Count,
+    layers: Count,
+    heads: Count,
+    feed_forward: Count,
+    steps: Count,
+    batch: Count,
+    learning_rate: Annotated[float, Field(gt=0)],
+    beta2: Annotated[float, Field(gt=0, lt=1)],
+    weight_decay: Annotated[float, Field(ge=0)],
+    warmup: Annotated[float, Field(ge=0, le=1)],
+    seed: int,
+) -> None:
+    """Train the policy on steps * batch demonstrations and write it to `out` as a Hugging Face folder.
+
+    Float32 on the CPU; the same weights for the same seed on the same machine. Raises ValueError where the sizes
+    do not fit together.
+    """
+    if hidden % (2 * heads):
+        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; choose one that is")
+    tokenizer = word_tokenizer(VOCABULARY, _LONGEST)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(_shape(tokenizer, hidden, layers, heads, feed_forward))
+    model.set_attn_implementation("eager")  # cheaper than SDPA for 20 tokens on a CPU; nothing of it is saved
+    loss = fine_tune(
+        model,
+        demonstrations(tokenizer, steps * batch, seed),
+        batch=batch,
+        learning_rate=learning_rate,
+        beta2=beta2,
+        weight_decay=weight_decay,
+        warmup=warmup,
+        seed=seed,
+    )
+    logger.info("starting policy: %.3f nats a token on its last demonstrations", loss)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def _shape(
+    tokenizer: PreTrainedTokenizerBase, hidden: int, layers: int, heads: int, feed_forward: int
+) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        intermediate_size=feed_forward,
+        tie_word_embeddings=True,
+        max_position_embeddings=_LONGEST,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def demonstrations(tokenizer: PreTrainedTokenizerBase, count: int, seed: int) -> list[Demonstration]:
+    """`count` demonstrations as the chat template writes them; no prompt of them is used for anything else."""
+    stream = random.Random(f"demonstrated answers {seed}")
+    frame = _frame(tokenizer)
+    texts = [
+        frame.replace(_PROMPT, task.prompt).replace(_ANSWER, demonstration(task, stream))
+        for task in draw_tasks("demonstrations", count, seed)
+    ]
+    header = tokenizer.convert_tokens_to_ids(ANSWER)
+    rows: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return [Demonstration(ids, ids.index(header) + 1) for ids in rows]
+
+
+def _frame(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A conversation rendered once: 50,000 demonstrations differ in their words only."""
+    turns = [{"role": "user", "content": _PROMPT}, {"role": "assistant", "content": _ANSWER}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False))

@@ -1,0 +1,50 @@
+"""The trainer of a task: ours, or TRL's."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from apm_exp import component
+from apm_exp.training.arguments import training_arguments
+from apm_exp.training.batching import Batching
+from apm_exp.training.consumption import Consumption
+from apm_exp.training.implicit_reward import beta_of, reads_reference
+from apm_exp.training.model_for_training import model_for_training
+from apm_exp.training.pair_dataset import TrainingPair, collate
+from apm_exp.training.settings import Settings, TrainingTask
+from apm_exp.training.trainer import Objective, PairTrainer
+
+
+def make_trainer(
+    task: TrainingTask,
+    settings: Settings,
+    batches: Batching,
+    device: str,
+    pairs: Sequence[TrainingPair],
+    consumption: Consumption,
+) -> Any:
+    """A transformers Trainer of the task's model and pairs, as settings.implementation says.
+
+    The arguments are made before the model: ZeRO-3 loads the model in parts, and learns of itself from them.
+    """
+    arguments = partial(training_arguments, settings, task, batches, device)
+    model = partial(
+        model_for_training,
+        task.policy,
+        device,
+        deepspeed=bool(task.deepspeed),
+        gradient_checkpointing=settings.gradient_checkpointing,
+    )
+    if settings.implementation == "trl":
+        from apm_exp.training.trl_reference import trl_trainer
+
+        return trl_trainer(task, arguments, model, pairs, consumption)
+    made, loss = arguments(), component.bind("loss", task.loss)
+    return PairTrainer(
+        objective=Objective(loss, beta_of(task.loss), reads_reference(loss), task.policy.dtype),
+        consumption=consumption,
+        model=model(),
+        args=made,
+        train_dataset=list(pairs),
+        data_collator=collate,
+    )

@@ -1,0 +1,66 @@
+"""Everything that looks on at a training: it counts, logs, guards, marks checkpoints and shows progress."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PrinterCallback
+
+from apm_exp.training import checkpoints
+from apm_exp.training.consumption import Consumption
+from apm_exp.training.deepspeed_setup import stage_of
+from apm_exp.training.guards import GradientGuard
+from apm_exp.training.metrics_log import MetricsLog
+from apm_exp.training.progress_bar import StepProgress
+from apm_exp.training.settings import TrainingTask
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """how: what a run must share with an earlier attempt to go on from its checkpoint."""
+
+    consumption: Consumption
+    metrics: MetricsLog
+    guard: GradientGuard
+    progress: StepProgress
+    marker: checkpoints.MarkComplete
+    folder: Path
+    how: dict[str, Any]
+
+
+def watch(task: TrainingTask, processes: int, keep_checkpoints: int) -> Watch:
+    """The onlookers of a task's training, before its first step."""
+    consumption = Consumption(task.pairs["pair_id"].to_pylist())
+    how = {"zero_stage": stage_of(task.deepspeed), "processes": processes}
+    return Watch(
+        consumption=consumption,
+        metrics=MetricsLog(task.out / "metrics.jsonl", consumption, task.log),
+        guard=GradientGuard(consumption),
+        progress=StepProgress(),
+        marker=checkpoints.MarkComplete(consumption, how, keep_checkpoints),
+        folder=task.out / "checkpoints",
+        how=how,
+    )
+
+
+def attach(onlookers: Watch, trainer: Any) -> None:
+    """Add the callbacks to a trainer, and take away the one that prints."""
+    onlookers.guard.trainer = trainer
+    trainer.remove_callback(PrinterCallback)
+    for callback in (onlookers.metrics, onlookers.guard, onlookers.progress, onlookers.marker):
+        trainer.add_callback(callback)
+
+
+def go_on(onlookers: Watch) -> str | None:
+    """The newest complete checkpoint of an earlier attempt, with counts and metrics set back to it; else None."""
+    checkpoint = checkpoints.newest_complete(onlookers.folder, onlookers.how)
+    step = checkpoints.step_of(checkpoint) if checkpoint else 0
+    onlookers.metrics.go_on_after(step)
+    if checkpoint is None:
+        return None
+    logger.info("training goes on from step %d", step)
+    onlookers.consumption.load(checkpoint)
+    return str(checkpoint)

@@ -1,0 +1,51 @@
+"""What the tests of several modules share: a tiny random policy with a tokenizer, and a handful of tokenised pairs."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from apm_exp.types import Policy, TokenisedPair
+
+WORDS = ("name a fruit colour town that is red green old apple pear plum leaf rome oslo bern yes no it the of "
+         "and one two three four five small large never always sort copy last first").split()  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    """A random Llama of 2 layers x 32 on a word tokenizer with a chat template, saved as a Hugging Face folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from apm_exp.models.word_tokenizer import word_tokenizer
+
+    folder = tmp_path_factory.mktemp("tiny_policy")
+    tokenizer = word_tokenizer(WORDS, 128)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Policy(Path(folder), "tiny", "float32", "auto", False)
+
+
+@pytest.fixture(scope="session")
+def tiny_pairs() -> list[TokenisedPair]:
+    """12 pairs of random tokens of `tiny_policy`: prompts of 1 to 9 tokens, answers of 1 to 12."""
+    draw = random.Random(1)
+
+    def ids(count: int) -> list[int]:
+        return [draw.randrange(4, 40) for _ in range(count)]
+
+    lengths = [(1, 1, 12), (9, 12, 1), *((draw.randint(2, 9), draw.randint(2, 12), draw.randint(2, 12)) for _ in range(10))]
+    return [TokenisedPair(ids(prompt), ids(chosen), ids(rejected)) for prompt, chosen, rejected in lengths]

@@ -1,0 +1,84 @@
+import socket
+
+import huggingface_hub
+import pytest
+
+from apm_exp.models import pretrained as module
+from apm_exp.models.pretrained import commit_of, folder_of, pretrained
+
+LOADING = {"dtype": "auto", "attention": "auto", "trust_remote_code": False, "chat_template": None}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def offline_cache(tmp_path, monkeypatch):
+    """The Hub's cache holds owner/model, and there is no network."""
+
+    def no_network(*_):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--owner--model"
+    (folder / "snapshots" / COMMIT).mkdir(parents=True)
+    (folder / "snapshots" / COMMIT / "config.json").write_text("{}")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+    module._snapshot.cache_clear()
+    yield folder / "snapshots" / COMMIT
+    module._snapshot.cache_clear()
+
+
+def test_local_folder_is_returned_as_it_is(tmp_path, monkeypatch):
+    assert pretrained(path=str(tmp_path), revision=None, **LOADING) == tmp_path
+    monkeypatch.chdir(tmp_path.parent)
+    assert str(pretrained(path=tmp_path.name, revision=None, **LOADING)) == tmp_path.name
+
+
+def test_local_folder_has_no_revision(tmp_path):
+    with pytest.raises(ValueError, match=r"model\.revision=main: .* is a local folder; leave model\.revision=null"):
+        pretrained(path=str(tmp_path), revision="main", **LOADING)
+    with pytest.raises(ValueError, match="a local folder has no commit"):
+        commit_of(str(tmp_path), None)
+
+
+@pytest.mark.parametrize("path", ["./missing", "/no/such/folder", "a/b/c", "~/missing-model", ""])
+def test_missing_folder_is_an_error(path):
+    with pytest.raises(ValueError, match=rf"^model\.path={path}: no such folder; give a Hugging Face model folder"):
+        pretrained(path=path, revision=None, **LOADING)
+
+
+def test_file_is_no_folder(tmp_path):
+    (tmp_path / "model.gguf").touch()
+    with pytest.raises(ValueError, match="no such folder"):
+        pretrained(path=str(tmp_path / "model.gguf"), revision=None, **LOADING)
+
+
+def test_cached_hub_model_needs_no_network(offline_cache):
+    assert pretrained(path="owner/model", revision=None, **LOADING) == offline_cache
+    assert pretrained(path="owner/model", revision=COMMIT, **LOADING) == offline_cache
+    assert commit_of("owner/model", None) == COMMIT
+
+
+@pytest.mark.usefixtures("offline_cache")
+def test_hub_model_that_is_not_there_is_one_line():
+    with pytest.raises(ValueError, match=r"^reward\.path=owner/other: .*`hf download owner/other`$") as error:
+        folder_of("reward", "owner/other", None, False)
+    assert "\n" not in str(error.value)
+
+
+def test_only_weights_tokenizer_and_settings_are_fetched(monkeypatch, tmp_path):
+    asked = []
+
+    def snapshot_download(name, **settings):
+        asked.append((name, settings["revision"], settings["allow_patterns"]))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    module._snapshot.cache_clear()
+    for trust in (False, False, True):
+        assert folder_of("model", "owner/model", "main", trust) == tmp_path
+    module._snapshot.cache_clear()
+    weights = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    assert asked == [("owner/model", "main", weights), ("owner/model", "main", [*weights, "*.py"])]  # asked once each

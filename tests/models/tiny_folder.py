@@ -1,0 +1,38 @@
+"""A small model folder and the pairs that it is made from."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from apm_exp.models.tiny_from_data import tiny_from_data
+from apm_exp.types import Policy
+
+SIZES = {"vocabulary": 280, "hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "positions": 256, "seed": 3}
+NODE = {"path": "MINE", "dtype": "float32", "attention": "auto", "trust_remote_code": False, "chat_template": None}
+
+
+def pairs(split: str = "train") -> pa.Table:
+    """Ten pairs with a word of their own, `train` or `held_out`."""
+    word = {"train": "apricot", "held_out": "zucchini"}[split]
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"What is {number} times {word}?"}],
+            "responses": [f"It is {number} {word}.", f"{word} {word}"],
+            "split": split,
+        }
+        for number in range(10)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def tiny_folder(folder: Path) -> Path:
+    """Write the model into a folder."""
+    folder.mkdir()
+    tiny_from_data(folder, pairs(), **SIZES)
+    return folder
+
+
+def policy(folder: Path, **changed: object) -> Policy:
+    """The policy in a folder, as float32."""
+    settings = {"key": "k", "dtype": "float32", "attention": "auto", "trust_remote_code": False} | changed
+    return Policy(folder, **settings)

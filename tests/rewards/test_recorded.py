@@ -1,0 +1,18 @@
+import pyarrow as pa
+import pytest
+
+from apm_exp.rewards.recorded import recorded
+
+
+def table(rewards):
+    return pa.table({"recorded_rewards": pa.array(rewards, pa.list_(pa.float64()))})
+
+
+def test_gives_what_was_recorded():
+    assert recorded(table([[1.0, 2.5], [0.0, -1.0, 3.0]])) == [[1.0, 2.5], [0.0, -1.0, 3.0]]
+    assert recorded(table([])) == []
+
+
+def test_rows_without_rewards_are_an_error_that_names_the_sources():
+    with pytest.raises(ValueError, match=r"^reward=recorded: 2 of 3 rows have no rewards; .*\(reward=.*classifier.*\)"):
+        recorded(table([[1.0], None, None]))

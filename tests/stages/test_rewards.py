@@ -1,0 +1,84 @@
+import math
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp import component
+from apm_exp.artifact import Artifact
+from apm_exp.stages.rewards import rewards
+
+RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
+THIS = {"_target_": f"{__name__}.lengths"}
+
+
+def lengths(responses: pa.Table) -> list[list[float]]:
+    """Rewards that a test can compute by hand: characters of prompt and response."""
+    rows = responses.to_pylist()
+    return [[float(len(row["prompt"][0]["content"]) + len(r)) for r in row["responses"]] for row in rows]
+
+
+def too_few(responses: pa.Table) -> list[list[float]]:
+    return [[1.0, 2.0], [1.0]]
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """Run the stage on two pairs, `b` before `a` in the file."""
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
+
+    def run(reward, recorded_a=(0.5, 2.0, 1.0), recorded_b=(-1.0, 4.0)):
+        columns = {
+            "pair_id": ["b", "a"],
+            "prompt": [[{"role": "user", "content": "xy"}], [{"role": "user", "content": ""}]],
+            "responses": [["1", "22"], ["333", "4444", "55555"]],
+            "chosen_index": pa.array([1, 1], pa.int32()),
+            "rejected_index": pa.array([0, 0], pa.int32()),
+            "recorded_rewards": pa.array([recorded_b, recorded_a], pa.list_(pa.float64())),
+        }
+        pq.write_table(pa.table(columns), tmp_path / "pairs.parquet")
+        counts = rewards(tmp_path, pairs=Artifact("pairs", tmp_path, "k", {}, 0.0), reward=reward)
+        return counts, pq.read_table(tmp_path / "rewards.parquet")
+
+    return run
+
+
+def test_recorded_rewards_are_sorted_by_pair_id_and_taken_by_index(stage):
+    counts, table = stage(RECORDED)
+    assert counts == {"pairs": 2, "responses": 5}
+    assert table.to_pydict() == {
+        "pair_id": ["a", "b"],
+        "chosen_reward": [2.0, 4.0],
+        "rejected_reward": [0.5, -1.0],
+        "all_rewards": [[0.5, 2.0, 1.0], [-1.0, 4.0]],
+    }
+    assert table.schema.field("all_rewards").type == pa.list_(pa.float64())
+
+
+def test_a_source_sees_prompts_and_responses(stage):
+    _, table = stage(THIS, recorded_a=None, recorded_b=None)
+    assert table["all_rewards"].to_pylist() == [[3.0, 4.0, 5.0], [3.0, 4.0]]
+    assert table["chosen_reward"].to_pylist() == [4.0, 4.0]
+
+
+def test_unknown_reward_of_another_response_stays_unknown(stage):
+    counts, table = stage(RECORDED, recorded_a=(0.5, 2.0, math.nan))
+    assert counts == {"pairs": 2, "responses": 4}
+    assert math.isnan(table["all_rewards"].to_pylist()[0][2])
+
+
+@pytest.mark.parametrize("bad", [(0.5, math.nan, 1.0), (math.inf, 2.0, 1.0), (0.5, 2.0, -math.inf)])
+def test_reward_that_is_not_finite_names_the_pair(stage, bad, tmp_path):
+    with pytest.raises(ValueError, match=r"1 of 2 pairs have a reward that is not finite \(pair_id a\); correct"):
+        stage(RECORDED, recorded_a=bad)
+    assert not (tmp_path / "rewards.parquet").exists()
+
+
+def test_no_recorded_rewards(stage):
+    with pytest.raises(ValueError, match="reward=recorded: 1 of 2 rows have no rewards"):
+        stage(RECORDED, recorded_a=None)
+
+
+def test_source_that_gives_another_number_of_rewards(stage):
+    with pytest.raises(ValueError, match=r"not one reward for each response of each pair \(pair_id a, b\)"):
+        stage({"_target_": f"{__name__}.too_few"})
