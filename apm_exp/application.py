@@ -35,6 +35,7 @@ class WorkerEnded(Exception):
 
 def run(arguments: list[str]) -> int:
     """Compose and do what the arguments say; returns the exit code: 0, 1 (failure) or 2 (usage)."""
+    os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
     os.environ.pop(SWEEP_FOLDER, None)
     sys.argv = [sys.argv[0], *arguments]
     try:

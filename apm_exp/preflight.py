@@ -117,7 +117,12 @@ def _check_rewards(config: Mapping[str, Any]) -> bool | None:
     from apm_exp.data.preflight import preflight
 
     recorded = preflight(dict(config["dataset"]))
-    if config["reward"]["_target_"].rpartition(".")[2] != "recorded":
+    source = config["reward"]["_target_"].rpartition(".")[2]
+    if source == "classifier":
+        from apm_exp.rewards.preflight import preflight as preflight_rewards
+
+        preflight_rewards(config["reward"])
+    if source != "recorded":
         return True
     if recorded is False:
         refuse_missing_rewards(config)

@@ -1,6 +1,7 @@
 """Every configuration that ships composes, and every node of it fits the function that it names."""
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from apm_exp.pipeline import Choices
 from apm_exp.preflight import check_config
 
 CONF = conf_folder()
+os.environ["APM_EXP_CONF"] = str(CONF)
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
 INDEPENDENT = [group for group in GROUPS if group not in ("experiment", "sweeps", "loss_defaults")]
 REQUIRED = {"dataset.path": "pairs.jsonl", "model.path": "folder", "reward.path": "folder", "keep.k": "10"}

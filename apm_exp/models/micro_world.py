@@ -64,9 +64,7 @@ def sft_policy(
     tokenizer.save_pretrained(out)
 
 
-def _shape(
-    tokenizer: PreTrainedTokenizerBase, hidden: int, layers: int, heads: int, feed_forward: int
-) -> LlamaConfig:
+def _shape(tokenizer: PreTrainedTokenizerBase, hidden: int, layers: int, heads: int, feed_forward: int) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,

@@ -16,6 +16,7 @@ from apm_exp.types import Policy, Refusal, TokenisedPair
 
 VERSION = 1
 logger = logging.getLogger(__name__)
+_PAIRS_AT_ONCE = 1000
 _IDS = pa.list_(pa.int32())
 SCHEMA = pa.schema(
     [
@@ -57,8 +58,13 @@ def logps(
 
 
 def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any]) -> list[TokenisedPair | Refusal]:
+    """In chunks, so that the texts are not all there twice as Python objects."""
     profile = component.bind("tokens", tokens)
-    return profile(tokenizer, *(table[name].to_pylist() for name in ("prompt", "chosen", "rejected")))
+    chunks = [table.slice(start, _PAIRS_AT_ONCE) for start in range(0, len(table), _PAIRS_AT_ONCE)]
+    results: list[TokenisedPair | Refusal] = []
+    for chunk in track(chunks, "tokenising, thousands of pairs", len(chunks)):
+        results += profile(tokenizer, *(chunk[name].to_pylist() for name in ("prompt", "chosen", "rejected")))
+    return results
 
 
 def _refused(table: pa.Table, tokenised: Sequence[TokenisedPair | Refusal]) -> list[dict[str, str]]:

@@ -22,14 +22,15 @@ def deepspeed_session(node: Mapping[str, Any] | None, device: str) -> Iterator[N
         return
     if importlib.util.find_spec("deepspeed") is None:
         raise ValueError("deepspeed: DeepSpeed is not installed on this machine; use deepspeed=none")
-    added = _world_of_one()
+    before = set(os.environ)
+    _world_of_one()
     try:
         _start(device)
         yield
     finally:
         _stop()
-        for name in added:
-            os.environ.pop(name, None)
+        for name in set(os.environ) - before:  # accelerate, too, leaves switches there
+            del os.environ[name]
 
 
 def stage_of(node: Mapping[str, Any] | None) -> int | None:
@@ -53,15 +54,14 @@ def check_deepspeed(node: Mapping[str, Any] | None) -> None:
         raise ValueError(f"deepspeed.zero_optimization.{key}={first['input']}: {first['msg']}") from None
 
 
-def _world_of_one() -> list[str]:
-    """Set what a launcher would have set; returns the names that were not there."""
+def _world_of_one() -> None:
+    """Set what a launcher would have set, where none has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     wanted = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    missing = [name for name in wanted if name not in os.environ]
-    os.environ.update({name: wanted[name] for name in missing})
-    return missing
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
 
 
 def _start(device: str) -> None:

@@ -1,0 +1,47 @@
+"""What can be wrong with a reward model's folder, found without loading a weight."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from apm_exp.models.load import tokenizer_from
+from apm_exp.models.one_line import one_line
+from apm_exp.models.preflight import weight_names
+from apm_exp.models.pretrained import folder_of
+from apm_exp.models.quiet import quiet
+
+
+def preflight(node: Mapping[str, Any]) -> None:
+    """Check that reward.path names a classifier with one label, its weights and a tokenizer with a chat template.
+
+    node: the settings of rewards/classifier.py. Raises a one-line ValueError that starts with the setting to change.
+    Reads the headers of the weights, not the weights.
+    """
+    label, trust = f"reward.path={node['path']}", bool(node["trust_remote_code"])
+    folder = folder_of("reward", node["path"], node["revision"], trust)
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{label}: no config.json; give the folder of a reward model")
+    names, needed = weight_names(folder, label), head_names(folder, label, trust)
+    if lacking := sorted(needed - names):
+        raise ValueError(
+            f"{label}: the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random; give a "
+            "sequence classifier, or reward.trust_remote_code=true for one that brings its own code, if you trust it"
+        )
+    if not tokenizer_from(folder, label, trust).chat_template:
+        raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
+
+
+def head_names(folder: Path, label: str, trust_remote_code: bool) -> set[str]:
+    """The names of the weights outside the backbone; ValueError where the model has not one label."""
+    try:
+        with quiet(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{label}: {one_line(error)}") from error
+    if model.config.num_labels != 1:
+        raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")
+    return {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}

@@ -1,0 +1,48 @@
+import pytest
+from safetensors.torch import load_file, save_file
+
+from apm_exp.rewards.preflight import preflight
+from tests.models.tiny_folder import tiny_folder
+from tests.rewards.reward_folder import reward_folder
+
+
+def node(folder):
+    return {"path": str(folder), "revision": None, "trust_remote_code": False}
+
+
+def problem(folder):
+    with pytest.raises(ValueError, match=rf"^reward\.path={folder}: ") as error:
+        preflight(node(folder))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_good_folder(tmp_path):
+    assert preflight(node(reward_folder(tmp_path / "model"))) is None
+
+
+def test_language_model_has_no_reward_head(tmp_path):
+    folder = tiny_folder(tmp_path / "model")
+    assert "has 2 labels" in problem(folder)
+
+
+def test_head_that_transformers_does_not_know_would_be_random(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights["regression_layer.weight"] = weights.pop("score.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    assert "lacks score.weight, so the reward model's head would be random" in problem(folder)
+
+
+def test_no_chat_template(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
+    assert "no chat template" in problem(folder)
+
+
+def test_nothing_there(tmp_path):
+    assert "no such folder" in problem(tmp_path / "none")
+    assert "no config.json" in problem(tmp_path)
+    folder = reward_folder(tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    assert "no weights" in problem(folder)

@@ -1,0 +1,68 @@
+"""Small trainings for the tests of several files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from omegaconf import OmegaConf
+
+from apm_exp import component
+from apm_exp.stages.logps import SCHEMA
+from apm_exp.training.metrics_log import read_rows
+from apm_exp.training.settings import TrainingTask
+from apm_exp.types import Policy, TokenisedPair
+
+CONF = Path(__file__).parents[2] / "conf"
+DPO = {"_target_": "apm_exp.losses.dpo.dpo", "beta": 0.5}
+SIMPO = {"_target_": "apm_exp.losses.simpo.simpo", "beta": 2.0, "gamma_beta_ratio": 0.3}
+
+
+def runtime(**changes: Any) -> dict[str, Any]:
+    """conf/runtime/auto.yaml on one thread of the CPU."""
+    return {**_node("runtime/auto"), "device": "cpu", "threads": 1, "pairs_per_device": 4, **changes}
+
+
+def trainer(**changes: Any) -> dict[str, Any]:
+    """conf/trainer/pairs.yaml with small batches and a high learning rate."""
+    return {**_node("trainer/pairs"), "learning_rate": 1e-3, "global_batch": 4, "save_every": None, **changes}
+
+
+def deepspeed(name: str) -> dict[str, Any]:
+    """One of conf/deepspeed."""
+    return _node(f"deepspeed/{name}")
+
+
+def _node(name: str) -> dict[str, Any]:
+    node = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items()}
+
+
+def logps_table(pairs: Sequence[TokenisedPair], values: Sequence[tuple[float, float]], splits: Sequence[str]) -> pa.Table:
+    """Rows of logps.parquet for pairs p00, p01, ..."""
+    columns = {
+        "pair_id": [f"p{index:02d}" for index in range(len(pairs))],
+        "prompt_ids": [pair.prompt_ids for pair in pairs],
+        "chosen_ids": [pair.chosen_ids for pair in pairs],
+        "rejected_ids": [pair.rejected_ids for pair in pairs],
+        "chosen_logp": [chosen for chosen, _ in values],
+        "rejected_logp": [rejected for _, rejected in values],
+        "chosen_len": [len(pair.chosen_ids) for pair in pairs],
+        "rejected_len": [len(pair.rejected_ids) for pair in pairs],
+        "split": splits,
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def task(out: Path, policy: Policy, pairs: pa.Table, **changes: Any) -> TrainingTask:
+    """A task with seed 1 on one CPU thread."""
+    given = {"loss": DPO, "seed": 1, "runtime": runtime(), "deepspeed": None, "log": lambda row: None, **changes}
+    out.mkdir(parents=True, exist_ok=True)
+    return TrainingTask(out=out, policy=policy, pairs=pairs, **given)
+
+
+def trained(given: TrainingTask, **changes: Any) -> list[dict[str, Any]]:
+    """Train with `trainer(**changes)`; returns the rows of metrics.jsonl."""
+    component.bind("trainer", trainer(**changes))(given)
+    return read_rows(given.out / "metrics.jsonl")

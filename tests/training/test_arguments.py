@@ -1,0 +1,42 @@
+import pytest
+
+from apm_exp.training.arguments import check_args, training_arguments
+from apm_exp.training.batching import Batching
+from apm_exp.training.settings import Settings
+from tests.training.cases import task, trainer
+
+
+def settings(**changes) -> Settings:
+    node = trainer(**changes)
+    del node["_target_"]
+    return Settings(**node)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("max_step", 3, r"^trainer.args.max_step=3: no such training argument; did you mean 'max_steps'\?$"),
+        ("learning_rate", 1.0, r"^trainer.args.learning_rate=1.0: set trainer.learning_rate instead$"),
+        ("per_device_train_batch_size", 2, "set runtime.pairs_per_device instead"),
+        ("dataloader_drop_last", True, "would lose pairs"),
+    ],
+)
+def test_args_that_cannot_be(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        check_args({name: value})
+
+
+def test_a_value_that_transformers_refuses_is_one_line(tmp_path, tiny_policy, scored):
+    given = task(tmp_path, tiny_policy, scored)
+    with pytest.raises(ValueError, match=r"^trainer: .*SchedulerType") as error:
+        training_arguments(settings(lr_scheduler="cosinus"), given, Batching(4, 1, 3), "cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_our_settings_arrive(tmp_path, tiny_policy, scored):
+    given = task(tmp_path, tiny_policy, scored)
+    made = training_arguments(settings(warmup_ratio=0.1, args={"lr_scheduler_kwargs": {}}), given, Batching(2, 3, 25), "cpu")
+    assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (2, 3)
+    assert made.get_warmup_steps(25) == 3  # 10% of 25 steps, rounded up
+    assert (made.learning_rate, made.seed, made.use_cpu, made.bf16) == (1e-3, 1, True, False)
+    assert made.report_to == []

@@ -1,0 +1,26 @@
+import pytest
+
+from apm_exp.training.batching import Batching, batching
+
+
+@pytest.mark.parametrize(
+    ("pairs", "global_batch", "epochs", "per_device", "processes", "expected"),
+    [
+        (1000, 128, 1, 8, 1, Batching(8, 16, 8)),
+        (1000, 128, 2, 8, 4, Batching(8, 4, 16)),
+        (100, 4, 1, 8, 1, Batching(4, 1, 25)),
+        (3, 128, 3, 8, 1, Batching(8, 16, 3)),
+        (100, 8, 1, 8, 8, Batching(1, 1, 13)),
+    ],
+)
+def test_accumulation_follows_from_the_global_batch(pairs, global_batch, epochs, per_device, processes, expected):
+    found = batching(
+        pairs=pairs, global_batch=global_batch, epochs=epochs, pairs_per_device=per_device, processes=processes
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(("global_batch", "per_device", "processes"), [(12, 8, 1), (10, 2, 4), (2, 8, 4)])
+def test_a_global_batch_that_does_not_divide_is_an_error(global_batch, per_device, processes):
+    with pytest.raises(ValueError, match=rf"^trainer.global_batch={global_batch}: not a multiple"):
+        batching(pairs=9, global_batch=global_batch, epochs=1, pairs_per_device=per_device, processes=processes)

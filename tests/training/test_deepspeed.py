@@ -1,0 +1,47 @@
+import os
+import shutil
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from apm_exp.training.deepspeed_setup import check_deepspeed, stage_of
+from apm_exp.training.metrics_log import read_rows
+from tests.training.cases import deepspeed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="DeepSpeed is installed on Linux only")
+def test_zero2_in_one_process_on_the_cpu_trains_as_without(tmp_path, tiny_policy, scored):
+    """11 pairs in batches of 8 = 4 x 2: the last batch of an epoch is 2 + 1. No compiler, and no trace afterwards."""
+    shutil.copytree(tiny_policy.folder, tmp_path / "policy")
+    pq.write_table(scored.slice(0, 11), tmp_path / "pairs.parquet")
+    environment = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false", "TORCH_EXTENSIONS_DIR": str(tmp_path / "built")}
+    command = [sys.executable, "-m", "tests.training.zero2_then_none", str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    zero2, none = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("zero2", "none"))
+    assert [row["pairs_seen"] for row in zero2] == [8, 11, 19, 22]
+    for name in ("loss", "grad_norm", "learning_rate", "rewards/margins"):
+        torch.testing.assert_close([r[name] for r in zero2], [r[name] for r in none], atol=1e-5, rtol=1e-5)
+    weights = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("zero2", "none"))
+    torch.testing.assert_close(*weights, atol=1e-4, rtol=0)
+    assert [path.name for path in (tmp_path / "zero2" / "checkpoints").iterdir()] == ["checkpoint-4"]
+
+
+@pytest.mark.parametrize(("name", "stage"), [("zero1", 1), ("zero2", 2), ("zero3", 3)])
+def test_the_shipped_stages(name, stage):
+    check_deepspeed(deepspeed(name))
+    assert stage_of(deepspeed(name)) == stage
+
+
+def test_no_node_is_no_deepspeed():
+    check_deepspeed(None)
+    assert stage_of(None) is None
+
+
+def test_deepspeeds_own_class_checks_the_zero_section():
+    with pytest.raises(ValueError, match=r"^deepspeed.zero_optimization.stage=7: "):
+        check_deepspeed({"zero_optimization": {"stage": 7}})

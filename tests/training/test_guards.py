@@ -1,0 +1,77 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from apm_exp import component
+from apm_exp.training import trainer as trainer_module
+from apm_exp.training.guards import check_first_step, check_loss
+from apm_exp.types import PairLogps
+from tests.training.cases import task, trained
+
+
+@pytest.fixture
+def _trust_tests(monkeypatch):
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
+
+
+def first_step(chosen: float, length: int) -> PairLogps:
+    zero, lengths = torch.zeros(2), torch.tensor([20, length])
+    return PairLogps(torch.tensor([0.0, chosen]), zero, zero, zero, lengths, lengths)
+
+
+@pytest.mark.parametrize(("off", "length"), [(9e-5 * 20, 20), (1e-4 * 16, 1), (0.0, 5)])
+def test_rounding_is_no_difference(off, length):
+    check_first_step(first_step(off, length), "float32", ["a", "b"])
+
+
+@pytest.mark.parametrize(("dtype", "off", "length"), [("float32", 2.2e-3, 20), ("bfloat16", 0.41, 20), ("float32", np.nan, 20)])
+def test_another_policy_than_the_scored_one_is_an_error(dtype, off, length):
+    with pytest.raises(ValueError, match=r"log-prob of b differs .* nats a token .*build them again"):
+        check_first_step(first_step(off, length), dtype, ["a", "b"])
+
+
+def test_a_loss_that_is_not_finite_names_its_pairs():
+    check_loss(torch.tensor([1.0, 2.0]), 3, ["a", "b"])
+    with pytest.raises(ValueError, match=r"not finite at step 3 for the pairs b, c;"):
+        check_loss(torch.tensor([1.0, torch.nan, torch.inf]), 3, ["a", "b", "c"])
+
+
+def test_stored_log_probs_of_another_policy_stop_the_training(tmp_path, tiny_policy, scored):
+    column = scored.schema.get_field_index("chosen_logp")
+    moved = scored.set_column(column, "chosen_logp", pa.array(scored["chosen_logp"].to_numpy() - 0.01))
+    with pytest.raises(ValueError, match=r"^rebuild=logps: before the first step .* p\d\d differs"):
+        trained(task(tmp_path, tiny_policy, moved))
+    assert not (tmp_path / "final").exists()
+
+
+@pytest.mark.usefixtures("_trust_tests")
+def test_a_loss_that_becomes_nan_stops_the_training_with_step_and_pairs(tmp_path, tiny_policy, scored):
+    loss = {"_target_": "tests.training.bad_losses.not_a_number"}
+    with pytest.raises(ValueError, match=r"the loss is not finite at step \d for the pairs p00;"):
+        trained(task(tmp_path, tiny_policy, scored, loss=loss))
+
+
+@pytest.mark.usefixtures("_trust_tests")
+def test_a_gradient_that_is_not_finite_stops_the_training_before_the_step(tmp_path, tiny_policy, scored):
+    loss = {"_target_": "tests.training.bad_losses.endless_slope"}
+    with pytest.raises(ValueError, match=r"the gradient is not finite at step 1, with the pairs p\d\d, p\d\d, p\d\d, p\d\d;"):
+        trained(task(tmp_path, tiny_policy, scored, loss=loss))
+
+
+def test_out_of_memory_names_the_setting_and_the_pairs(tmp_path, tiny_policy, scored, monkeypatch):
+    def full(*given):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(trainer_module, "pair_forward", full)
+    with pytest.raises(ValueError, match=r"^runtime.pairs_per_device=4: out of memory at step 1 with the pairs p.*=2"):
+        trained(task(tmp_path, tiny_policy, scored))
+
+
+def test_a_training_that_ends_early_is_not_done(tmp_path, tiny_policy, scored, monkeypatch):
+    def interrupted(self, **given):
+        self.state.max_steps, self.state.global_step = 3, 2
+
+    monkeypatch.setattr(trainer_module.PairTrainer, "train", interrupted)
+    with pytest.raises(AssertionError, match="stopped at step 2 of 3"):
+        trained(task(tmp_path, tiny_policy, scored))

@@ -1,0 +1,39 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from apm_exp.training.consumption import Consumption
+from apm_exp.training.metrics_log import MetricsLog, read_rows
+
+
+@pytest.fixture
+def logged(tmp_path):
+    """A log with steps 1 to 3, and what its mirror was given."""
+    consumption, mirrored = Consumption(["a", "b"]), []
+    log = MetricsLog(tmp_path / "metrics.jsonl", consumption, mirrored.append)
+    log.go_on_after(0)
+    for step in (1, 2, 3):
+        consumption.take([step % 2])
+        state = SimpleNamespace(is_world_process_zero=True, global_step=step)
+        log.on_log(None, state, None, logs={"loss": 1.0 / step, "grad_norm": float("inf"), "epoch": 0.5})
+        log.on_log(None, state, None, logs={"train_runtime": 3.0})
+    return log, mirrored
+
+
+def test_each_step_is_one_line_on_disk_and_in_the_mirror(logged):
+    log, mirrored = logged
+    rows = [json.loads(line) for line in log.path.read_text().splitlines()]
+    assert rows == mirrored
+    assert [(row["step"], row["pairs_seen"], row["loss"]) for row in rows] == [(1, 1, 1.0), (2, 2, 0.5), (3, 3, 1 / 3)]
+    assert rows[0]["grad_norm"] is None
+
+
+def test_a_resumed_log_loses_the_steps_that_are_trained_again(logged):
+    log, _ = logged
+    log.path.write_text(log.path.read_text() + '{"step": 4, "lo')  # a kill in the middle of a line
+    log.go_on_after(2)
+    assert [row["step"] for row in read_rows(log.path)] == [1, 2]
+    assert log.seconds_before == read_rows(log.path)[-1]["seconds"]
+    log.go_on_after(0)
+    assert read_rows(log.path) == []

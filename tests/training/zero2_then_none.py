@@ -1,0 +1,21 @@
+"""Run by a test in a process of its own: a training under ZeRO-2, and then one without in the same process."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from apm_exp.types import Policy
+from tests.training.cases import deepspeed, runtime, task, trained
+
+
+def main(folder: Path) -> None:
+    policy = Policy(folder / "policy", "tiny", "float32", "auto", False)
+    given = task(folder / "zero2", policy, pq.read_table(folder / "pairs.parquet"), runtime=runtime(pairs_per_device=2))
+    trained(replace(given, deepspeed=deepspeed("zero2")), global_batch=8, epochs=2, save_every=3, keep_checkpoints=1)
+    trained(task(folder / "none", policy, given.pairs, runtime=given.runtime), global_batch=8, epochs=2)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
