@@ -7,6 +7,7 @@ exist. Chunks are computed again in the backward pass.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -109,8 +110,8 @@ def _token_logps(causal_lm: Any, hidden_RH: Tensor, token_R: Tensor) -> Tensor:
     chunks = zip(hidden_RH.split(rows), token_R.split(rows), strict=True)
     if not torch.is_grad_enabled():
         return torch.cat([_chunk_logps(head, soft_cap, hidden, token) for hidden, token in chunks])
-    settings = {"use_reentrant": False, "preserve_rng_state": False}
-    return torch.cat([checkpoint(_chunk_logps, head, soft_cap, *chunk, **settings) for chunk in chunks])
+    again = partial(checkpoint, _chunk_logps, head, soft_cap, use_reentrant=False, preserve_rng_state=False)
+    return torch.cat([again(hidden, token) for hidden, token in chunks])
 
 
 def _chunk_logps(head: nn.Module, soft_cap: float | None, hidden_CH: Tensor, token_C: Tensor) -> Tensor:

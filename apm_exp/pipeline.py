@@ -136,7 +136,7 @@ class _Graph:
         return self.step(generate, name, inputs, "generations", runtime=self.config["runtime"])
 
     def pairs_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {"dataset": self.config["dataset"], "generations": steps.get("generations")}
+        inputs = {"dataset": _pinned(self.config["dataset"]), "generations": steps.get("generations")}
         return self.step(pairs, slug(self.choices.dataset), inputs)
 
     def rewards_step(self, pairs_step: Step) -> Step:
@@ -202,6 +202,15 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     }
     beside = {"command": command, "provenance": provenance}
     return Step("report", policy.slug, report, inputs, policy.root, policy.digests, beside)
+
+
+def _pinned(dataset: Config) -> Config:
+    """A Hub dataset with the commit in the place of its revision: what moves must not keep its name."""
+    from apm_exp.data.hub import commit_of, hub
+
+    if component.locate("dataset", dataset) is not hub:
+        return dataset
+    return {**dataset, "revision": commit_of(dataset["path"], dataset["revision"])}
 
 
 def _without(node: Mapping[str, Any], name: str) -> dict[str, Any]:

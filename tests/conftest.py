@@ -3,12 +3,16 @@
 import random
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from apm_exp.types import Policy, TokenisedPair
 
-WORDS = ("name a fruit colour town that is red green old apple pear plum leaf rome oslo bern yes no it the of "
-         "and one two three four five small large never always sort copy last first").split()  # fmt: skip
+WORDS = (
+    *("name", "a", "fruit", "colour", "town", "that", "is", "red", "green", "old", "small", "apple", "pear", "plum"),
+    *("rome", "oslo", "bern", "yes", "no", "it", "the", "of", "and", "one", "two", "three", "four", "five", "large"),
+    *("never", "always", "sort", "copy", "last", "first"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -47,5 +51,18 @@ def tiny_pairs() -> list[TokenisedPair]:
     def ids(count: int) -> list[int]:
         return [draw.randrange(4, 40) for _ in range(count)]
 
-    lengths = [(1, 1, 12), (9, 12, 1), *((draw.randint(2, 9), draw.randint(2, 12), draw.randint(2, 12)) for _ in range(10))]
+    drawn = ((draw.randint(2, 9), draw.randint(2, 12), draw.randint(2, 12)) for _ in range(10))
+    lengths = [(1, 1, 12), (9, 12, 1), *drawn]
     return [TokenisedPair(ids(prompt), ids(chosen), ids(rejected)) for prompt, chosen, rejected in lengths]
+
+
+@pytest.fixture(scope="session")
+def scored(tiny_policy: Policy, tiny_pairs: list[TokenisedPair]) -> pa.Table:
+    """The rows of logps.parquet of `tiny_pairs` under `tiny_policy`, all of them for training."""
+    from apm_exp.models.load import load_model
+    from apm_exp.scoring import score_pairs
+    from tests.training.cases import logps_table
+
+    names = [f"p{index:02d}" for index in range(len(tiny_pairs))]
+    values = {index: logps for index, *logps in score_pairs(load_model(tiny_policy, "cpu"), tiny_pairs, names, 1000)}
+    return logps_table(tiny_pairs, [values[index] for index in range(len(tiny_pairs))], ["train"] * len(tiny_pairs))

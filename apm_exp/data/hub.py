@@ -1,6 +1,8 @@
 """The dataset component for the Hugging Face Hub; the only one that uses the network."""
 
+import functools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from apm_exp.data.rows import SourceRow
@@ -30,3 +32,19 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None) -> 
             ", or download its files and use dataset=jsonl"
         )
         raise ValueError(f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}") from error
+
+
+@functools.cache
+def commit_of(path: str, revision: str | None) -> str | None:
+    """The commit that a revision of a Hub dataset stands for now; asked once a process.
+
+    The revision itself for a local folder, and where the Hub cannot be asked: what is cached is then what is read.
+    """
+    if Path(path).exists():
+        return revision
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(path, revision=revision, timeout=10).sha
+    except (OSError, ValueError, RuntimeError):  # those of the Hub's client and of HTTP are among them
+        return revision

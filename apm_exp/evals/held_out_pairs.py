@@ -40,11 +40,10 @@ def held_out_pairs(
     rows = table.filter(np.array(table["split"].to_pylist()) == "held_out").sort_by("pair_id")
     if len(rows) < 2:
         logger.warning("held_out_pairs: %d held-out pairs, so no scores; raise dataset.holdout", len(rows))
-        write_json({}, out / "scores.json")
-        return
+        rows = rows.slice(0, 0)
     columns = _margins(rows, *_logps(rows, policy, runtime))
     write_parquet(pa.table({"pair_id": rows["pair_id"], **columns}), out / "evaluation.parquet")
-    write_json(scores(columns, confidence), out / "scores.json")
+    write_json(scores(columns, confidence) if len(rows) else {}, out / "scores.json")
 
 
 def scores(columns: dict[str, np.ndarray], confidence: float) -> dict[str, Any]:
@@ -85,12 +84,12 @@ def _logps(rows: pa.Table, policy: Policy, runtime: dict[str, Any]) -> tuple[np.
     from apm_exp.models.load import load_model
     from apm_exp.scoring import score_pairs
 
-    settings = component.bind("runtime", runtime)()
-    pairs = _pairs(rows)
+    pairs, names = _pairs(rows), rows["pair_id"].to_pylist()
     values = np.zeros((len(pairs), 2))
-    scored = score_pairs(
-        load_model(policy, settings.device), pairs, rows["pair_id"].to_pylist(), settings.tokens_per_batch
-    )
+    if not pairs:
+        return values[:, 0], values[:, 1]
+    settings = component.bind("runtime", runtime)()
+    scored = score_pairs(load_model(policy, settings.device), pairs, names, settings.tokens_per_batch)
     for index, *logps in track(scored, "scoring held-out pairs", len(pairs)):
         values[index] = logps
     return values[:, 0], values[:, 1]

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -11,6 +10,7 @@ from pydantic import Field
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from apm_exp import component
+from apm_exp.generate.samples import Samples
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.progress import track
 from apm_exp.scoring import out_of_memory
@@ -18,15 +18,6 @@ from apm_exp.tokens.render import chat_text, token_ids, turn_end
 from apm_exp.types import Message, Policy, Refusal
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The responses to one prompt. finished: ended by an end token. lengths: tokens, the end token counted."""
-
-    texts: list[str]
-    finished: list[bool]
-    lengths: list[int]
 
 
 def sample_responses(
@@ -102,7 +93,8 @@ def _prompt_ids(
     ids = token_ids(tokenizer, [text])[0]
     room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if room is not None and len(ids) + max_new_tokens > room:
-        return Refusal("prompt too long", f"{len(ids)} tokens and {max_new_tokens} new ones; the model has {room} positions")
+        detail = f"{len(ids)} tokens and {max_new_tokens} new ones; the model has {room} positions"
+        return Refusal("prompt too long", detail)
     return ids
 
 

@@ -57,7 +57,6 @@ def sft_policy(
         beta2=beta2,
         weight_decay=weight_decay,
         warmup=warmup,
-        seed=seed,
     )
     logger.info("starting policy: %.3f nats a token on its last demonstrations", loss)
     model.save_pretrained(out)

@@ -99,7 +99,7 @@ def _score(
     from apm_exp.scoring import check_plain, padded_tokens, score_pairs
 
     settings = component.bind("runtime", runtime)()
-    model = load_model(policy, settings.device)
+    model: Any = load_model(policy, settings.device)
     _check_ids(pairs, names, model.get_input_embeddings().weight.shape[0])
     check_plain(model, min(pairs, key=padded_tokens), policy.dtype)
     values = [(0.0, 0.0)] * len(pairs)

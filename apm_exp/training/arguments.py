@@ -78,13 +78,14 @@ def training_arguments(
 
 
 def _from_settings(settings: Settings, batches: Batching) -> dict[str, Any]:
+    steps = settings.args.get("max_steps", -1)
     return {
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": batches.per_device,
         "gradient_accumulation_steps": batches.accumulation,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.lr_scheduler,
-        "warmup_steps": math.ceil(settings.warmup_ratio * batches.steps),
+        "warmup_steps": math.ceil(settings.warmup_ratio * (steps if steps > 0 else batches.steps)),
         "optim": settings.optimizer,
         "weight_decay": settings.weight_decay,
         "adam_beta1": settings.adam_beta1,

@@ -78,11 +78,9 @@ def _start(device: str) -> None:
 
 
 def _stop() -> None:
-    import torch.distributed
+    """Make transformers and accelerate forget DeepSpeed. Its process group stays: DeepSpeed cannot begin twice."""
     from accelerate.state import AcceleratorState
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
     AcceleratorState._reset_state(reset_partial_state=True)

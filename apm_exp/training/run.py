@@ -22,9 +22,9 @@ from apm_exp.training.watch import Watch, attach, go_on, watch
 def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
     """Train, save and check; returns the number of pairs and of optimizer steps."""
     runtime: Runtime = component.bind("runtime", task.runtime)()
-    _check_device(runtime.device)
-    pairs = training_pairs(task.pairs)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
+    _check_runtime(runtime.device, processes)
+    pairs = training_pairs(task.pairs)
     batches = batching(
         pairs=len(pairs),
         global_batch=settings.global_batch,
@@ -33,21 +33,23 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
         processes=processes,
     )
     onlookers = watch(task, processes, settings.keep_checkpoints)
-    shortest = min((pair.tokens for pair in pairs), key=padded_tokens)
+    longest = max((pair.tokens for pair in pairs), key=padded_tokens)
     final = task.out / "final"
     with quiet(), deepspeed_session(task.deepspeed, runtime.device):
         trainer = make_trainer(task, settings, batches, runtime.device, pairs, onlookers.consumption)
         steps = _train(trainer, onlookers, settings, batches)
         save_final(trainer, task.policy, final)
-        trained = logps_of(trainer.model, shortest)
+        trained = logps_of(trainer.model, longest)
         del trainer  # with the optimizer's states: the saved policy is opened beside nothing else
     gc.collect()
-    check_final(final, task.policy, runtime.device, shortest, trained)
+    check_final(final, task.policy, runtime.device, longest, trained)
     checkpoints.keep_newest(onlookers.folder, settings.keep_checkpoints)
     return {"pairs": len(pairs), "steps": steps}
 
 
-def _check_device(device: str) -> None:
+def _check_runtime(device: str, processes: int) -> None:
+    if processes > 1:  # accelerate would repeat pairs to make the processes' shares equal
+        raise ValueError(f"WORLD_SIZE={processes}: training runs in one process; start it without a launcher")
     index = device.partition(":")[2]
     if index not in ("", "0"):
         remedy = f"set CUDA_VISIBLE_DEVICES={index} and runtime.device=cuda"

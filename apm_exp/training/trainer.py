@@ -28,6 +28,8 @@ class Objective:
 class PairTrainer(Trainer):
     """Minimises the mean loss over the pairs of a global batch, each pair weighing the same in every batch."""
 
+    objective: Objective
+
     def __init__(self, *, objective: Objective, consumption: Consumption, model: nn.Module, **settings: Any) -> None:
         accept_responses(model)
         super().__init__(model=model, **settings)

@@ -47,7 +47,8 @@ def trl_trainer(
         kind = _Cpo
         chosen = arguments(kind=CPOConfig, beta=task.loss["beta"], gradient_checkpointing=None, **more)
     else:
-        raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; use loss=dpo, loss=simpo or trainer=pairs")
+        remedy = "use loss=dpo, loss=simpo or trainer=pairs"
+        raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; {remedy}")
     tokenizer = load_tokenizer(task.policy)
     return kind(
         consumption=consumption,
@@ -66,9 +67,11 @@ class _Recorded:
         self.consumption = consumption
         super().__init__(**settings)
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], **keywords: Any) -> Tensor:
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Tensor:
         ids = self.consumption.take(inputs.pop("pair_index").tolist())
-        loss = super().compute_loss(model, inputs, **keywords)  # type: ignore[misc]
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
         check_loss(loss.expand(len(ids)), self.state.global_step + 1, ids)  # type: ignore[attr-defined]
         return loss
 

@@ -6,15 +6,13 @@ from apm_exp.worlds.tasks import CHATTER, DIGITS, LETTERS, PREFIX, STOP, Task, W
 
 WRONG = 0.4  # share of answers with mistakes
 MOST_MISTAKES = 3
-PREFIXED, STOPPED, CHATTY = 0.5, 0.5, 0.25  # shares with `answer :` in front, with `.` at the end, with idle words first
+PREFIXED, STOPPED, CHATTY = 0.5, 0.5, 0.25  # shares with `answer :`, with `.` at the end, with idle words
 MOST_CHATTER = 3
 
 
 def demonstration(task: Task, stream: random.Random) -> str:
     """A demonstrated answer, words separated by spaces: `[idle words] [answer :] answer [.]`, often wrong."""
-    wrong, chatty, prefixed, stopped = (
-        stream.random() < share for share in (WRONG, CHATTY, PREFIXED, STOPPED)
-    )
+    wrong, chatty, prefixed, stopped = (stream.random() < share for share in (WRONG, CHATTY, PREFIXED, STOPPED))
     answer = _with_mistakes(task.answer, stream) if wrong else task.answer
     idle = stream.choices(CHATTER, k=stream.randint(1, MOST_CHATTER)) if chatty else ()
     return " ".join((*idle, *(PREFIX if prefixed else ()), *answer, *((STOP,) if stopped else ())))

@@ -39,7 +39,9 @@ def _node(name: str) -> dict[str, Any]:
     return {str(key): value for key, value in node.items()}
 
 
-def logps_table(pairs: Sequence[TokenisedPair], values: Sequence[tuple[float, float]], splits: Sequence[str]) -> pa.Table:
+def logps_table(
+    pairs: Sequence[TokenisedPair], values: Sequence[tuple[float, float]], splits: Sequence[str]
+) -> pa.Table:
     """Rows of logps.parquet for pairs p00, p01, ..."""
     columns = {
         "pair_id": [f"p{index:02d}" for index in range(len(pairs))],

@@ -35,7 +35,8 @@ def test_a_value_that_transformers_refuses_is_one_line(tmp_path, tiny_policy, sc
 
 def test_our_settings_arrive(tmp_path, tiny_policy, scored):
     given = task(tmp_path, tiny_policy, scored)
-    made = training_arguments(settings(warmup_ratio=0.1, args={"lr_scheduler_kwargs": {}}), given, Batching(2, 3, 25), "cpu")
+    ours = settings(warmup_ratio=0.1, args={"lr_scheduler_kwargs": {}})
+    made = training_arguments(ours, given, Batching(2, 3, 25), "cpu")
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (2, 3)
     assert made.get_warmup_steps(25) == 3  # 10% of 25 steps, rounded up
     assert (made.learning_rate, made.seed, made.use_cpu, made.bf16) == (1e-3, 1, True, False)

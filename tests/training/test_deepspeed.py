@@ -18,9 +18,11 @@ def test_zero2_in_one_process_on_the_cpu_trains_as_without(tmp_path, tiny_policy
     """11 pairs in batches of 8 = 4 x 2: the last batch of an epoch is 2 + 1. No compiler, and no trace afterwards."""
     shutil.copytree(tiny_policy.folder, tmp_path / "policy")
     pq.write_table(scored.slice(0, 11), tmp_path / "pairs.parquet")
-    environment = {**os.environ, "CC": "/bin/false", "CXX": "/bin/false", "TORCH_EXTENSIONS_DIR": str(tmp_path / "built")}
+    no_compiler = {"CC": "/bin/false", "CXX": "/bin/false", "TORCH_EXTENSIONS_DIR": str(tmp_path / "built")}
     command = [sys.executable, "-m", "tests.training.zero2_then_none", str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        command, env=os.environ | no_compiler, capture_output=True, text=True, timeout=200, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     zero2, none = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("zero2", "none"))
     assert [row["pairs_seen"] for row in zero2] == [8, 11, 19, 22]

@@ -1,4 +1,5 @@
-import numpy as np
+from math import nan
+
 import pyarrow as pa
 import pytest
 import torch
@@ -25,7 +26,9 @@ def test_rounding_is_no_difference(off, length):
     check_first_step(first_step(off, length), "float32", ["a", "b"])
 
 
-@pytest.mark.parametrize(("dtype", "off", "length"), [("float32", 2.2e-3, 20), ("bfloat16", 0.41, 20), ("float32", np.nan, 20)])
+@pytest.mark.parametrize(
+    ("dtype", "off", "length"), [("float32", 2.2e-3, 20), ("bfloat16", 0.41, 20), ("float32", nan, 20)]
+)
 def test_another_policy_than_the_scored_one_is_an_error(dtype, off, length):
     with pytest.raises(ValueError, match=r"log-prob of b differs .* nats a token .*build them again"):
         check_first_step(first_step(off, length), dtype, ["a", "b"])
@@ -55,7 +58,7 @@ def test_a_loss_that_becomes_nan_stops_the_training_with_step_and_pairs(tmp_path
 @pytest.mark.usefixtures("_trust_tests")
 def test_a_gradient_that_is_not_finite_stops_the_training_before_the_step(tmp_path, tiny_policy, scored):
     loss = {"_target_": "tests.training.bad_losses.endless_slope"}
-    with pytest.raises(ValueError, match=r"the gradient is not finite at step 1, with the pairs p\d\d, p\d\d, p\d\d, p\d\d;"):
+    with pytest.raises(ValueError, match=r"the gradient is not finite at step 1, with the pairs (p\d\d, ){3}p\d\d;"):
         trained(task(tmp_path, tiny_policy, scored, loss=loss))
 
 

@@ -1,0 +1,112 @@
+"""Evaluation: how often does the policy answer better than the starting policy, judged by the micro world itself?"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from apm_exp.evals.estimate import mean
+from apm_exp.files import write_json, write_parquet
+from apm_exp.generate.samples import Samples
+from apm_exp.types import Message, Policy, Refusal
+from apm_exp.worlds.tasks_reward import true_reward
+from apm_exp.worlds.tasks_splits import draw_tasks
+
+Count = Annotated[int, Field(ge=1)]
+POLICIES = ("", "starting_")  # what the names of a policy's scores and columns start with
+
+
+def win_rate(
+    out: Path,
+    policy: Policy,
+    starting_policy: Policy,
+    runtime: dict[str, Any],
+    *,
+    prompts: Annotated[int, Field(ge=2)],
+    samples: Count,
+    temperature: Annotated[float, Field(gt=0)],
+    top_p: Annotated[float, Field(gt=0, le=1)],
+    max_new_tokens: Count,
+    batch_size: Count,
+    confidence: Annotated[float, Field(gt=0, lt=1)],
+    seed: int,
+) -> None:
+    """Write scores.json, and evaluation.parquet with every response, one row a prompt.
+
+    Both policies answer the same `prompts` tasks, none of which was a demonstration or gave a pair, `samples` times
+    each and independently; r* judges. win_rate: a prompt's share of wins (see `win_share`), averaged over prompts,
+    which are what standard error and interval are taken over. Also true_reward (r*, reward units), length (tokens,
+    with the end token) and cut_off (share of responses without an end token) of both, and reward_gain (paired).
+    """
+    from apm_exp.generate.sample import sample_responses
+
+    tasks = [task.prompt for task in draw_tasks("evaluation", prompts, seed)]
+    questions = [[Message(role="user", content=task)] for task in tasks]
+    settings = {"samples": samples, "temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens}
+    columns: dict[str, Any] = {"prompt": tasks}
+    for name, one in zip(POLICIES, (policy, starting_policy), strict=True):
+        drawn = sample_responses(
+            one, questions, runtime, (), **settings, batch_size=batch_size, seed=_seed_of(seed, name)
+        )
+        columns |= _columns(name, tasks, dict(drawn))
+    columns["win_rate"] = [
+        win_share(*pair) for pair in zip(*(columns[f"{name}true_rewards"] for name in POLICIES), strict=True)
+    ]
+    write_parquet(pa.table(columns), out / "evaluation.parquet")
+    write_json(scores(columns, confidence), out / "scores.json")
+
+
+def _seed_of(seed: int, name: str) -> int:
+    """Different random numbers for the two policies, and others than those of the pairs' samples."""
+    return int.from_bytes(hashlib.sha256(f"win rate {name}{seed}".encode()).digest()[:4])
+
+
+def _columns(name: str, tasks: Sequence[str], sampled: dict[int, Any]) -> dict[str, list[Any]]:
+    """A policy's responses, their r*, whether they ended, and their lengths in tokens: one list a prompt."""
+    ordered = [_answered(sampled[index]) for index in range(len(tasks))]
+    rewards = [[true_reward(task, text) for text in one.texts] for task, one in zip(tasks, ordered, strict=True)]
+    return {
+        f"{name}responses": [one.texts for one in ordered],
+        f"{name}true_rewards": rewards,
+        f"{name}finished": [one.finished for one in ordered],
+        f"{name}lengths": [one.lengths for one in ordered],
+    }
+
+
+def _answered(samples: Samples | Refusal) -> Samples:
+    if isinstance(samples, Refusal):
+        raise ValueError(f"evals.win_rate: a task could not be asked: {samples.reason} ({samples.detail})")
+    return samples
+
+
+def win_share(rewards: Sequence[float], starting_rewards: Sequence[float]) -> float:
+    """The share that the policy wins of all comparisons of one of its responses with one of the starting policy's.
+
+    A tie is half a win. Rewards that differ by rounding alone are tied.
+    """
+    difference = np.subtract.outer(np.asarray(rewards), np.asarray(starting_rewards))
+    return float(np.where(np.abs(difference) < 1e-9, 0.5, difference > 0).mean())
+
+
+def scores(columns: dict[str, Any], confidence: float) -> dict[str, Any]:
+    """The records of scores.json: every score is a mean over prompts."""
+    reward, start = (_means(columns[f"{name}true_rewards"]) for name in POLICIES)
+    records = {
+        "win_rate": mean(np.asarray(columns["win_rate"]), confidence, "share"),
+        "true_reward": mean(reward, confidence, "reward"),
+        "starting_true_reward": mean(start, confidence, "reward"),
+        "reward_gain": mean(reward - start, confidence, "reward"),
+    }
+    for name in POLICIES:
+        records[f"{name}length"] = mean(_means(columns[f"{name}lengths"]), confidence, "tokens")
+        records[f"{name}cut_off"] = mean(1 - _means(columns[f"{name}finished"]), confidence, "share")
+    return records
+
+
+def _means(lists: Sequence[Sequence[float]]) -> np.ndarray:
+    """The mean of each prompt's list."""
+    return np.array([np.mean(one) for one in lists])

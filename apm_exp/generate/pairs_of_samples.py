@@ -1,0 +1,88 @@
+"""From samples to pairs: rewards for all responses, the best against the worst, in SimPO's on-policy schema."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from apm_exp.generate.best_worst import best_and_worst
+from apm_exp.generate.prompts import Prompt, refusal
+from apm_exp.generate.samples import Samples
+from apm_exp.types import Message, Refusal
+
+RewardSource = Callable[[pa.Table], list[list[float]]]
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_ASKED = pa.schema(
+    [("prompt", MESSAGES), ("responses", pa.list_(pa.string())), ("recorded_rewards", pa.list_(pa.float64()))]
+)
+_COLUMNS = [
+    ("prompt_id", pa.string()),
+    ("all_generated_responses", pa.list_(pa.string())),
+    ("all_rm_scores", pa.list_(pa.float64())),
+    ("all_finished", pa.list_(pa.bool_())),
+    ("chosen", MESSAGES),
+    ("rejected", MESSAGES),
+]
+
+
+def pairs_of_samples(
+    prompts: Sequence[Prompt], sampled: Mapping[int, Samples | Refusal], reward: RewardSource
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """The table of generations, in the order of the prompts, and a row of refused.jsonl for each prompt without a pair.
+
+    sampled: by the prompt's index. Raises ValueError where the reward source gives another number of rewards.
+    """
+    scores = _rewards(prompts, sampled, reward)
+    rows, refused = [], []
+    for index, prompt in enumerate(prompts):
+        made = _row(prompt, sampled[index], scores.get(index, []))
+        if isinstance(made, Refusal):
+            refused.append(refusal(prompt.source, prompt.prompt_id, made.reason, made.detail))
+        else:
+            rows.append(made)
+    return pa.Table.from_pylist(rows, schema=_schema(rows)), refused
+
+
+def _rewards(
+    prompts: Sequence[Prompt], sampled: Mapping[int, Samples | Refusal], reward: RewardSource
+) -> dict[int, list[float]]:
+    """The rewards of each prompt that was sampled, by its index."""
+    answered = {index: one for index, one in sorted(sampled.items()) if isinstance(one, Samples)}
+    asked = [
+        {"prompt": prompts[index].messages, "responses": one.texts, "recorded_rewards": None}
+        for index, one in answered.items()
+    ]
+    rewards = reward(pa.Table.from_pylist(asked, schema=_ASKED)) if asked else []
+    if [len(row) for row in rewards] != [len(one.texts) for one in answered.values()]:
+        raise ValueError("reward: the reward source did not give one reward for each response")
+    return dict(zip(answered, rewards, strict=True))
+
+
+def _row(prompt: Prompt, samples: Samples | Refusal, rewards: list[float]) -> dict[str, Any] | Refusal:
+    if isinstance(samples, Refusal):
+        return samples
+    indices = best_and_worst(samples.texts, rewards)
+    if isinstance(indices, Refusal):
+        return indices
+    chosen, rejected = ([*prompt.messages, _answer(samples.texts[index])] for index in indices)
+    return {
+        "prompt": prompt.messages,
+        "prompt_id": prompt.prompt_id,
+        "all_generated_responses": samples.texts,
+        "all_rm_scores": rewards,
+        "all_finished": samples.finished,
+        "chosen": chosen,
+        "rejected": rejected,
+    }
+
+
+def _answer(text: str) -> Message:
+    return {"role": "assistant", "content": text}
+
+
+def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
+    """The columns; `prompt` becomes text, as in SimPO's data, where every prompt is a single turn of the user."""
+    single = all(len(row["prompt"]) == 1 and row["prompt"][0]["role"] == "user" for row in rows)
+    for row in rows if single else ():
+        row["prompt"] = row["prompt"][0]["content"]
+    return pa.schema([("prompt", pa.string() if single else MESSAGES), *_COLUMNS])

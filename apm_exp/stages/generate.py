@@ -1,0 +1,92 @@
+"""Stage: responses of the starting policy to a dataset's prompts, rewarded; the best and the worst make a pair."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apm_exp import component
+from apm_exp.files import write_jsonl, write_parquet
+from apm_exp.types import Policy, Refusal
+
+if TYPE_CHECKING:
+    from apm_exp.generate.prompts import Prompt, Prompts
+    from apm_exp.generate.samples import Samples
+
+VERSION = 1
+logger = logging.getLogger(__name__)
+_JOURNAL = "sampled.jsonl"
+
+
+def generate(
+    out: Path,
+    *,
+    dataset: dict[str, Any],
+    policy: Policy,
+    generate: dict[str, Any],
+    reward: dict[str, Any],
+    runtime: dict[str, Any],
+) -> dict[str, int]:
+    """Write generations.parquet in SimPO's on-policy schema, in the order of the dataset, and refused.jsonl.
+
+    The first `limit` rows are read. chosen is the first response with the largest reward, rejected the first with
+    the smallest; all_finished says which responses ended by themselves. Counts: rows read, pairs, refused, responses
+    sampled, and those that were cut off. A killed stage goes on with the batch that it had begun. Raises ValueError
+    where a row is bad and on_bad_row is "error", and where no pair is left.
+    """
+    from apm_exp.generate.pairs_of_samples import pairs_of_samples
+
+    found = _prompts(dataset)
+    sampled = _sample(out, found.accepted, policy, generate, runtime)
+    table, without_pair = pairs_of_samples(found.accepted, sampled, component.bind("reward", reward))
+    refused = found.refused + without_pair
+    write_jsonl(refused, out / "refused.jsonl")
+    reasons = _reasons(refused)
+    if not len(table):
+        raise ValueError(f"generate: none of {found.rows:,} rows gave a pair ({reasons}); see {out / 'refused.jsonl'}")
+    if refused:
+        logger.warning("%d of %d prompts gave no pair (%s)", len(refused), found.rows, reasons)
+    write_parquet(table, out / "generations.parquet")
+    (out / _JOURNAL).unlink()
+    finished = [flag for one in sampled.values() if not isinstance(one, Refusal) for flag in one.finished]
+    counts = {"rows": found.rows, "pairs": len(table), "refused": len(refused)}
+    return counts | {"responses": len(finished), "cut_off": finished.count(False)}
+
+
+def _prompts(dataset: dict[str, Any]) -> "Prompts":
+    from apm_exp.data.preflight import where_of
+    from apm_exp.data.prepare import prepare_pairs
+    from apm_exp.generate.prompts import read_prompts
+
+    rows = component.bind("dataset", dataset, also=(prepare_pairs,))()
+    found = read_prompts(islice(rows, dataset["limit"]))
+    if not found.rows:
+        raise ValueError(f"{where_of(dataset)}: has no rows")
+    if found.refused and dataset["on_bad_row"] == "error":
+        first = found.refused[0]
+        problem = f"{first['source']} {first['reason']} ({first['detail']})"
+        remedy = "correct them or use dataset.on_bad_row=refuse"
+        raise ValueError(f"dataset.on_bad_row=error: {len(found.refused)} of {found.rows} rows: {problem}; {remedy}")
+    return found
+
+
+def _reasons(refused: list[dict[str, Any]]) -> str:
+    counts = Counter(refusal["reason"] for refusal in refused)
+    return ", ".join(f"{reason} {count:,}" for reason, count in counts.most_common())
+
+
+def _sample(
+    out: Path, prompts: "Sequence[Prompt]", policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
+) -> "dict[int, Samples | Refusal]":
+    """What came of each prompt, by its index."""
+    from apm_exp.generate.journal import read_journal, record
+
+    journal = out / _JOURNAL
+    known = read_journal(journal)
+    if known:
+        logger.info("%d of %d prompts were sampled before", len(known), len(prompts))
+    sample = component.bind("generate", generate)
+    new = sample(policy, [prompt.messages for prompt in prompts], runtime, known.keys())
+    return known | dict(record(new, journal))

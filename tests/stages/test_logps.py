@@ -1,0 +1,109 @@
+import logging
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from apm_exp.artifact import Artifact
+from apm_exp.files import read_jsonl
+from apm_exp.models.load import load_model, load_tokenizer
+from apm_exp.stages import logps as stage
+from apm_exp.stages.logps import logps
+from tests.training.cases import runtime
+
+TOKENS = {"_target_": "apm_exp.tokens.per_response.per_response", "max_length": 64, "max_prompt_length": 32}
+ROWS = {  # pair_id -> prompt, chosen, rejected, split
+    "c": ("name a fruit", "apple", "old town", "train"),
+    "a": ("name a red fruit that is small", "the apple", "plum and pear", "held_out"),
+    "b": ("sort two one", "one two", "two one", "train"),
+}
+
+
+def an_artifact(folder, rows=ROWS):
+    columns = {
+        "pair_id": list(rows),
+        "prompt": [[{"role": "user", "content": prompt}] for prompt, *_ in rows.values()],
+        "chosen": [[{"role": "assistant", "content": text}] for _, text, *_ in rows.values()],
+        "rejected": [[{"role": "assistant", "content": text}] for _, _, text, _ in rows.values()],
+        "split": [split for *_, split in rows.values()],
+        "source": [f"pairs.jsonl:{line}" for line in range(1, len(rows) + 1)],
+    }
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), folder / "pairs.parquet")
+    return Artifact(kind="pairs", path=folder, key="k", counts={}, seconds=0.0)
+
+
+@pytest.fixture
+def given(tmp_path, tiny_policy):
+    pairs = an_artifact(tmp_path / "pairs")
+    inputs = {"pairs": pairs, "policy": tiny_policy, "tokens": TOKENS, "on_bad_row": "refuse", "runtime": runtime()}
+    return {"out": tmp_path, **inputs}
+
+
+def test_scores_every_pair_of_both_splits_in_order_of_pair_id(given, tiny_policy):
+    counts = logps(**given)
+    table = pq.read_table(given["out"] / "logps.parquet")
+    assert table.schema.equals(stage.SCHEMA)
+    assert table["pair_id"].to_pylist() == ["a", "b", "c"]
+    assert table["split"].to_pylist() == ["held_out", "train", "train"]
+    assert read_jsonl(given["out"] / "refused.jsonl") == []
+    model, tokenizer = load_model(tiny_policy, "cpu"), load_tokenizer(tiny_policy)
+    for row in table.to_pylist():
+        prompt, chosen, _, _ = ROWS[row["pair_id"]]
+        assert tokenizer.decode(row["prompt_ids"]).split() == ["<bos>", *prompt.split(), "<sep>"]
+        assert tokenizer.decode(row["chosen_ids"]).split() == [*chosen.split(), "<eos>"]
+        assert row["chosen_len"] == len(row["chosen_ids"])
+        ids = torch.tensor([row["prompt_ids"] + row["rejected_ids"]])
+        logp = model(ids).logits.log_softmax(-1)[0, :-1].gather(-1, ids[0, 1:, None])[-row["rejected_len"] :].sum()
+        assert abs(logp.item() - row["rejected_logp"]) < 1e-5
+    parts = [row[name] for row in table.to_pylist() for name in ("prompt_ids", "chosen_ids", "rejected_ids")]
+    assert counts == {"pairs": 3, "refused": 0, "tokens": sum(map(len, parts))}
+
+
+def test_what_tokens_refuse_is_listed_counted_and_shown(given, caplog):
+    rows = {**ROWS, "long": ("no " * 70, "yes " * 70, "yes " * 70, "train")}
+    given["pairs"] = an_artifact(given["out"] / "pairs", rows)
+    given["tokens"] = {**TOKENS, "max_prompt_length": 64}
+    with caplog.at_level(logging.WARNING):
+        counts = logps(**given)
+    (refused,) = read_jsonl(given["out"] / "refused.jsonl")
+    assert (refused["source"], refused["pair_id"]) == ("pairs.jsonl:4", "long")
+    assert refused["reason"]
+    assert refused["detail"]
+    assert (counts["pairs"], counts["refused"]) == (3, 1)
+    assert "1 of 4 pairs refused" in caplog.text
+
+
+def test_on_bad_row_error_stops_before_scoring(given, monkeypatch):
+    given["pairs"] = an_artifact(given["out"] / "pairs", {**ROWS, "same": ("no", "yes", "yes", "train")})
+    monkeypatch.setattr(stage, "_score", lambda *_: pytest.fail("scored"))
+    with pytest.raises(ValueError, match=r"^dataset.on_bad_row=error: 1 of 4 .*pairs.jsonl:4: same: .*refuse leaves"):
+        logps(**{**given, "on_bad_row": "error"})
+
+
+def test_all_refused_is_an_error(given):
+    given["pairs"] = an_artifact(given["out"] / "pairs", {"same": ("no", "yes", "yes", "train")})
+    with pytest.raises(ValueError, match=r"^tokens: all 1 pairs were refused, the first: pairs.jsonl:1: same: "):
+        logps(**given)
+
+
+def test_a_token_outside_the_embedding_is_an_error(given, tiny_policy):
+    folder = given["out"] / "small"
+    shutil.copytree(tiny_policy.folder, folder)
+    model = load_model(tiny_policy, "cpu")
+    model.resize_token_embeddings(12)
+    model.save_pretrained(folder)
+    given["policy"] = replace(tiny_policy, folder=folder)
+    with pytest.raises(ValueError, match=r"^model.path: the pair a has the token \d+, and .* has 12 rows"):
+        logps(**given)
+
+
+def test_import_is_light():
+    code = "import sys, apm_exp.stages.logps, apm_exp.stages.train, apm_exp.training.train_policy as _; "
+    code += "assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

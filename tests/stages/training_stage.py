@@ -1,0 +1,41 @@
+"""The train stage on a logps and a selection artifact of a test's folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from apm_exp.artifact import Artifact
+from apm_exp.stages.train import train
+from apm_exp.types import Policy
+from tests.training.cases import DPO, runtime, trainer
+
+
+def write_inputs(folder: Path, scored: pa.Table, splits: list[str], kept: list[bool]) -> None:
+    """logps.parquet with these splits; selection.parquet with its training rows, in another order."""
+    for name in ("logps", "selection"):
+        (folder / name).mkdir()
+    logps = scored.set_column(scored.schema.get_field_index("split"), "split", pa.array(splits))
+    pq.write_table(logps, folder / "logps" / "logps.parquet")
+    rows = [row for row, split in enumerate(splits) if split == "train"][::-1]
+    columns = {"pair_id": logps["pair_id"].take(rows), "kept": [kept[row] for row in rows]}
+    pq.write_table(pa.table(columns), folder / "selection" / "selection.parquet")
+
+
+def run_stage(out: Path, folder: Path, policy: Policy, log: Callable[[dict[str, Any]], None]) -> dict[str, int | float]:
+    """Train for 2 epochs with a checkpoint every 2 steps."""
+    out.mkdir(exist_ok=True)
+    return train(
+        out,
+        policy=policy,
+        logps=Artifact("logps", folder / "logps", "k", {}, 0.0),
+        selection=Artifact("selection", folder / "selection", "k", {}, 0.0),
+        loss=DPO,
+        trainer=trainer(epochs=2, save_every=2),
+        seed=3,
+        runtime=runtime(pairs_per_device=2),
+        deepspeed=None,
+        log=log,
+    )
