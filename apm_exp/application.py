@@ -19,14 +19,14 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from apm_exp import launch
 from apm_exp.command_line import UsageLine, conf_folder, options_of
-from apm_exp.worker import USAGE_ERROR, Request
+from apm_exp.worker import TASKS, USAGE_ERROR, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
 _STARTED = time.time()
 
 
-class WorkerEnded(Exception):
-    """A worker has ended and said why; only its exit code is left to pass on."""
+class NothingToRun(Exception):
+    """Job 0 of a multirun is not started: a job is wrong, or only a plan was wanted. `code` is the exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"exit code {code}")
@@ -38,28 +38,27 @@ def run(arguments: list[str]) -> int:
     os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
     os.environ.pop(SWEEP_FOLDER, None)
     sys.argv = [sys.argv[0], *arguments]
+    codes = [0]
+    job = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(run_one)()
-        code = 0
-    except WorkerEnded as ended:
-        code = ended.code
+        job(lambda composed: codes.append(run_one(composed)))()
+    except NothingToRun as reason:
+        return reason.code
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return USAGE_ERROR
     if folder := os.environ.get(SWEEP_FOLDER):
-        code = max(code, report_sweep(Path(folder)))
-    return code
+        codes.append(report_sweep(Path(folder)))
+    return max(codes)
 
 
-def run_one(composed: DictConfig) -> None:
-    """One job, single or of a multirun: its worker's exit code decides."""
+def run_one(composed: DictConfig) -> int:
+    """One job, single or of a multirun, in a worker of its own; returns its exit code."""
     settings = HydraConfig.get()
     request = request_of(composed, settings)
     in_sweep = settings.mode == RunMode.MULTIRUN
-    task = "run" if request.config["task"] == "run" else str(request.config["task"])
-    code = launch.start(task if task in ("run", "plan") else "check", [request], preload=in_sweep)
-    if code:
-        raise WorkerEnded(code)
+    task = str(request.config["task"])
+    return launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
 
 
 def request_of(composed: DictConfig, settings: Any, number: int | None = None) -> Request:
@@ -119,7 +118,7 @@ def report_sweep(folder: Path) -> int:
 def explain(error: BaseException) -> str:
     """Hydra's message as one line, with the nearest name where one was misspelt."""
     text = " ".join(str(error).split())
-    if match := re.search(r"Could not override '([^']+)'", text):
+    if match := re.match(r"Could not override '([^']+)'", text):
         return f"{match[1]}: no such setting; {_nearest_setting(match[1])}"
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         return f"{match[1]}={match[2]}: no such option; {_nearest(match[2], options_of(match[1]))}"

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from apm_exp import launch
-from apm_exp.application import SWEEP_FOLDER, WorkerEnded, request_of
+from apm_exp.application import SWEEP_FOLDER, NothingToRun, request_of
 from apm_exp.digest import canonical, text_digest
 from apm_exp.files import write_json, write_text
 from apm_exp.worker import Request
@@ -30,7 +30,7 @@ class CheckJobs(Callback):
         task = str(jobs[0].config.get("task"))
         code = launch.start("plan" if task == "plan" else "check", jobs, preload=task == "run")
         if code or task != "run":
-            raise WorkerEnded(code)
+            raise NothingToRun(code)
         os.environ[SWEEP_FOLDER] = str(_sweep_folder(config, jobs))
 
 

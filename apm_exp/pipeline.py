@@ -124,10 +124,10 @@ class _Graph:
         return self.step(model, slug(self.choices.model), {"model": node, "pairs": pairs_step}, "models")
 
     def generations_step(self, policy: Policy) -> Step:
-        dataset = self.config["dataset"]
-        prompts = component.settings_of(component.locate("dataset", dataset), dataset)
+        # What is done with the pairs later does not sample other responses.
+        later = {"holdout": 0.0, "chosen_reward": None, "rejected_reward": None}
         inputs = {
-            "dataset": {"_target_": dataset["_target_"]} | prompts,
+            "dataset": {**self.config["dataset"], **later},
             "generate": self.config["generate"],
             "reward": _without(self.config["reward"], "margin"),
             "policy": policy,

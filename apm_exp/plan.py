@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apm_exp.artifact import Step, read_done
+from apm_exp.data.count import count_rows
 
 Counts = Mapping[str, int | float]
 _PLAIN_WIDTH = 200  # characters, where nobody has a window
@@ -32,8 +33,8 @@ def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any])
 def upper_bounds(name: str, known: Mapping[str, Counts], config: Mapping[str, Any]) -> Counts:
     """Upper bounds of a step's counts from the counts of the steps before it and the settings."""
     if name == "generations":
-        prompts = config["dataset"]["prompts"]
-        return {"prompts": prompts, "responses": prompts * config["generate"]["samples"]}
+        rows = count_rows(config["dataset"])
+        return {} if rows is None else {"rows": rows, "responses": rows * config["generate"]["samples"]}
     if name == "pairs":
         return _pairs(known, config)
     pairs = known.get("pairs", {})
@@ -48,11 +49,8 @@ def upper_bounds(name: str, known: Mapping[str, Counts], config: Mapping[str, An
 
 
 def _pairs(known: Mapping[str, Counts], config: Mapping[str, Any]) -> Counts:
-    from apm_exp.data.count import count_rows
-
-    rows = count_rows(config["dataset"])
-    if "prompts" in known.get("generations", {}):
-        rows = min(rows or 0, int(known["generations"]["prompts"]))
+    generated = known.get("generations", {})
+    rows = generated.get("pairs", generated.get("rows", count_rows(config["dataset"])))
     return {} if rows is None else {"pairs": rows}
 
 

@@ -11,7 +11,6 @@ NODES = (
     *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
     *("deepspeed", "evals", "tracking", "compare"),
 )
-TASKS = ("run", "plan")
 
 
 def top_level(

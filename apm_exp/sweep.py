@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,4 +51,13 @@ def write_report(requests: list[Request]) -> None:
     jobs = read_jobs(folder)
     page = write_sweep_report(folder, folder.name, request.command, jobs)
     done = sum(job["state"] == "done" for job in jobs)
+    for job in jobs:
+        if job["state"] != "done":
+            logger.error("job %d (%s): %s", job["number"], _named(job["swept"]), job["reason"])
     logger.info("%d of %d jobs done | report: %s", done, len(jobs), page)
+    if done < len(jobs):
+        sys.exit(1)
+
+
+def _named(swept: dict[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in swept.items())

@@ -11,6 +11,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+TASKS = ("run", "plan")
 
 
 class UsageError(ValueError):

@@ -13,13 +13,13 @@ def model(out: Path, *, model: dict[str, Any], pairs: Artifact | None) -> dict[s
     """Build the node's model into `out/final`, an ordinary Hugging Face folder; returns its number of parameters."""
     import pyarrow.parquet as pq
 
-    builder = component.bind("model", model, also=())
+    from apm_exp.models.quiet import quiet
+
+    given = [] if pairs is None else [pq.read_table(pairs.path / "pairs.parquet")]
     folder = out / "final"
     folder.mkdir(exist_ok=True)
-    if pairs is None:
-        builder(folder)
-    else:
-        builder(folder, pq.read_table(pairs.path / "pairs.parquet"))
+    with quiet():
+        component.bind("model", model)(folder, *given)
     return {"parameters": _parameters(folder)}
 
 
