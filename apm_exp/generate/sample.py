@@ -41,6 +41,8 @@ def sample_responses(
     gives other responses. The model's own sampling settings are not used, its end tokens are. Raises ValueError
     where the memory runs out.
     """
+    if len(known) == len(prompts):
+        return
     tokenizer = load_tokenizer(policy)
     device = component.bind("runtime", runtime)().device
     model = load_model(policy, device)

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
+from apm_exp.models.quiet import quiet
 from apm_exp.models.supervised import Demonstration, fine_tune
 from apm_exp.models.word_tokenizer import ANSWER, word_tokenizer
 from apm_exp.worlds.tasks import VOCABULARY
@@ -59,8 +60,9 @@ def sft_policy(
         warmup=warmup,
     )
     logger.info("starting policy: %.3f nats a token on its last demonstrations", loss)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    with quiet():
+        model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
 
 
 def _shape(tokenizer: PreTrainedTokenizerBase, hidden: int, layers: int, heads: int, feed_forward: int) -> LlamaConfig:

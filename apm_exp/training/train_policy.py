@@ -10,6 +10,17 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Schedule = Literal[
+    "cosine",
+    "linear",
+    "constant",
+    "constant_with_warmup",
+    "polynomial",
+    "inverse_sqrt",
+    "cosine_with_restarts",
+    "cosine_with_min_lr",  # these two want their own settings: trainer.args.lr_scheduler_kwargs
+    "warmup_stable_decay",
+]
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -21,7 +32,7 @@ def train_policy(
     epochs: Count,
     global_batch: Count,
     warmup_ratio: Share,
-    lr_scheduler: str,
+    lr_scheduler: Schedule,
     optimizer: str,
     weight_decay: NotNegative,
     adam_beta1: BelowOne,

@@ -4,7 +4,7 @@ Both are built to tokenise messages and to score the reference themselves; here 
 reference log-probs of the logps artifact.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from apm_exp.models.load import load_tokenizer
 from apm_exp.training.consumption import Consumption
 from apm_exp.training.guards import check_loss
 from apm_exp.training.pair_dataset import TrainingPair
+from apm_exp.training.preflight import check_trl_loss
 from apm_exp.training.settings import TrainingTask
 
 _LONGEST = 2**30  # tokens: the tokens are cut already, TRL must not cut them again
@@ -36,28 +37,28 @@ def trl_trainer(
     Raises ValueError for a loss of which TRL has no equal.
     """
     disable_progress_bars()
-    name = str(task.loss["_target_"]).rpartition(".")[2]
-    if name == "dpo":
-        more = {"loss_type": ["sigmoid"], "precompute_ref_log_probs": True, "max_length": None}
-        kind: Any = _Dpo
-        chosen = arguments(kind=DPOConfig, beta=task.loss["beta"], gradient_checkpointing=None, **more)
-    elif name == "simpo":
-        more = {"loss_type": "simpo", "cpo_alpha": 0.0, "max_length": _LONGEST}
-        more["simpo_gamma"] = task.loss["gamma_beta_ratio"] * task.loss["beta"]
-        kind = _Cpo
-        chosen = arguments(kind=CPOConfig, beta=task.loss["beta"], gradient_checkpointing=None, **more)
-    else:
-        remedy = "use loss=dpo, loss=simpo or trainer=pairs"
-        raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; {remedy}")
+    kind, made = (_dpo if check_trl_loss(task.loss) == "dpo" else _simpo)(task.loss, arguments)
     tokenizer = load_tokenizer(task.policy)
     return kind(
         consumption=consumption,
         model=make_model(),
-        args=chosen,
+        args=made,
         train_dataset=Dataset.from_list([kind.row(pair) for pair in pairs]),
         data_collator=kind.collator(tokenizer.pad_token_id),
         processing_class=tokenizer,
     )
+
+
+def _dpo(loss: Mapping[str, Any], arguments: Callable[..., TrainingArguments]) -> tuple[Any, TrainingArguments]:
+    """checkpointing is None here and below: the model has it already where it is wanted."""
+    more = {"loss_type": ["sigmoid"], "precompute_ref_log_probs": True, "max_length": None}
+    return _Dpo, arguments(kind=DPOConfig, beta=loss["beta"], gradient_checkpointing=None, **more)
+
+
+def _simpo(loss: Mapping[str, Any], arguments: Callable[..., TrainingArguments]) -> tuple[Any, TrainingArguments]:
+    gamma = loss["gamma_beta_ratio"] * loss["beta"]
+    more = {"loss_type": "simpo", "cpo_alpha": 0.0, "simpo_gamma": gamma, "max_length": _LONGEST}
+    return _Cpo, arguments(kind=CPOConfig, beta=loss["beta"], gradient_checkpointing=None, **more)
 
 
 class _Recorded:

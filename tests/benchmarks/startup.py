@@ -36,7 +36,8 @@ def main() -> None:
     for name, values in measured.items():
         median = statistics.median(values)
         within = "within" if median <= LIMIT_SECONDS else "over"
-        print(f"{name:<12} median {median:.2f} s, {min(values):.2f} to {max(values):.2f} s ({within} {LIMIT_SECONDS} s)")
+        spread = f"{min(values):.2f} to {max(values):.2f} s"
+        print(f"{name:<12} median {median:.2f} s, {spread} ({within} {LIMIT_SECONDS} s)")
     Path("startup.json").write_text(json.dumps(measured, indent=2) + "\n")
 
 

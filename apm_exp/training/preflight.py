@@ -1,0 +1,53 @@
+"""What can be known to be wrong with a training before anything is scored for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apm_exp.component import nearest
+from apm_exp.training.batching import batching
+from apm_exp.training.deepspeed_setup import check_deepspeed
+
+_COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused")
+TRL_LOSSES = ("dpo", "simpo")
+
+
+def check_training(
+    *,
+    trainer: Mapping[str, Any],
+    loss: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    deepspeed: Mapping[str, Any] | None,
+) -> None:
+    """Check the nodes of a training against each other and against the libraries' own names.
+
+    transformers and DeepSpeed are imported only where something of theirs is set. Raises a one-line ValueError.
+    """
+    per_device = runtime["pairs_per_device"]
+    batching(pairs=1, global_batch=trainer["global_batch"], epochs=1, pairs_per_device=per_device, processes=1)
+    if trainer["implementation"] == "trl":
+        check_trl_loss(loss)
+    if trainer["args"]:
+        from apm_exp.training.arguments import check_args
+
+        check_args(trainer["args"])
+    _check_optimizer(trainer["optimizer"])
+    check_deepspeed(deepspeed)
+
+
+def check_trl_loss(loss: Mapping[str, Any]) -> str:
+    """The name of a loss that TRL has too; raises ValueError for any other."""
+    name = str(loss["_target_"]).rpartition(".")[2]
+    if name not in TRL_LOSSES:
+        remedy = "use loss=dpo, loss=simpo or trainer=pairs"
+        raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; {remedy}")
+    return name
+
+
+def _check_optimizer(name: str) -> None:
+    if name in _COMMON_OPTIMIZERS:
+        return
+    from transformers.training_args import OptimizerNames
+
+    names = [item.value for item in OptimizerNames]
+    if name not in names:
+        raise ValueError(f"trainer.optimizer={name}: transformers has no such optimizer; {nearest(name, names)}")

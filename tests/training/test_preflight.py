@@ -1,0 +1,46 @@
+import subprocess
+import sys
+
+import pytest
+
+from apm_exp.training.preflight import check_training
+from tests.training.cases import DPO, deepspeed, runtime, trainer
+
+
+def checked(**changes):
+    check_training(**{"trainer": trainer(), "loss": DPO, "runtime": runtime(), "deepspeed": None, **changes})
+
+
+def test_the_shipped_settings_pass():
+    checked()
+    checked(trainer=trainer(implementation="trl", optimizer="adafactor", args={"max_steps": 3}))
+    checked(deepspeed=deepspeed("zero2"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"trainer": trainer(global_batch=6)},
+            r"^trainer.global_batch=6: not a multiple of runtime.pairs_per_device=4",
+        ),
+        ({"trainer": trainer(args={"max_step": 3})}, "^trainer.args.max_step=3: .*'max_steps'"),
+        ({"trainer": trainer(optimizer="adamw_torh")}, "^trainer.optimizer=adamw_torh: .*'adamw_torch'"),
+        ({"deepspeed": {"zero_optimization": {"stage": 7}}}, "^deepspeed.zero_optimization.stage=7: "),
+        (
+            {"trainer": trainer(implementation="trl"), "loss": {"_target_": "apm_exp.losses.other.hinge"}},
+            "^trainer=trl: TRL has no trainer that equals loss=hinge; use loss=dpo, loss=simpo or trainer=pairs$",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line_before_any_work(changes, message):
+    with pytest.raises(ValueError, match=message):
+        checked(**changes)
+
+
+def test_the_shipped_settings_are_checked_without_torch():
+    code = (
+        "import sys; from tests.training.test_preflight import checked; from tests.training import cases as c; "
+        "checked(); assert not {'torch', 'transformers', 'deepspeed'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
