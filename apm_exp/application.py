@@ -25,12 +25,11 @@ SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
 _STARTED = time.time()
 
 
-class NothingToRun(Exception):
-    """Job 0 of a multirun is not started: a job is wrong, or only a plan was wanted. `code` is the exit code."""
+class NothingToRun(SystemExit):
+    """Job 0 of a multirun is not started: a job is wrong, or only a plan was wanted. `code` is the exit code.
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exit code {code}")
-        self.code = code
+    A SystemExit, since Hydra turns what its callbacks raise into warnings otherwise.
+    """
 
 
 def run(arguments: list[str]) -> int:
@@ -43,7 +42,7 @@ def run(arguments: list[str]) -> int:
     try:
         job(lambda composed: codes.append(run_one(composed)))()
     except NothingToRun as reason:
-        return reason.code
+        return int(str(reason.code))
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return USAGE_ERROR
@@ -55,22 +54,28 @@ def run(arguments: list[str]) -> int:
 def run_one(composed: DictConfig) -> int:
     """One job, single or of a multirun, in a worker of its own; returns its exit code."""
     settings = HydraConfig.get()
-    request = request_of(composed, settings)
+    try:
+        request = request_of(composed, settings)
+    except UsageLine as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_ERROR
     in_sweep = settings.mode == RunMode.MULTIRUN
     task = str(request.config["task"])
     return launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
 
 
-def request_of(composed: DictConfig, settings: Any, number: int | None = None) -> Request:
+def request_of(
+    composed: DictConfig, settings: Any, number: int | None = None, swept: dict[str, str] | None = None
+) -> Request:
     """What a worker needs of a composed job, as plain values. UsageLine where a required value is missing."""
+    if settings.runtime.choices.model == "none":
+        raise UsageLine(_no_model(str(settings.runtime.choices.dataset)))
     try:
         config = OmegaConf.to_container(_without_hydra(composed), resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         key = str(error.full_key)
         raise UsageLine(f"{key} is required: give {key}=VALUE") from None
     assert isinstance(config, dict)
-    if not config["model"]:
-        raise UsageLine(_no_model(str(settings.runtime.choices.dataset)))
     folder = os.environ.get(SWEEP_FOLDER)
     overrides = list(settings.overrides.task)
     job = number if number is not None else settings.job.get("num", 0) if folder else 0
@@ -82,7 +87,7 @@ def request_of(composed: DictConfig, settings: Any, number: int | None = None) -
         command=shlex.join(["python", "-m", "apm_exp", *overrides]),
         started=_STARTED,
         number=job,
-        swept=_swept(folder, overrides),
+        swept=_swept(folder, overrides) if swept is None else swept,
         sweep=folder,
     )
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from omegaconf import DictConfig
 
 from apm_exp import launch
 from apm_exp.application import SWEEP_FOLDER, NothingToRun, request_of
+from apm_exp.command_line import UsageLine
 from apm_exp.digest import canonical, text_digest
 from apm_exp.files import write_json, write_text
-from apm_exp.worker import Request
+from apm_exp.worker import USAGE_ERROR, Request
 
 
 class CheckJobs(Callback):
@@ -26,7 +28,8 @@ class CheckJobs(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check all jobs, or print their plan, in one worker; stop before job 0 where one is wrong."""
-        jobs = [_compose(overrides, number) for number, overrides in enumerate(expand(config))]
+        names = swept_names(config)
+        jobs = [_compose(overrides, number, names) for number, overrides in enumerate(expand(config))]
         task = str(jobs[0].config.get("task"))
         code = launch.start("plan" if task == "plan" else "check", jobs, preload=task == "run")
         if code or task != "run":
@@ -48,12 +51,16 @@ def swept_names(config: DictConfig) -> list[str]:
     return [override.get_key_element().lstrip("+") for override in parsed if override.is_sweep_override()]
 
 
-def _compose(overrides: list[str], number: int) -> Request:
+def _compose(overrides: list[str], number: int, names: list[str]) -> Request:
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     composed = hydra.compose_config("config", overrides, run_mode=RunMode.RUN)
     HydraConfig.instance().set_config(composed)
-    return request_of(composed, HydraConfig.get(), number)
+    try:
+        return request_of(composed, HydraConfig.get(), number, dict(_pairs(overrides, names)))
+    except UsageLine as error:
+        print(f"error: job {number}: {error}", file=sys.stderr)
+        raise NothingToRun(USAGE_ERROR) from None
 
 
 def _sweep_folder(config: DictConfig, jobs: list[Request]) -> Path:

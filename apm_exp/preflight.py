@@ -1,6 +1,6 @@
 """Everything that can be known to be wrong before any work is done."""
 
-import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,12 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
     """
     from apm_exp.data.count import count_rows
+    from apm_exp.training.preflight import check_training
 
     _check_writable(Path(config["output_root"]))
     _check_metric(config)
     _check_model(config)
+    check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
     with_rewards = _check_rewards(config)
     check_keep(config["keep"], count_rows(config["dataset"]))
     return with_rewards
@@ -75,8 +77,13 @@ def _check_writable(root: Path) -> None:
     parent = root.absolute()
     while not parent.exists():
         parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ValueError(f"output_root={root}: cannot write below {parent}; choose another folder")
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"output_root={root}: cannot write below {parent} ({error.strerror}); choose another folder"
+        ) from error
 
 
 def needs_rewards(metric: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ def compose(*overrides: str) -> dict[str, Any]:
         composed = hydra.compose("config", list(overrides))
     for key, value in REQUIRED.items():
         group, _, name = key.partition(".")
-        if composed[group] and name in composed[group] and OmegaConf.is_missing(composed[group], name):
+        if composed[group] and OmegaConf.is_missing(composed[group], name):
             composed[group][name] = int(value) if value.isdigit() else value
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)

@@ -17,7 +17,7 @@ from apm_exp.worlds.tasks_demonstrations import demonstration
 from apm_exp.worlds.tasks_splits import draw_tasks
 
 logger = logging.getLogger(__name__)
-_LONGEST = 256  # tokens; the longest task with a full answer has 64 at most
+_LONGEST = 256  # tokens that the model takes; a task with its answer has 38 at most
 _PROMPT, _ANSWER = "PROMPT", "ANSWER"  # stand for the words in the conversation that is rendered once
 
 Count = Annotated[int, Field(ge=1)]

@@ -38,7 +38,8 @@ def fine_tune(
     """Train on every demonstration once, in their order, by AdamW with a cosine schedule after a linear warm-up.
 
     The loss is the mean cross-entropy of the answers' tokens of a batch. Returns the mean loss of the last tenth of
-    the steps, nats per token. The weights depend on the number of cores in no way.
+    the steps, nats per token. The weights do not depend on the number of cores. Raises ValueError where the loss is
+    not finite.
     """
     batches = [demonstrations[start : start + batch] for start in range(0, len(demonstrations), batch)]
     optimizer = torch.optim.AdamW(
@@ -51,6 +52,9 @@ def fine_tune(
     with _one_thread(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as other:
         for members in track(batches, "supervised fine-tuning, steps", len(batches)):
             losses.append(_gradient(model, twin, members, other))
+            if not math.isfinite(losses[-1]):
+                remedy = "choose a smaller one"
+                raise ValueError(f"model.learning_rate={learning_rate}: no finite loss after {len(losses)} steps; {remedy}")
             torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
             optimizer.step()
             schedule.step()

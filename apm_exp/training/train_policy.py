@@ -50,25 +50,7 @@ def train_policy(
     Goes on from the newest complete checkpoint there. Returns the counts: pairs, steps. Raises ValueError for
     settings that do not fit together, for numbers that are not finite, and when memory runs out.
     """
-    settings = Settings(
-        implementation=implementation,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        global_batch=global_batch,
-        warmup_ratio=warmup_ratio,
-        lr_scheduler=lr_scheduler,
-        optimizer=optimizer,
-        weight_decay=weight_decay,
-        adam_beta1=adam_beta1,
-        adam_beta2=adam_beta2,
-        adam_epsilon=adam_epsilon,
-        max_grad_norm=max_grad_norm,
-        gradient_checkpointing=gradient_checkpointing,
-        log_every=log_every,
-        save_every=save_every,
-        keep_checkpoints=keep_checkpoints,
-        args=args,
-    )
+    given = locals()
     from apm_exp.training.run import run
 
-    return run(task, settings)
+    return run(task, Settings(**{name: given[name] for name in Settings.__dataclass_fields__}))

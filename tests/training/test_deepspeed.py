@@ -24,10 +24,11 @@ def test_zero2_in_one_process_on_the_cpu_trains_as_without(tmp_path, tiny_policy
         command, env=os.environ | no_compiler, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    zero2, none = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("zero2", "none"))
+    zero2, none, again = (read_rows(tmp_path / name / "metrics.jsonl") for name in ("zero2", "none", "again"))
     assert [row["pairs_seen"] for row in zero2] == [8, 11, 19, 22]
     for name in ("loss", "grad_norm", "learning_rate", "rewards/margins"):
         torch.testing.assert_close([r[name] for r in zero2], [r[name] for r in none], atol=1e-5, rtol=1e-5)
+    assert [row["loss"] for row in again] == [row["loss"] for row in zero2]
     weights = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("zero2", "none"))
     torch.testing.assert_close(*weights, atol=1e-4, rtol=0)
     assert [path.name for path in (tmp_path / "zero2" / "checkpoints").iterdir()] == ["checkpoint-4"]

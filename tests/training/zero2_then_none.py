@@ -1,4 +1,4 @@
-"""Run by a test in a process of its own: a training under ZeRO-2, and then one without in the same process."""
+"""Run by a test in a process of its own: trainings under ZeRO-2, without, and under ZeRO-2 again."""
 
 import sys
 from dataclasses import replace
@@ -14,7 +14,9 @@ def main(folder: Path) -> None:
     policy = Policy(folder / "policy", "tiny", "float32", "auto", False)
     given = task(folder / "zero2", policy, pq.read_table(folder / "pairs.parquet"), runtime=runtime(pairs_per_device=2))
     trained(replace(given, deepspeed=deepspeed("zero2")), global_batch=8, epochs=2, save_every=3, keep_checkpoints=1)
+    again = task(folder / "again", policy, given.pairs, runtime=given.runtime, deepspeed=deepspeed("zero2"))
     trained(task(folder / "none", policy, given.pairs, runtime=given.runtime), global_batch=8, epochs=2)
+    trained(again, global_batch=8, epochs=2)
 
 
 if __name__ == "__main__":

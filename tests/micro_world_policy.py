@@ -1,0 +1,33 @@
+"""A starting policy of the micro world that is trained in a second: poor, but it ends its answers."""
+
+from pathlib import Path
+
+from apm_exp.models.micro_world import sft_policy
+from apm_exp.types import Policy
+
+SMALL = {
+    "hidden": 32,
+    "layers": 2,
+    "heads": 2,
+    "feed_forward": 64,
+    "steps": 60,
+    "batch": 32,
+    "learning_rate": 1e-2,
+    "beta2": 0.98,
+    "weight_decay": 0.01,
+    "warmup": 0.1,
+    "seed": 0,
+}
+RUNTIME = {
+    "_target_": "apm_exp.runtime.run_on",
+    "device": "cpu",
+    "pairs_per_device": 8,
+    "tokens_per_batch": 16384,
+    "threads": None,
+}
+
+
+def small_policy(folder: Path) -> Policy:
+    """Train the policy into a folder."""
+    sft_policy(folder, **SMALL)
+    return Policy(folder, "small", "float32", "auto", False)
