@@ -1,18 +1,17 @@
 """Hydra's one process: compose, hand each job to a worker, and turn what goes wrong into one line."""
 
-import difflib
 import os
 import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -44,7 +43,7 @@ def run(arguments: list[str]) -> int:
     except NothingToRun as reason:
         return int(str(reason.code))
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
+        print(f"error: {explain(error, arguments)}", file=sys.stderr)
         return USAGE_ERROR
     if folder := os.environ.get(SWEEP_FOLDER):
         codes.append(report_sweep(Path(folder)))
@@ -120,31 +119,28 @@ def report_sweep(folder: Path) -> int:
     return launch.start("sweep_report", [request])
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, arguments: Sequence[str]) -> str:
     """Hydra's message as one line, with the nearest name where one was misspelt."""
-    text = " ".join(str(error).split())
+    from apm_exp.component import nearest
+
+    text = " ".join(str(error).split()).split(" See https")[0]
     if match := re.match(r"Could not override '([^']+)'", text):
-        return f"{match[1]}: no such setting; {_nearest_setting(match[1])}"
+        return f"{match[1]}: no such setting; {nearest(match[1], _settings(arguments))}"
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        return f"{match[1]}={match[2]}: no such option; {_nearest(match[2], options_of(match[1]))}"
-    if "mismatched input" in text or "no viable alternative" in text or "token recognition" in text:
-        return f"{text.split(' See https')[0]}; a value with spaces, = or brackets needs quotes: \"key='value'\""
-    return text.split(" See https")[0]
+        return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]))}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {text}; a value with spaces, = or brackets needs quotes: \"key='value'\""
+    return text
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    known = list(names)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"choose from: {', '.join(known)}"
-
-
-def _nearest_setting(key: str) -> str:
-    """The nearest of all settings of the default configuration and all groups."""
+def _settings(arguments: Sequence[str]) -> list[str]:
+    """The names of all groups, and of all settings that the chosen options have."""
     conf = conf_folder()
+    groups = {path.name for path in conf.iterdir() if path.is_dir()}
+    chosen = [a for a in arguments if a.partition("=")[0] in groups - {"sweeps"} and "," not in a]
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        composed = hydra.compose("config")
-    known = {name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False))}
-    return _nearest(key, sorted(known | {path.name for path in conf.iterdir() if path.is_dir()}))
+        composed = hydra.compose("config", chosen)
+    return [*groups, *(name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False)))]
 
 
 def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -174,7 +174,8 @@ def _build(step: Step) -> Artifact:
         counts = dict(step.stage(step.folder, **{name: _given(v) for name, v in step.inputs.items()}, **step.beside))
         seconds = round(time.monotonic() - started, 3)
         files = _written(step)
-    except BaseException:
+    except BaseException as error:
+        error.add_note(f"while building {step.folder}")
         _write_failure(step.folder)
         raise
     write_json({"key": step.key, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")

@@ -54,6 +54,13 @@ _GROUPS = {
 }
 
 
+_FLAGS = {
+    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r"),
+    *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
+    *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
+}
+
+
 class UsageLine(ValueError):
     """The command line cannot be right; the text is the one line for the user."""
 
@@ -79,6 +86,9 @@ def help_text() -> str:
 
 def prepare(arguments: list[str]) -> list[str]:
     """The arguments as Hydra wants them (flags first). Raises UsageLine for what would otherwise go wrong silently."""
+    for flag in (a.partition("=")[0] for a in arguments if a.startswith("-")):
+        if flag not in _FLAGS:
+            raise UsageLine(f"{flag}: no such flag; flags: --help, -m, --cfg job, --config-dir DIR, --hydra-help")
     multirun = [a for a in arguments if a in ("-m", "--multirun")]
     rest = [a for a in arguments if a not in ("-m", "--multirun")]
     overrides = [a for a in rest if "=" in a and not a.startswith("-")]
@@ -94,6 +104,8 @@ def prepare(arguments: list[str]) -> list[str]:
 def _refuse(override: str, *, multirun: bool) -> None:
     key, _, value = override.partition("=")
     name = key.lstrip("+~")
+    if key.startswith("+hydra."):
+        raise UsageLine(f"{override}: Hydra's settings are fixed names; leave out the +")
     if name == "metric.alpha":
         raise UsageLine(f"{override}: alpha is set at the top; write alpha={value}")
     if re.fullmatch(r"\[\s*\]|", value.strip()) and (multirun or value.strip() == "[]" or name == "alpha"):

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 Function = Callable[..., Any]
 _trusted_packages = {"apm_exp"}
+_MOST_NAMES = 15
 
 
 def trust(packages: Iterable[str]) -> None:
@@ -23,11 +24,13 @@ def trust(packages: Iterable[str]) -> None:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest of `names`, else the list of them."""
+    """`did you mean 'x'?` for the closest of `names`, else all of them, or the few that come nearest."""
     known = sorted(names)
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
+    if close := difflib.get_close_matches(name, known, n=1):
         return f"did you mean '{close[0]}'?"
+    if len(known) > _MOST_NAMES:
+        known = difflib.get_close_matches(name, known, n=5, cutoff=0.3) or known[:5]
+        return f"the nearest are {', '.join(known)}"
     return f"choose from: {', '.join(known)}" if known else "it takes no settings"
 
 

@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 def steps_of(request: Request, digests: FileDigests, *, with_rewards: bool) -> dict[str, Step]:
     """The steps of a job by name."""
     names = {name: request.choices[name] for name in Choices.__dataclass_fields__}
-    return build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests)
+    steps = build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests)
+    assert all(step.key for step in steps.values())  # named now: an edit during the work belongs to the next command
+    return steps
 
 
 def _digests(request: Request) -> FileDigests:

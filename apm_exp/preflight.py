@@ -56,9 +56,11 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
     """
     from apm_exp.data.count import count_rows
+    from apm_exp.models.device import pick_device
     from apm_exp.training.preflight import check_training
 
     _check_writable(Path(config["output_root"]))
+    pick_device(config["runtime"])
     _check_metric(config)
     _check_model(config)
     check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})

@@ -19,7 +19,7 @@ def read_jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def _job(folder: Path, number: int, swept: dict[str, str]) -> dict[str, Any]:
-    nothing = {
+    nothing: dict[str, Any] = {
         "scores": {},
         "kept": None,
         "trained": None,

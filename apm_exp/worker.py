@@ -1,5 +1,6 @@
 """The process that does the work of one job: check, plan or run, from a plain resolved configuration."""
 
+import errno
 import logging
 import os
 import sys
@@ -53,17 +54,24 @@ def work(task: str, requests: list[Request]) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line: its text, with its type in front where it is not a ValueError."""
+    """An error as one line: its text, and where it is no ValueError its type and the step that it stopped."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, ValueError):
+        return text
+    where = "; ".join(getattr(error, "__notes__", []))
+    return f"{type(error).__name__}: {text}" + (f" ({where})" if where else "")
 
 
 def _say(error: BaseException, code: int) -> int:
-    if os.environ.get("APM_EXP_TRACEBACK"):
+    shown = bool(os.environ.get("APM_EXP_TRACEBACK"))
+    if shown:
         traceback.print_exception(error)
-    logger.error("%s", one_line(error))
-    if code == FAILURE and not isinstance(error, ValueError) and not os.environ.get("APM_EXP_TRACEBACK"):
-        logger.error("the traceback is in failed.txt of the step's folder; HYDRA_FULL_ERROR=1 shows it here")
+    remedy = ""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "; make room, or give another output_root, and type the command again: finished steps stay"
+    elif code == FAILURE and not isinstance(error, ValueError) and not shown:
+        remedy = "; the traceback is in that folder's failed.txt, HYDRA_FULL_ERROR=1 shows it here"
+    logger.error("%s%s", one_line(error), remedy)
     return code
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,13 +47,20 @@ def win_rate(
 
     tasks = [task.prompt for task in draw_tasks("evaluation", prompts, seed)]
     questions = [[Message(role="user", content=task)] for task in tasks]
-    settings = {"samples": samples, "temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens}
+    ask = partial(
+        sample_responses,
+        prompts=questions,
+        runtime=runtime,
+        known=(),
+        samples=samples,
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+    )
     columns: dict[str, Any] = {"prompt": tasks}
     for name, one in zip(POLICIES, (policy, starting_policy), strict=True):
-        drawn = sample_responses(
-            one, questions, runtime, (), **settings, batch_size=batch_size, seed=_seed_of(seed, name)
-        )
-        columns |= _columns(name, tasks, dict(drawn))
+        columns |= _columns(name, tasks, dict(ask(one, seed=_seed_of(seed, name))))
     columns["win_rate"] = [
         win_share(*pair) for pair in zip(*(columns[f"{name}true_rewards"] for name in POLICIES), strict=True)
     ]

@@ -80,7 +80,7 @@ def _sampling(
         top_k=0,
         num_return_sequences=samples,
         max_new_tokens=max_new_tokens,
-        eos_token_id=sorted(ends - {None}),  # type: ignore[type-var]
+        eos_token_id=sorted(ends - {None}),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
     )
@@ -120,7 +120,7 @@ def _sample_batch(
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.inference_mode():
         torch.manual_seed(seed)
-        written = model.generate(
+        written = model.generate(  # type: ignore[operator]
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
         )

@@ -89,7 +89,7 @@ def demonstrations(tokenizer: PreTrainedTokenizerBase, count: int, seed: int) ->
         frame.replace(_PROMPT, task.prompt).replace(_ANSWER, demonstration(task, stream))
         for task in draw_tasks("demonstrations", count, seed)
     ]
-    header = tokenizer.convert_tokens_to_ids(ANSWER)
+    header = tokenizer.get_vocab()[ANSWER]
     rows: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
     return [Demonstration(ids, ids.index(header) + 1) for ids in rows]
 

@@ -54,7 +54,9 @@ def fine_tune(
             losses.append(_gradient(model, twin, members, other))
             if not math.isfinite(losses[-1]):
                 remedy = "choose a smaller one"
-                raise ValueError(f"model.learning_rate={learning_rate}: no finite loss after {len(losses)} steps; {remedy}")
+                raise ValueError(
+                    f"model.learning_rate={learning_rate}: no finite loss after {len(losses)} steps; {remedy}"
+                )
             torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
             optimizer.step()
             schedule.step()

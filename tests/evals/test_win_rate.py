@@ -1,0 +1,118 @@
+import json
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apm_exp.evals.win_rate import scores, win_rate, win_share
+from apm_exp.worlds.tasks_reward import true_reward
+from apm_exp.worlds.tasks_splits import purpose_of
+from tests.micro_world_policy import RUNTIME, small_policy
+
+SETTINGS = {
+    "prompts": 20,
+    "samples": 2,
+    "temperature": 0.8,
+    "top_p": 0.95,
+    "max_new_tokens": 8,
+    "batch_size": 20,
+    "confidence": 0.95,
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("rewards", "starting", "share"),
+    [
+        ([1.0], [0.0], 1.0),
+        ([0.0], [1.0], 0.0),
+        ([0.7], [0.7], 0.5),
+        ([0.1 + 0.2], [0.3], 0.5),  # equal but for rounding
+        ([1.0, 0.0], [0.5, 0.0], 2.5 / 4),  # two wins, a loss and a tie
+        ([1.0, 1.0, 0.0], [0.5], 2 / 3),
+    ],
+)
+def test_a_win_is_one_and_a_tie_is_half(rewards, starting, share):
+    assert win_share(rewards, starting) == pytest.approx(share)
+
+
+REWARDS = st.lists(st.sampled_from([0.0, 0.3, 0.5, 1.0]), min_size=1, max_size=5)
+
+
+@given(REWARDS, REWARDS)
+def test_what_one_wins_the_other_loses(first, second):
+    assert win_share(first, second) + win_share(second, first) == pytest.approx(1.0)
+    assert win_share(first, first) == 0.5
+
+
+def test_scores_are_means_over_prompts_with_their_standard_errors():
+    columns = {
+        "true_rewards": [[1.0, 0.0], [0.5, 0.5]],
+        "starting_true_rewards": [[0.0, 0.0], [0.5, 0.7]],
+        "win_rate": [0.75, 0.25],
+        "lengths": [[4, 6], [5, 5]],
+        "starting_lengths": [[3, 3], [4, 4]],
+        "finished": [[True, False], [True, True]],
+        "starting_finished": [[True, True], [True, True]],
+    }
+    found = scores(columns, 0.95)
+    win = found["win_rate"]
+    assert (win["value"], win["n"], win["unit"]) == (0.5, 2, "share")
+    assert win["standard_error"] == pytest.approx(0.25)  # deviations of 1/4: variance 1/8, of the mean 1/16
+    assert win["interval"] == pytest.approx([0.5 - 1.959964 * 0.25, 0.5 + 1.959964 * 0.25])
+    values = {name: record["value"] for name, record in found.items()}
+    assert values == pytest.approx(
+        {
+            "win_rate": 0.5,
+            "true_reward": 0.5,
+            "starting_true_reward": 0.3,
+            "reward_gain": 0.2,
+            "length": 5.0,
+            "starting_length": 3.5,
+            "cut_off": 0.25,
+            "starting_cut_off": 0.0,
+        }
+    )
+    assert found["reward_gain"]["standard_error"] == pytest.approx(0.3)  # gains 0.5 and -0.1
+    assert next(iter(found)) == "win_rate"
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    return small_policy(tmp_path_factory.mktemp("policy"))
+
+
+def run(out, policy, **changes):
+    out.mkdir(exist_ok=True)
+    win_rate(out, policy, policy, RUNTIME, **SETTINGS | changes)
+    return json.loads((out / "scores.json").read_text()), pq.read_table(out / "evaluation.parquet").to_pylist()
+
+
+def test_the_texts_are_kept_and_give_the_same_scores_again(policy, tmp_path):
+    found, rows = run(tmp_path, policy)
+    assert len(rows) == 20 == len({row["prompt"] for row in rows})
+    shares = []
+    for row in rows:
+        assert purpose_of(row["prompt"]) == "evaluation"
+        rewards = [
+            [true_reward(row["prompt"], text) for text in row[name]] for name in ("responses", "starting_responses")
+        ]
+        assert rewards == [row["true_rewards"], row["starting_true_rewards"]]
+        shares.append(win_share(*rewards))
+        assert all(length <= 8 for length in row["lengths"])
+    assert found["win_rate"]["value"] == pytest.approx(np.mean(shares))
+    assert found["win_rate"]["standard_error"] == pytest.approx(np.std(shares, ddof=1) / math.sqrt(20))
+    cut_off = np.mean([not flag for row in rows for flag in row["finished"]])
+    assert found["cut_off"]["value"] == pytest.approx(cut_off)
+
+
+def test_the_seed_decides_and_the_policies_are_sampled_independently(policy, tmp_path):
+    first, rows = run(tmp_path / "first", policy)
+    again, _ = run(tmp_path / "again", policy)
+    other, _ = run(tmp_path / "other", policy, seed=1)
+    assert first == again != other
+    assert [row["responses"] for row in rows] != [row["starting_responses"] for row in rows]
+    assert first["win_rate"]["value"] == pytest.approx(0.5, abs=4 * first["win_rate"]["standard_error"])
