@@ -193,7 +193,8 @@ class _Graph:
 def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
     """The page on a run. The command and the provenance are shown, and do not make another report."""
     policy = steps["policy"]
-    inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "rewards", "logps", "selection", "policy")}
+    names = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy")
+    inputs: dict[str, Any] = {name: steps.get(name) for name in names}
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
     inputs |= {

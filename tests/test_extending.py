@@ -8,7 +8,15 @@ from pathlib import Path
 from tests.command import command, environment
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
-IMPORTS = "from typing import Annotated\n\nimport numpy as np\nfrom pydantic import Field\n\nfrom apm_exp.types import PairScores\n"
+IMPORTS = """\
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from apm_exp.types import PairScores
+
+"""
 
 
 def block(language: str) -> str:

@@ -114,5 +114,10 @@ def _training(policy: Path) -> Context:
 
 
 def _refused(run: Run) -> list[Context]:
-    stages = {"Reading and checking the pairs": "pairs", "Tokenising and scoring": "logps"}
-    return [{"name": words} | refusals(run.artifacts[kind].path) for words, kind in stages.items()]
+    stages = {
+        "Sampling and rewarding responses": "generations",
+        "Reading and checking the pairs": "pairs",
+        "Tokenising and scoring": "logps",
+    }
+    present = {words: run.artifacts[kind] for words, kind in stages.items() if kind in run.artifacts}
+    return [{"name": words} | refusals(artifact.path) for words, artifact in present.items()]

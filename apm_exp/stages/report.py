@@ -13,6 +13,8 @@ def report(
     *,
     config: dict[str, Any],
     command: str,
+    models: Artifact | None,
+    generations: Artifact | None,
     pairs: Artifact,
     rewards: Artifact | None,
     logps: Artifact,
@@ -25,7 +27,8 @@ def report(
     """Write `out`/report.html on a finished run; returns its number of figures and its size in bytes."""
     from apm_exp.report.page import Run, write_page
 
-    artifacts = {"pairs": pairs, "rewards": rewards, "logps": logps, "selection": selection, "policy": policy}
+    artifacts = {"models": models, "generations": generations, "pairs": pairs, "rewards": rewards, "logps": logps}
+    artifacts |= {"selection": selection, "policy": policy}
     present = {name: artifact for name, artifact in artifacts.items() if artifact is not None}
     page = write_page(Run(config, command, present, evaluations, compare, provenance), out / "report.html")
     text = page.read_text(encoding="utf-8")

@@ -150,6 +150,8 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
         "config": CONFIG,
         "command": COMMAND,
         "pairs": write_pairs(root, prompts, chosen, rejected),
+        "models": None,
+        "generations": None,
         "rewards": artifact(root, "rewards", 2.5, pairs=10) if with_rewards else None,
         "logps": write_logps(root, CHOSEN_LENGTHS, REJECTED_LENGTHS),
         "selection": write_selection(root, explicit, np.array(IMPLICIT_MARGINS), 4),
