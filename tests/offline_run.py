@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from wandb.proto import wandb_internal_pb2 as proto
 
 _BLOCK, _HEADER = 32768, 7
 _FULL, _FIRST, _LAST = 1, 2, 4
+_SECONDS_TO_CLOSE = 20
 
 
 @dataclass
@@ -47,7 +49,14 @@ def _items(items: Any) -> dict[str, Any]:
 
 
 def read_offline_run(folder: Path) -> OfflineRun:
-    """The one run that was recorded below `folder`."""
+    """The one run that was recorded below `folder`. W&B's service closes the file a moment after the run's end."""
+    deadline = time.monotonic() + _SECONDS_TO_CLOSE
+    while (run := _read(folder)).exit_code is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return run
+
+
+def _read(folder: Path) -> OfflineRun:
     (path,) = folder.rglob("*.wandb")
     run = OfflineRun()
     for record in _records(path.read_bytes()):

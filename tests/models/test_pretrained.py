@@ -1,6 +1,7 @@
 import socket
 
 import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from apm_exp.models import pretrained as module
