@@ -11,13 +11,14 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from apm_exp import component
@@ -78,7 +79,8 @@ def _identity(value: Any, digests: FileDigests) -> Any:
     if isinstance(value, Step):
         return {"artifact": value.key}
     if isinstance(value, Policy):
-        settings = {"dtype": value.dtype, "attention": value.attention, "chat_template": value.chat_template}
+        template = text_digest(value.chat_template) if value.chat_template else None
+        settings = {"dtype": value.dtype, "attention": value.attention, "chat_template": template}
         return {"policy": value.key, **settings}
     if isinstance(value, Mapping):
         return _node_identity(value, digests)
@@ -94,23 +96,26 @@ def _node_identity(node: Mapping[str, Any], digests: FileDigests) -> dict[str, A
         identity["path"] = [digests.of_path(path) for path in paths]
     if "_target_" in node:
         source = inspect.getsourcefile(component.locate("config", node))
-        identity["source"] = digests.of_file(Path(str(source)))
+        identity["_source_"] = digests.of_file(Path(str(source)))
     return identity
 
 
 def read_done(step: Step) -> Artifact | None:
-    """The finished artifact of a step, or None. A damaged one is named in a warning, moved aside, and None."""
-    done = step.folder / "done"
-    if not done.exists():
-        return None
-    try:
-        record = json.loads(done.read_text())
-    except json.JSONDecodeError:
-        record = {"key": None, "files": {}}
-    if damage := _damage(step, record):
-        _set_aside(step.folder, damage)
+    """The finished artifact of a step, or None where there is none that is whole; only looks."""
+    record = _record(step)
+    if record is None or _damage(step, record):
         return None
     return Artifact(step.kind, step.folder, step.key, record["counts"], record["seconds"])
+
+
+def _record(step: Step) -> dict[str, Any] | None:
+    """What `done` says; a record of no key where it cannot be read, None where it is not there."""
+    try:
+        return json.loads((step.folder / "done").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {"key": None}
 
 
 def _damage(step: Step, record: Mapping[str, Any]) -> str | None:
@@ -126,10 +131,13 @@ def _damage(step: Step, record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _set_aside(folder: Path, reason: str) -> None:
-    aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
-    folder.rename(aside)
-    logger.warning("%s: %s; moved to %s and built again", folder, reason, aside.name)
+def _set_damaged_aside(step: Step) -> None:
+    """Move a finished artifact that is not as it was written out of the way, with a warning that names the damage."""
+    record = _record(step)
+    if record is not None and (damage := _damage(step, record)):
+        aside = step.folder.with_name(f"{step.folder.name}.damaged-{time.time_ns()}")
+        step.folder.rename(aside)
+        logger.warning("%s: %s; moved to %s and built again", step.folder, damage, aside.name)
 
 
 def built_after(step: Step, moment: float) -> bool:
@@ -138,31 +146,47 @@ def built_after(step: Step, moment: float) -> bool:
     return done.exists() and done.stat().st_mtime >= moment
 
 
-def build(step: Step, *, rebuild_since: float | None = None) -> Artifact:
+def build(step: Step, *, rebuild_since: float | None = None, also: Mapping[str, Any] | None = None) -> Artifact:
     """The artifact of a step, built if it is not there; one process builds, others wait and reuse.
 
-    rebuild_since: build again what was finished before that moment. Raises what the stage raises, after writing
-    failed.txt.
+    rebuild_since: build again what was finished before that moment. also: given to the stage beside its inputs.
+    Raises what the stage raises, after writing failed.txt.
     """
-    locks = step.root / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{step.kind}-{step.key[:16]}.lock"):
+    with _locked(step):
         if rebuild_since is not None and step.folder.exists() and not built_after(step, rebuild_since):
             shutil.rmtree(step.folder)
+        _set_damaged_aside(step)
         artifact = read_done(step)
         if artifact is not None:
             logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
             return artifact
-        artifact = _build(step)
+        artifact = _build(step, also or {})
     logger.info("%-12s %6.1f s  %s  %s", step.kind, artifact.seconds, step.folder, _counted(artifact.counts))
     return artifact
+
+
+@contextmanager
+def _locked(step: Step) -> Iterator[None]:
+    """Hold the step's lock; says so where another process has it."""
+    locks = step.root / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{step.kind}-{step.key[:16]}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("%-12s waiting for another process that builds %s", step.kind, step.folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _counted(counts: Mapping[str, int | float]) -> str:
     return ", ".join(f"{name} {value:,}" for name, value in counts.items())
 
 
-def _build(step: Step) -> Artifact:
+def _build(step: Step, also: Mapping[str, Any]) -> Artifact:
     started = time.monotonic()
     step.folder.mkdir(parents=True, exist_ok=True)
     (step.folder / "failed.txt").unlink(missing_ok=True)
@@ -171,7 +195,8 @@ def _build(step: Step) -> Artifact:
     write_text(OmegaConf.to_yaml(OmegaConf.create(step.identity)), step.folder / "inputs.yaml")
     write_json(provenance(), step.folder / "provenance.json")
     try:
-        counts = dict(step.stage(step.folder, **{name: _given(v) for name, v in step.inputs.items()}, **step.beside))
+        given = {name: _given(value) for name, value in step.inputs.items()}
+        counts = dict(step.stage(step.folder, **given, **step.beside, **also))
         seconds = round(time.monotonic() - started, 3)
         files = _written(step)
     except BaseException as error:

@@ -4,7 +4,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,16 @@ def text_digest(text: str) -> str:
 
 
 def canonical(content: Any) -> str:
-    """One text for equal contents: JSON with sorted keys and no spaces."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    """One text for equal contents: JSON with sorted keys and no spaces; 1 and 1.0 are one number."""
+    return json.dumps(_plain(content), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(item) for item in content]
+    return int(content) if isinstance(content, float) and content.is_integer() else content
 
 
 class FileDigests:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
 from apm_exp import component, tracking
-from apm_exp.artifact import Artifact, Step, build, read_done
+from apm_exp.artifact import Artifact, Step, build, built_after, read_done
 from apm_exp.digest import FileDigests
 from apm_exp.files import write_json, write_text
 from apm_exp.pipeline import Choices, build_graph, report_step, slug
@@ -85,14 +85,16 @@ def _rows_have_rewards(request: Request, digests: FileDigests) -> bool:
 
 def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:
     built: dict[str, Artifact] = {}
-    trains = read_done(steps["policy"]) is None
+    trains = _trains(request, steps["policy"])
     with tracking.tracked(_tracker(request, folder) if trains else None) as log:
         for name, step in steps.items():
-            built[name] = build(_logged(step, log), rebuild_since=_rebuild(request, step))
+            also = {"log": log} if step.kind == "policy" else {}  # the training step also mirrors its log
+            built[name] = build(step, rebuild_since=_rebuild(request, step), also=also)
             _link(folder, name, built[name].path)
             if name == "pairs":  # before the expensive steps
                 check_keep(request.config["keep"], int(built[name].counts["train"]))
-        page = build(_report(request, steps), rebuild_since=_rebuild(request, _report(request, steps)))
+        page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
+        page = build(page_step, rebuild_since=_rebuild(request, page_step))
         _link(folder, "report", page.path)
         scores = _scores(built)
         log(
@@ -113,15 +115,10 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
     }
 
 
-def _logged(step: Step, log: tracking.Log) -> Step:
-    """The training step also mirrors its log."""
-    if step.kind != "policy":
-        return step
-    return Step(step.kind, step.slug, step.stage, step.inputs, step.root, step.digests, {**step.beside, "log": log})
-
-
-def _report(request: Request, steps: Mapping[str, Step]) -> Step:
-    return report_step(request.config, steps, command=request.command, provenance=provenance())
+def _trains(request: Request, policy: Step) -> bool:
+    """Whether this job is to train: the policy is not there, or is to be built again."""
+    since = _rebuild(request, policy)
+    return read_done(policy) is None or (since is not None and not built_after(policy, since))
 
 
 def _rebuild(request: Request, step: Step) -> float | None:

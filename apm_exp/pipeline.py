@@ -127,7 +127,7 @@ class _Graph:
         # What is done with the pairs later does not sample other responses.
         later = {"holdout": 0.0, "chosen_reward": None, "rejected_reward": None}
         inputs = {
-            "dataset": {**self.config["dataset"], **later},
+            "dataset": {**_pinned(self.config["dataset"]), **later},
             "generate": self.config["generate"],
             "reward": _without(self.config["reward"], "margin"),
             "policy": policy,
@@ -160,7 +160,7 @@ class _Graph:
         return self.step(selection, slug(self.choices.metric, self.alpha(), self.choices.dataset), inputs)
 
     def alpha(self) -> str:
-        return f"alpha{self.config['alpha']}" if "alpha" in self.config["metric"] else ""
+        return f"alpha{self.config['alpha']:g}" if "alpha" in self.config["metric"] else ""
 
     def train_step(self, steps: Mapping[str, Step]) -> Step:
         inputs = {
@@ -168,9 +168,12 @@ class _Graph:
             "logps": steps["logps"],
             "selection": steps["selection"],
         }
-        inputs |= {name: self.config[name] for name in ("loss", "trainer", "seed")}
+        trainer = dict(self.config["trainer"])
+        checkpoints = {name: trainer.pop(name) for name in ("save_every", "keep_checkpoints")}
+        inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
         name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model)
         beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
+        beside["checkpoints"] = checkpoints
         return self.step(train, name, inputs, "policy", **beside)
 
     def trained_policy(self, steps: Mapping[str, Step]) -> Policy:

@@ -28,8 +28,16 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+def _versions() -> dict[str, str | None]:
+    """None where a package is not installed (DeepSpeed, outside Linux)."""
+    return {name: _version(name) for name in _PACKAGES}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _hardware() -> dict[str, Any]:

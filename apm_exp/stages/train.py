@@ -24,6 +24,7 @@ def train(
     loss: dict[str, Any],
     trainer: dict[str, Any],
     seed: int,
+    checkpoints: dict[str, Any],
     runtime: dict[str, Any],
     deepspeed: dict[str, Any] | None,
     log: Callable[[dict[str, Any]], None],
@@ -31,7 +32,8 @@ def train(
     """Write final/ and metrics.jsonl; returns the counts of pairs and optimizer steps.
 
     Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was
-    killed goes on from its newest complete checkpoint. Raises what the trainer component raises.
+    killed goes on from its newest complete checkpoint (`checkpoints`: save_every, keep_checkpoints of the trainer
+    node, which change no result). Raises what the trainer component raises.
     """
     from apm_exp.training.settings import TrainingTask
 
@@ -45,7 +47,7 @@ def train(
         deepspeed=deepspeed,
         log=log,
     )
-    return component.bind("trainer", trainer)(task)
+    return component.bind("trainer", trainer | checkpoints)(task)
 
 
 def selected_pairs(logps: Path, selection: Path) -> pa.Table:
