@@ -5,7 +5,15 @@ import sys
 
 
 def main() -> None:
-    """Do what the command line says; exits with 0, 2 for usage, 1 for the rest."""
+    """Do what the command line says; exits with 0, 2 for usage, 130 where Ctrl-C ended it, 1 for the rest."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _main() -> None:
     from apm_exp.command_line import UsageLine, help_text, prepare
 
     arguments = sys.argv[1:]

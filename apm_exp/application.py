@@ -18,7 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from apm_exp import launch
 from apm_exp.command_line import UsageLine, conf_folder, options_of
-from apm_exp.worker import TASKS, USAGE_ERROR, Request
+from apm_exp.worker import INTERRUPTED, TASKS, USAGE_ERROR, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
 _STARTED = time.time()
@@ -31,8 +31,12 @@ class NothingToRun(SystemExit):
     """
 
 
+class Interrupted(SystemExit):
+    """Ctrl-C ended a job, which has said so: the jobs after it are not started."""
+
+
 def run(arguments: list[str]) -> int:
-    """Compose and do what the arguments say; returns the exit code: 0, 1 (failure) or 2 (usage)."""
+    """Compose and do what the arguments say; returns the exit code: 0, 1 (failure), 2 (usage) or 130 (Ctrl-C)."""
     os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
     os.environ.pop(SWEEP_FOLDER, None)
     sys.argv = [sys.argv[0], *arguments]
@@ -42,6 +46,8 @@ def run(arguments: list[str]) -> int:
         job(lambda composed: codes.append(run_one(composed)))()
     except NothingToRun as reason:
         return int(str(reason.code))
+    except Interrupted:
+        codes.append(INTERRUPTED)
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
         print(f"error: {explain(error, arguments)}", file=sys.stderr)
         return USAGE_ERROR
@@ -60,7 +66,10 @@ def run_one(composed: DictConfig) -> int:
         return USAGE_ERROR
     in_sweep = settings.mode == RunMode.MULTIRUN
     task = str(request.config["task"])
-    return launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
+    code = launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
+    if code == INTERRUPTED:
+        raise Interrupted(code)
+    return code
 
 
 def request_of(
@@ -83,12 +92,18 @@ def request_of(
         config={str(key): value for key, value in config.items()},
         choices={str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")},
         overrides=overrides,
-        command=shlex.join(["python", "-m", "apm_exp", *overrides]),
+        command=shlex.join(["python", "-m", "apm_exp", *config_dir(settings), *overrides]),
         started=_STARTED,
         number=job,
         swept=_swept(folder, overrides) if swept is None else swept,
         sweep=folder,
     )
+
+
+def config_dir(settings: Any) -> list[str]:
+    """The flag that names the user's own configuration folder, where there is one."""
+    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    return ["--config-dir", given[0]] if given else []
 
 
 def _no_model(dataset: str) -> str:
@@ -137,7 +152,8 @@ def _settings(arguments: Sequence[str]) -> list[str]:
     """The names of all groups, and of all settings that the chosen options have."""
     conf = conf_folder()
     groups = {path.name for path in conf.iterdir() if path.is_dir()}
-    chosen = [a for a in arguments if a.partition("=")[0] in groups - {"sweeps"} and "," not in a]
+    split = (argument.partition("=") for argument in arguments)
+    chosen = [f"{group}={name}" for group, _, name in split if name in options_of(group) and group != "sweeps"]
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         composed = hydra.compose("config", chosen)
     return [*groups, *(name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False)))]

@@ -94,6 +94,9 @@ def prepare(arguments: list[str]) -> list[str]:
     overrides = [a for a in rest if "=" in a and not a.startswith("-")]
     for override in overrides:
         _refuse(override, multirun=bool(multirun))
+    for name in (a.removeprefix("~").partition("=")[0] for a in rest if a.startswith("~")):
+        if name in _GROUPS:
+            raise UsageLine(f"~{name}: a group cannot be left out; choose {name}= one of {', '.join(options_of(name))}")
     try:
         refuse_secret_overrides(overrides)
     except ValueError as error:

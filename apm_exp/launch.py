@@ -1,6 +1,11 @@
 """The parent's side of a job: one fresh process for each, forked from a server that has the heavy imports."""
 
 import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
 from apm_exp.worker import FAILURE, Request, work
@@ -17,9 +22,31 @@ def start(task: str, requests: list[Request], *, preload: bool = False) -> int:
     if preload:
         context.set_forkserver_preload(_PRELOADED)
     process: BaseProcess = context.Process(target=work, args=(task, requests))
-    process.start()
+    with _ctrl_c_held_back():
+        process.start()
     _wait(process)
-    return FAILURE if process.exitcode is None or process.exitcode < 0 else process.exitcode
+    if process.exitcode is None or process.exitcode < 0:
+        print(f"error: {_killed(process.exitcode)}", file=sys.stderr)
+        return FAILURE
+    return process.exitcode
+
+
+def _killed(code: int | None) -> str:
+    """What there is to say of a worker that could not say it itself."""
+    name = signal.Signals(-code).name if code else "an unknown signal"
+    cause = "; the system does so where memory runs out" if name == "SIGKILL" else ""
+    return f"the job was killed ({name}{cause}); finished steps stay, and the same command goes on from here"
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Keep Ctrl-C from processes that are still starting; a worker takes it, late, once it can answer."""
+    resource_tracker.ensure_running()  # it lets Ctrl-C through when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _wait(process: BaseProcess) -> None:

@@ -11,12 +11,14 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from apm_exp import launch
-from apm_exp.application import SWEEP_FOLDER, NothingToRun, request_of
+from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, explain, request_of
 from apm_exp.command_line import UsageLine
 from apm_exp.digest import canonical, text_digest
 from apm_exp.files import write_json, write_text
@@ -54,12 +56,12 @@ def swept_names(config: DictConfig) -> list[str]:
 def _compose(overrides: list[str], number: int, names: list[str]) -> Request:
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
-    composed = hydra.compose_config("config", overrides, run_mode=RunMode.RUN)
-    HydraConfig.instance().set_config(composed)
     try:
+        composed = hydra.compose_config("config", overrides, run_mode=RunMode.RUN)
+        HydraConfig.instance().set_config(composed)
         return request_of(composed, HydraConfig.get(), number, dict(_pairs(overrides, names)))
-    except UsageLine as error:
-        print(f"error: job {number}: {error}", file=sys.stderr)
+    except (HydraException, OmegaConfBaseException, UsageLine) as error:  # Hydra would make it a warning
+        print(f"error: job {number}: {explain(error, overrides)}", file=sys.stderr)
         raise NothingToRun(USAGE_ERROR) from None
 
 
@@ -71,7 +73,7 @@ def _sweep_folder(config: DictConfig, jobs: list[Request]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     names = swept_names(config)
     write_text("\n".join(names) + "\n", folder / "swept.txt")
-    arguments = ["python", "-m", "apm_exp", "-m", *config.hydra.overrides.task]
+    arguments = ["python", "-m", "apm_exp", "-m", *config_dir(config.hydra), *config.hydra.overrides.task]
     write_text(shlex.join(arguments) + "\n", folder / "command.txt")
     swept = [dict(_pairs(job.overrides, names)) for job in jobs]
     write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")

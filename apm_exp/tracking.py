@@ -30,9 +30,10 @@ def wandb_run(
 
     WANDB_MODE wins over `mode`. The configuration is plain and resolved; the swept settings stand at its top too.
     """
-    wanted = os.environ.get("WANDB_MODE", mode)
+    wanted = _mode(mode)
+    config = dict(config)
     options: dict[str, Any] = {
-        "config": dict(config) | {key.replace(".", "_"): value for key, value in swept.items()},
+        "config": config | {_top_name(key, config): value for key, value in swept.items()},
         "project": project,
         "entity": entity,
         "dir": str(folder),
@@ -48,6 +49,21 @@ def wandb_run(
         logger.warning("W&B cannot be reached or has no login: this run is logged offline (send it later: wandb sync)")
         wanted = "offline"
     return _start(options, wanted, init_timeout)
+
+
+def _mode(given: str) -> str:
+    """WANDB_MODE in W&B's own words, else `given`."""
+    wanted = os.environ.get("WANDB_MODE") or given
+    wanted = {"run": "online", "shared": "online", "dryrun": "offline"}.get(wanted, wanted)
+    if wanted in ("online", "offline", "disabled"):
+        return wanted
+    logger.warning("WANDB_MODE=%s: not one of online, offline, disabled; tracking.mode=%s is used", wanted, given)
+    return given
+
+
+def _top_name(key: str, config: Mapping[str, Any]) -> str:
+    """A swept setting at the top; a swept group stands beside its node: `metric_option`."""
+    return f"{key}_option" if isinstance(config.get(key), Mapping) else key.replace(".", "_")
 
 
 def _start(options: Mapping[str, Any], mode: str, timeout: float) -> Any:
@@ -66,7 +82,7 @@ def _start(options: Mapping[str, Any], mode: str, timeout: float) -> Any:
         return None
     try:
         return wandb.init(mode=mode, settings=settings, reinit="finish_previous", **options)  # type: ignore[arg-type]
-    except (wandb.Error, OSError, TimeoutError) as error:
+    except Exception as error:  # whatever it is, the run goes on without
         logger.debug("wandb.init(mode=%s): %s", mode, error)
         return None
 
@@ -100,16 +116,31 @@ def tracked(start: Callable[[], Any] | None) -> Iterator[Log]:
 
 def _logger(run: Any) -> Log:
     def log(row: Mapping[str, Any]) -> None:
-        if run is None:
-            return
-        if "step" in row:
-            run.log({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
-        else:
-            run.summary.update(dict(row))
+        nonlocal run
+        try:
+            _mirror(run, row)
+        except Exception as error:
+            run = None
+            _warn("log any more, the rest is in metrics.jsonl only", error)
 
     return log
 
 
+def _mirror(run: Any, row: Mapping[str, Any]) -> None:
+    if run is not None and "step" in row:
+        run.log({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
+    elif run is not None:
+        run.summary.update(dict(row))
+
+
 def _finish(run: Any, exit_code: int) -> None:
-    if run is not None:
-        run.finish(exit_code=exit_code)
+    try:
+        if run is not None:
+            run.finish(exit_code=exit_code)
+    except Exception as error:
+        _warn("finish its run", error)
+
+
+def _warn(what: str, error: Exception) -> None:
+    """W&B's own failure is a warning, whatever it is."""
+    logger.warning("W&B cannot %s: %s", what, " ".join(f"{type(error).__name__}: {error}".split()))

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -43,6 +44,7 @@ def work(task: str, requests: list[Request]) -> None:
     _die_with_parent()
     configure_logging()
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back while this process started
         _TASKS[task](requests)
     except UsageError as error:
         sys.exit(_say(error, USAGE_ERROR))

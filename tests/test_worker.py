@@ -1,0 +1,30 @@
+"""What a job says before it runs."""
+
+import pytest
+
+from apm_exp.worker import Request, _warn_unused_alpha
+
+
+def request_for(metric: dict[str, object], overrides: list[str], swept: dict[str, str]) -> Request:
+    config = {"alpha": 3.0, "metric": metric}
+    return Request("run", config, {"metric": "explicit"}, overrides, "", 0.0, swept=swept)
+
+
+@pytest.mark.parametrize(
+    ("metric", "overrides", "swept", "warned"),
+    [
+        ({}, ["metric=explicit", "alpha=3"], {}, True),
+        ({}, ["metric=explicit"], {}, False),
+        ({"alpha": 3.0}, ["alpha=3"], {}, False),
+        ({}, ["metric=explicit", "alpha=3"], {"alpha": "3"}, False),
+    ],
+)
+def test_an_alpha_that_nothing_takes_is_a_warning_unless_it_is_swept(
+    metric: dict[str, object],
+    overrides: list[str],
+    swept: dict[str, str],
+    warned: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _warn_unused_alpha(request_for(metric, overrides, swept))
+    assert caplog.messages == (["alpha=3.0: metric=explicit has no alpha; ignored"] if warned else [])
