@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
@@ -154,6 +155,7 @@ def _settings(arguments: Sequence[str]) -> list[str]:
     groups = {path.name for path in conf.iterdir() if path.is_dir()}
     split = (argument.partition("=") for argument in arguments)
     chosen = [f"{group}={name}" for group, _, name in split if name in options_of(group) and group != "sweeps"]
+    GlobalHydra.instance().clear()  # the command ends with this error
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         composed = hydra.compose("config", chosen)
     return [*groups, *(name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False)))]

@@ -141,7 +141,7 @@ def _check_rewards(config: Mapping[str, Any]) -> bool | None:
 def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
     """Raise ValueError where the metric asks for the rewards that the rows do not have."""
     if needs_rewards(config["metric"]):
-        name = config["metric"]["_target_"].rpartition(".")[2]
+        name = config["metric"]["_target_"].split(".")[-2]
         raise ValueError(
             f"reward=recorded: the metric {name} needs rewards and the rows of "
             f"dataset.path={config['dataset']['path']} have none; name their columns (dataset.chosen_reward=, "

@@ -36,7 +36,7 @@ def wandb_run(
         "config": config | {_top_name(key, config): value for key, value in swept.items()},
         "project": project,
         "entity": entity,
-        "dir": str(folder),
+        "dir": str(folder.absolute()),  # a service of W&B's that runs already has a working directory of its own
         "name": name,
         "group": group,
         "job_type": "run",
@@ -58,6 +58,7 @@ def _mode(given: str) -> str:
     if wanted in ("online", "offline", "disabled"):
         return wanted
     logger.warning("WANDB_MODE=%s: not one of online, offline, disabled; tracking.mode=%s is used", wanted, given)
+    os.environ["WANDB_MODE"] = given  # W&B reads it too
     return given
 
 
@@ -69,18 +70,12 @@ def _top_name(key: str, config: Mapping[str, Any]) -> str:
 def _start(options: Mapping[str, Any], mode: str, timeout: float) -> Any:
     import wandb
 
-    # The machine's own statistics, code and console are not ours to send.
-    settings = wandb.Settings(
-        init_timeout=timeout,
-        silent=True,
-        console="off",
-        disable_git=True,
-        disable_code=True,
-        x_disable_stats=True,
-    )
     if mode == "online" and not _has_login():
         return None
+    # The machine's own statistics, code and console are not ours to send.
+    ours = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "x_disable_stats": True}
     try:
+        settings = wandb.Settings(init_timeout=timeout, **ours)  # type: ignore[arg-type]
         return wandb.init(mode=mode, settings=settings, reinit="finish_previous", **options)  # type: ignore[arg-type]
     except Exception as error:  # whatever it is, the run goes on without
         logger.debug("wandb.init(mode=%s): %s", mode, error)

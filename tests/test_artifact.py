@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from apm_exp.artifact import Artifact, Step, build, read_done
 from apm_exp.digest import FileDigests
+from apm_exp.types import Policy
 
 VERSION = 1
 
@@ -93,6 +95,26 @@ def test_a_path_is_known_by_its_content(step: StepMaker, tmp_path: Path) -> None
     assert step(node={"path": [str(here), str(there)]}).key != keys[0]
 
 
+def test_a_whole_number_is_one_number_however_it_is_written(step: StepMaker) -> None:
+    assert step(node={"alpha": 1}).key == step(node={"alpha": 1.0}).key
+    assert step(node={"alpha": 1}).key != step(node={"alpha": True}).key
+
+
+def test_a_setting_called_source_is_part_of_the_key(step: StepMaker) -> None:
+    target = "apm_exp.metrics.uniform.uniform"
+    assert step(node={"_target_": target, "source": "a"}).key != step(node={"_target_": target, "source": "b"}).key
+
+
+def test_a_chat_template_may_hold_what_looks_like_an_interpolation(step: StepMaker, tmp_path: Path) -> None:
+    policy = Policy(tmp_path, "key", "float32", "auto", False, "price: ${ not one")
+    other = Policy(tmp_path, "key", "float32", "auto", False, "another")
+    assert build(step(ignore, policy=policy)).key != step(ignore, policy=other).key
+
+
+def ignore(out: Path, *, policy: Policy) -> dict[str, int]:
+    return {}
+
+
 def test_an_edited_component_is_another_input(step: StepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "mine_for_test"
     package.mkdir()
@@ -103,8 +125,11 @@ def test_an_edited_component_is_another_input(step: StepMaker, tmp_path: Path, m
     monkeypatch.setattr("apm_exp.component._trusted_packages", {"mine_for_test"})
     node = {"_target_": "mine_for_test.metric.value"}
     before = step(metric=node).key
+    named = step(metric=node)
+    assert named.key == before
     source.write_text("def value(scores):\n    return -scores\n")
     assert step(metric=node).key != before
+    assert named.key == before
 
 
 def test_a_failed_step_says_why_is_not_done_and_is_tried_again(step: StepMaker) -> None:
@@ -138,6 +163,31 @@ def test_damage_is_named_set_aside_and_built_again(
     if not (name == "done" and damage is Path.unlink):
         assert "built again" in caplog.text
         assert len(list(built.path.parent.glob("*.damaged-*"))) == 1
+
+
+def test_looking_moves_nothing(step: StepMaker) -> None:
+    built = build(step(number=3))
+    truncate(built.path / "result.txt")
+    fresh = Step("double", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused")))
+    assert read_done(fresh) is None
+    assert [path.name for path in built.path.parent.iterdir()] == [built.path.name]
+
+
+def test_a_process_that_waits_says_so(step: StepMaker, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    waiting = step(number=3)
+    gate = tmp_path / "gate"
+    slow = step(number=3, beside={"slow": gate})
+    builder = threading.Thread(target=build, args=(slow,))
+    builder.start()
+    _wait_for(lambda: (tmp_path / "calls.txt").exists())
+    with caplog.at_level("INFO"):
+        waiter = threading.Thread(target=build, args=(waiting,))
+        waiter.start()
+        _wait_for(lambda: "waiting for another process" in caplog.text)
+        gate.touch()
+        for thread in (builder, waiter):
+            thread.join(30)
+    assert calls(tmp_path) == ["3"]
 
 
 def test_rebuild_builds_again_what_is_older_than_the_command(step: StepMaker, tmp_path: Path) -> None:

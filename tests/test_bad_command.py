@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from apm_exp.command_line import conf_folder
 from tests.command import apm_exp
 
 CASES = {
@@ -36,6 +37,26 @@ def test_a_bad_job_of_a_multirun_is_found_before_job_0(tmp_path: Path) -> None:
     assert result.returncode == 2, result.stderr
     assert result.stderr.startswith("error: job 1 (alpha=-1): alpha=-1: input should be greater than or equal to 0")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("metric=map,mapp", "job 1: metric=mapp: no such option; did you mean 'map'?"),
+        ("alpah=1,2", "job 0: alpah: no such setting; did you mean 'alpha'?"),
+    ],
+)
+def test_a_multirun_that_cannot_be_composed_is_one_line(arguments: str, message: str, tmp_path: Path) -> None:
+    result = apm_exp(tmp_path, "-m", arguments)
+    assert (result.returncode, result.stderr) == (2, f"error: {message}\n")
+
+
+def test_a_misspelt_setting_beside_options_of_the_users_own(tmp_path: Path) -> None:
+    shipped = (conf_folder() / "metric" / "map.yaml").read_text()
+    (tmp_path / "mine" / "metric").mkdir(parents=True)
+    (tmp_path / "mine" / "metric" / "my_metric.yaml").write_text(shipped)
+    result = apm_exp(tmp_path, "--config-dir", "mine", "metric=my_metric", "alpah=1")
+    assert (result.returncode, result.stderr) == (2, "error: alpah: no such setting; did you mean 'alpha'?\n")
 
 
 def test_missing_file(tmp_path: Path) -> None:

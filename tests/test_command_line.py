@@ -28,6 +28,8 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
             "tracking.api_key=...: looks like a secret; give credentials by environment only",
         ),
         ("model.path=hf_abcdefghijkl", "model.path=...: looks like a secret; "),
+        ("~metric", "~metric: a group cannot be left out; choose metric= one of explicit, "),
+        ("~evals=held_out_pairs", "~evals: a group cannot be left out; choose evals= one of held_out_pairs, "),
         ("trainer.args.hub_token=abc", "trainer.args.hub_token=...: looks like a secret; "),
     ],
 )

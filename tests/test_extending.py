@@ -8,15 +8,6 @@ from pathlib import Path
 from tests.command import command, environment
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
-IMPORTS = """\
-from typing import Annotated
-
-import numpy as np
-from pydantic import Field
-
-from apm_exp.types import PairScores
-
-"""
 
 
 def block(language: str) -> str:
@@ -29,10 +20,9 @@ def block(language: str) -> str:
 def test_the_metric_of_the_page_runs_from_the_users_own_package(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "__init__.py").touch()
-    (tmp_path / "mine" / "agreement.py").write_text(IMPORTS + block("python"))
+    (tmp_path / "mine" / "agreement.py").write_text(block("python"))
     (tmp_path / "my_conf" / "metric").mkdir(parents=True)
-    yaml = block("yaml").replace("apm_exp.metrics.agreement", "mine.agreement")
-    (tmp_path / "my_conf" / "metric" / "agreement.yaml").write_text(yaml)
+    (tmp_path / "my_conf" / "metric" / "agreement.yaml").write_text(block("yaml"))
     options = ["--config-dir", "my_conf", "metric=agreement", "metric.weight=0.5", "task=plan"]
 
     def plan(*more: str) -> subprocess.CompletedProcess[str]:

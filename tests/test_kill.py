@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.command import SMALL, command, environment, folders, small_run
 
 KINDS = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy", "evaluation", "report")
@@ -24,6 +26,43 @@ def start_and_kill(root: Path, kind: str) -> None:
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="the worker is found in /proc")
+def test_a_worker_that_is_killed_is_one_line(tmp_path: Path) -> None:
+    process = started(tmp_path, "models", *SMALL, "model.steps=3000")
+    (server,) = [pid for pid in children(process.pid) if children(pid)]
+    (worker,) = children(server)
+    os.kill(worker, signal.SIGKILL)
+    assert process.communicate(timeout=60)[1].splitlines()[-1].startswith("error: the job was killed (SIGKILL; ")
+    assert process.returncode == 1
+
+
+def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
+    process = started(tmp_path, "models", "-m", *SMALL, "model.steps=3000", "alpha=1,2")
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert "error: interrupted; finished artifacts stay" in said
+    assert "job 1 (alpha=2): killed or not begun" in said
+    assert process.returncode == 130
+
+
+def started(root: Path, kind: str, *arguments: str) -> subprocess.Popen[str]:
+    """The command, once the step of this kind has a folder."""
+    line = command(*arguments, "tracking=none")
+    process = subprocess.Popen(
+        line, cwd=root, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((root / "outputs" / kind).glob("*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline, f"{kind} never began"
+        time.sleep(0.05)
+    return process
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def results(root: Path) -> list[str]:

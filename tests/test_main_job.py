@@ -87,6 +87,7 @@ def test_another_alpha_scores_nothing_again(ran: Path) -> None:
     for kind in ("models", "generations", "pairs", "rewards", "logps"):
         assert len(folders(ran, kind)) == 1
     assert len(folders(ran, "selection")) == 2
+    assert " build " not in small_run(ran, "task=plan", "alpha=5.0").stdout
 
 
 def test_the_plan_says_what_would_be_reused_and_runs_nothing(ran: Path) -> None:

@@ -38,6 +38,18 @@ def test_an_offline_run_holds_config_rows_summary_and_exit_code(tmp_path: Path) 
     assert (run.group, run.project, run.exit_code) == ("alpha-0123", "apm_exp", 0)
 
 
+def test_the_record_lies_in_the_folder_whatever_the_services_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tracked(start(tmp_path, "offline")):
+        pass  # W&B's service runs now, with today's working directory
+    (tmp_path / "elsewhere" / "run").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with tracked(start(Path("run"), "offline")):
+        pass
+    assert read_offline_run(tmp_path / "elsewhere" / "run").exit_code == 0
+
+
 def test_a_run_that_fails_is_recorded_as_failed(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="broken"), tracked(start(tmp_path, "offline")):
         raise RuntimeError("broken")
@@ -59,6 +71,44 @@ def test_the_environment_wins_over_the_mode(tmp_path: Path, monkeypatch: pytest.
     with tracked(start(tmp_path, "online")) as log:
         log({"step": 1, "loss": 0.5})
     assert list(tmp_path.rglob("*.wandb")) == []
+
+
+def test_an_unknown_mode_in_the_environment_is_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "bogus")
+    with tracked(start(tmp_path, "offline")) as log:
+        log({"step": 1, "loss": 0.5})
+    assert len(read_offline_run(tmp_path).history) == 1
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("apm_exp")]
+    assert [line.split(":")[0] for line in ours] == ["WANDB_MODE=bogus"]
+
+
+class Broken:
+    """What W&B is when its service has died."""
+
+    def log(self, *_: object, **__: object) -> None:
+        raise BrokenPipeError("the service is gone")
+
+    finish = log
+
+
+def test_a_broken_service_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with tracked(Broken) as log:
+        log({"step": 1, "loss": 0.5})
+        log({"step": 2, "loss": 0.25})
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "W&B cannot log any more, the rest is in metrics.jsonl only",
+        "W&B cannot finish its run",
+    ]
+
+
+def test_a_swept_group_stands_beside_its_node(tmp_path: Path) -> None:
+    settings = {"mode": "offline", "project": "apm_exp", "entity": None, "init_timeout": 5.0}
+    with tracked(partial(wandb_run, CONFIG, tmp_path, "run-1", None, {"loss": "simpo", "alpha": "2.5"}, **settings)):
+        pass
+    config = read_offline_run(tmp_path).config
+    assert (config["loss"], config["loss_option"], config["alpha"]) == ({"beta": 10.0}, "simpo", "2.5")
 
 
 def test_without_tracking_nothing_is_recorded(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ def share(values: np.ndarray, confidence: float) -> dict[str, Any]:
 
 
 def mean(values: np.ndarray, confidence: float, unit: str) -> dict[str, Any]:
-    """The mean of any values in `unit`, with the normal interval."""
+    """The mean of any values in `unit`, with the normal interval, which for a share is cut to [0, 1]."""
     centre = float(np.mean(values))
     width = NormalDist().inv_cdf(0.5 + confidence / 2) * standard_error(values)
-    return _record(values, unit, [centre - width, centre + width])
+    low, high = centre - width, centre + width
+    return _record(values, unit, [max(0.0, low), min(1.0, high)] if unit == "share" else [low, high])
 
 
 def standard_error(values: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from apm_exp.types import Policy, TokenisedPair
 
 logger = logging.getLogger(__name__)
 MARGIN_UNIT = "nats per token"
+_FEW = 20  # below, the interval of an accuracy is some 40 points wide
 
 
 def held_out_pairs(
@@ -41,6 +42,8 @@ def held_out_pairs(
     if len(rows) < 2:
         logger.warning("held_out_pairs: %d held-out pairs, so no scores; raise dataset.holdout", len(rows))
         rows = rows.slice(0, 0)
+    elif len(rows) < _FEW:
+        logger.warning("held_out_pairs: only %d held-out pairs say little; raise dataset.holdout", len(rows))
     columns = _margins(rows, *_logps(rows, policy, runtime))
     write_parquet(pa.table({"pair_id": rows["pair_id"], **columns}), out / "evaluation.parquet")
     write_json(scores(columns, confidence) if len(rows) else {}, out / "scores.json")

@@ -32,7 +32,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> None:
     policy = Policy(
         folder=folder,
         key="",
-        dtype=node["dtype"],
+        dtype="float32" if node["dtype"] == "auto" else node["dtype"],  # of tensors without storage
         attention=node["attention"],
         trust_remote_code=node["trust_remote_code"],
         chat_template=_template(node["chat_template"]),

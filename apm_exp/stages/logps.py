@@ -17,6 +17,7 @@ from apm_exp.types import Policy, Refusal, TokenisedPair
 VERSION = 1
 logger = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 1000
+_MUCH_UNKNOWN = 0.05  # share of the tokens
 _IDS = pa.list_(pa.int32())
 SCHEMA = pa.schema(
     [
@@ -45,13 +46,15 @@ def logps(
     from apm_exp.models.load import load_tokenizer
 
     table = pq.read_table(pairs.path / "pairs.parquet").sort_by("pair_id")
-    tokenised = _tokenise(load_tokenizer(policy), table, tokens)
+    tokenizer = load_tokenizer(policy)
+    tokenised = _tokenise(tokenizer, table, tokens)
     refused = _refused(table, tokenised)
     _check_refused(refused, on_bad_row, len(table))
     write_jsonl(refused, out / "refused.jsonl")
     kept = [row for row, result in enumerate(tokenised) if isinstance(result, TokenisedPair)]
     scored = [result for result in tokenised if isinstance(result, TokenisedPair)]
     names = table["pair_id"].take(kept).to_pylist()
+    _warn_unknown(scored, tokenizer.unk_token_id)
     values = _score(scored, names, policy, runtime)
     write_parquet(_table(names, scored, values, table["split"].take(kept).to_pylist()), out / "logps.parquet")
     return {"pairs": len(scored), "refused": len(refused), "tokens": sum(_length(pair) for pair in scored)}
@@ -107,6 +110,18 @@ def _score(
     for index, chosen, rejected in track(scores, "scoring pairs", len(pairs)):
         values[index] = (chosen, rejected)
     return values
+
+
+def _warn_unknown(pairs: Sequence[TokenisedPair], unknown: int | None) -> None:
+    """Text that the tokenizer was not made for is scored all the same; say so."""
+    if unknown is None:
+        return
+    ids = [token for pair in pairs for token in (*pair.chosen_ids, *pair.rejected_ids)]
+    share = ids.count(unknown) / max(1, len(ids))
+    if share > _MUCH_UNKNOWN:
+        logger.warning(
+            "model: %.0f%% of the responses' tokens are unknown to its tokenizer; is it the right model?", 100 * share
+        )
 
 
 def _check_ids(pairs: Sequence[TokenisedPair], names: Sequence[str], rows: int) -> None:

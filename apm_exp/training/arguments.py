@@ -85,7 +85,7 @@ def _from_settings(settings: Settings, batches: Batching) -> dict[str, Any]:
         "gradient_accumulation_steps": batches.accumulation,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.lr_scheduler,
-        "warmup_steps": math.ceil(settings.warmup_ratio * (steps if steps > 0 else batches.steps)),
+        "warmup_steps": _warmup_steps(settings.warmup_ratio, steps if steps > 0 else batches.steps),
         "optim": settings.optimizer,
         "weight_decay": settings.weight_decay,
         "adam_beta1": settings.adam_beta1,
@@ -115,3 +115,8 @@ def _from_task(task: TrainingTask, device: str) -> dict[str, Any]:
         "disable_tqdm": True,
         "report_to": [],
     }
+
+
+def _warmup_steps(ratio: float, steps: int) -> int:
+    """transformers' rounding, but none where the share is less than a step: its first step has a rate of 0."""
+    return math.ceil(ratio * steps) if ratio * steps >= 1 else 0

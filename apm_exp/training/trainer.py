@@ -14,6 +14,8 @@ from apm_exp.training.guards import check_first_step, check_loss
 from apm_exp.training.implicit_reward import Loss, implicit_rewards
 from apm_exp.types import PairLogps
 
+_NOISE = 1e-5  # margins of this size are rounding, as all are before the first step; they count as ties
+
 
 @dataclass(frozen=True, eq=False)
 class Objective:
@@ -111,5 +113,7 @@ def shown(pairs: PairLogps, objective: Objective) -> dict[str, Tensor]:
         "rewards/chosen": reward[0],
         "rewards/rejected": reward[1],
         "rewards/margins": margin_B,
-        "rewards/accuracies": (margin_B > 0).float(),
+        "rewards/accuracies": torch.heaviside(
+            margin_B.where(margin_B.abs() > _NOISE, 0), torch.tensor(0.5).to(margin_B)
+        ),
     }

@@ -29,6 +29,11 @@ def test_good_folder(folder):
     assert preflight(folder, NODE) is None
 
 
+@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])
+def test_every_dtype(folder, dtype):
+    preflight(folder, {**NODE, "dtype": dtype})
+
+
 def test_no_weight_is_read(folder):
     weights = folder / "model.safetensors"
     header = int.from_bytes(weights.read_bytes()[:8], "little")

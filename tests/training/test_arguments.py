@@ -1,6 +1,6 @@
 import pytest
 
-from apm_exp.training.arguments import check_args, training_arguments
+from apm_exp.training.arguments import _warmup_steps, check_args, training_arguments
 from apm_exp.training.batching import Batching
 from apm_exp.training.settings import Settings
 from tests.training.cases import task, trainer
@@ -41,3 +41,10 @@ def test_our_settings_arrive(tmp_path, tiny_policy, scored):
     assert made.get_warmup_steps(25) == 3  # 10% of 25 steps, rounded up
     assert (made.learning_rate, made.seed, made.use_cpu, made.bf16) == (1e-3, 1, True, False)
     assert made.report_to == []
+
+
+@pytest.mark.parametrize(
+    ("ratio", "steps", "expected"), [(0.1, 1, 0), (0.1, 9, 0), (0.1, 10, 1), (0.1, 188, 19), (0.0, 50, 0)]
+)
+def test_a_warmup_shorter_than_a_step_is_none(ratio: float, steps: int, expected: int) -> None:
+    assert _warmup_steps(ratio, steps) == expected

@@ -1,0 +1,29 @@
+"""What the steps are given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apm_exp.digest import FileDigests
+from apm_exp.pipeline import Choices, _Graph
+from apm_exp.types import Policy
+
+HUB = {"_target_": "apm_exp.data.hub.hub", "path": "someone/pairs", "revision": None}
+
+
+def graph(root: Path, **config: Any) -> _Graph:
+    choices = Choices("local", "hub", "map", "dpo", "pairs")
+    return _Graph(config, choices, root, FileDigests(root / "digests.json"))
+
+
+def test_prompts_of_the_hub_are_known_by_their_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apm_exp.data.hub.commit_of", lambda path, revision: "abc123")
+    policy = Policy(tmp_path, "key", "float32", "auto", False)
+    step = graph(tmp_path, dataset=HUB, generate={}, reward={}, runtime={}).generations_step(policy)
+    assert step.inputs["dataset"]["revision"] == "abc123"
+
+
+def test_a_whole_alpha_has_one_name(tmp_path: Path) -> None:
+    names = [graph(tmp_path, alpha=alpha, metric={"alpha": alpha}).alpha() for alpha in (1, 1.0, 2.5)]
+    assert names == ["alpha1", "alpha1", "alpha2.5"]
