@@ -140,6 +140,21 @@ def _set_damaged_aside(step: Step) -> None:
         logger.warning("%s: %s; moved to %s and built again", step.folder, damage, aside.name)
 
 
+def follows(step: Step, kind: str, steps: Mapping[str, Step]) -> bool:
+    """Whether a step is of a kind, or is given something that follows from one. steps: all of them by key."""
+    return step.kind == kind or any(follows(earlier, kind, steps) for earlier in _earlier(step.inputs, steps))
+
+
+def _earlier(inputs: Mapping[str, Any], steps: Mapping[str, Step]) -> Iterator[Step]:
+    for value in inputs.values():
+        if isinstance(value, Step):
+            yield value
+        elif isinstance(value, Policy) and value.key in steps:
+            yield steps[value.key]
+        elif isinstance(value, Mapping):
+            yield from _earlier(value, steps)
+
+
 def built_after(step: Step, moment: float) -> bool:
     """Whether the step was finished after `moment` (seconds since 1970)."""
     done = step.folder / "done"
@@ -153,14 +168,17 @@ def build(step: Step, *, rebuild_since: float | None = None, also: Mapping[str, 
     Raises what the stage raises, after writing failed.txt.
     """
     with _locked(step):
-        if rebuild_since is not None and step.folder.exists() and not built_after(step, rebuild_since):
-            shutil.rmtree(step.folder)
+        replaced = step.folder.with_name(f"{step.folder.name}.replaced")
+        if rebuild_since is not None and (step.folder / "done").exists() and not built_after(step, rebuild_since):
+            shutil.rmtree(replaced, ignore_errors=True)
+            step.folder.rename(replaced)  # kept until there is a new one, however this ends
         _set_damaged_aside(step)
         artifact = read_done(step)
         if artifact is not None:
             logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
             return artifact
         artifact = _build(step, also or {})
+        shutil.rmtree(replaced, ignore_errors=True)
     logger.info("%-12s %6.1f s  %s  %s", step.kind, artifact.seconds, step.folder, _counted(artifact.counts))
     return artifact
 

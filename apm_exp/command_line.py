@@ -60,6 +60,11 @@ _FLAGS = {
     *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
 }
 
+_FLAGS_WITH_VALUE = {
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--info", "-i"),
+}
+
 
 class UsageLine(ValueError):
     """The command line cannot be right; the text is the one line for the user."""
@@ -101,7 +106,17 @@ def prepare(arguments: list[str]) -> list[str]:
         refuse_secret_overrides(overrides)
     except ValueError as error:
         raise UsageLine(str(error)) from None
-    return multirun[:1] + rest
+    return multirun[:1] + _flags_first(rest)
+
+
+def _flags_first(arguments: list[str]) -> list[str]:
+    """Hydra's parser wants the overrides in one piece: each flag, with the value that follows it, in front."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        is_value = before in _FLAGS_WITH_VALUE and not argument.startswith("-")
+        (flags if argument.startswith("-") or is_value else overrides).append(argument)
+    return flags + overrides
 
 
 def _refuse(override: str, *, multirun: bool) -> None:

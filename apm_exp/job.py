@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
 from apm_exp import component, tracking
-from apm_exp.artifact import Artifact, Step, build, built_after, read_done
+from apm_exp.artifact import Artifact, Step, build, built_after, follows, read_done
 from apm_exp.digest import FileDigests
 from apm_exp.files import write_json, write_text
 from apm_exp.pipeline import Choices, build_graph, report_step, slug
@@ -58,7 +58,9 @@ def run_job(request: Request, with_rewards: bool | None) -> None:
         with_rewards = _rows_have_rewards(request, digests)
     steps = steps_of(request, digests, with_rewards=with_rewards)
     folder = _new_run_folder(request, steps["policy"].slug)
-    logger.info("settings     %s", request.config["hyperparameters"])
+    if request.sweep:
+        logger.info("job %d: %s", request.number, " ".join(f"{k}={v}" for k, v in (request.swept or {}).items()))
+    logger.info("settings     from: %s", request.config["hyperparameters"])
     record: dict[str, Any] = {"number": request.number, "swept": request.swept or {}, "state": "running"}
     started = time.monotonic()
     try:
@@ -85,16 +87,16 @@ def _rows_have_rewards(request: Request, digests: FileDigests) -> bool:
 
 def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:
     built: dict[str, Artifact] = {}
-    trains = _trains(request, steps["policy"])
+    trains = _trains(request, steps["policy"], steps)
     with tracking.tracked(_tracker(request, folder) if trains else None) as log:
         for name, step in steps.items():
             also = {"log": log} if step.kind == "policy" else {}  # the training step also mirrors its log
-            built[name] = build(step, rebuild_since=_rebuild(request, step), also=also)
+            built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
             _link(folder, name, built[name].path)
             if name == "pairs":  # before the expensive steps
                 check_keep(request.config["keep"], int(built[name].counts["train"]))
         page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
-        page = build(page_step, rebuild_since=_rebuild(request, page_step))
+        page = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
         _link(folder, "report", page.path)
         scores = _scores(built)
         log(
@@ -115,14 +117,16 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
     }
 
 
-def _trains(request: Request, policy: Step) -> bool:
+def _trains(request: Request, policy: Step, steps: Mapping[str, Step]) -> bool:
     """Whether this job is to train: the policy is not there, or is to be built again."""
-    since = _rebuild(request, policy)
+    since = _rebuild(request, policy, steps)
     return read_done(policy) is None or (since is not None and not built_after(policy, since))
 
 
-def _rebuild(request: Request, step: Step) -> float | None:
-    wanted = request.config["rebuild"] in ("all", step.kind)
+def _rebuild(request: Request, step: Step, steps: Mapping[str, Step]) -> float | None:
+    """Since when a step must have been built: the kind that is asked for, and all that follows from it."""
+    kind = request.config["rebuild"]
+    wanted = kind == "all" or (kind != "none" and follows(step, kind, {one.key: one for one in steps.values()}))
     return request.started if wanted else None
 
 

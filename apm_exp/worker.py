@@ -72,7 +72,9 @@ def _say(error: BaseException, code: int) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "; make room, or give another output_root, and type the command again: finished steps stay"
     elif code == FAILURE and not isinstance(error, ValueError) and not shown:
-        remedy = "; the traceback is in that folder's failed.txt, HYDRA_FULL_ERROR=1 shows it here"
+        written = getattr(error, "__notes__", None)
+        remedy = "; the traceback is in that folder's failed.txt" if written else ""
+        remedy += "; HYDRA_FULL_ERROR=1 shows the traceback here"
     logger.error("%s%s", one_line(error), remedy)
     return code
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from apm_exp.artifact import Artifact, Step, build, read_done
+from apm_exp.artifact import Artifact, Step, build, follows, read_done
 from apm_exp.digest import FileDigests
 from apm_exp.types import Policy
 
@@ -236,3 +236,30 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
+
+
+def test_a_rebuild_that_fails_loses_nothing(step: StepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = build(step(number=3))
+
+    def broken(*_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr("apm_exp.artifact._written", broken)
+    with pytest.raises(OSError, match="no room"):
+        build(step(number=3), rebuild_since=time.time() + 60)
+    kept = built.path.with_name(f"{built.path.name}.replaced")
+    assert (kept / "result.txt").read_text() == "6"
+    monkeypatch.undo()
+    assert (build(step(number=3)).path / "result.txt").read_text() == "6"
+    assert not kept.exists()
+
+
+def test_what_follows_from_a_step(step: StepMaker, tmp_path: Path) -> None:
+    first = step(number=1)
+    second = step(number=2, source=first)
+    trained = Policy(tmp_path, second.key, "float32", "auto", False, None)
+    third = step(ignore, policy=trained, more={"earlier": first})
+    steps = {one.key: one for one in (first, second, third)}
+    assert follows(third, "double", steps)
+    assert follows(third, "ignore", steps)
+    assert not follows(second, "ignore", steps)

@@ -68,3 +68,8 @@ def test_help_lists_every_option_of_every_group() -> None:
         assert options_of(group), group
         for option in options_of(group):
             assert option in text
+
+
+def test_flags_may_stand_between_settings() -> None:
+    assert prepare(["alpha=1", "--config-dir", "mine", "seed=2"]) == ["--config-dir", "mine", "alpha=1", "seed=2"]
+    assert prepare(["alpha=1", "--cfg", "job", "-m", "seed=2,3"]) == ["-m", "--cfg", "job", "alpha=1", "seed=2,3"]
