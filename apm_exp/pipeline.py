@@ -10,6 +10,7 @@ from apm_exp import component
 from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
 from apm_exp.models.device import pick_device
+from apm_exp.models.pretrained import commit_of, is_here
 from apm_exp.stages.evaluate import evaluate
 from apm_exp.stages.generate import generate
 from apm_exp.stages.logps import logps
@@ -107,8 +108,7 @@ class _Graph:
         if "models" in steps:
             folder, key = steps["models"].folder / "final", steps["models"].key
         else:
-            folder = component.bind("model", node)()
-            key = self.digests.of_path(folder)
+            folder, key = self.given_weights(node)
         template = node.get("chat_template")
         return Policy(
             folder=folder,
@@ -118,6 +118,13 @@ class _Graph:
             trust_remote_code=node["trust_remote_code"],
             chat_template=Path(template).read_text() if template else None,
         )
+
+    def given_weights(self, node: Config) -> tuple[Path, str]:
+        """A model's folder, and what identifies it; a plan downloads nothing and goes by the revision."""
+        if self.config["task"] == "plan" and not is_here(node):
+            return Path(node["path"]), str(node["revision"])
+        folder = component.bind("model", node)()
+        return folder, commit_of(folder) or self.digests.of_path(folder)
 
     def model_step(self, pairs_step: Step | None) -> Step:
         node = {name: value for name, value in self.config["model"].items() if name not in _LOADING}
@@ -210,11 +217,11 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
 
 def _pinned(dataset: Config) -> Config:
     """A Hub dataset with the commit in the place of its revision: what moves must not keep its name."""
-    from apm_exp.data.hub import commit_of, hub
+    from apm_exp.data import hub
 
-    if component.locate("dataset", dataset) is not hub:
+    if component.locate("dataset", dataset) is not hub.hub:
         return dataset
-    return {**dataset, "revision": commit_of(dataset["path"], dataset["revision"])}
+    return {**dataset, "revision": hub.commit_of(dataset["path"], dataset["revision"])}
 
 
 def _without(node: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Everything that can be known to be wrong before any work is done."""
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from apm_exp.secrets_check import flatten, refuse_secrets
 from apm_exp.settings import NODES, check_top_level
 from apm_exp.types import MissingRewards, PairScores
 
+logger = logging.getLogger(__name__)
 _OPEN_NODES = ("deepspeed",)  # checked by the library that it belongs to
 
 
@@ -108,9 +110,13 @@ def _check_metric(config: Mapping[str, Any]) -> None:
 
 def _check_model(config: Mapping[str, Any]) -> None:
     from apm_exp.models.preflight import preflight
+    from apm_exp.models.pretrained import is_here
     from apm_exp.pipeline import builds_model
 
     if not builds_model(config["model"]):
+        if config["task"] == "plan" and not is_here(config["model"]):
+            logger.warning("model.path=%s: not here yet; a run downloads it first", config["model"]["path"])
+            return
         preflight(component.bind("model", config["model"])(), dict(config["model"]))
     elif template := config["model"].get("chat_template"):
         raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")

@@ -99,6 +99,14 @@ def test_the_plan_says_what_would_be_reused_and_runs_nothing(ran: Path) -> None:
     assert sorted((ran / "outputs").rglob("*")) == before
 
 
+def test_a_plan_of_a_model_that_is_not_here_downloads_nothing(tmp_path: Path) -> None:
+    result = apm_exp(tmp_path, "task=plan", "model=gemma2_9b_it", "dataset=gemma2_ultrafeedback_armorm", "loss=simpo")
+    assert result.returncode == 0, result.stderr
+    assert "model.path=google/gemma-2-9b-it: not here yet; a run downloads it first" in result.stderr
+    assert "simpo-map-alpha2.5-gemma2_9b_it" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_multirun_shares_what_it_can_and_reports_its_arms(ran: Path) -> None:
     result = small_run(ran, "-m", "metric=map,uniform", "alpha=0.5,2.5")
     assert result.returncode == 0, result.stderr

@@ -1,9 +1,10 @@
 """Models that exist: a local Hugging Face folder, or one from the Hub."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from apm_exp.models.one_line import one_line
 
@@ -47,11 +48,22 @@ def folder_of(group: str, path: str, revision: str | None, trust_remote_code: bo
         ) from error
 
 
-def commit_of(path: str, revision: str | None) -> str:
-    """The commit hash of a Hub model's snapshot. Raises ValueError as `pretrained`, also for a local folder."""
-    if Path(path).expanduser().is_dir():
-        raise ValueError(f"model.path={path}: a local folder has no commit")
-    return folder_of("model", path, revision, trust_remote_code=False).name
+def is_here(node: Mapping[str, Any]) -> bool:
+    """Whether a model node's folder can be had without a download: it is local, or in the Hub's cache."""
+    if "path" not in node or Path(node["path"]).expanduser().is_dir() or not _HUB_NAME.fullmatch(node["path"]):
+        return True  # or wrong, which loading it will say
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(node["path"], revision=node["revision"], allow_patterns="config.json", local_files_only=True)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit of a folder in the Hub's cache, which stands for its content; None for any other folder."""
+    return folder.name if folder.parent.name == "snapshots" else None
 
 
 @cache  # one question to the Hub a process, however often the folder is asked for

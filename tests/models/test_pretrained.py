@@ -5,7 +5,7 @@ import huggingface_hub.constants
 import pytest
 
 from apm_exp.models import pretrained as module
-from apm_exp.models.pretrained import commit_of, folder_of, pretrained
+from apm_exp.models.pretrained import commit_of, folder_of, is_here, pretrained
 
 LOADING = {"dtype": "auto", "attention": "auto", "trust_remote_code": False, "chat_template": None}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -40,8 +40,7 @@ def test_local_folder_is_returned_as_it_is(tmp_path, monkeypatch):
 def test_local_folder_has_no_revision(tmp_path):
     with pytest.raises(ValueError, match=r"model\.revision=main: .* is a local folder; leave model\.revision=null"):
         pretrained(path=str(tmp_path), revision="main", **LOADING)
-    with pytest.raises(ValueError, match="a local folder has no commit"):
-        commit_of(str(tmp_path), None)
+    assert commit_of(tmp_path) is None
 
 
 @pytest.mark.parametrize("path", ["./missing", "/no/such/folder", "a/b/c", "~/missing-model", ""])
@@ -59,7 +58,9 @@ def test_file_is_no_folder(tmp_path):
 def test_cached_hub_model_needs_no_network(offline_cache):
     assert pretrained(path="owner/model", revision=None, **LOADING) == offline_cache
     assert pretrained(path="owner/model", revision=COMMIT, **LOADING) == offline_cache
-    assert commit_of("owner/model", None) == COMMIT
+    assert commit_of(offline_cache) == COMMIT
+    assert is_here({"path": "owner/model", "revision": None})
+    assert not is_here({"path": "owner/other", "revision": None})
 
 
 @pytest.mark.usefixtures("offline_cache")
