@@ -109,6 +109,9 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[screen], force=True)
     logging.getLogger("apm_exp").setLevel(logging.INFO)
     logging.captureWarnings(True)
+    # These print their retries twice, on handlers of their own; what matters becomes one line of ours.
+    for name in ("HF_HUB_VERBOSITY", "DATASETS_VERBOSITY"):
+        os.environ.setdefault(name, "error")
     # DeepSpeed warns at import on every machine without a GPU, whether it is used or not.
     logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
 
