@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from apm_exp.pair_ids import PairIds
+
 
 class Message(TypedDict):
     """One turn of a conversation."""
@@ -25,12 +27,12 @@ class MissingRewards(ValueError):
 class PairScores:
     """What a metric may look at: one entry a pair, ordered by pair_id.
 
-    pair_id_P: strings. rewards_margin_P: chosen minus rejected reward in reward units, or None where the
-    pairs have no rewards. implicit_margin_P: signed difference of the length-normalised log-probs of the
-    starting policy, nats per token.
+    pair_id_P: strings, which may be read from a file only when they are looked at. rewards_margin_P: chosen minus
+    rejected reward in reward units, or None where the pairs have no rewards. implicit_margin_P: signed difference
+    of the length-normalised log-probs of the starting policy, nats per token.
     """
 
-    pair_id_P: np.ndarray
+    pair_id_P: "np.ndarray | PairIds"
     rewards_margin_P: np.ndarray | None
     implicit_margin_P: np.ndarray
 
@@ -65,6 +67,11 @@ class TokenisedPair:
     chosen_ids: list[int]
     rejected_ids: list[int]
 
+    @property
+    def length(self) -> int:
+        """The tokens that one forward over the pair takes: the prompt is there once."""
+        return len(self.prompt_ids) + len(self.chosen_ids) + len(self.rejected_ids)
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -79,7 +86,8 @@ class Policy:
     """A causal language model on disk and how to load it.
 
     folder: an ordinary Hugging Face folder. key: what identifies its weights (digest, commit or artifact key).
-    dtype: "float32", "bfloat16" or "float16". attention: transformers' attn_implementation, or "auto".
+    dtype: "float32", "bfloat16" or "float16". attention: auto, segments, flex, or transformers'
+    attn_implementation (see models/attention.py).
     chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None.
     """
 

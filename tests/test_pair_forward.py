@@ -1,72 +1,120 @@
 """The log-probs of pairs against the whole model's own logits, one response at a time."""
 
 import random
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 
 import pytest
 import torch
-from torch.nn import Module
-from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from transformers import BloomConfig, BloomForCausalLM, GraniteConfig, GraniteForCausalLM
 
-from apm_exp import pair_forward as module
-from apm_exp.pair_forward import ResponseLogps, pair_forward
+from apm_exp.forward import output_head
+from apm_exp.forward.row import TILE
+from apm_exp.pair_forward import ResponseLogps, accept_responses, pair_forward, responses_forward
 from apm_exp.types import TokenisedPair
+from tests.forward_models import FAMILIES, SHAPE, VOCABULARY, gemma2, llama, made, plain
 
-SHAPE = {
-    "vocab_size": 60,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-}
+known = cache(made)
+any_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+lengths = st.lists(
+    st.tuples(st.integers(1, 12), st.lists(st.integers(1, 14), min_size=1, max_size=5)), min_size=1, max_size=5
+)
 
 
-def llama() -> Module:
-    return LlamaForCausalLM(LlamaConfig(**SHAPE))
+def ids(draw: random.Random, count: int) -> list[int]:
+    return [draw.randrange(VOCABULARY) for _ in range(count)]
 
 
-def gemma() -> Module:
-    """Soft-caps that bite, and a window shorter than the text."""
-    config = Gemma2Config(
-        **SHAPE,
-        sliding_window=6,
-        query_pre_attn_scalar=8,
-        final_logit_softcapping=0.5,
-        attn_logit_softcapping=2.0,
-        attn_implementation="eager",
-    )
-    return Gemma2ForCausalLM(config)
+def prompts_of(lengths: list[tuple[int, list[int]]], seed: int = 0) -> list[tuple[list[int], list[list[int]]]]:
+    draw = random.Random(seed)
+    return [(ids(draw, prompt), [ids(draw, one) for one in responses]) for prompt, responses in lengths]
 
 
-@pytest.fixture(params=[llama, gemma], ids=["llama", "gemma2"])
-def model(request: pytest.FixtureRequest) -> Module:
-    torch.manual_seed(0)
-    return request.param().eval()
+def plain_of(model: nn.Module, prompts: list[tuple[list[int], list[list[int]]]]) -> Tensor:
+    return torch.stack([plain(model, prompt, one) for prompt, responses in prompts for one in responses])
 
 
-def plain(model: Module, prompt: list[int], response: list[int]) -> torch.Tensor:
-    """log_softmax of the full logits of one sequence, summed over the response."""
-    ids = torch.tensor([prompt + response])
-    logps = model(input_ids=ids).logits.log_softmax(-1)[0, :-1].gather(-1, ids[0, 1:, None])[:, 0]
-    return logps[-len(response) :].sum()
-
-
-def stacked(logps: ResponseLogps) -> torch.Tensor:
+def stacked(logps: ResponseLogps) -> Tensor:
     return torch.stack([logps.chosen_logp_B, logps.rejected_logp_B], 1)
 
 
-def test_equals_the_full_logits_of_one_response_at_a_time(model: Module, tiny_pairs: list[TokenisedPair]) -> None:
-    logps = pair_forward(model, tiny_pairs)
-    chosen = torch.stack([plain(model, pair.prompt_ids, pair.chosen_ids) for pair in tiny_pairs])
-    rejected = torch.stack([plain(model, pair.prompt_ids, pair.rejected_ids) for pair in tiny_pairs])
-    torch.testing.assert_close(logps.chosen_logp_B, chosen, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(logps.rejected_logp_B, rejected, atol=1e-5, rtol=1e-5)
-    assert logps.chosen_len_B.tolist() == [len(pair.chosen_ids) for pair in tiny_pairs]
-    assert logps.rejected_len_B.tolist() == [len(pair.rejected_ids) for pair in tiny_pairs]
+def assert_per_token(found_N: Tensor, expected_N: Tensor, length_N: Tensor) -> None:
+    """Within 1e-5 nats a token."""
+    assert ((found_N - expected_N).abs() / length_N).max().item() <= 1e-5
 
 
-def test_batch_size_and_order_change_nothing(model: Module, tiny_pairs: list[TokenisedPair]) -> None:
+@any_family
+@settings(max_examples=8, deadline=None)
+@given(lengths)
+def test_equals_the_full_logits_of_one_response_at_a_time(
+    family: Callable[[], nn.Module], lengths: list[tuple[int, list[int]]]
+) -> None:
+    model, prompts = known(family), prompts_of(lengths)
+    with torch.inference_mode():
+        found_N, length_N = responses_forward(model, prompts)
+        assert model.shares_prompts
+        assert_per_token(found_N, plain_of(model, prompts), length_N)
+    assert length_N.tolist() == [length for _, responses in lengths for length in responses]
+
+
+@any_family
+def test_long_texts_and_short_ones_in_one_row(family: Callable[[], nn.Module]) -> None:
+    """Blocks of their own beside shared tiles: a long prompt, long answers, answers of one token, N = 1, 2, 5."""
+    shapes = [(3, [4, 2]), (TILE, [5, 1, 30, 1, 9]), (1, [1, TILE + 3]), (2, [1]), (TILE + 9, [1, 1]), (5, [7, 8])]
+    model, prompts = known(family), prompts_of(shapes)
+    with torch.inference_mode():
+        found_N, length_N = responses_forward(model, prompts)
+        assert_per_token(found_N, plain_of(model, prompts), length_N)
+
+
+def assert_gradients(model: nn.Module, prompts: list[tuple[list[int], list[list[int]]]]) -> None:
+    """Within 1e-4 of the norm of each parameter's gradient by a weighted sum of all log-probs."""
+    alone = deepcopy(model)
+    model.zero_grad()
+    weight_N = torch.randn(sum(len(responses) for _, responses in prompts), generator=torch.Generator().manual_seed(1))
+    (responses_forward(model, prompts)[0] * weight_N).sum().backward()
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    (plain_of(alone, prompts) * weight_N).sum().backward()
+    expected = {name: p.grad for name, p in alone.named_parameters() if p.grad is not None}
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).norm() <= 1e-4 * gradient.norm(), name
+
+
+@any_family
+def test_gradients_equal_those_of_the_full_logits(
+    family: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_head, "LOGITS_PER_CHUNK", VOCABULARY * 7)  # chunks of 7 tokens, the last one smaller
+    assert_gradients(made(family), prompts_of([(3, [4, 2]), (100, [40, 30, 1]), (1, [1, 12]), (9, [12, 1])]))
+
+
+def test_gradients_with_checkpointed_layers() -> None:
+    model = made(llama).train()
+    model.activation_checkpointing_enable()
+    assert_gradients(model, prompts_of([(3, [4, 2]), (100, [40, 30])]))
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks by the older name
+@pytest.mark.parametrize("targets", [["q_proj", "v_proj", "up_proj"], ["q_proj", "lm_head"]])
+def test_a_model_with_adapters(targets: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    monkeypatch.setattr(output_head, "LOGITS_PER_CHUNK", VOCABULARY * 7)
+    model = get_peft_model(made(llama), LoraConfig(target_modules=targets, r=2, init_lora_weights=False))
+    prompts = prompts_of([(3, [4, 2]), (100, [40, 30]), (2, [1, 9])])
+    with torch.inference_mode():
+        found_N, length_N = responses_forward(model, prompts)
+        assert_per_token(found_N, plain_of(model, prompts), length_N)
+    assert_gradients(model, prompts)
+
+
+def test_batch_size_and_order_change_nothing(tiny_pairs: list[TokenisedPair]) -> None:
+    model = known(gemma2)
     whole = stacked(pair_forward(model, tiny_pairs))
     single = torch.cat([stacked(pair_forward(model, [pair])) for pair in tiny_pairs])
     order = random.Random(0).sample(range(len(tiny_pairs)), len(tiny_pairs))
@@ -75,51 +123,122 @@ def test_batch_size_and_order_change_nothing(model: Module, tiny_pairs: list[Tok
     torch.testing.assert_close(shuffled, whole[order], atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_equal_those_of_the_full_logits(
-    model: Module, tiny_pairs: list[TokenisedPair], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LOGITS_PER_CHUNK", 60 * 7)  # several chunks of 7 tokens, the last one smaller
-    pairs = tiny_pairs[:4]
-    logps = pair_forward(model, pairs)
-    (logps.chosen_logp_B - logps.rejected_logp_B).sum().backward()
-    found = {name: p.grad.clone() for name, p in model.named_parameters()}
-    model.zero_grad()
-    sum(plain(model, p.prompt_ids, p.chosen_ids) - plain(model, p.prompt_ids, p.rejected_ids) for p in pairs).backward()
-    for name, parameter in model.named_parameters():
-        torch.testing.assert_close(found[name], parameter.grad, atol=1e-5, rtol=1e-4)
+def test_chosen_and_rejected_and_their_lengths(tiny_pairs: list[TokenisedPair]) -> None:
+    model = known(llama)
+    logps = pair_forward(model, tiny_pairs)
+    for index, pair in enumerate(tiny_pairs):
+        chosen, rejected = (plain(model, pair.prompt_ids, one) for one in (pair.chosen_ids, pair.rejected_ids))
+        assert logps.chosen_logp_B[index].item() == pytest.approx(chosen.item(), abs=1e-4)
+        assert logps.rejected_logp_B[index].item() == pytest.approx(rejected.item(), abs=1e-4)
+    assert logps.chosen_len_B.tolist() == [len(pair.chosen_ids) for pair in tiny_pairs]
+    assert logps.rejected_len_B.tolist() == [len(pair.rejected_ids) for pair in tiny_pairs]
 
 
-def test_the_whole_vocabulary_is_never_laid_out_for_the_batch(
+def test_no_token_is_computed_twice_or_padded(tiny_pairs: list[TokenisedPair]) -> None:
+    """The prompt once, and of each response all but the token that is only predicted."""
+    model, shapes = made(llama), []
+    accept_responses(model)
+    model.model.layers[0].mlp.register_forward_hook(lambda module, given, out: shapes.append(tuple(out.shape)))
+    with torch.inference_mode():
+        pair_forward(model, tiny_pairs)
+    assert shapes == [(1, sum(pair.length - 2 for pair in tiny_pairs), 32)]
+
+
+def test_logits_exist_for_a_chunk_of_the_response_tokens_alone(
     tiny_pairs: list[TokenisedPair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOGITS_PER_CHUNK", 60 * 5)
-    model = llama()
-    rows: list[int] = []
-    model.lm_head.register_forward_hook(lambda head, given, logits: rows.append(logits.shape[0]))
+    monkeypatch.setattr(output_head, "LOGITS_PER_CHUNK", VOCABULARY * 5)
+    rows, logits = [], output_head._logits
+
+    def measured(*inputs: object) -> Tensor:
+        found = logits(*inputs)  # type: ignore[arg-type]
+        rows.append(len(found))
+        return found
+
+    model = made(llama)
+    accept_responses(model)
+    monkeypatch.setattr(output_head, "_logits", measured)
     with torch.inference_mode():
         pair_forward(model, tiny_pairs)
     assert max(rows) == 5
     assert sum(rows) == sum(len(pair.chosen_ids) + len(pair.rejected_ids) for pair in tiny_pairs)
 
 
-def test_the_models_own_calls_still_give_logits(model: Module, tiny_pairs: list[TokenisedPair]) -> None:
-    ids = torch.tensor([tiny_pairs[2].prompt_ids])
-    before = model(input_ids=ids).logits
-    pair_forward(model, tiny_pairs[:2])
-    torch.testing.assert_close(model(input_ids=ids).logits, before)
+def granite() -> nn.Module:
+    """Logits that are scaled after the head."""
+    return GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=3.0))
+
+
+def bloom() -> nn.Module:
+    """An attention of its own, with linear biases."""
+    return BloomForCausalLM(BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4))
+
+
+@pytest.mark.parametrize(("family", "why"), [(granite, "more than its output head"), (bloom, "attention of its own")])
+def test_another_model_is_padded_with_one_warning(
+    family: Callable[[], nn.Module], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, prompts = made(family), prompts_of([(3, [4, 2]), (20, [9, 1, 5]), (1, [1, 12])])
+    for _ in range(2):
+        found_N, length_N = responses_forward(model, prompts)
+    assert len(caplog.messages) == 1
+    assert not model.shares_prompts
+    assert_per_token(found_N, plain_of(model, prompts), length_N)
+    assert_gradients(made(family), prompts)
+    assert caplog.messages[0].startswith(f"model.attention=auto: {type(model).__name__} ")
+    assert why in caplog.messages[0]
+
+
+def test_an_attention_of_transformers_own_is_used_on_padded_rows(caplog: pytest.LogCaptureFixture) -> None:
+    model, prompts = made(llama), prompts_of([(3, [4, 2]), (20, [9, 1, 5])])
+    model.pair_attention = "eager"
+    found_N, length_N = responses_forward(model, prompts)
+    assert not model.shares_prompts
+    assert not caplog.messages
+    assert_per_token(found_N, plain_of(model, prompts), length_N)
+
+
+def test_an_attention_that_was_asked_for_and_cannot_be_had() -> None:
+    model = made(bloom)
+    model.pair_attention = "segments"
+    expected = r"^model.attention=segments: BloomForCausalLM has an attention of its own; take model.attention=auto$"
+    with pytest.raises(ValueError, match=expected):
+        responses_forward(model, prompts_of([(3, [4, 2])]))
+
+
+@pytest.mark.parametrize("family", [llama, gemma2])
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # its kernel needs a GPU
+def test_flex_attention_gives_the_same(family: Callable[[], nn.Module]) -> None:
+    """The rule of its mask and its soft-cap, on a CPU, where it runs without its kernel."""
+    model, prompts = made(family), prompts_of([(3, [4, 2]), (100, [40, 30, 1]), (1, [1]), (9, [12, 1])])
+    model.pair_attention = "flex"
+    with torch.inference_mode():
+        found_N, length_N = responses_forward(model, prompts)
+        assert model.config._attn_implementation == "flex"
+        assert_per_token(found_N, plain_of(model, prompts), length_N)
+
+
+@any_family
+def test_the_models_own_calls_still_give_logits(family: Callable[[], nn.Module]) -> None:
+    model, padded = made(family), torch.tensor([[0, 0, 5, 6, 7], [3, 4, 5, 6, 7]])
+    inputs = {"input_ids": padded, "attention_mask": (padded != 0).long()}
+    with torch.inference_mode():
+        before = model(**inputs).logits
+        responses_forward(model, prompts_of([(3, [4, 2])]))
+        torch.testing.assert_close(model(**inputs).logits, before)
 
 
 def test_goes_through_a_wrappers_forward(tiny_pairs: list[TokenisedPair]) -> None:
-    class Wrapper(Module):
-        def __init__(self, module: Module) -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, module: nn.Module) -> None:
             super().__init__()
             self.module, self.calls = module, 0
 
-        def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        def forward(self, **inputs: Tensor) -> Tensor:
             self.calls += 1
             return self.module(**inputs)
 
-    wrapped = Wrapper(llama())
+    wrapped = Wrapper(made(llama))
     torch.testing.assert_close(
         stacked(pair_forward(wrapped, tiny_pairs)), stacked(pair_forward(wrapped.module, tiny_pairs))
     )
@@ -127,6 +246,9 @@ def test_goes_through_a_wrappers_forward(tiny_pairs: list[TokenisedPair]) -> Non
 
 
 @pytest.mark.parametrize("ids", [([], [1], [2]), ([1], [], [2]), ([1], [2], [])])
-def test_refuses_what_has_no_log_prob(ids: tuple[list[int], list[int], list[int]]) -> None:
+@pytest.mark.parametrize("attention", ["auto", "sdpa"])
+def test_refuses_what_has_no_log_prob(ids: tuple[list[int], list[int], list[int]], attention: str) -> None:
+    model = made(llama)
+    model.pair_attention = attention
     with pytest.raises(ValueError, match="empty prompt or an empty response"):
-        pair_forward(llama(), [TokenisedPair(*ids)])
+        pair_forward(model, [TokenisedPair(*ids)])

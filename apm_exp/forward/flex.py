@@ -1,0 +1,83 @@
+"""Attention over a row as one compiled kernel with a block mask: FlexAttention, what a CUDA device does fastest."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from transformers import AttentionInterface
+
+from apm_exp.forward.row import Row
+from apm_exp.forward.segment_attention import refuse_unknown
+
+FLEX = "flex"
+
+
+def flex_row_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    row: Row,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one layer over the row; shapes as in segment_attention.
+
+    Raises ValueError for attention dropout, which FlexAttention does not have, and for what it would leave out.
+    """
+    refuse_unknown(others)
+    if dropout:
+        raise ValueError(f"model.attention=flex: has no attention dropout ({dropout}); take model.attention=segments")
+    # A power of two query heads a key head is what the kernel shares; others are laid out.
+    groups = query.shape[1] // key.shape[1]
+    shared = groups & (groups - 1) == 0
+    if not shared:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    attend = _compiled() if query.is_cuda else cast(Callable[..., Tensor], flex_attention)
+    cap = None if softcap is None else partial(_capped, float(softcap))
+    mask = block_mask(row, sliding_window)
+    found = attend(query, key, value, score_mod=cap, block_mask=mask, scale=scaling, enable_gqa=shared)
+    return found.transpose(1, 2).contiguous(), None
+
+
+def block_mask(row: Row, window: int | None) -> BlockMask:
+    """Who sees whom in the row, as FlexAttention wants it; made once a window."""
+    if window not in row.block_mask_of:
+        row.block_mask_of[window] = create_block_mask(
+            _rule(row, window),
+            B=None,
+            H=None,
+            Q_LEN=row.input_ids.shape[1],
+            KV_LEN=row.input_ids.shape[1],
+            device=row.input_ids.device,
+            _compile=row.input_ids.is_cuda,  # else a [T, T] mask is laid out on the way
+        )
+    return row.block_mask_of[window]
+
+
+def _rule(row: Row, window: int | None) -> Callable[..., Tensor]:
+    def sees(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return row.sees(query, key, window)
+
+    return sees
+
+
+def _capped(cap: float, score: Tensor, *place: Tensor) -> Tensor:
+    return cap * torch.tanh(score / cap)
+
+
+@cache
+def _compiled() -> Callable[..., Tensor]:
+    """Compiled once, for rows of every length."""
+    return torch.compile(flex_attention, dynamic=True)
+
+
+AttentionInterface.register(FLEX, flex_row_attention)

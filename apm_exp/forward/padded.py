@@ -1,0 +1,36 @@
+"""The plain form: each response after its own copy of the prompt, rows padded on the right, the model's own logits.
+
+Slower and larger than the shared form, and right for every causal model. Its logits of the positions from the
+shortest prompt's end on exist at once, in float32.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from apm_exp.forward.row import Prompted
+
+_PADDING = 0  # any token will do: with causal attention nothing that counts looks to its right
+
+
+def padded_inputs(prompts: Sequence[Prompted], device: torch.device) -> dict[str, Any]:
+    """input_ids [N, T] and the first predicted position of each row, for padded_logps. Refuses as make_row does."""
+    if not all(prompt and responses and all(responses) for prompt, responses in prompts):
+        raise ValueError("a pair with an empty prompt or an empty response has no log-probability")
+    rows = [(list(prompt), list(response)) for prompt, responses in prompts for response in responses]
+    input_ids = pad_sequence([torch.tensor(p + r) for p, r in rows], batch_first=True, padding_value=_PADDING)
+    return {"input_ids": input_ids.to(device), "spans": [(len(p), len(p) + len(r)) for p, r in rows]}
+
+
+def padded_logps(logits: Any, input_ids: Tensor, spans: Sequence[tuple[int, int]], **given: Any) -> Tensor:
+    """The log-probs of all responses' tokens [R], nats, float32. logits: the model's own forward."""
+    first = min(start for start, _ in spans) - 1
+    places = torch.arange(first, input_ids.shape[1] - 1, device=input_ids.device)
+    logits_NTV = logits(input_ids=input_ids, logits_to_keep=places, use_cache=False, **given).logits.float()
+    found = logits_NTV.log_softmax(-1).gather(-1, input_ids[:, first + 1 :, None])[..., 0]
+    return torch.cat(
+        [row[start - first - 1 : stop - first - 1] for row, (start, stop) in zip(found, spans, strict=True)]
+    )
