@@ -23,6 +23,11 @@ def trust(packages: Iterable[str]) -> None:
     _trusted_packages.update(packages)
 
 
+def trusted() -> frozenset[str]:
+    """The top-level packages whose functions `_target_` may name."""
+    return frozenset(_trusted_packages)
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """`did you mean 'x'?` for the closest of `names`, else all of them, or the few that come nearest."""
     known = sorted(names)

@@ -43,7 +43,7 @@ def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
 
         return [prepare_pairs]
     if group == "model":
-        from apm_exp.models.load import loading
+        from apm_exp.models.loading import loading
 
         return [loading]
     if group == "reward":
@@ -54,21 +54,31 @@ def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
 
 
 def check_inputs(config: Mapping[str, Any]) -> bool | None:
-    """Check what the configuration points at: files, models, rewards, the output folder; returns whether there
-    are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
+    """Check what the configuration points at: files, device, metric, rewards, the output folder.
+
+    Returns whether there are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
     """
     from apm_exp.data.count import count_rows
-    from apm_exp.models.device import pick_device
-    from apm_exp.training.preflight import check_training
+    from apm_exp.runtime import check_devices
 
     _check_writable(Path(config["output_root"]))
-    pick_device(config["runtime"])
+    check_devices(config["runtime"])
     _check_metric(config)
-    _check_model(config)
-    check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
     with_rewards = _check_rewards(config)
     check_keep(config["keep"], count_rows(config["dataset"]))
     return with_rewards
+
+
+def check_work(config: Mapping[str, Any]) -> None:
+    """Check what takes the large libraries to know: the models and the training. Raises a one-line ValueError."""
+    from apm_exp.training.preflight import check_training
+
+    _check_model(config)
+    check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
+    if _reward_source(config) == "classifier":
+        from apm_exp.rewards.preflight import preflight
+
+        preflight(config["reward"])
 
 
 def check_keep(keep: Mapping[str, Any], pairs: int | None) -> None:
@@ -109,14 +119,18 @@ def _check_metric(config: Mapping[str, Any]) -> None:
 
 
 def _check_model(config: Mapping[str, Any]) -> None:
-    from apm_exp.models.preflight import preflight
+    from apm_exp.models.attention import check_attention
+    from apm_exp.models.device import pick_device
     from apm_exp.models.pretrained import is_here
     from apm_exp.pipeline import builds_model
 
+    check_attention(config["model"]["attention"], pick_device(dict(config["runtime"])))
     if not builds_model(config["model"]):
         if config["task"] == "plan" and not is_here(config["model"]):
             logger.warning("model.path=%s: not here yet; a run downloads it first", config["model"]["path"])
             return
+        from apm_exp.models.preflight import preflight
+
         preflight(component.bind("model", config["model"])(), dict(config["model"]))
     elif template := config["model"].get("chat_template"):
         raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
@@ -132,16 +146,15 @@ def _check_rewards(config: Mapping[str, Any]) -> bool | None:
     from apm_exp.data.preflight import preflight
 
     recorded = preflight(dict(config["dataset"]))
-    source = config["reward"]["_target_"].rpartition(".")[2]
-    if source == "classifier":
-        from apm_exp.rewards.preflight import preflight as preflight_rewards
-
-        preflight_rewards(config["reward"])
-    if source != "recorded":
+    if _reward_source(config) != "recorded":
         return True
     if recorded is False:
         refuse_missing_rewards(config)
     return recorded
+
+
+def _reward_source(config: Mapping[str, Any]) -> str:
+    return str(config["reward"]["_target_"]).rpartition(".")[2]
 
 
 def refuse_missing_rewards(config: Mapping[str, Any]) -> None:

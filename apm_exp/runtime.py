@@ -1,7 +1,8 @@
 """How the work is run. Nothing here changes a result beyond rounding, so nothing of it is part of an artifact's key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -10,9 +11,13 @@ from apm_exp.models.device import pick_device
 
 @dataclass(frozen=True)
 class Runtime:
-    """device: a torch device. pairs_per_device: of one training batch. tokens_per_batch: of one scoring forward."""
+    """device: a torch device. pairs_per_device: of one training batch. tokens_per_batch: of one scoring forward.
+
+    processes: that share scoring and training; 1 where the work is in one.
+    """
 
     device: str
+    processes: int
     pairs_per_device: int
     tokens_per_batch: int
 
@@ -20,6 +25,7 @@ class Runtime:
 def run_on(
     *,
     device: str,
+    processes: Annotated[int, Field(gt=0)],
     pairs_per_device: Annotated[int, Field(gt=0)],
     tokens_per_batch: Annotated[int, Field(gt=0)],
     threads: Annotated[int, Field(gt=0)] | None,
@@ -32,4 +38,19 @@ def run_on(
         import torch
 
         torch.set_num_threads(threads)
-    return Runtime(pick_device({"device": device}), pairs_per_device, tokens_per_batch)
+    return Runtime(pick_device({"device": device}), processes, pairs_per_device, tokens_per_batch)
+
+
+def check_devices(runtime: Mapping[str, Any]) -> None:
+    """Raise ValueError where this machine does not have the device, or not as many of them as there are processes."""
+    device, processes = pick_device(dict(runtime)), runtime["processes"]
+    if processes == 1 or device == "cpu":
+        return
+    if device != "cuda":
+        remedy = "each needs a GPU of its own: use runtime.device=cuda or runtime.processes=1"
+        raise ValueError(f"runtime.processes={processes}: runtime.device={device} names one device; {remedy}")
+    import torch
+
+    if processes > (gpus := torch.cuda.device_count()):
+        machine = f"this machine has {gpus} CUDA GPU{'' if gpus == 1 else 's'}"
+        raise ValueError(f"runtime.processes={processes}: {machine}; use runtime.processes={gpus}")

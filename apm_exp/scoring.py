@@ -1,20 +1,20 @@
-"""Log-probs of many pairs: batches formed by a budget of padded tokens, longest first, smaller when memory runs out."""
+"""Log-probs of many pairs: batches formed by a budget of tokens, longest first, smaller when memory runs out."""
 
 import gc
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import log_softmax
 
 from apm_exp.pair_forward import pair_forward
 from apm_exp.types import TokenisedPair
 
 logger = logging.getLogger(__name__)
-TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 5e-3}  # nats a token: what rounding alone explains
+Scored = list[tuple[int, float, float]]  # index of a pair, log-probs of its chosen and its rejected response (nats)
 
 
 def score_pairs(
@@ -22,27 +22,57 @@ def score_pairs(
 ) -> Iterator[tuple[int, float, float]]:
     """Yield (index, chosen log-prob, rejected log-prob) of each pair, in nats, longest pairs first.
 
-    tokens_per_batch: at most so many tokens in one forward, padding included; halved, with a warning, when memory
-    runs out. names: the pairs' ids, for messages. Raises ValueError where one pair alone exceeds the budget or the
-    memory, and where a log-prob is not finite.
+    Arguments and errors are those of form_batches and score_batches.
     """
-    waiting = sorted(range(len(pairs)), key=lambda index: (-padded_tokens(pairs[index]), names[index]))
-    _check_budget(pairs, names, waiting, tokens_per_batch)
+    batches = form_batches([pair.length for pair in pairs], names, tokens_per_batch)
+    for scored in score_batches(model, pairs, names, batches, tokens_per_batch):
+        yield from scored
+
+
+def form_batches(
+    lengths: Sequence[int], names: Sequence[str], tokens_per_batch: int, ranks: int = 1
+) -> list[list[int]]:
+    """The indices of the pairs of each forward: longest first, as many as fit the budget; equal lengths by name.
+
+    lengths: tokens of each pair. The number of batches is a multiple of `ranks` wherever there are pairs enough to
+    divide. Raises ValueError where one pair alone exceeds the budget.
+    """
+    longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], names[index]))
+    _check_budget(lengths, names, longest_first, tokens_per_batch)
+    batches = _fill(longest_first, lengths, tokens_per_batch)
+    while len(batches) % ranks and len(largest := max(batches, key=len)) > 1:
+        place, half = batches.index(largest), (len(largest) + 1) // 2
+        batches[place : place + 1] = [largest[:half], largest[half:]]
+    return batches
+
+
+def score_batches(
+    model: nn.Module,
+    pairs: Sequence[TokenisedPair],
+    names: Sequence[str],
+    batches: Sequence[Sequence[int]],
+    tokens_per_batch: int,
+) -> Iterator[Scored]:
+    """Yield the log-probs of each batch of indices into `pairs`, one forward each.
+
+    When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the pairs' ids,
+    for messages. Raises ValueError where memory does not suffice for one pair, and where a log-prob is not finite.
+    """
     budget = tokens_per_batch
+    waiting = deque(list(batch) for batch in batches)
     while waiting:
-        batch = _next_batch(pairs, waiting, budget)
-        scored = _score(model, [pairs[index] for index in batch])
-        if scored is None:
-            budget = _smaller(budget, batch, pairs, names)
-            continue
-        del waiting[: len(batch)]
-        _check_finite(batch, scored, names)
-        yield from ((index, chosen, rejected) for index, (chosen, rejected) in zip(batch, scored, strict=True))
-
-
-def padded_tokens(pair: TokenisedPair) -> int:
-    """The tokens that a pair takes in a batch of its own: two rows of the longer one's length."""
-    return 2 * (len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids)))
+        batch = waiting.popleft()
+        chosen = [pairs[index] for index in batch]
+        parts = _fill(batch, {i: pair.length for i, pair in zip(batch, chosen, strict=True)}, budget)
+        if len(parts) > 1:
+            waiting.extendleft(reversed(parts))
+        elif (logps := _score(model, chosen)) is None:
+            budget = _smaller(budget, model, chosen, names[batch[0]])
+            waiting.appendleft(batch)
+        else:
+            scored = [(index, *both) for index, both in zip(batch, logps, strict=True)]
+            _check_finite(scored, names)
+            yield scored
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -53,34 +83,25 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, kinds) or spoken
 
 
-def check_plain(model: Any, pair: TokenisedPair, dtype: str) -> None:
-    """Compare one response's log-prob with that of the whole model's own logits.
-
-    Raises ValueError for a model whose logits are more than its output head's product (scaled, for example).
-    """
-    ids = torch.tensor([pair.prompt_ids + pair.chosen_ids], device=model.device)
-    with torch.inference_mode():
-        logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
-        logp = log_softmax(logits, -1).gather(-1, ids[0, 1:, None])[len(pair.prompt_ids) - 1 :].sum()
-        difference = abs((pair_forward(model, [pair]).chosen_logp_B[0] - logp).item()) / len(pair.chosen_ids)
-    if not difference <= 10 * TOLERANCE[dtype]:
-        kind = type(model).__name__
-        raise ValueError(f"model.path: {kind} does not compute its logits as its output head alone; not supported")
-
-
-def _check_budget(
-    pairs: Sequence[TokenisedPair], names: Sequence[str], longest_first: Sequence[int], budget: int
-) -> None:
-    if longest_first and padded_tokens(pairs[longest_first[0]]) > budget:
-        name, needed = names[longest_first[0]], padded_tokens(pairs[longest_first[0]])
+def _check_budget(lengths: Sequence[int], names: Sequence[str], longest_first: Sequence[int], budget: int) -> None:
+    if longest_first and lengths[longest_first[0]] > budget:
+        name, needed = names[longest_first[0]], lengths[longest_first[0]]
         raise ValueError(
             f"runtime.tokens_per_batch={budget}: the pair {name} alone takes {needed} tokens; give at least {needed}"
         )
 
 
-def _next_batch(pairs: Sequence[TokenisedPair], waiting: Sequence[int], budget: int) -> list[int]:
-    """As many of the waiting pairs as fit the budget beside the first, which is the longest; at least that one."""
-    return list(waiting[: max(1, budget // padded_tokens(pairs[waiting[0]]))])
+def _fill(indices: Sequence[int], lengths: Sequence[int] | Mapping[int, int], budget: int) -> list[list[int]]:
+    """The indices in order, in batches of at most `budget` tokens; one that alone exceeds it is a batch."""
+    batches: list[list[int]] = []
+    room = 0
+    for index in indices:
+        if not batches or lengths[index] > room:
+            batches.append([])
+            room = budget
+        batches[-1].append(index)
+        room -= lengths[index]
+    return batches
 
 
 def _score(model: nn.Module, pairs: Sequence[TokenisedPair]) -> list[tuple[float, float]] | None:
@@ -95,22 +116,35 @@ def _score(model: nn.Module, pairs: Sequence[TokenisedPair]) -> list[tuple[float
     return None
 
 
-def _smaller(budget: int, batch: Sequence[int], pairs: Sequence[TokenisedPair], names: Sequence[str]) -> int:
+def _smaller(budget: int, model: nn.Module, batch: Sequence[TokenisedPair], longest: str) -> int:
     """Half the budget; raises ValueError where the batch was a single pair already."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if len(batch) == 1:
-        tokens = padded_tokens(pairs[batch[0]])
         raise ValueError(
-            f"runtime.device: out of memory for the pair {names[batch[0]]} alone ({tokens} tokens); take a larger "
-            "device, a smaller model.dtype, or a smaller tokens.max_length"
+            f"runtime.device: out of memory for the pair {longest} alone ({batch[0].length} tokens; "
+            f"{_memory(model, batch[0].length)}); take a larger device, a smaller model.dtype, or a smaller "
+            "tokens.max_length"
         )
     logger.warning("out of memory: runtime.tokens_per_batch is now %d instead of %d", budget // 2, budget)
     return budget // 2
 
 
-def _check_finite(batch: Sequence[int], scored: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
-    bad = [names[i] for i, logps in zip(batch, scored, strict=True) if not all(map(math.isfinite, logps))]
+def _memory(model: Any, tokens: int) -> str:
+    """An estimate of what a forward over so many tokens takes, in words.
+
+    At its widest a layer holds the MLP's gate, up and product and six rows of the hidden size: the residual, its
+    norm, query, key, value and the attention's output.
+    """
+    config, weights = model.config.get_text_config(), list(model.parameters())
+    wide = 3 * getattr(config, "intermediate_size", 4 * config.hidden_size) + 6 * config.hidden_size
+    layer = tokens * wide * weights[0].element_size()
+    held = sum(weight.numel() * weight.element_size() for weight in weights)
+    return f"about {held / 2**30:.2f} GiB of weights and {layer / 2**30:.2f} GiB for the widest layer"
+
+
+def _check_finite(scored: Scored, names: Sequence[str]) -> None:
+    bad = [names[index] for index, *logps in scored if not all(map(math.isfinite, logps))]
     if bad:
         raise ValueError(f"model.path: log-probs that are not finite for the pairs {', '.join(bad[:10])}")

@@ -21,6 +21,7 @@ SMALL = {
 RUNTIME = {
     "_target_": "apm_exp.runtime.run_on",
     "device": "cpu",
+    "processes": 1,
     "pairs_per_device": 8,
     "tokens_per_batch": 16384,
     "threads": None,

@@ -1,10 +1,14 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apm_exp import scoring
 from apm_exp.models.load import load_model
 from apm_exp.pair_forward import pair_forward
-from apm_exp.scoring import check_plain, out_of_memory, padded_tokens, score_pairs
+from apm_exp.scoring import form_batches, out_of_memory, score_pairs
 from apm_exp.types import TokenisedPair
 
 
@@ -23,7 +27,7 @@ def test_every_pair_once_longest_first_whatever_the_budget(model, tiny_pairs, na
     for budget in (50, 120, 10_000):
         scored = list(score_pairs(model, tiny_pairs, names, budget))
         order = [index for index, _, _ in scored]
-        lengths = [padded_tokens(tiny_pairs[index]) for index in order]
+        lengths = [tiny_pairs[index].length for index in order]
         assert sorted(order) == list(range(len(tiny_pairs)))
         assert lengths == sorted(lengths, reverse=True)
         for index, chosen, rejected in scored:
@@ -35,7 +39,7 @@ def test_no_batch_exceeds_the_budget(model, tiny_pairs, names, monkeypatch):
     sizes = []
 
     def measured(model, pairs):
-        sizes.append(len(pairs) * max(map(padded_tokens, pairs)))
+        sizes.append(sum(pair.length for pair in pairs))
         return pair_forward(model, pairs)
 
     monkeypatch.setattr(scoring, "pair_forward", measured)
@@ -64,8 +68,17 @@ def test_one_pair_that_does_not_fit_memory_is_an_error(model, tiny_pairs, names,
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(scoring, "pair_forward", full)
-    with pytest.raises(ValueError, match=r"out of memory for the pair p01 alone \(42 tokens\)"):
+    longest = max(tiny_pairs, key=lambda pair: pair.length)
+    name = names[tiny_pairs.index(longest)]
+    with pytest.raises(ValueError, match=rf"out of memory for the pair {name} alone \({longest.length} tokens; about"):
         list(score_pairs(model, tiny_pairs, names, 1000))
+
+
+def test_the_memory_estimate_is_weights_and_the_widest_layer():
+    # 2^26 float32 weights are 1/4 GiB; a token takes 3 x 8 + 6 x 4 = 48 numbers, so 2^24 of them 3 GiB
+    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(intermediate_size=8, hidden_size=4))
+    model = SimpleNamespace(config=config, parameters=lambda: [torch.empty(2**26, device="meta")])
+    assert scoring._memory(model, 2**24) == "about 0.25 GiB of weights and 3.00 GiB for the widest layer"
 
 
 def test_other_errors_are_no_lack_of_memory(model, names, tiny_pairs, monkeypatch):
@@ -80,8 +93,20 @@ def test_other_errors_are_no_lack_of_memory(model, names, tiny_pairs, monkeypatc
 
 
 def test_a_budget_below_the_longest_pair_is_an_error(model, tiny_pairs, names):
-    with pytest.raises(ValueError, match=r"^runtime.tokens_per_batch=40: the pair p01 alone takes 42 tokens"):
-        list(score_pairs(model, tiny_pairs, names, 40))
+    with pytest.raises(ValueError, match=r"^runtime.tokens_per_batch=40: the pair p1 alone takes 42 tokens.* 42$"):
+        form_batches([40, 42], ["p0", "p1"], 40)
+
+
+def test_batches_are_filled_longest_first_and_equal_lengths_go_by_name():
+    assert form_batches([3, 9, 3, 5], ["d", "a", "c", "b"], 9) == [[1], [3, 2], [0]]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(50, 200), st.integers(1, 5))
+def test_batches_hold_every_pair_once_within_the_budget_and_divide_by_the_ranks(lengths, budget, ranks):
+    batches = form_batches(lengths, [f"{index:02d}" for index in range(len(lengths))], budget, ranks)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert max(sum(lengths[index] for index in batch) for batch in batches) <= budget
+    assert len(batches) % ranks == 0 or max(map(len, batches)) == 1
 
 
 def test_log_probs_that_are_not_finite_name_the_pairs(tiny_policy, names):
@@ -91,18 +116,3 @@ def test_log_probs_that_are_not_finite_name_the_pairs(tiny_policy, names):
     pairs = [TokenisedPair([1, 5], [6], [8]), TokenisedPair([1, 7], [6], [8]), TokenisedPair([1, 5], [7, 6], [8, 7])]
     with pytest.raises(ValueError, match=r"not finite for the pairs p02, p01$"):
         list(score_pairs(model, pairs, names, 1000))
-
-
-def test_a_model_whose_logits_are_more_than_its_head_is_refused(tiny_policy, tiny_pairs):
-    model = load_model(tiny_policy, "cpu")
-    check_plain(model, tiny_pairs[2], "float32")
-    original = model.forward_without_responses
-
-    def scaled(*given, **named):
-        output = original(*given, **named)
-        output.logits = output.logits * 0.25
-        return output
-
-    model.forward_without_responses = scaled
-    with pytest.raises(ValueError, match="LlamaForCausalLM does not compute its logits as its output head alone"):
-        check_plain(model, tiny_pairs[2], "float32")

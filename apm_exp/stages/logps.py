@@ -1,17 +1,21 @@
 """Stage: tokenise every pair once, and score both responses under the starting policy."""
 
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from apm_exp import component
 from apm_exp.artifact import Artifact
-from apm_exp.files import write_jsonl, write_parquet
+from apm_exp.files import atomic, write_jsonl, write_parquet
 from apm_exp.progress import track
+from apm_exp.score_table import PARTS, SHARDS, TOKENISED, lengths_of, score_table
+from apm_exp.shards import Logps
 from apm_exp.types import Policy, Refusal, TokenisedPair
 
 VERSION = 1
@@ -19,6 +23,7 @@ logger = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 1000
 _MUCH_UNKNOWN = 0.05  # share of the tokens
 _IDS = pa.list_(pa.int32())
+_TOKENS_SCHEMA = pa.schema([("pair_id", pa.string()), *((part, _IDS) for part in PARTS), ("split", pa.string())])
 SCHEMA = pa.schema(
     [
         ("pair_id", pa.string()),
@@ -32,54 +37,69 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
     ]
 )
+Refused = list[dict[str, str]]
 
 
 def logps(
     out: Path, *, pairs: Artifact, policy: Policy, tokens: dict[str, Any], on_bad_row: str, runtime: dict[str, Any]
 ) -> dict[str, int]:
-    """Write logps.parquet (train and held-out pairs) and refused.jsonl; returns counts of pairs, tokens, refused.
+    """Write logps.parquet (train and held-out pairs, by pair_id) and refused.jsonl; counts of pairs, tokens, refused.
 
-    Log-probs are summed over the response's tokens, in nats; lengths in tokens. Raises ValueError where no pair is
-    left, where on_bad_row=error and one is refused, for a token that the model does not have, and for log-probs
-    that are not finite.
+    Log-probs are summed over the response's tokens, in nats; lengths in tokens. A killed attempt goes on from what
+    it had scored. Raises ValueError where no pair is left, where on_bad_row=error and one is refused, for a token
+    that the model does not have, and for log-probs that are not finite.
     """
     from apm_exp.models.load import load_tokenizer
 
     table = pq.read_table(pairs.path / "pairs.parquet").sort_by("pair_id")
     tokenizer = load_tokenizer(policy)
-    tokenised = _tokenise(tokenizer, table, tokens)
-    refused = _refused(table, tokenised)
+    refused = _tokenise(tokenizer, table, tokens, out / TOKENISED)
     _check_refused(refused, on_bad_row, len(table))
     write_jsonl(refused, out / "refused.jsonl")
-    kept = [row for row, result in enumerate(tokenised) if isinstance(result, TokenisedPair)]
-    scored = [result for result in tokenised if isinstance(result, TokenisedPair)]
-    names = table["pair_id"].take(kept).to_pylist()
-    _warn_unknown(scored, tokenizer.unk_token_id)
-    values = _score(scored, names, policy, runtime)
-    write_parquet(_table(names, scored, values, table["split"].take(kept).to_pylist()), out / "logps.parquet")
-    return {"pairs": len(scored), "refused": len(refused), "tokens": sum(_length(pair) for pair in scored)}
+    tokenised = pq.read_table(out / TOKENISED)
+    _warn_unknown(tokenised, tokenizer.unk_token_id)
+    del table  # the texts; what follows may take long, and memory
+    write_parquet(_scored(tokenised, score_table(out, policy, runtime)), out / "logps.parquet")
+    (out / TOKENISED).unlink()
+    shutil.rmtree(out / SHARDS)
+    return {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum())}
 
 
-def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any]) -> list[TokenisedPair | Refusal]:
-    """In chunks, so that the texts are not all there twice as Python objects."""
+def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Path) -> Refused:
+    """Write the tokens of the pairs that have any, in the order of the table; returns the others."""
     profile = component.bind("tokens", tokens)
-    chunks = [table.slice(start, _PAIRS_AT_ONCE) for start in range(0, len(table), _PAIRS_AT_ONCE)]
-    results: list[TokenisedPair | Refusal] = []
-    for chunk in track(chunks, "tokenising, thousands of pairs", len(chunks)):
-        results += profile(tokenizer, *(chunk[name].to_pylist() for name in ("prompt", "chosen", "rejected")))
-    return results
+    refused: Refused = []
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
+        for chunk in _chunks(table):
+            texts = (chunk[name].to_pylist() for name in ("prompt", "chosen", "rejected"))
+            accepted = []
+            for row, result in zip(_names(chunk), profile(tokenizer, *texts), strict=True):
+                if isinstance(result, Refusal):
+                    named = {"source": row["source"], "pair_id": row["pair_id"]}
+                    refused.append({**named, "reason": result.reason, "detail": result.detail})
+                else:
+                    accepted.append(_row(row, result))
+            writer.write_table(pa.Table.from_pylist(accepted, _TOKENS_SCHEMA))
+    return refused
 
 
-def _refused(table: pa.Table, tokenised: Sequence[TokenisedPair | Refusal]) -> list[dict[str, str]]:
-    rows = zip(table["source"].to_pylist(), table["pair_id"].to_pylist(), tokenised, strict=True)
-    return [
-        {"source": source, "pair_id": pair_id, "reason": result.reason, "detail": result.detail}
-        for source, pair_id, result in rows
-        if isinstance(result, Refusal)
-    ]
+def _chunks(table: pa.Table) -> Iterator[pa.Table]:
+    """A thousand rows at a time, so that neither texts nor tokens are ever all there as Python objects."""
+    starts = range(0, len(table), _PAIRS_AT_ONCE)
+    yield from track(
+        (table.slice(start, _PAIRS_AT_ONCE) for start in starts), "tokenising, thousands of pairs", len(starts)
+    )
 
 
-def _check_refused(refused: Sequence[dict[str, str]], on_bad_row: str, pairs: int) -> None:
+def _names(chunk: pa.Table) -> list[dict[str, str]]:
+    return chunk.select(["pair_id", "split", "source"]).to_pylist()
+
+
+def _row(row: dict[str, str], pair: TokenisedPair) -> dict[str, Any]:
+    return {"pair_id": row["pair_id"], "split": row["split"], **{part: getattr(pair, part) for part in PARTS}}
+
+
+def _check_refused(refused: Refused, on_bad_row: str, pairs: int) -> None:
     if not refused:
         return
     first = refused[0]
@@ -94,69 +114,24 @@ def _check_refused(refused: Sequence[dict[str, str]], on_bad_row: str, pairs: in
     logger.warning("%d of %d pairs refused by their tokens, the first: %s", len(refused), pairs, example)
 
 
-def _score(
-    pairs: Sequence[TokenisedPair], names: Sequence[str], policy: Policy, runtime: dict[str, Any]
-) -> list[tuple[float, float]]:
-    """The log-probs of both responses of each pair, in the order of `pairs`."""
-    from apm_exp.models.load import load_model
-    from apm_exp.scoring import check_plain, padded_tokens, score_pairs
-
-    settings = component.bind("runtime", runtime)()
-    model: Any = load_model(policy, settings.device)
-    _check_ids(pairs, names, model.get_input_embeddings().weight.shape[0])
-    check_plain(model, min(pairs, key=padded_tokens), policy.dtype)
-    values = [(0.0, 0.0)] * len(pairs)
-    scores = score_pairs(model, pairs, names, settings.tokens_per_batch)
-    for index, chosen, rejected in track(scores, "scoring pairs", len(pairs)):
-        values[index] = (chosen, rejected)
-    return values
-
-
-def _warn_unknown(pairs: Sequence[TokenisedPair], unknown: int | None) -> None:
+def _warn_unknown(table: pa.Table, unknown: int | None) -> None:
     """Text that the tokenizer was not made for is scored all the same; say so."""
     if unknown is None:
         return
-    ids = [token for pair in pairs for token in (*pair.chosen_ids, *pair.rejected_ids)]
-    share = ids.count(unknown) / max(1, len(ids))
+    columns = [pc.list_flatten(table[name]) for name in ("chosen_ids", "rejected_ids")]
+    count = sum(pc.sum(pc.equal(ids, unknown)).as_py() or 0 for ids in columns)
+    share = count / max(1, sum(map(len, columns)))
     if share > _MUCH_UNKNOWN:
         logger.warning(
             "model: %.0f%% of the responses' tokens are unknown to its tokenizer; is it the right model?", 100 * share
         )
 
 
-def _check_ids(pairs: Sequence[TokenisedPair], names: Sequence[str], rows: int) -> None:
-    """Every part has tokens, and every token a row of the embedding."""
-    for name, pair in zip(names, pairs, strict=True):
-        parts = (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
-        if not all(parts):
-            raise ValueError(f"tokens: the pair {name} has a prompt or a response without tokens")
-        largest = max(map(max, parts))
-        if largest >= rows or min(map(min, parts)) < 0:
-            raise ValueError(
-                f"model.path: the pair {name} has the token {largest}, and the model's embedding has {rows} rows; "
-                "the tokenizer does not belong to this model"
-            )
-
-
-def _length(pair: TokenisedPair) -> int:
-    return len(pair.prompt_ids) + len(pair.chosen_ids) + len(pair.rejected_ids)
-
-
-def _table(
-    names: Sequence[str],
-    pairs: Sequence[TokenisedPair],
-    values: Sequence[tuple[float, float]],
-    splits: Sequence[str],
-) -> pa.Table:
-    columns = {
-        "pair_id": names,
-        "prompt_ids": [pair.prompt_ids for pair in pairs],
-        "chosen_ids": [pair.chosen_ids for pair in pairs],
-        "rejected_ids": [pair.rejected_ids for pair in pairs],
-        "chosen_logp": [chosen for chosen, _ in values],
-        "rejected_logp": [rejected for _, rejected in values],
-        "chosen_len": [len(pair.chosen_ids) for pair in pairs],
-        "rejected_len": [len(pair.rejected_ids) for pair in pairs],
-        "split": splits,
-    }
-    return pa.table(columns, schema=SCHEMA)
+def _scored(table: pa.Table, logps: Logps) -> pa.Table:
+    """The table of the tokens with the log-probs and lengths of the responses."""
+    values = [logps[name] for name in table["pair_id"].to_pylist()]
+    columns = {name: table[name] for name in table.column_names}
+    for place, response in enumerate(("chosen", "rejected")):
+        columns[f"{response}_logp"] = pa.array([both[place] for both in values], pa.float64())
+        columns[f"{response}_len"] = pc.list_value_length(table[f"{response}_ids"])
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)

@@ -81,7 +81,7 @@ def test_what_tokens_refuse_is_listed_counted_and_shown(given, caplog):
 
 def test_on_bad_row_error_stops_before_scoring(given, monkeypatch):
     given["pairs"] = an_artifact(given["out"] / "pairs", {**ROWS, "same": ("no", "yes", "yes", "train")})
-    monkeypatch.setattr(stage, "_score", lambda *_: pytest.fail("scored"))
+    monkeypatch.setattr(stage, "score_table", lambda *_: pytest.fail("scored"))
     with pytest.raises(ValueError, match=r"^dataset.on_bad_row=error: 1 of 4 .*pairs.jsonl:4: same: .*refuse leaves"):
         logps(**{**given, "on_bad_row": "error"})
 

@@ -1,0 +1,106 @@
+"""A stage function in two processes: what comes back, what is raised, and that nothing is left behind."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from apm_exp.artifact import Artifact
+from apm_exp.files import write_json
+from apm_exp.rank import _failure
+from apm_exp.ranks import RankError, _raise_first, packed, run_in_ranks, unpacked
+from apm_exp.types import Policy
+
+CPU = {"device": "cpu", "threads": 1}
+
+
+def fails(out, *, artifact, runtime):
+    """A stage function that fails in one rank while the other waits for it."""
+    import torch
+
+    if os.environ["RANK"] == "1":
+        raise ValueError(f"metric.k=9: {artifact.path.name} has 3 pairs; use metric.k=3")
+    torch.distributed.barrier()
+    return {}
+
+
+def waits(out, *, runtime):
+    """A stage function that says its process number and waits for something that does not come."""
+    (out / f"pid_{os.environ['RANK']}").write_text(str(os.getpid()))
+    time.sleep(100)
+    return {}
+
+
+def test_what_crosses_comes_back():
+    policy = Policy(Path("/p"), "key", "float32", "auto", False)
+    artifact = Artifact("pairs", Path("/a"), "k", {"pairs": 3}, 1.5)
+    given = {"policy": policy, "list": [artifact, None, 1, 0.5, "x"], "node": {"deep": {"path": Path("/x")}}}
+    assert unpacked(packed(given)) == given
+    assert unpacked(packed(Path("x"))) == Path.cwd() / "x"  # ranks may be started elsewhere
+
+
+def test_a_value_error_of_a_rank_is_the_same_value_error(tmp_path, capfd):
+    given = {"artifact": Artifact("pairs", tmp_path / "mine", "k", {}, 0.0), "runtime": CPU}
+    with pytest.raises(ValueError, match=r"^metric\.k=9: mine has 3 pairs; use metric\.k=3$") as raised:
+        run_in_ranks(fails, tmp_path, given, 2)
+    assert isinstance(raised.value.__cause__, RankError)
+    assert "in rank 1" in str(raised.value.__cause__)
+    assert "in fails" in str(raised.value.__cause__)
+    assert "ValueError: metric.k=9" in (tmp_path / "ranks" / "1.log").read_text()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_a_killed_parent_leaves_no_process(tmp_path):
+    code = "from pathlib import Path; from tests.test_ranks import *; "
+    code += f"run_in_ranks(waits, Path({str(tmp_path)!r}), {{'runtime': CPU}}, 2)"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    wait_for(lambda: len(list(tmp_path.glob("pid_*"))) == 2)
+    left = psutil.Process(parent.pid).children(recursive=True)
+    assert len(left) == 3  # torchrun and two ranks
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(left, timeout=30)
+    assert not alive
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("failures", "ended", "message"),
+    [
+        # rank 1 was killed, which rank 0 noticed first as a broken connection
+        ({0: ("RuntimeError", 100.2)}, {"0": (1, 100), "1": (-9, 101)}, r"^rank 1 was killed \(SIGKILL; the system"),
+        # rank 0 hung until torchrun killed it, half a minute after rank 1 had failed
+        ({1: ("ValueError", 100.2)}, {"0": (-9, 130), "1": (1, 100)}, "^said$"),
+        # rank 0 was ended by torchrun because rank 1 had failed, after rank 2 had
+        ({1: ("OSError", 100.2), 2: ("ValueError", 100.1)}, {"0": (-15, 100), "1": (1, 100), "2": (1, 100)}, "^said$"),
+        ({}, {"0": (-15, 100), "1": (-15, 100)}, r"^rank 0 was killed \(SIGTERM\)"),
+    ],
+)
+def test_the_first_failure_is_the_one_that_is_raised(tmp_path, failures, ended, message):
+    for rank, (kind, when) in failures.items():
+        content = {"kind": kind, "arguments": ["said"], "traceback": "", "time": when}
+        write_json(content, tmp_path / f"failure_{rank}.json")
+    write_json({rank: {"code": code, "time": when} for rank, (code, when) in ended.items()}, tmp_path / "ended.json")
+    with pytest.raises(ValueError, match=message):
+        _raise_first(tmp_path, 1)
+
+
+def test_a_failure_keeps_what_the_parent_looks_at():
+    full = _failure(OSError(errno.ENOSPC, "No space left on device", "x"))
+    assert (full["kind"], full["arguments"]) == ("OSError", [errno.ENOSPC, "No space left on device", "x"])
+    assert _failure(UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"))["kind"] == "ValueError"
+    assert _failure(KeyboardInterrupt())["kind"] == "KeyboardInterrupt"
+    other = _failure(KeyError("a"))
+    assert (other["kind"], other["arguments"]) == ("RuntimeError", ["KeyError: 'a'"])
