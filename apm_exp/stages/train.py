@@ -12,7 +12,7 @@ from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.types import Policy
 
-VERSION = 1
+VERSION = 2
 
 
 def train(
@@ -33,8 +33,42 @@ def train(
 
     Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was
     killed goes on from its newest complete checkpoint (`checkpoints`: save_every, keep_checkpoints of the trainer
-    node, which change no result). Raises what the trainer component raises.
+    node, which change no result). With `runtime.processes` above 1 the work is done by so many processes, which
+    write metrics.jsonl; `log` follows that file. Raises what the trainer component raises.
     """
+    inputs: dict[str, Any] = {
+        "policy": policy,
+        "logps": logps,
+        "selection": selection,
+        "loss": loss,
+        "trainer": trainer | checkpoints,
+        "seed": seed,
+        "runtime": runtime,
+        "deepspeed": deepspeed,
+    }
+    if runtime["processes"] == 1:
+        return train_here(out, **inputs, log=log)
+    from apm_exp.ranks import run_in_ranks
+    from apm_exp.training.follow import follow
+
+    with follow(out / "metrics.jsonl", log):
+        return run_in_ranks(train_here, out, inputs, runtime["processes"])
+
+
+def train_here(
+    out: Path,
+    *,
+    policy: Policy,
+    logps: Artifact,
+    selection: Artifact,
+    loss: dict[str, Any],
+    trainer: dict[str, Any],
+    seed: int,
+    runtime: dict[str, Any],
+    deepspeed: dict[str, Any] | None,
+    log: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> dict[str, int | float]:
+    """Train in this process, alone or as one of several."""
     from apm_exp.training.settings import TrainingTask
 
     task = TrainingTask(
@@ -47,7 +81,7 @@ def train(
         deepspeed=deepspeed,
         log=log,
     )
-    return component.bind("trainer", trainer | checkpoints)(task)
+    return component.bind("trainer", trainer)(task)
 
 
 def selected_pairs(logps: Path, selection: Path) -> pa.Table:

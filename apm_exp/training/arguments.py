@@ -34,23 +34,28 @@ _OURS = {
     "save_steps": "trainer.save_every",
     "save_total_limit": "trainer.keep_checkpoints",
     "seed": "seed",
+    "data_seed": "seed",
     "deepspeed": "deepspeed",
     "bf16": "model.dtype",
     "fp16": "model.dtype",
     "use_cpu": "runtime.device",
     "report_to": "tracking",
 }
-_FIXED = {"dataloader_drop_last", "remove_unused_columns", "logging_nan_inf_filter", "save_only_model", "disable_tqdm"}
+_FIXED = {"remove_unused_columns", "logging_nan_inf_filter", "save_only_model", "disable_tqdm", "ignore_data_skip"}
+_ORDER, _LOADER = {"train_sampling_strategy", "accelerator_config"}, "dataloader_"
 
 
 def check_args(args: Mapping[str, Any]) -> None:
     """Refuse in `trainer.args` what TrainingArguments does not know and what a setting of ours decides (ValueError)."""
-    known = {field.name for field in dataclasses.fields(TrainingArguments)} - _FIXED - set(_OURS)
+    names = {field.name for field in dataclasses.fields(TrainingArguments)} - _FIXED - _ORDER - set(_OURS)
+    known = {name for name in names if not name.startswith(_LOADER)}
     for name, value in args.items():
         if name in _OURS:
             raise ValueError(f"trainer.args.{name}={value}: set {_OURS[name]} instead")
         if name in _FIXED:
             raise ValueError(f"trainer.args.{name}={value}: another value would lose pairs or errors; leave it out")
+        if name in _ORDER or name.startswith(_LOADER):
+            raise ValueError(f"trainer.args.{name}={value}: the pairs' order and batches are fixed; leave it out")
         if name not in known:
             raise ValueError(f"trainer.args.{name}={value}: no such training argument; {nearest(name, known)}")
 
@@ -110,6 +115,7 @@ def _from_task(task: TrainingTask, device: str) -> dict[str, Any]:
         "fp16": task.policy.dtype == "float16",
         "dataloader_pin_memory": device.startswith("cuda"),
         "dataloader_drop_last": False,
+        "ddp_find_unused_parameters": False,  # a forward uses all of them; looking for others takes time
         "remove_unused_columns": False,
         "logging_nan_inf_filter": False,
         "disable_tqdm": True,

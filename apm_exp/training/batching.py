@@ -6,24 +6,46 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Batching:
-    """per_device: pairs of one forward. accumulation: forwards of one optimizer step. steps: of the whole training."""
+    """per_device: pairs of one forward. accumulation: forwards of one optimizer step in each process. steps: of the
+    whole training.
+    """
 
     per_device: int
     accumulation: int
+    processes: int
     steps: int
+
+    @property
+    def global_batch(self) -> int:
+        """Pairs of one optimizer step over all processes."""
+        return self.per_device * self.accumulation * self.processes
 
 
 def batching(*, pairs: int, global_batch: int, epochs: int, pairs_per_device: int, processes: int) -> Batching:
     """How `pairs` pairs are cut into forwards and steps. Every pair is used once an epoch; the last step may be small.
 
-    A pairs_per_device above a process's share of the global batch is lowered to it. Raises ValueError where the
-    global batch does not divide.
+    A pairs_per_device above a process's share of the global batch is lowered to it. Raises ValueError, with the
+    nearest global batches that do, where the global batch does not divide.
     """
-    share, rest = divmod(global_batch, processes)
-    per_device = min(pairs_per_device, share)
-    if rest or share % per_device:
+    if not _divides(global_batch, pairs_per_device, processes):
         raise ValueError(
             f"trainer.global_batch={global_batch}: not a multiple of runtime.pairs_per_device={pairs_per_device} x "
-            f"{processes} process{'es' if processes > 1 else ''}; change one of them"
+            f"{processes} process{'es' if processes > 1 else ''}; "
+            f"take trainer.global_batch={_nearest(global_batch, pairs_per_device, processes)}, or change the others"
         )
-    return Batching(per_device, share // per_device, epochs * math.ceil(pairs / global_batch))
+    share = global_batch // processes
+    per_device = min(pairs_per_device, share)
+    return Batching(per_device, share // per_device, processes, epochs * math.ceil(pairs / global_batch))
+
+
+def _divides(global_batch: int, pairs_per_device: int, processes: int) -> bool:
+    share, rest = divmod(global_batch, processes)
+    return share > 0 and rest == 0 and share % min(pairs_per_device, share) == 0
+
+
+def _nearest(global_batch: int, pairs_per_device: int, processes: int) -> str:
+    """The next smaller global batch that divides, if there is one, and the next larger."""
+    several = pairs_per_device * processes
+    dividing = [n for n in range(1, global_batch + several + 1) if _divides(n, pairs_per_device, processes)]
+    smaller, larger = [n for n in dividing if n < global_batch][-1:], [n for n in dividing if n > global_batch][:1]
+    return " or ".join(str(n) for n in smaller + larger)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from apm_exp.files import write_json
@@ -22,7 +23,8 @@ class MarkComplete(TrainerCallback):
         self.consumption, self.how, self.keep = consumption, how, keep
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called when all of a checkpoint's files are written."""
+        """Called in each process when it has written its files of a checkpoint; the first waits for all of them."""
+        PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             self.consumption.save(folder)
@@ -36,17 +38,23 @@ def mark_complete(folder: Path, how: dict[str, Any]) -> None:
 
 
 def newest_complete(folder: Path, how: dict[str, Any]) -> Path | None:
-    """The checkpoint with the most steps that is complete and was made in the same way, or None.
+    """The checkpoint with the most steps that is complete, or None.
 
-    Newer ones that are not are named in a warning and removed.
+    Newer ones that are not are named in a warning and removed. Raises ValueError where it was made in another way.
     """
     for checkpoint in _newest_first(folder):
-        fault = _fault(checkpoint, how)
+        fault = _fault(checkpoint)
         if fault is None:
+            _check_same(checkpoint, how)
             return checkpoint
         logger.warning("%s %s: skipped and removed", checkpoint, fault)
         shutil.rmtree(checkpoint)
     return None
+
+
+def how_made(zero_stage: int | None, processes: int) -> dict[str, Any]:
+    """What a training must share with an attempt whose checkpoint it goes on from: ZeRO divides its states."""
+    return {"zero_stage": zero_stage} | ({"processes": processes} if zero_stage else {})
 
 
 def keep_newest(folder: Path, count: int) -> None:
@@ -67,17 +75,27 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
-def _fault(checkpoint: Path, how: dict[str, Any]) -> str | None:
+def _check_same(checkpoint: Path, how: dict[str, Any]) -> None:
+    made = json.loads((checkpoint / MARKER).read_text())["how"]
+    if made != how:
+        raise ValueError(
+            f"{_settings(how)}: {checkpoint} was made with {_settings(made)}; give that to go on from it, or remove "
+            f"{checkpoint.parent} to begin again"
+        )
+
+
+def _settings(how: dict[str, Any]) -> str:
+    stage = how["zero_stage"]
+    return f"deepspeed=zero{stage} runtime.processes={how['processes']}" if stage else "deepspeed=none"
+
+
+def _fault(checkpoint: Path) -> str | None:
     try:
         marker = json.loads((checkpoint / MARKER).read_text())
-        files, made = marker["files"], marker["how"]
+        files, _ = marker["files"], marker["how"]["zero_stage"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return "is half-written"
-    if files != _sizes(checkpoint):
-        return "has lost files or parts of them"
-    if made != how:
-        return f"was made with {made}, and this run has {how}"
-    return None
+    return "has lost files or parts of them" if files != _sizes(checkpoint) else None
 
 
 def _sizes(folder: Path) -> dict[str, int]:

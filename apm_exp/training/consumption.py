@@ -11,19 +11,26 @@ FILE = "consumed.npy"
 
 
 class Consumption:
-    """Counts how often each of P pairs was trained on; `step_ids` are those of the current optimizer step."""
+    """Counts how often each of P pairs was trained on, by all processes together.
+
+    step_ids: the pairs of the current optimizer step. forward_ids: those of this process's current forward.
+    """
 
     def __init__(self, pair_ids: Sequence[str]) -> None:
         self.pair_ids = list(pair_ids)
         self.times_P = np.zeros(len(pair_ids), dtype=np.int64)
         self.step_ids: list[str] = []
+        self.forward_ids: list[str] = []
 
-    def take(self, index_B: Sequence[int]) -> list[str]:
-        """Count the pairs of one forward; returns their ids."""
-        ids = [self.pair_ids[index] for index in index_B]
+    def take(self, index_B: Sequence[int]) -> None:
+        """Count pairs of the current step."""
         np.add.at(self.times_P, list(index_B), 1)
-        self.step_ids.extend(ids)
-        return ids
+        self.step_ids.extend(self.pair_ids[index] for index in index_B)
+
+    def enter(self, index_B: Sequence[int]) -> list[str]:
+        """The ids of the pairs of a forward that begins; they are counted by `take`."""
+        self.forward_ids = [self.pair_ids[index] for index in index_B]
+        return self.forward_ids
 
     @property
     def total(self) -> int:

@@ -4,9 +4,12 @@ import importlib.util
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+_GATHER = "stage3_gather_16bit_weights_on_model_save"
 
 
 @contextmanager
@@ -26,7 +29,11 @@ def deepspeed_session(node: Mapping[str, Any] | None, device: str) -> Iterator[N
     _world_of_one()
     try:
         _start(device)
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", r"`torch\.distributed\..* is deprecated", FutureWarning
+            )  # DeepSpeed's calls
+            yield
     finally:
         _stop()
         for name in set(os.environ) - before:  # accelerate, too, leaves switches there
@@ -52,6 +59,8 @@ def check_deepspeed(node: Mapping[str, Any] | None) -> None:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"deepspeed.zero_optimization.{key}={first['input']}: {first['msg']}") from None
+    if section.get("stage") == 3 and not section.get(_GATHER):
+        raise ValueError(f"deepspeed.zero_optimization.{_GATHER}=false: no weights would be saved; set it to true")
 
 
 def _world_of_one() -> None:
@@ -70,11 +79,17 @@ def _start(device: str) -> None:
     import deepspeed
 
     deepspeed.utils.logger.setLevel(logging.WARNING)
+    logging.getLogger("accelerate.accelerator").addFilter(_worth_saying)
     if device == "cpu":
         operations = getattr(deepspeed.ops, "__compatible_ops__", {})
         if "deepspeed_shm_comm" in operations:
             operations["deepspeed_shm_comm"] = False
         deepspeed.init_distributed(dist_backend="gloo", verbose=False)
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """transformers counts accumulation itself and tells accelerate of none; DeepSpeed's count is the right one."""
+    return "Gradient accumulation steps mismatch" not in record.getMessage()
 
 
 def _stop() -> None:

@@ -10,17 +10,23 @@ import torch
 
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.pair_forward import pair_forward
-from apm_exp.scoring import TOLERANCE
+from apm_exp.precision import TOLERANCE
 from apm_exp.types import Policy, TokenisedPair
 
 
 def save_final(trainer: Any, policy: Policy, folder: Path) -> None:
-    """Save the trained weights in the policy's dtype, with its tokenizer, as an ordinary Hugging Face folder."""
+    """Save the trained weights in the policy's dtype, with its tokenizer, as an ordinary Hugging Face folder.
+
+    Every process calls this, as ZeRO-3 gathers the weights from all of them; the first one writes.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if trainer.is_world_process_zero():
+        shutil.rmtree(partial, ignore_errors=True)
     if not trainer.is_deepspeed_enabled:
         trainer.model.to(getattr(torch, policy.dtype))
     trainer.save_model(str(partial))
+    if not trainer.is_world_process_zero():
+        return
     (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; the artifact's inputs.yaml says it all
     load_tokenizer(policy).save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
@@ -28,7 +34,7 @@ def save_final(trainer: Any, policy: Policy, folder: Path) -> None:
 
 
 def logps_of(model: Any, pair: TokenisedPair) -> tuple[float, float]:
-    """Mean log-probs of both responses, nats a token."""
+    """Mean log-probs of both responses, nats a token. Under ZeRO-3 every process calls this."""
     model.eval()
     with torch.inference_mode():
         logps = pair_forward(model, [pair])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from apm_exp.scoring import TOLERANCE
+from apm_exp.precision import TOLERANCE
 from apm_exp.training.consumption import Consumption
 from apm_exp.types import PairLogps
 

@@ -41,10 +41,11 @@ def make_trainer(
         return trl_trainer(task, arguments, model, pairs, consumption)
     made, loss = arguments(), component.bind("loss", task.loss)
     return PairTrainer(
+        batches=batches,
         objective=Objective(loss, beta_of(task.loss), reads_reference(loss), task.policy.dtype),
         consumption=consumption,
         model=model(),
         args=made,
         train_dataset=list(pairs),
-        data_collator=collate,
+        data_collator=partial(collate, stand_in=min(pairs, key=lambda pair: pair.tokens.length)),
     )

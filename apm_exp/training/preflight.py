@@ -22,8 +22,14 @@ def check_training(
 
     transformers and DeepSpeed are imported only where something of theirs is set. Raises a one-line ValueError.
     """
-    per_device = runtime["pairs_per_device"]
-    batching(pairs=1, global_batch=trainer["global_batch"], epochs=1, pairs_per_device=per_device, processes=1)
+    batching(
+        pairs=1,
+        global_batch=trainer["global_batch"],
+        epochs=1,
+        pairs_per_device=runtime["pairs_per_device"],
+        processes=runtime["processes"],
+    )
+    check_one_process(trainer["implementation"], runtime["processes"])
     if trainer["implementation"] == "trl":
         check_trl_loss(loss)
     if trainer["args"]:
@@ -32,6 +38,12 @@ def check_training(
         check_args(trainer["args"])
     _check_optimizer(trainer["optimizer"])
     check_deepspeed(deepspeed)
+
+
+def check_one_process(implementation: str, processes: int) -> None:
+    """Raise ValueError where TRL's trainers, which know nothing of our order of pairs, should share the work."""
+    if implementation == "trl" and processes > 1:
+        raise ValueError(f"runtime.processes={processes}: trainer=trl trains in one; set 1, or take trainer=pairs")
 
 
 def check_trl_loss(loss: Mapping[str, Any]) -> str:

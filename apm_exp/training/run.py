@@ -7,7 +7,7 @@ from typing import Any
 from apm_exp import component
 from apm_exp.models.quiet import quiet
 from apm_exp.runtime import Runtime
-from apm_exp.scoring import out_of_memory, padded_tokens
+from apm_exp.scoring import out_of_memory
 from apm_exp.training import checkpoints
 from apm_exp.training.batching import Batching, batching
 from apm_exp.training.deepspeed_setup import deepspeed_session
@@ -15,25 +15,29 @@ from apm_exp.training.finish import check_final, logps_of, save_final
 from apm_exp.training.guards import named
 from apm_exp.training.make_trainer import make_trainer
 from apm_exp.training.pair_dataset import training_pairs
+from apm_exp.training.preflight import check_one_process
 from apm_exp.training.settings import Settings, TrainingTask
 from apm_exp.training.watch import Watch, attach, go_on, watch
 
 
 def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
-    """Train, save and check; returns the number of pairs and of optimizer steps."""
+    """Train, save and check; returns the number of pairs and of optimizer steps.
+
+    In each of the processes that a launcher started, this is called with the same task; the first one writes.
+    """
     runtime: Runtime = component.bind("runtime", task.runtime)()
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    _check_runtime(runtime.device, processes)
+    first = os.environ.get("RANK", "0") == "0"
+    _check_runtime(runtime, settings.implementation)
     pairs = training_pairs(task.pairs)
     batches = batching(
         pairs=len(pairs),
         global_batch=settings.global_batch,
         epochs=settings.epochs,
         pairs_per_device=runtime.pairs_per_device,
-        processes=processes,
+        processes=runtime.processes,
     )
-    onlookers = watch(task, processes, settings.keep_checkpoints)
-    longest = max((pair.tokens for pair in pairs), key=padded_tokens)
+    onlookers = watch(task, runtime.processes, settings.keep_checkpoints)
+    longest = max((pair.tokens for pair in pairs), key=lambda tokens: tokens.length)
     final = task.out / "final"
     with quiet(), deepspeed_session(task.deepspeed, runtime.device):
         trainer = make_trainer(task, settings, batches, runtime.device, pairs, onlookers.consumption)
@@ -42,18 +46,21 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
         trained = logps_of(trainer.model, longest)
         del trainer  # with the optimizer's states: the saved policy is opened beside nothing else
     gc.collect()
-    check_final(final, task.policy, runtime.device, longest, trained)
-    checkpoints.keep_newest(onlookers.folder, settings.keep_checkpoints)
+    if first:
+        check_final(final, task.policy, runtime.device, longest, trained)
+        checkpoints.keep_newest(onlookers.folder, settings.keep_checkpoints)
     return {"pairs": len(pairs), "steps": steps}
 
 
-def _check_runtime(device: str, processes: int) -> None:
-    if processes > 1:  # accelerate would repeat pairs to make the processes' shares equal
-        raise ValueError(f"WORLD_SIZE={processes}: training runs in one process; start it without a launcher")
-    index = device.partition(":")[2]
+def _check_runtime(runtime: Runtime, implementation: str) -> None:
+    if (started := int(os.environ.get("WORLD_SIZE", "1"))) != runtime.processes:
+        remedy = f"start it without a launcher, with runtime.processes={started}"
+        raise ValueError(f"WORLD_SIZE={started}: not runtime.processes={runtime.processes}; {remedy}")
+    check_one_process(implementation, runtime.processes)
+    index = runtime.device.partition(":")[2]
     if index not in ("", "0"):
         remedy = f"set CUDA_VISIBLE_DEVICES={index} and runtime.device=cuda"
-        raise ValueError(f"runtime.device={device}: training takes the first GPU that it sees; {remedy}")
+        raise ValueError(f"runtime.device={runtime.device}: training takes the first GPU that it sees; {remedy}")
 
 
 def _train(trainer: Any, onlookers: Watch, settings: Settings, batches: Batching) -> int:
@@ -79,6 +86,6 @@ def _memory(trainer: Any, onlookers: Watch, batches: Batching) -> str:
     remedy = f"set runtime.pairs_per_device={now // 2}" if now > 1 else "lower tokens.max_length"
     return (
         f"runtime.pairs_per_device={now}: out of memory at step {trainer.state.global_step + 1} with the pairs "
-        f"{named(onlookers.consumption.step_ids[-now:])}; {remedy}, or take trainer.gradient_checkpointing=true; "
+        f"{named(onlookers.consumption.forward_ids)}; {remedy}, or take trainer.gradient_checkpointing=true; "
         "the training goes on from its last checkpoint"
     )

@@ -7,13 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import Trainer
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from apm_exp.pair_forward import accept_responses, pair_forward
+from apm_exp.training.batching import Batching
 from apm_exp.training.consumption import Consumption
+from apm_exp.training.global_batches import EpochLoader, GlobalBatches
 from apm_exp.training.guards import check_first_step, check_loss
 from apm_exp.training.implicit_reward import Loss, implicit_rewards
 from apm_exp.types import PairLogps
 
+_NONE = -1  # in the place of a row, where a process has fewer pairs than others
 _NOISE = 1e-5  # margins of this size are rounding, as all are before the first step; they count as ties
 
 
@@ -32,20 +36,32 @@ class PairTrainer(Trainer):
 
     objective: Objective
 
-    def __init__(self, *, objective: Objective, consumption: Consumption, model: nn.Module, **settings: Any) -> None:
-        accept_responses(model)
+    def __init__(
+        self, *, objective: Objective, consumption: Consumption, batches: Batching, model: nn.Module, **settings: Any
+    ) -> None:
+        accept_responses(model, probe=not is_deepspeed_zero3_enabled())  # which holds the weights in parts
         super().__init__(model=model, **settings)
         self.model_accepts_loss_kwargs = True  # our loss is divided by the whole global batch; do not divide again
-        self.objective, self.consumption = objective, consumption
+        self.objective, self.consumption, self.batches = objective, consumption, batches
         self.sums: dict[str, Tensor] = {}
+
+    def get_train_dataloader(self) -> EpochLoader:
+        """This process's pairs. accelerate's sampler would repeat some to make the shares equal."""
+        pairs: Any = self.train_dataset
+        order = GlobalBatches(len(pairs), self.batches, self.args.seed, self.args.process_index)
+        return EpochLoader(pairs, batch_sampler=order, collate_fn=self.data_collator)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, Any]], Any]:
-        """The forwards of one optimizer step, and the number of pairs in them over all processes."""
+        """The forwards of one optimizer step in this process, and the number of pairs in those of all processes."""
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        pairs = torch.tensor(sum(len(sample["pairs"]) for sample in samples), device=device)
-        return samples, self.accelerator.reduce(pairs, "sum")
+        index = [row for sample in samples for row in sample["pair_index"][sample["weight_B"] > 0].tolist()]
+        index += [_NONE] * (num_batches * self.batches.per_device - len(index))  # all processes send the same number
+        found = self.accelerator.gather(torch.tensor(index, device=device)).tolist()
+        taken = [row for row in found if row != _NONE]
+        self.consumption.take(taken)
+        return samples, torch.tensor(len(taken), device=device)
 
     def compute_loss(
         self,
@@ -58,14 +74,19 @@ class PairTrainer(Trainer):
 
         Gradients are averaged over processes, hence the factor.
         """
-        ids = self.consumption.take(inputs["pair_index"].tolist())
+        ids = self.consumption.enter(inputs["pair_index"].tolist())
         pairs = self._logps(model, inputs)
         if self.state.global_step == 0:
             check_first_step(pairs, self.objective.dtype, ids)
         loss_B = self.objective.loss(pairs)
         check_loss(loss_B, self.state.global_step + 1, ids)
-        self._add(pairs)
-        return loss_B.sum() * self.accelerator.num_processes / num_items_in_batch
+        self._add(pairs, inputs["weight_B"])
+        return (loss_B * inputs["weight_B"]).sum() * self.accelerator.num_processes / num_items_in_batch
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The batch on the device. transformers would round our log-probs to 16 bits for DeepSpeed."""
+        device = self.args.device
+        return {name: part.to(device) if isinstance(part, Tensor) else part for name, part in inputs.items()}
 
     def _logps(self, model: nn.Module, inputs: dict[str, Any]) -> PairLogps:
         with self.accelerator.autocast():
@@ -79,10 +100,10 @@ class PairTrainer(Trainer):
             rejected_len_B=logps.rejected_len_B,
         )
 
-    def _add(self, pairs: PairLogps) -> None:
+    def _add(self, pairs: PairLogps, weight_B: Tensor) -> None:
         """Add a forward to the sums that the next logged row is the mean of."""
-        sums = shown(pairs, self.objective)
-        self.sums = {name: self.sums.get(name, 0.0) + value_B.detach().sum() for name, value_B in sums.items()}
+        for name, value_B in shown(pairs, self.objective).items():
+            self.sums[name] = self.sums.get(name, 0.0) + (value_B.detach() * weight_B).sum()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the means over the pairs since the last logged step."""

@@ -71,7 +71,9 @@ class _Recorded:
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
-        ids = self.consumption.take(inputs.pop("pair_index").tolist())
+        index = inputs.pop("pair_index").tolist()
+        self.consumption.take(index)
+        ids = self.consumption.enter(index)
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
         check_loss(loss.expand(len(ids)), self.state.global_step + 1, ids)  # type: ignore[attr-defined]
         return loss

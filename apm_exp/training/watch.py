@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers import PrinterCallback
 
 from apm_exp.training import checkpoints
@@ -34,7 +36,7 @@ class Watch:
 def watch(task: TrainingTask, processes: int, keep_checkpoints: int) -> Watch:
     """The onlookers of a task's training, before its first step."""
     consumption = Consumption(task.pairs["pair_id"].to_pylist())
-    how = {"zero_stage": stage_of(task.deepspeed), "processes": processes}
+    how = checkpoints.how_made(stage_of(task.deepspeed), processes)
     return Watch(
         consumption=consumption,
         metrics=MetricsLog(task.out / "metrics.jsonl", consumption, task.log),
@@ -55,12 +57,19 @@ def attach(onlookers: Watch, trainer: Any) -> None:
 
 
 def go_on(onlookers: Watch) -> str | None:
-    """The newest complete checkpoint of an earlier attempt, with counts and metrics set back to it; else None."""
-    checkpoint = checkpoints.newest_complete(onlookers.folder, onlookers.how)
-    step = checkpoints.step_of(checkpoint) if checkpoint else 0
-    onlookers.metrics.go_on_after(step)
+    """The newest complete checkpoint of an earlier attempt, with counts and metrics set back to it; else None.
+
+    The first process looks, and tells the others.
+    """
+    checkpoint = None
+    if PartialState().is_main_process:
+        checkpoint = checkpoints.newest_complete(onlookers.folder, onlookers.how)
+        step = checkpoints.step_of(checkpoint) if checkpoint else 0
+        onlookers.metrics.go_on_after(step)
+        if checkpoint:
+            logger.info("training goes on from step %d", step)
+    checkpoint = broadcast_object_list([checkpoint])[0]
     if checkpoint is None:
         return None
-    logger.info("training goes on from step %d", step)
     onlookers.consumption.load(checkpoint)
     return str(checkpoint)

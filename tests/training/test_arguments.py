@@ -18,7 +18,13 @@ def settings(**changes) -> Settings:
         ("max_step", 3, r"^trainer.args.max_step=3: no such training argument; did you mean 'max_steps'\?$"),
         ("learning_rate", 1.0, r"^trainer.args.learning_rate=1.0: set trainer.learning_rate instead$"),
         ("per_device_train_batch_size", 2, "set runtime.pairs_per_device instead"),
-        ("dataloader_drop_last", True, "would lose pairs"),
+        ("ignore_data_skip", True, "would lose pairs"),
+        (
+            "dataloader_drop_last",
+            True,
+            "the pairs' order and batches are fixed; leave it out$",
+        ),
+        ("train_sampling_strategy", "sequential", "order and batches are fixed"),
     ],
 )
 def test_args_that_cannot_be(name, value, message):
@@ -29,14 +35,14 @@ def test_args_that_cannot_be(name, value, message):
 def test_a_value_that_transformers_refuses_is_one_line(tmp_path, tiny_policy, scored):
     given = task(tmp_path, tiny_policy, scored)
     with pytest.raises(ValueError, match=r"^trainer: .*SchedulerType") as error:
-        training_arguments(settings(lr_scheduler="cosinus"), given, Batching(4, 1, 3), "cpu")
+        training_arguments(settings(lr_scheduler="cosinus"), given, Batching(4, 1, 1, 3), "cpu")
     assert "\n" not in str(error.value)
 
 
 def test_our_settings_arrive(tmp_path, tiny_policy, scored):
     given = task(tmp_path, tiny_policy, scored)
     ours = settings(warmup_ratio=0.1, args={"lr_scheduler_kwargs": {}})
-    made = training_arguments(ours, given, Batching(2, 3, 25), "cpu")
+    made = training_arguments(ours, given, Batching(2, 3, 1, 25), "cpu")
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (2, 3)
     assert made.get_warmup_steps(25) == 3  # 10% of 25 steps, rounded up
     assert (made.learning_rate, made.seed, made.use_cpu, made.bf16) == (1e-3, 1, True, False)

@@ -1,8 +1,8 @@
 import pytest
 
-from apm_exp.training.checkpoints import keep_newest, mark_complete, newest_complete
+from apm_exp.training.checkpoints import how_made, keep_newest, mark_complete, newest_complete
 
-HOW = {"zero_stage": None, "processes": 1}
+HOW = how_made(None, 1)
 
 
 @pytest.fixture
@@ -36,9 +36,17 @@ def test_a_damaged_one_is_skipped_with_a_warning(folder, damage, says, caplog):
     assert not (folder / "checkpoint-10").exists()
 
 
-def test_one_that_was_made_in_another_way_is_not_gone_on_from(folder, caplog):
-    assert newest_complete(folder, {"zero_stage": 2, "processes": 1}) is None
-    assert "'zero_stage': None" in caplog.text
+def test_another_number_of_processes_goes_on_from_whole_states(folder):
+    assert newest_complete(folder, how_made(None, 4)).name == "checkpoint-10"
+
+
+def test_one_that_was_made_in_another_way_stays_and_the_error_says_which(folder):
+    with pytest.raises(ValueError, match=r"^deepspeed=zero2 runtime.processes=4: .*10 was made with deepspeed=none;"):
+        newest_complete(folder, how_made(2, 4))
+    mark_complete(folder / "checkpoint-10", how_made(2, 2))
+    with pytest.raises(ValueError, match=r"deepspeed=zero2 runtime.processes=2; .* or remove .* again"):
+        newest_complete(folder, how_made(2, 4))
+    assert (folder / "checkpoint-10").exists()
 
 
 def test_no_folder_no_checkpoint(tmp_path):

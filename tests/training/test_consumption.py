@@ -5,8 +5,9 @@ from apm_exp.training.consumption import Consumption
 
 def test_counts_pairs_and_names_the_current_step():
     consumption = Consumption(["a", "b", "c"])
-    assert consumption.take([2, 0]) == ["c", "a"]
+    consumption.take([2, 0])
     consumption.take([1])
+    assert consumption.enter([0]) == consumption.forward_ids == ["a"]
     assert consumption.step_ids == ["c", "a", "b"]
     assert consumption.total == 3
     consumption.assert_exact(1)

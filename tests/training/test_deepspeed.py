@@ -29,6 +29,8 @@ def test_zero2_in_one_process_on_the_cpu_trains_as_without(tmp_path, tiny_policy
     for name in ("loss", "grad_norm", "learning_rate", "rewards/margins"):
         torch.testing.assert_close([r[name] for r in zero2], [r[name] for r in none], atol=1e-5, rtol=1e-5)
     assert [row["loss"] for row in again] == [row["loss"] for row in zero2]
+    first = read_rows(tmp_path / "rough" / "metrics.jsonl")[0]  # the sum of ten log-probs has a spacing of 0.25 there
+    assert max(abs(first[name]) for name in ("rewards/chosen", "rewards/rejected")) < 2e-3
     weights = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("zero2", "none"))
     torch.testing.assert_close(*weights, atol=1e-4, rtol=0)
     assert [path.name for path in (tmp_path / "zero2" / "checkpoints").iterdir()] == ["checkpoint-4"]

@@ -24,6 +24,18 @@ def test_the_shipped_settings_pass():
             {"trainer": trainer(global_batch=6)},
             "^trainer.global_batch=6: not a multiple of runtime.pairs_per",
         ),
+        (
+            {"runtime": runtime(processes=3)},
+            "^trainer.global_batch=4: not a multiple of runtime.pairs_per_device=4 x 3 processes; .*=3 or 6, or",
+        ),
+        (
+            {"runtime": runtime(processes=2), "trainer": trainer(implementation="trl")},
+            "^runtime.processes=2: trainer=trl trains in one; set 1, or take trainer=pairs$",
+        ),
+        (
+            {"deepspeed": {"zero_optimization": {"stage": 3}}},
+            "^deepspeed.zero_optimization.stage3_gather_16bit_weights_on_model_save=false: no weights would be saved",
+        ),
         ({"trainer": trainer(args={"max_step": 3})}, "^trainer.args.max_step=3: .*'max_steps'"),
         ({"trainer": trainer(optimizer="adamw_torh")}, "^trainer.optimizer=adamw_torh: .*'adamw_torch'"),
         ({"deepspeed": {"zero_optimization": {"stage": 7}}}, "^deepspeed.zero_optimization.stage=7: "),
