@@ -6,6 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from apm_exp.pair_ids import PairIds
+
+COLUMNS = {"chosen_minus_rejected": ["chosen_reward", "rejected_reward"], "max_min": ["all_rewards"]}
+_IDS_SHOWN = 5
 _REMEDIES = {
     "explicit": "reward: the explicit margin is {problem}; correct or remove these pairs' rewards",
     "implicit": "model: the implicit margin is {problem}; check the weights, or take model.dtype=float32",
@@ -54,13 +58,13 @@ def implicit_margin(logps: pa.Table) -> np.ndarray:
         return chosen_P - rejected_P
 
 
-def finite(margin_P: np.ndarray, pair_id_P: np.ndarray, name: Literal["explicit", "implicit"]) -> np.ndarray:
+def finite(margin_P: np.ndarray, pair_id_P: np.ndarray | PairIds, name: Literal["explicit", "implicit"]) -> np.ndarray:
     """The margins as float64; raises ValueError with the ids of the pairs whose margin is NaN or infinite."""
     numbers_P = np.asarray(margin_P, dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers_P))
     if bad.size:
-        ids = _ids(np.asarray(pair_id_P)[bad])
-        problem = f"NaN or infinite in {bad.size} of {numbers_P.size} pairs ({ids})"
+        shown = pair_id_P[bad[: _IDS_SHOWN + 1]]
+        problem = f"NaN or infinite in {bad.size} of {numbers_P.size} pairs ({_ids(shown)})"
         raise ValueError(_REMEDIES[name].format(problem=problem))
     return numbers_P
 
@@ -72,5 +76,5 @@ def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 def _ids(pair_ids: pa.ChunkedArray | np.ndarray) -> str:
     """The first few ids, as part of a message."""
-    first = ", ".join(str(pair_id) for pair_id in pair_ids[:5])
-    return f"pair_id {first}" + (", ..." if len(pair_ids) > 5 else "")
+    first = ", ".join(str(pair_id) for pair_id in pair_ids[:_IDS_SHOWN])
+    return f"pair_id {first}" + (", ..." if len(pair_ids) > _IDS_SHOWN else "")

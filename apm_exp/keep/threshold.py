@@ -6,10 +6,11 @@ import numpy as np
 from pydantic import Field
 
 from apm_exp.keep.ranking import numbers
+from apm_exp.pair_ids import PairIds
 
 
 def threshold(
-    value_P: np.ndarray, pair_id_P: np.ndarray, *, minimum: Annotated[float, Field(allow_inf_nan=False)]
+    value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, *, minimum: Annotated[float, Field(allow_inf_nan=False)]
 ) -> np.ndarray:
     """True where the value is at least `minimum` (in the metric's unit), shape P.
 

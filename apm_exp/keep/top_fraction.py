@@ -7,10 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from apm_exp.keep.ranking import highest
+from apm_exp.pair_ids import PairIds
 
 
 def top_fraction(
-    value_P: np.ndarray, pair_id_P: np.ndarray, *, fraction: Annotated[float, Field(gt=0, le=1)]
+    value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, *, fraction: Annotated[float, Field(gt=0, le=1)]
 ) -> np.ndarray:
     """True for the int(fraction * P) pairs with the highest values, shape P (paper Sec. 3.2 keeps 0.4).
 

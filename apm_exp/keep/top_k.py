@@ -6,9 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from apm_exp.keep.ranking import highest
+from apm_exp.pair_ids import PairIds
 
 
-def top_k(value_P: np.ndarray, pair_id_P: np.ndarray, *, k: Annotated[int, Field(ge=1)]) -> np.ndarray:
+def top_k(value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, *, k: Annotated[int, Field(ge=1)]) -> np.ndarray:
     """True for the k pairs with the highest values, shape P (D_k of the paper's Sec. 2).
 
     Raises ValueError where there are fewer than k pairs.

@@ -1,6 +1,5 @@
 """The uniform baseline: pairs in a random order that looks at no margin."""
 
-from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Annotated
 
@@ -17,10 +16,11 @@ def uniform(scores: PairScores, *, seed: Annotated[int, Field(ge=0)]) -> dict[st
     other pairs there are, and the pairs kept at a small fraction are among those kept at a larger one. Needs
     no rewards.
     """
-    return {"value": _hash(scores.pair_id_P, seed)}
+    hashes = (_hash(pair_id, seed) for pair_id in scores.pair_id_P)
+    return {"value": np.fromiter(hashes, np.float64, len(scores.pair_id_P))}
 
 
-def _hash(pair_id_P: Iterable[str], seed: int) -> np.ndarray:
-    """The first 53 bits of each hash (what a double holds exactly), as a fraction."""
-    digests = b"".join(blake2b(f"{seed}:{pair_id}".encode(), digest_size=8).digest() for pair_id in pair_id_P)
-    return (np.frombuffer(digests, dtype=">u8") >> 11) / 2.0**53
+def _hash(pair_id: str, seed: int) -> float:
+    """The first 53 bits of the hash (what a double holds exactly), as a fraction."""
+    digest = blake2b(f"{seed}:{pair_id}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53

@@ -1,22 +1,24 @@
 """Stage: score the training pairs with a metric and mark those that are kept."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from apm_exp import component
 from apm_exp.artifact import Artifact
-from apm_exp.files import write_parquet
-from apm_exp.margins import explicit_margin, finite, implicit_margin
+from apm_exp.keep.noise import NOISE, within_noise
+from apm_exp.keep.rows import keep_rows
+from apm_exp.margins import explicit_margin
+from apm_exp.ordered_parquet import read_column, rows_of_split, write_tables
+from apm_exp.pair_ids import PairIds
+from apm_exp.pair_scores import read_pair_scores
 from apm_exp.types import MissingRewards, PairScores
 
-VERSION = 1
+VERSION = 2
 logger = logging.getLogger(__name__)
 _TAKEN = {"pair_id", "explicit_margin", "implicit_margin", "kept"}
 
@@ -28,60 +30,51 @@ def selection(
     logps: Artifact,
     rewards: Artifact | None,
     margin: str,
+    dtype: str,
     metric: dict[str, Any],
     keep: dict[str, Any],
 ) -> dict[str, int]:
     """Write selection.parquet: margins, the metric's columns and `kept` of every scored training pair.
 
-    Rows are sorted by pair_id. Counts: pairs (ranked), kept, refused (training pairs without log-probs,
-    listed by the logps stage). Raises MissingRewards where the metric needs rewards and there are none, and
-    ValueError for margins that are not finite or a keep rule that keeps nothing.
+    Rows are in the order of pair_id, as those of the inputs are. dtype: what the log-probs were computed in. Counts:
+    pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage), within_noise (kept
+    pairs that rounding of the log-probs could replace). Raises MissingRewards where the metric needs rewards and there
+    are none, and ValueError for margins that are not finite or a keep rule that keeps nothing.
+
+    Files are read and written a part at a time and pair_ids are never held. The metric sees whole arrays: for `map`
+    57 bytes a pair with its temporaries, and 90 where it is evaluated again for the noise. The keep rule runs from
+    file to file (see `keep_rows`), 11 to 19 bytes a pair. On disk there is a second copy of the result while it runs.
     """
-    logps_table, refused = _scored(pairs, logps)
-    scores = _pair_scores(logps_table, rewards, margin)
-    columns = _metric_columns(metric, scores)
-    kept_P = component.bind("keep", keep)(columns["value"], scores.pair_id_P)
-    _check_shape(f"keep._target_={keep['_target_']}", "the kept pairs", kept_P, scores.pair_id_P.size)
-    write_parquet(_table(scores, columns, kept_P), out / "selection.parquet")
-    kept, ranked = int(np.count_nonzero(kept_P)), scores.pair_id_P.size
-    cut = columns["value"][kept_P].min()
-    logger.info("kept %d of %d pairs: those with a value of %.6g or more", kept, ranked, cut)
-    return {"pairs": ranked, "kept": kept, "refused": refused}
+    scored, selected = out / ".scored.partial", out / "selection.parquet"
+    try:
+        refused = _write_scored(scored, pairs, logps, rewards, margin, metric)
+        kept = keep_rows(scored, selected, keep)
+    finally:
+        scored.unlink(missing_ok=True)
+    loose = _within_noise(selected, metric, keep, NOISE[dtype])
+    logger.info("kept %d of %d pairs: those with a value of %.6g or more", kept.kept, kept.pairs, kept.cut)
+    noise = f"{NOISE[dtype]:g} nats a token in {dtype}"
+    logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
+    return {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
 
 
-def _scored(pairs: Artifact, logps: Artifact) -> tuple[pa.Table, int]:
-    """The log-probs of the training pairs, sorted by pair_id, and how many training pairs have none."""
-    known = _train_rows(pairs.path / "pairs.parquet", ["pair_id"])["pair_id"]
-    columns = ["pair_id", "chosen_logp", "rejected_logp", "chosen_len", "rejected_len"]
-    scored = _train_rows(logps.path / "logps.parquet", columns).sort_by("pair_id")
-    if not len(scored):
-        remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
-        raise ValueError(f"dataset: none of the {len(known)} training pairs has log-probs; {remedy}")
-    assert pc.all(pc.is_in(scored["pair_id"], known)).as_py(), "logps has training pairs that pairs has not"
-    assert pc.count_distinct(scored["pair_id"]).as_py() == len(scored), "logps has a pair_id twice"
-    return scored, len(known) - len(scored)
-
-
-def _train_rows(path: Path, columns: list[str]) -> pa.Table:
-    table = pq.read_table(path, columns=[*columns, "split"])
-    return table.filter(pc.equal(table["split"], "train")).drop_columns("split")
-
-
-def _pair_scores(logps_table: pa.Table, rewards: Artifact | None, margin: str) -> PairScores:
-    pair_id_P = logps_table["pair_id"].to_numpy()
-    implicit_P = finite(implicit_margin(logps_table), pair_id_P, "implicit")
-    if rewards is None:
-        return PairScores(pair_id_P, None, implicit_P)
-    wanted = ["pair_id", "chosen_reward", "rejected_reward", "all_rewards"]
-    table = pq.read_table(rewards.path / "rewards.parquet", columns=wanted)
-    row_P = pc.index_in(logps_table["pair_id"], table["pair_id"])
-    assert not row_P.null_count, "rewards lacks pairs that logps has"
+def _write_scored(
+    path: Path, pairs: Artifact, logps: Artifact, rewards: Artifact | None, margin: str, metric: Mapping[str, Any]
+) -> int:
+    """Write what selection.parquet will hold but for `kept`; returns how many training pairs have no log-probs."""
     component.check("reward", {"margin": margin}, (explicit_margin,))
-    margin_P = explicit_margin(table.take(row_P), margin=margin)  # type: ignore[arg-type]
-    return PairScores(pair_id_P, finite(margin_P, pair_id_P, "explicit"), implicit_P)
+    known = rows_of_split(pairs.path / "pairs.parquet", "train")
+    rewards_file = rewards.path / "rewards.parquet" if rewards else None
+    scores = read_pair_scores(pairs.path / "pairs.parquet", logps.path / "logps.parquet", rewards_file, margin)
+    if not len(scores.pair_id_P):
+        remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
+        raise ValueError(f"dataset: none of the {known} training pairs has log-probs; {remedy}")
+    write_tables(_tables(scores, _metric_columns(metric, scores)), path)
+    return known - len(scores.pair_id_P)
 
 
 def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, np.ndarray]:
+    """The metric's columns, checked; `value`, as float64, is the last."""
     target = metric["_target_"]
     try:
         columns = component.bind("metric", metric)(scores)
@@ -91,20 +84,32 @@ def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, 
     if "value" not in columns or _TAKEN & columns.keys():
         taken = ", ".join(sorted(_TAKEN))
         raise ValueError(f"metric._target_={target}: must return 'value', and no column named {taken}")
+    pairs = len(scores.pair_id_P)
     for name, column_P in columns.items():
-        _check_shape(f"metric._target_={target}", name, column_P, scores.pair_id_P.size)
-    return columns
+        if np.shape(column_P) != (pairs,):
+            given = f"{name} has shape {np.shape(column_P)}"
+            raise ValueError(f"metric._target_={target}: {given}; give one entry a pair ({pairs},)")
+    value_P = np.asarray(columns["value"], np.float64)
+    return {name: column_P for name, column_P in columns.items() if name != "value"} | {"value": value_P}
 
 
-def _check_shape(setting: str, name: str, column_P: Any, pairs: int) -> None:
-    if np.shape(column_P) != (pairs,):
-        raise ValueError(f"{setting}: {name} has shape {np.shape(column_P)}; give one entry a pair ({pairs},)")
+def _tables(scores: PairScores, columns: Mapping[str, np.ndarray]) -> Iterator[pa.Table]:
+    """The columns of selection.parquet but for `kept`, a part of the pairs at a time."""
+    assert isinstance(scores.pair_id_P, PairIds)
+    explicit_P, start = scores.rewards_margin_P, 0
+    for ids in scores.pair_id_P.parts():
+        here = slice(start, start + len(ids))
+        explicit = pa.nulls(len(ids), pa.float64()) if explicit_P is None else explicit_P[here]
+        margins = {"explicit_margin": explicit, "implicit_margin": scores.implicit_margin_P[here]}
+        terms = {name: column_P[here] for name, column_P in columns.items()}
+        yield pa.table({"pair_id": ids} | margins | terms)
+        start += len(ids)
 
 
-def _table(scores: PairScores, columns: Mapping[str, np.ndarray], kept_P: np.ndarray) -> pa.Table:
-    absent = pa.nulls(kept_P.size, pa.float64())
-    explicit = absent if scores.rewards_margin_P is None else scores.rewards_margin_P
-    first = {"pair_id": scores.pair_id_P, "explicit_margin": explicit}
-    terms = {name: column_P for name, column_P in columns.items() if name != "value"}
-    last = {"value": columns["value"], "kept": kept_P}
-    return pa.table(first | {"implicit_margin": scores.implicit_margin_P} | terms | last)
+def _within_noise(selected: Path, metric: Mapping[str, Any], keep: Mapping[str, Any], noise: float) -> int:
+    value_P, kept_P = read_column(selected, "value"), read_column(selected, "kept").astype(bool)
+    explicit_P, implicit_P = read_column(selected, "explicit_margin"), read_column(selected, "implicit_margin")
+    known_P = None if np.isnan(explicit_P).all() else explicit_P
+    scores = PairScores(PairIds(selected, value_P.size), known_P, implicit_P)
+    score, rule = component.bind("metric", metric), component.bind("keep", keep)
+    return within_noise(score, rule, scores, value_P, kept_P, noise)

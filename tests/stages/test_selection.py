@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp import component
+from apm_exp import component, ordered_parquet
 from apm_exp.artifact import Artifact
 from apm_exp.stages.selection import selection
 from apm_exp.types import MissingRewards
 
 MAP = {"_target_": "apm_exp.metrics.map.alignment_potential", "alpha": 2.0, "rescale": True}
 IMPLICIT = {"_target_": "apm_exp.metrics.implicit.implicit_reward_margin"}
+UNIFORM = {"_target_": "apm_exp.metrics.uniform.uniform", "seed": 0}
 HALF = {"_target_": "apm_exp.keep.top_fraction.top_fraction", "fraction": 0.5}
 
 
@@ -26,25 +27,26 @@ def an_artifact(folder, kind, columns):
 
 @pytest.fixture
 def world(tmp_path):
-    """Five pairs: one is held out, one was refused when log-probs were computed; rows are in different orders."""
+    """Five pairs: one is held out, one was refused when log-probs were computed."""
     pairs = {"pair_id": ["a", "b", "c", "held", "refused"], "split": ["train"] * 3 + ["held_out", "train"]}
     logps = {
-        "pair_id": ["c", "a", "held", "b"],
-        "split": ["train", "train", "held_out", "train"],
-        "chosen_logp": [-6.0, -10.0, -99.0, -2.0],
-        "rejected_logp": [-4.0, -12.0, -1.0, -6.0],
-        "chosen_len": pa.array([6, 5, 1, 2], pa.int32()),
-        "rejected_len": pa.array([2, 4, 1, 2], pa.int32()),
+        "pair_id": ["a", "b", "c", "held"],
+        "split": ["train", "train", "train", "held_out"],
+        "chosen_logp": [-10.0, -2.0, -6.0, -99.0],
+        "rejected_logp": [-12.0, -6.0, -4.0, -1.0],
+        "chosen_len": pa.array([5, 2, 6, 1], pa.int32()),
+        "rejected_len": pa.array([4, 2, 2, 1], pa.int32()),
     }
     rewards = {
-        "pair_id": ["held", "b", "refused", "a", "c"],
-        "chosen_reward": [50.0, 3.0, 0.0, 1.0, 5.0],
-        "rejected_reward": [0.0, 0.0, 0.0, 2.0, 0.0],
-        "all_rewards": [[50.0, 0.0], [3.0, 0.0, -2.0], [0.0, 0.0], [1.0, 2.0], [5.0, 0.0]],
+        "pair_id": ["a", "b", "c", "held", "refused"],
+        "chosen_reward": [1.0, 3.0, 5.0, 50.0, 0.0],
+        "rejected_reward": [2.0, 0.0, 0.0, 0.0, 0.0],
+        "all_rewards": [[1.0, 2.0], [3.0, 0.0, -2.0], [5.0, 0.0], [50.0, 0.0], [0.0, 0.0]],
     }
     tables = {"pairs": pairs, "logps": logps, "rewards": rewards}
     inputs = {kind: an_artifact(tmp_path, kind, columns) for kind, columns in tables.items()}
-    return {"out": tmp_path, "margin": "chosen_minus_rejected", "metric": MAP, "keep": HALF} | inputs
+    settings = {"margin": "chosen_minus_rejected", "dtype": "float32", "metric": MAP, "keep": HALF}
+    return {"out": tmp_path} | settings | inputs
 
 
 def rows_of(folder):
@@ -67,8 +69,10 @@ def test_margins_terms_value_and_kept_by_hand(world, caplog):
     assert rows["implicit_term"] == pytest.approx([2 / sigma_pi, 4 / sigma_pi, 2 / sigma_pi])
     assert rows["value"] == pytest.approx(np.subtract(rows["explicit_term"], rows["implicit_term"]))
     assert rows["kept"] == [False, False, True]
-    assert counts == {"pairs": 3, "kept": 1, "refused": 1}
+    assert counts == {"pairs": 3, "kept": 1, "refused": 1, "within_noise": 0}
     assert "kept 1 of 3 pairs" in caplog.text
+    assert "(1e-05 nats a token in float32) could replace at most 0 of the kept pairs" in caplog.text
+    assert [path.name for path in world["out"].glob("*.p*")] == ["selection.parquet"]
 
 
 def test_max_min_margin_looks_at_all_responses(world):
@@ -96,6 +100,32 @@ def test_the_same_inputs_give_the_same_bytes(world):
     assert (world["out"] / "selection.parquet").read_bytes() == first
 
 
+@pytest.mark.parametrize("metric", [MAP, UNIFORM])
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_reading_a_few_rows_at_a_time_changes_nothing(world, monkeypatch, metric, at_once):
+    counts = selection(**world | {"metric": metric})
+    expected = pq.read_table(world["out"] / "selection.parquet")
+    monkeypatch.setattr(ordered_parquet, "ROWS_AT_ONCE", at_once)
+    assert selection(**world | {"metric": metric}) == counts
+    assert pq.read_table(world["out"] / "selection.parquet").equals(expected)
+
+
+@pytest.mark.parametrize(("dtype", "noise", "replaceable"), [("float32", "1e-05", 0), ("bfloat16", "0.02", 1)])
+def test_kept_pairs_within_the_noise_of_the_dtype_are_counted(world, tmp_path, caplog, dtype, noise, replaceable):
+    close = pq.read_table(world["logps"].path / "logps.parquet").to_pydict()
+    close["chosen_logp"][0] = -9.9  # implicit margins 1.02, 2 and 1: a comes 0.02 after c, which is kept
+    changed = {"logps": an_artifact(tmp_path / "close", "logps", close), "metric": IMPLICIT, "dtype": dtype}
+    with caplog.at_level(logging.INFO, "apm_exp"):
+        assert selection(**world | changed)["within_noise"] == replaceable
+    assert f"({noise} nats a token in {dtype}) could replace at most {replaceable} of the kept pairs" in caplog.text
+
+
+def test_rows_out_of_order_are_a_defect(world, tmp_path):
+    logps = pq.read_table(world["logps"].path / "logps.parquet").take([1, 0, 2, 3])
+    with pytest.raises(AssertionError, match=r"logps\.parquet: .* order of pair_id"):
+        selection(**world | {"logps": an_artifact(tmp_path / "other", "logps", logps.to_pydict())})
+
+
 def test_a_fraction_that_keeps_nothing_writes_nothing(world):
     with pytest.raises(ValueError, match=r"keep\.fraction=0\.1: would keep 0 of 3 pairs"):
         selection(**world | {"keep": HALF | {"fraction": 0.1}})
@@ -104,25 +134,25 @@ def test_a_fraction_that_keeps_nothing_writes_nothing(world):
 
 def test_a_non_finite_log_prob_is_named(world, tmp_path):
     broken = pq.read_table(world["logps"].path / "logps.parquet").to_pydict()
-    broken["chosen_logp"][1] = float("nan")
+    broken["chosen_logp"][0] = float("nan")
     with pytest.raises(ValueError, match=r"implicit margin is NaN or infinite .*\(pair_id a\)"):
         selection(**world | {"logps": an_artifact(tmp_path / "broken", "logps", broken)})
 
 
 def test_log_probs_of_unknown_pairs_are_a_defect(world, tmp_path):
     fewer = {"pair_id": ["a", "b"], "split": ["train", "train"]}
-    with pytest.raises(AssertionError, match="pairs has not"):
+    with pytest.raises(AssertionError, match=r"pairs\.parquet lacks pairs"):
         selection(**world | {"pairs": an_artifact(tmp_path / "fewer", "pairs", fewer)})
 
 
 def test_scored_pairs_without_rewards_are_a_defect(world, tmp_path):
     fewer = pq.read_table(world["rewards"].path / "rewards.parquet").slice(0, 2)
-    with pytest.raises(AssertionError, match="rewards lacks"):
+    with pytest.raises(AssertionError, match=r"rewards\.parquet lacks pairs"):
         selection(**world | {"rewards": an_artifact(tmp_path / "fewer", "rewards", fewer.to_pydict())})
 
 
 def test_nothing_scored_is_an_error(world, tmp_path):
-    none = pq.read_table(world["logps"].path / "logps.parquet").slice(2, 1)
+    none = pq.read_table(world["logps"].path / "logps.parquet").slice(3, 1)
     with pytest.raises(ValueError, match="none of the 4 training pairs has log-probs"):
         selection(**world | {"logps": an_artifact(tmp_path / "none", "logps", none.to_pydict())})
 
