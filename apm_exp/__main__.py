@@ -1,7 +1,10 @@
 """The command line: `python -m apm_exp ...`, also installed as `apm-exp`."""
 
+import gc
 import os
 import sys
+
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> None:
@@ -14,6 +17,7 @@ def main() -> None:
 
 
 def _main() -> None:
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)  # starting makes many objects, and nearly all of them stay
     from apm_exp.command_line import UsageLine, help_text, prepare
 
     arguments = sys.argv[1:]
@@ -30,7 +34,9 @@ def _main() -> None:
 
     from apm_exp.application import run
 
-    sys.exit(run(prepared))
+    code = run(prepared)
+    gc.freeze()  # no last search for garbage: the process ends
+    sys.exit(code)
 
 
 def _usage(text: str) -> int:

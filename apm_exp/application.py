@@ -17,7 +17,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from apm_exp import launch
 from apm_exp.command_line import UsageLine, conf_folder, options_of
 from apm_exp.worker import INTERRUPTED, TASKS, USAGE_ERROR, Request
 
@@ -65,6 +64,8 @@ def run_one(composed: DictConfig) -> int:
     except UsageLine as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
+    from apm_exp import launch  # here: to print a configuration takes no worker
+
     in_sweep = settings.mode == RunMode.MULTIRUN
     task = str(request.config["task"])
     code = launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
@@ -130,6 +131,8 @@ def _swept(folder: str | None, overrides: Iterable[str]) -> dict[str, str]:
 
 def report_sweep(folder: Path) -> int:
     """Write the sweep's report in a worker; its exit code, or 1 where a job did not end well."""
+    from apm_exp import launch
+
     command = (folder / "command.txt").read_text().strip()
     request = Request("sweep_report", {}, {}, [], command, _STARTED, sweep=str(folder))
     return launch.start("sweep_report", [request])

@@ -95,6 +95,8 @@ def prepare(arguments: list[str]) -> list[str]:
         if flag not in _FLAGS:
             raise UsageLine(f"{flag}: no such flag; flags: --help, -m, --cfg job, --config-dir DIR, --hydra-help")
     multirun = [a for a in arguments if a in ("-m", "--multirun")]
+    if multirun and (shown := {a.partition("=")[0] for a in arguments} & {"--cfg", "-c", "--info", "-i"}):
+        raise UsageLine(f"{shown.pop()}: shows one job; leave out {multirun[0]} and give one value a setting")
     rest = [a for a in arguments if a not in ("-m", "--multirun")]
     overrides = [a for a in rest if "=" in a and not a.startswith("-")]
     for override in overrides:

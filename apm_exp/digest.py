@@ -46,8 +46,7 @@ class FileDigests:
 
     def of_file(self, path: Path) -> str:
         """sha256 of a file's content."""
-        status = path.stat()
-        name = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+        name = _name(path)
         if name not in self.known:
             with path.open("rb") as content:
                 self.known[name] = hashlib.file_digest(content, "sha256").hexdigest()
@@ -59,11 +58,20 @@ class FileDigests:
             return self.of_file(path)
         return text_digest(canonical({str(f.relative_to(path)): self.of_file(f) for f in _files(path)}))
 
+    def knows(self, path: Path) -> bool:
+        """Whether of_path would read nothing."""
+        return all(_name(file) in self.known for file in ([path] if path.is_file() else _files(path)))
+
     def save(self) -> None:
         """Remember what was learned; entries of other processes are kept."""
         merged = self._read() | self.known
         if merged != self._read() and self.memory.parent.is_dir():
             write_json(merged, self.memory)
+
+
+def _name(file: Path) -> str:
+    status = file.stat()
+    return f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}"
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -2,26 +2,24 @@
 
 import json
 import logging
-import os
 import time
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from omegaconf import OmegaConf
 
 from apm_exp import component, tracking
-from apm_exp.artifact import Artifact, Step, build, built_after, follows, read_done
-from apm_exp.digest import FileDigests
-from apm_exp.files import write_json, write_text
-from apm_exp.pipeline import Choices, build_graph, report_step, slug
-from apm_exp.plan import print_plan
+from apm_exp.artifact import Artifact, Step, follows, read_done
+from apm_exp.build import build, built_after
+from apm_exp.digest import FileDigests, local_paths
+from apm_exp.headline import headline
+from apm_exp.models.pretrained import is_here
+from apm_exp.pipeline import Choices, build_graph, report_step
 from apm_exp.preflight import check_keep, refuse_missing_rewards
 from apm_exp.provenance import provenance
+from apm_exp.run_record import keep_result, new_run_folder, point
 from apm_exp.worker import Request, one_line
 
 logger = logging.getLogger(__name__)
@@ -39,8 +37,29 @@ def _digests(request: Request) -> FileDigests:
     return FileDigests(Path(request.config["output_root"]) / ".digests.json")
 
 
+def is_finished(request: Request, with_rewards: bool | None) -> bool:
+    """Whether every step of a job is there, so that nothing would be computed; only looks.
+
+    False too where the answer would take reading a model's weights or asking the Hub for them, and where something
+    cannot be read: the checks, or the work, then say what.
+    """
+    config, digests = request.config, _digests(request)
+    paths = [path for group in ("dataset", "model", "reward") for path in local_paths(config[group].get("path"))]
+    if config["rebuild"] != "none" or not is_here(config["model"]) or not all(map(digests.knows, paths)):
+        return False
+    try:
+        if with_rewards is None:
+            pairs = read_done(steps_of(request, digests, with_rewards=True)["pairs"])
+            with_rewards = pairs is not None and _has_rewards(pairs)
+        return all(map(read_done, steps_of(request, digests, with_rewards=with_rewards).values()))
+    except (OSError, ValueError):
+        return False
+
+
 def plan_job(request: Request, with_rewards: bool | None) -> None:
     """Print what the job would do; writes nothing."""
+    from apm_exp.plan import print_plan
+
     steps = steps_of(request, _digests(request), with_rewards=with_rewards is not False)
     print_plan(_title(request), steps, request.config)
 
@@ -57,7 +76,7 @@ def run_job(request: Request, with_rewards: bool | None) -> None:
     if with_rewards is None:
         with_rewards = _rows_have_rewards(request, digests)
     steps = steps_of(request, digests, with_rewards=with_rewards)
-    folder = _new_run_folder(request, steps["policy"].slug)
+    folder = new_run_folder(request, steps["policy"].slug)
     if request.sweep:
         logger.info("job %d: %s", request.number, " ".join(f"{k}={v}" for k, v in (request.swept or {}).items()))
     logger.info("settings     from: %s", request.config["hyperparameters"])
@@ -71,18 +90,22 @@ def run_job(request: Request, with_rewards: bool | None) -> None:
     finally:
         digests.save()
         record["seconds"] = round(time.monotonic() - started, 1)
-        _keep_record(request, record, folder)
+        keep_result(request, record, folder)
     logger.info("%s | report: %s", record["headline"], record["report"])
 
 
 def _rows_have_rewards(request: Request, digests: FileDigests) -> bool:
     """Build the pairs and look; raises ValueError where the metric needs rewards that they do not have."""
     pairs = build(steps_of(request, digests, with_rewards=True)["pairs"])
-    rewards = pq.read_table(pairs.path / "pairs.parquet", columns=["recorded_rewards"])["recorded_rewards"]
-    if rewards.null_count == 0:
+    if _has_rewards(pairs):
         return True
     refuse_missing_rewards(request.config)
     return False
+
+
+def _has_rewards(pairs: Artifact) -> bool:
+    rewards = pq.read_table(pairs.path / "pairs.parquet", columns=["recorded_rewards"])["recorded_rewards"]
+    return rewards.null_count == 0
 
 
 def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:
@@ -92,13 +115,14 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
         for name, step in steps.items():
             also = {"log": log} if step.kind == "policy" else {}  # the training step also mirrors its log
             built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
-            _link(folder, name, built[name].path)
+            point(folder / name, built[name].path)
             if name == "pairs":  # before the expensive steps
                 check_keep(request.config["keep"], int(built[name].counts["train"]))
         page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
         page = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
-        _link(folder, "report", page.path)
-        scores = _scores(built)
+        point(folder / "report", page.path)
+        evaluations = _evaluations(built)
+        scores = {name: score for each in evaluations.values() for name, score in each.items()}
         log(
             {
                 f"{name}/{part}": score[part]
@@ -108,7 +132,7 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
         )
     kept = built["selection"].counts.get("kept")
     return {
-        "headline": _headline(scores),
+        "headline": headline(evaluations, request.config["evals"] or {}),
         "scores": scores,
         "kept": kept,
         "trained": trains,
@@ -138,52 +162,8 @@ def _tracker(request: Request, folder: Path) -> Any:
     return partial(start, request.config, folder, folder.name, group, request.swept or {})
 
 
-def _scores(built: Mapping[str, Artifact]) -> dict[str, Any]:
-    scores: dict[str, Any] = {}
-    for name, artifact in built.items():
-        if name.startswith("evaluation_"):
-            scores |= json.loads((artifact.path / "scores.json").read_text())
-    return scores
-
-
-def _headline(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """The first score, in words: its value, its 95% interval and its n."""
-    if not scores:
-        return "done (no evaluation)"
-    name, score = next(iter(scores.items()))
-    low, high = score["interval"]
-    text = f"{name.replace('_', ' ')} {score['value']:.3f} (95% interval {low:.3f} to {high:.3f}, n {score['n']})"
-    return text
-
-
-def _new_run_folder(request: Request, name: str) -> Path:
-    """`runs/<time>-<slug>-<id>/` with the resolved configuration; `runs/latest` points at it."""
-    runs = Path(request.config["output_root"]) / "runs"
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = runs / f"{stamp}-{slug(name)}-{uuid.uuid4().hex[:6]}"
-    folder.mkdir(parents=True)
-    write_text(OmegaConf.to_yaml(OmegaConf.create(request.config)), folder / "config.yaml")
-    write_text(request.command + "\n", folder / "command.txt")
-    write_json(provenance(), folder / "provenance.json")
-    _point(runs / "latest", folder)
-    return folder
-
-
-def _point(link: Path, target: Path) -> None:
-    """Make `link` a relative symbolic link to `target`, in one move."""
-    temporary = link.with_name(f".{link.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
-
-
-def _link(folder: Path, name: str, target: Path) -> None:
-    _point(folder / name, target)
-
-
-def _keep_record(request: Request, record: Mapping[str, Any], folder: Path) -> None:
-    write_json(record, folder / "result.json")
-    if request.sweep:
-        jobs = Path(request.sweep) / "jobs"
-        jobs.mkdir(exist_ok=True)
-        write_json(record, jobs / f"{request.number}.json")
+def _evaluations(built: Mapping[str, Artifact]) -> dict[str, dict[str, Any]]:
+    """scores.json of each evaluation, by its name."""
+    prefix = "evaluation_"
+    found = {name.removeprefix(prefix): one.path for name, one in built.items() if name.startswith(prefix)}
+    return {name: json.loads((path / "scores.json").read_text()) for name, path in found.items()}

@@ -9,8 +9,7 @@ from typing import Any
 from apm_exp import component
 from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
-from apm_exp.models.device import pick_device
-from apm_exp.models.pretrained import commit_of, is_here
+from apm_exp.policies import builds_model, needs_pairs, starting_policy, trained_policy
 from apm_exp.stages.evaluate import evaluate
 from apm_exp.stages.generate import generate
 from apm_exp.stages.logps import logps
@@ -24,6 +23,8 @@ from apm_exp.types import Policy
 
 Config = Mapping[str, Any]
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
+_HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
+_CHECKPOINTS = ("save_every", "keep_checkpoints")
 _LOADING = ("dtype", "attention", "trust_remote_code", "chat_template", "revision")
 
 
@@ -45,27 +46,6 @@ def build_graph(config: Config, choices: Choices, *, with_rewards: bool, digests
     generated is its policy; a policy that is built from the data comes after the pairs.
     """
     return _Graph(config, choices, Path(config["output_root"]), digests).steps(with_rewards)
-
-
-def builds_model(node: Config) -> bool:
-    """Whether a model node names a builder (it takes `out`) rather than weights that exist."""
-    return "out" in component.positional_names(component.locate("model", node))
-
-
-def needs_pairs(node: Config) -> bool:
-    """Whether a model is built from the pairs."""
-    return "pairs" in component.positional_names(component.locate("model", node))
-
-
-def resolve_dtype(name: str, runtime: Config) -> str:
-    """`auto` becomes bfloat16 on a GPU that multiplies it, float32 elsewhere."""
-    if name != "auto":
-        return name
-    if not pick_device(dict(runtime)).startswith("cuda"):
-        return "float32"
-    import torch
-
-    return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
 
 
 def slug(*parts: object) -> str:
@@ -90,7 +70,7 @@ class _Graph:
         if builds_model(self.config["model"]) and not late_model:
             steps["models"] = self.model_step(None)
         if self.config["generate"]:
-            steps["generations"] = self.generations_step(self.starting_policy(steps))
+            steps["generations"] = self.generations_step(starting_policy(self.config, steps, self.digests))
         steps["pairs"] = self.pairs_step(steps)
         if late_model:
             steps["models"] = self.model_step(steps["pairs"])
@@ -101,30 +81,6 @@ class _Graph:
         steps["policy"] = self.train_step(steps)
         evaluations = {f"evaluation_{name}": self.evaluation_step(name, steps) for name in self.config["evals"] or {}}
         return steps | evaluations
-
-    def starting_policy(self, steps: Mapping[str, Step]) -> Policy:
-        """The policy that is scored and trained, as a folder, whether built here or given."""
-        node = self.config["model"]
-        if "models" in steps:
-            folder, key = steps["models"].folder / "final", steps["models"].key
-        else:
-            folder, key = self.given_weights(node)
-        template = node.get("chat_template")
-        return Policy(
-            folder=folder,
-            key=key,
-            dtype=resolve_dtype(node["dtype"], self.config["runtime"]),
-            attention=node["attention"],
-            trust_remote_code=node["trust_remote_code"],
-            chat_template=Path(template).read_text() if template else None,
-        )
-
-    def given_weights(self, node: Config) -> tuple[Path, str]:
-        """A model's folder, and what identifies it; a plan downloads nothing and goes by the revision."""
-        if self.config["task"] == "plan" and not is_here(node):
-            return Path(node["path"]), str(node["revision"])
-        folder = component.bind("model", node)()
-        return folder, commit_of(folder) or self.digests.of_path(folder)
 
     def model_step(self, pairs_step: Step | None) -> Step:
         node = {name: value for name, value in self.config["model"].items() if name not in _LOADING}
@@ -153,7 +109,7 @@ class _Graph:
     def logps_step(self, steps: Mapping[str, Step]) -> Step:
         inputs = {
             "pairs": steps["pairs"],
-            "policy": self.starting_policy(steps),
+            "policy": starting_policy(self.config, steps, self.digests),
             "tokens": self.config["tokens"],
             "on_bad_row": self.config["dataset"]["on_bad_row"],
         }
@@ -161,9 +117,10 @@ class _Graph:
         return self.step(logps, name, inputs, runtime=self.config["runtime"])
 
     def selection_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {name: steps.get(name) for name in ("pairs", "logps", "rewards")}
+        inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "logps", "rewards")}
         inputs |= {"metric": self.config["metric"], "keep": self.config["keep"]}
         inputs["margin"] = self.config["reward"]["margin"]
+        inputs["dtype"] = starting_policy(self.config, steps, self.digests).dtype
         return self.step(selection, slug(self.choices.metric, self.alpha(), self.choices.dataset), inputs)
 
     def alpha(self) -> str:
@@ -171,28 +128,23 @@ class _Graph:
 
     def train_step(self, steps: Mapping[str, Step]) -> Step:
         inputs = {
-            "policy": self.starting_policy(steps),
+            "policy": starting_policy(self.config, steps, self.digests),
             "logps": steps["logps"],
             "selection": steps["selection"],
         }
-        trainer = dict(self.config["trainer"])
-        checkpoints = {name: trainer.pop(name) for name in ("save_every", "keep_checkpoints")}
+        trainer = _without(self.config["trainer"], *_CHECKPOINTS)
+        checkpoints = {name: self.config["trainer"][name] for name in _CHECKPOINTS}
         inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
         name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model)
         beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
         beside["checkpoints"] = checkpoints
         return self.step(train, name, inputs, "policy", **beside)
 
-    def trained_policy(self, steps: Mapping[str, Step]) -> Policy:
-        start = self.starting_policy(steps)
-        folder = steps["policy"].folder / "final"
-        return Policy(folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None)
-
     def evaluation_step(self, name: str, steps: Mapping[str, Step]) -> Step:
         inputs = {
             "evaluation": self.config["evals"][name],
-            "policy": self.trained_policy(steps),
-            "starting_policy": self.starting_policy(steps),
+            "policy": trained_policy(self.config, steps, self.digests),
+            "starting_policy": starting_policy(self.config, steps, self.digests),
             "logps": steps["logps"],
             "rewards": steps.get("rewards"),
         }
@@ -201,17 +153,17 @@ class _Graph:
 
 
 def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
-    """The page on a run. The command and the provenance are shown, and do not make another report."""
+    """The page on a run. What is only shown (command, provenance, how it was run) does not make another report."""
     policy = steps["policy"]
     names = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy")
     inputs: dict[str, Any] = {name: steps.get(name) for name in names}
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
-    inputs |= {
-        "config": {k: v for k, v in config.items() if k not in ("task", "rebuild")},
-        "compare": config["compare"],
-    }
-    beside = {"command": command, "provenance": provenance}
+    trainer = _without(config["trainer"], *_CHECKPOINTS)
+    settings = {name: value for name, value in config.items() if name not in ("task", "rebuild", *_HOW)}
+    inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"]}
+    how = {name: config[name] for name in (*_HOW, "trainer")}
+    beside = {"how": how, "command": command, "provenance": provenance}
     return Step("report", policy.slug, report, inputs, policy.root, policy.digests, beside)
 
 
@@ -224,5 +176,5 @@ def _pinned(dataset: Config) -> Config:
     return {**dataset, "revision": hub.commit_of(dataset["path"], dataset["revision"])}
 
 
-def _without(node: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in node.items() if key != name}
+def _without(node: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in names}

@@ -122,7 +122,7 @@ def _check_model(config: Mapping[str, Any]) -> None:
     from apm_exp.models.attention import check_attention
     from apm_exp.models.device import pick_device
     from apm_exp.models.pretrained import is_here
-    from apm_exp.pipeline import builds_model
+    from apm_exp.policies import builds_model
 
     check_attention(config["model"]["attention"], pick_device(dict(config["runtime"])))
     if not builds_model(config["model"]):

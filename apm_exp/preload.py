@@ -1,10 +1,24 @@
 """Imported by the fork server of a multirun: what every job needs, paid for once."""
 
+import gc
+import importlib.util
+
 import accelerate
 import matplotlib.figure
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, Trainer
+
+import apm_exp.generate.sample
+import apm_exp.job
+import apm_exp.models.load
+import apm_exp.preflight
+import apm_exp.report.page
+import apm_exp.scoring
+import apm_exp.training.run
+from apm_exp.models.device import may_have_gpus
+from apm_exp.provenance import versions
+from apm_exp.worker import configure_logging
 
 __all__ = [
     "AutoModelForCausalLM",
@@ -12,9 +26,17 @@ __all__ = [
     "LlamaForCausalLM",
     "Trainer",
     "accelerate",
+    "apm_exp",
     "matplotlib",
     "transformers",
 ]
 
+versions()
+configure_logging()
+# accelerate imports DeepSpeed for every training. It looks for a GPU as it is imported, so only where there is none.
+if importlib.util.find_spec("deepspeed") and not may_have_gpus():
+    import deepspeed  # noqa: F401
+
 # A server that has touched the GPU cannot be forked.
 assert not torch.cuda.is_initialized()
+gc.freeze()  # a job that looked through all this for garbage would copy its memory

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from apm_exp.models.device import count_gpus
+
 _PACKAGES = (
     *("apm-exp", "torch", "transformers", "trl", "deepspeed", "accelerate", "datasets", "tokenizers"),
     *("hydra-core", "omegaconf", "numpy", "pyarrow", "wandb"),
@@ -28,8 +30,9 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
-def _versions() -> dict[str, str | None]:
-    """None where a package is not installed (DeepSpeed, outside Linux)."""
+@functools.cache
+def versions() -> dict[str, str | None]:
+    """The version of each package that a result may depend on; None where one is not installed (DeepSpeed)."""
     return {name: _version(name) for name in _PACKAGES}
 
 
@@ -40,14 +43,20 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _hardware() -> dict[str, Any]:
+def _cards() -> list[str]:
+    gpus = count_gpus()
+    if not gpus:
+        return []
     import torch
 
-    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return [torch.cuda.get_device_name(index) for index in range(gpus)]
+
+
+def _hardware() -> dict[str, Any]:
     return {
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "gpus": cards,
+        "gpus": _cards(),
         "system": platform.platform(),
     }
 
@@ -62,6 +71,6 @@ def provenance() -> dict[str, Any]:
         "argv": sys.argv,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "versions": _versions(),
+        "versions": versions(),
         "hardware": _hardware(),
     }

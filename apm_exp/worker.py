@@ -117,12 +117,18 @@ def configure_logging() -> None:
 
 
 def check_job(request: Request) -> bool | None:
-    """Check a job's configuration and what it points at; returns check_inputs. Raises UsageError."""
-    from apm_exp.preflight import check_config, check_inputs
+    """Check a job's configuration and what it points at; returns check_inputs. Raises UsageError.
+
+    What takes the large libraries is not looked at where all the work is done: it was, before that work.
+    """
+    from apm_exp.job import is_finished
+    from apm_exp.preflight import check_config, check_inputs, check_work
 
     try:
         check_config(request.config)
         with_rewards = check_inputs(request.config)
+        if not is_finished(request, with_rewards):
+            check_work(request.config)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
     _warn_unused_alpha(request)

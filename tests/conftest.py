@@ -3,10 +3,14 @@
 import random
 from pathlib import Path
 
+import hypothesis
 import pyarrow as pa
 import pytest
 
 from apm_exp.types import Policy, TokenisedPair
+
+hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("no deadline")
 
 WORDS = (
     *("name", "a", "fruit", "colour", "town", "that", "is", "red", "green", "old", "small", "apple", "pear", "plum"),

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from apm_exp.artifact import Artifact, Step, build, follows, read_done
+from apm_exp.artifact import Artifact, Step, follows, read_done
+from apm_exp.build import build
 from apm_exp.digest import FileDigests
 from apm_exp.types import Policy
 
@@ -244,7 +245,7 @@ def test_a_rebuild_that_fails_loses_nothing(step: StepMaker, tmp_path: Path, mon
     def broken(*_: object) -> None:
         raise OSError("no room")
 
-    monkeypatch.setattr("apm_exp.artifact._written", broken)
+    monkeypatch.setattr("apm_exp.build._written", broken)
     with pytest.raises(OSError, match="no room"):
         build(step(number=3), rebuild_since=time.time() + 60)
     kept = built.path.with_name(f"{built.path.name}.replaced")

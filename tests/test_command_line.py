@@ -72,4 +72,10 @@ def test_help_lists_every_option_of_every_group() -> None:
 
 def test_flags_may_stand_between_settings() -> None:
     assert prepare(["alpha=1", "--config-dir", "mine", "seed=2"]) == ["--config-dir", "mine", "alpha=1", "seed=2"]
-    assert prepare(["alpha=1", "--cfg", "job", "-m", "seed=2,3"]) == ["-m", "--cfg", "job", "alpha=1", "seed=2,3"]
+    assert prepare(["alpha=1", "--cfg", "job", "seed=2"]) == ["--cfg", "job", "alpha=1", "seed=2"]
+
+
+def test_a_configuration_is_shown_of_one_job() -> None:
+    with pytest.raises(UsageLine) as caught:
+        prepare(["alpha=1,2", "--cfg", "job", "-m"])
+    assert str(caught.value) == "--cfg: shows one job; leave out -m and give one value a setting"

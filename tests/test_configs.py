@@ -52,6 +52,13 @@ def test_every_sweep_composes(name: str) -> None:
     check_config(compose(f"sweeps={name}"))
 
 
+def test_compare_holds_each_metric_as_its_own_file_has_it() -> None:
+    compared = compose("alpha=3", "seed=4")["compare"]
+    assert {"map", "explicit", "implicit", "uniform", "m1", "m_plus"} <= set(compared)
+    for name, node in compared.items():
+        assert node == compose(f"metric={name}", "alpha=3", "seed=4")["metric"]
+
+
 TABLE_3 = {  # learning rate, beta, gamma/beta, alpha (paper, Table 3 and Appendix D.1)
     ("gemma2_9b_it", "gemma2_ultrafeedback_armorm", "simpo"): (8e-7, 10.0, 0.5, 2.5),
     ("gemma2_9b_it", "gemma2_ultrafeedback_armorm", "dpo"): (5e-7, 0.01, None, 2.5),

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.artifact import Step, build, read_done
+from apm_exp.artifact import Step, read_done
+from apm_exp.build import build
 from apm_exp.digest import FileDigests
 from apm_exp.files import write_parquet
 from apm_exp.worker import FAILURE, one_line

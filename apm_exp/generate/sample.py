@@ -3,19 +3,18 @@
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from pydantic import Field
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from apm_exp import component
 from apm_exp.generate.samples import Samples
-from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.progress import track
-from apm_exp.scoring import out_of_memory
 from apm_exp.tokens.render import chat_text, token_ids, turn_end
 from apm_exp.types import Message, Policy, Refusal
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +40,9 @@ def sample_responses(
     gives other responses. The model's own sampling settings are not used, its end tokens are. Raises ValueError
     where the memory runs out.
     """
+    from apm_exp.models.load import load_model, load_tokenizer
+    from apm_exp.scoring import out_of_memory
+
     if len(known) == len(prompts):
         return
     tokenizer = load_tokenizer(policy)
@@ -63,14 +65,16 @@ def sample_responses(
 
 
 def _sampling(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     samples: int,
     temperature: float,
     top_p: float,
     max_new_tokens: int,
-) -> GenerationConfig:
+) -> "GenerationConfig":
     """Everything that decides how tokens are drawn; nothing is inherited but the model's end tokens."""
+    from transformers import GenerationConfig
+
     own = model.generation_config.eos_token_id if model.generation_config else None
     ends = {turn_end(tokenizer).token_id, tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])}
     return GenerationConfig(
@@ -87,7 +91,7 @@ def _sampling(
 
 
 def _prompt_ids(
-    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, prompt: list[Message], max_new_tokens: int
+    tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel", prompt: list[Message], max_new_tokens: int
 ) -> list[int] | Refusal:
     text = chat_text(tokenizer, prompt, generation_prompt=True)
     if isinstance(text, Refusal):
@@ -111,9 +115,11 @@ def _seed_of(seed: int, batch: int) -> int:
 
 
 def _sample_batch(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]], seed: int
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", ids: Sequence[list[int]], seed: int
 ) -> list[Samples]:
     """The responses to each prompt of a batch, which is padded on the left. The caller's random state is kept."""
+    import torch
+
     longest = max(map(len, ids))
     padded = [[tokenizer.pad_token_id] * (longest - len(one)) + one for one in ids]
     mask = [[0] * (longest - len(one)) + [1] * len(one) for one in ids]
@@ -130,7 +136,7 @@ def _sample_batch(
     return [_read(tokenizer, rows[start : start + each], ends) for start in range(0, len(rows), each)]
 
 
-def _read(tokenizer: PreTrainedTokenizerBase, rows: Sequence[list[int]], ends: set[int]) -> Samples:
+def _read(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[list[int]], ends: set[int]) -> Samples:
     """New tokens as texts, each up to its first end token."""
     stops = [next((at for at, token in enumerate(row) if token in ends), None) for row in rows]
     texts = tokenizer.batch_decode(

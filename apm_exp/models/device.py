@@ -1,8 +1,16 @@
-"""Which device a model runs on."""
+"""Which device a model runs on, found without torch where there is no driver of a GPU."""
 
 import re
+import sys
+from pathlib import Path
 
 _FORM = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_DRIVERS = (  # what the driver of a GPU that torch calls "cuda" puts there, on Linux
+    *("/dev/nvidiactl", "/dev/nvidia0"),
+    *("/dev/nvmap", "/dev/nvhost-gpu"),  # Jetson
+    "/dev/dxg",  # a GPU of Windows, under WSL
+    "/dev/kfd",  # AMD
+)
 
 
 def pick_device(runtime: dict) -> str:
@@ -16,15 +24,37 @@ def pick_device(runtime: dict) -> str:
         raise ValueError(f"runtime.device={name}: not a device; choose from auto, cpu, cuda, cuda:N, mps")
     if name == "cpu":
         return name
-    import torch  # after the check for cpu: a plan on a CPU needs no torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "mps":
+        return _demand(name, _has_metal(), "no Metal GPU")
+    gpus = count_gpus()
     if name == "auto":
         return "cuda" if gpus else "cpu"
-    if name == "mps":
-        return _demand(name, torch.backends.mps.is_available(), "no Metal GPU")
     index = int(name.partition(":")[2] or 0)
     return _demand(name, index < gpus, f"{gpus} CUDA GPU{'' if gpus == 1 else 's'}")
+
+
+def count_gpus() -> int:
+    """The GPUs that torch can use; where there is no driver there are none, and torch is not asked."""
+    if not may_have_gpus():
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def may_have_gpus() -> bool:
+    """Whether a GPU's driver is here, or cannot be excluded."""
+    if sys.platform == "linux":
+        return any(Path(name).exists() for name in _DRIVERS)
+    return sys.platform != "darwin"
+
+
+def _has_metal() -> bool:
+    if sys.platform != "darwin":
+        return False
+    import torch
+
+    return torch.backends.mps.is_available()
 
 
 def _demand(name: str, there: bool, machine: str) -> str:

@@ -2,11 +2,11 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from apm_exp.models.loading import loading
 from apm_exp.models.one_line import one_line
 from apm_exp.models.quiet import quiet
 from apm_exp.types import Policy
@@ -14,24 +14,6 @@ from apm_exp.types import Policy
 logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 5
 _TRANSFORMERS_ERRORS = (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, AttributeError)
-
-
-def loading(
-    *,
-    dtype: Literal["auto", "float32", "bfloat16", "float16"],
-    attention: str,
-    trust_remote_code: bool,
-    chat_template: str | None,
-) -> dict[str, Any]:
-    """The arguments of `from_pretrained` for the keys that every model node has.
-
-    "auto" leaves the choice to transformers. chat_template is the tokenizer's: see load_tokenizer.
-    """
-    arguments: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    arguments["dtype"] = dtype if dtype == "auto" else getattr(torch, dtype)
-    if attention != "auto":
-        arguments["attn_implementation"] = attention
-    return arguments
 
 
 def load_tokenizer(policy: Policy) -> PreTrainedTokenizerBase:
@@ -68,6 +50,7 @@ def load_model(policy: Policy, device: str) -> PreTrainedModel:
         chat_template=policy.chat_template,
     )
     model = load_weights(AutoModelForCausalLM, policy.folder, f"model.path={policy.folder}", **arguments)
+    model.pair_attention = policy.attention  # type: ignore[assignment]
     return model.to(device)  # type: ignore[arg-type]
 
 

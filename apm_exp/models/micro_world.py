@@ -3,18 +3,18 @@
 import logging
 import random
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 from pydantic import Field
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from apm_exp.models.quiet import quiet
-from apm_exp.models.supervised import Demonstration, fine_tune
-from apm_exp.models.word_tokenizer import ANSWER, word_tokenizer
 from apm_exp.worlds.tasks import VOCABULARY
 from apm_exp.worlds.tasks_demonstrations import demonstration
 from apm_exp.worlds.tasks_splits import draw_tasks
+
+if TYPE_CHECKING:
+    from transformers import LlamaConfig, PreTrainedTokenizerBase
+
+    from apm_exp.models.supervised import Demonstration
 
 logger = logging.getLogger(__name__)
 _LONGEST = 256  # tokens that the model takes; a task with its answer has 38 at most
@@ -43,6 +43,13 @@ def sft_policy(
     Float32 on the CPU; the same weights for the same seed on the same machine. Raises ValueError where the sizes
     do not fit together.
     """
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from apm_exp.models.quiet import quiet
+    from apm_exp.models.supervised import fine_tune
+    from apm_exp.models.word_tokenizer import word_tokenizer
+
     if hidden % (2 * heads):
         raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; choose one that is")
     tokenizer = word_tokenizer(VOCABULARY, _LONGEST)
@@ -65,7 +72,11 @@ def sft_policy(
         tokenizer.save_pretrained(out)
 
 
-def _shape(tokenizer: PreTrainedTokenizerBase, hidden: int, layers: int, heads: int, feed_forward: int) -> LlamaConfig:
+def _shape(
+    tokenizer: "PreTrainedTokenizerBase", hidden: int, layers: int, heads: int, feed_forward: int
+) -> "LlamaConfig":
+    from transformers import LlamaConfig
+
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -81,8 +92,11 @@ def _shape(tokenizer: PreTrainedTokenizerBase, hidden: int, layers: int, heads: 
     )
 
 
-def demonstrations(tokenizer: PreTrainedTokenizerBase, count: int, seed: int) -> list[Demonstration]:
+def demonstrations(tokenizer: "PreTrainedTokenizerBase", count: int, seed: int) -> "list[Demonstration]":
     """`count` demonstrations as the chat template writes them; no prompt of them is used for anything else."""
+    from apm_exp.models.supervised import Demonstration
+    from apm_exp.models.word_tokenizer import ANSWER
+
     stream = random.Random(f"demonstrated answers {seed}")
     frame = _frame(tokenizer)
     texts = [
@@ -94,7 +108,7 @@ def demonstrations(tokenizer: PreTrainedTokenizerBase, count: int, seed: int) ->
     return [Demonstration(ids, ids.index(header) + 1) for ids in rows]
 
 
-def _frame(tokenizer: PreTrainedTokenizerBase) -> str:
+def _frame(tokenizer: "PreTrainedTokenizerBase") -> str:
     """A conversation rendered once: 50,000 demonstrations differ in their words only."""
     turns = [{"role": "user", "content": _PROMPT}, {"role": "assistant", "content": _ANSWER}]
     return str(tokenizer.apply_chat_template(turns, tokenize=False))

@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from apm_exp.models.load import load_tokenizer, loading
+from apm_exp.models.load import load_tokenizer
+from apm_exp.models.loading import loading
 from apm_exp.models.one_line import one_line
 from apm_exp.models.quiet import quiet
 from apm_exp.tokens.render import turn_end

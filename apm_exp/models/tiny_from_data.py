@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from pydantic import Field
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from apm_exp.models.quiet import quiet
+if TYPE_CHECKING:
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 _BOS, _END, _PAD = "<|begin|>", "<|end|>", "<|pad|>"
 _ROLES = ("system", "user", "assistant")
@@ -43,6 +41,10 @@ def tiny_from_data(
     held-out pairs; being byte-level, it writes any text. The weights are random (Llama's initialisation, tied
     embeddings, float32). Raises ValueError where hidden is no multiple of 2 * heads.
     """
+    from transformers import LlamaConfig
+
+    from apm_exp.models.quiet import quiet
+
     if hidden % (2 * heads):
         raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={heads}; change one of them")
     tokenizer = train_tokenizer(_texts(pairs), vocabulary)
@@ -65,8 +67,11 @@ def tiny_from_data(
         tokenizer.save_pretrained(out)
 
 
-def train_tokenizer(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterator[str], vocabulary: int) -> "PreTrainedTokenizerFast":
     """A byte-level BPE tokenizer of at most `vocabulary` tokens with a chat template for the three usual roles."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -92,7 +97,10 @@ def _texts(pairs: pa.Table) -> Iterator[str]:
         yield from responses
 
 
-def _random_llama(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
+def _random_llama(config: "LlamaConfig", seed: int) -> "LlamaForCausalLM":
+    import torch
+    from transformers import LlamaForCausalLM
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config).float()

@@ -49,6 +49,7 @@ def context(run: Run) -> Context:
         "heading": heading,
         "names": _names(run.config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
+        "within_noise": run.artifacts["selection"].counts["within_noise"],
         "evaluations": _evaluations(run),
         "margins": _margins(scored),
         "values": _values(scored, describe.component_name(run.config["metric"])),

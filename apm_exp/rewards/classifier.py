@@ -3,19 +3,19 @@
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pyarrow as pa
-import torch
 from pydantic import Field
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from apm_exp.models.device import pick_device
-from apm_exp.models.load import load_weights, tokenizer_from
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
 from apm_exp.tokens.render import chat_text, token_ids
 from apm_exp.types import Message, Refusal
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 1000
@@ -38,6 +38,11 @@ def classifier(
     its head would be random: a class that transformers does not know loads as a plain classifier with an untrained
     head (ArmoRM without its own code does).
     """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from apm_exp.models.load import load_weights, tokenizer_from
+
     label = f"reward.path={path}"
     folder = folder_of("reward", path, revision, trust_remote_code)
     tokenizer = tokenizer_from(folder, label, trust_remote_code)
@@ -53,7 +58,7 @@ def classifier(
     return [[next(scores) for _ in row] for row in responses["responses"].to_pylist()]
 
 
-def _token_ids(tokenizer: PreTrainedTokenizerBase, responses: pa.Table, label: str) -> list[list[int]]:
+def _token_ids(tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str) -> list[list[int]]:
     """The tokens of each response with its prompt, row after row."""
     ids: list[list[int]] = []
     for start in range(0, len(responses), _ROWS_AT_ONCE):
@@ -63,7 +68,7 @@ def _token_ids(tokenizer: PreTrainedTokenizerBase, responses: pa.Table, label: s
     return ids
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, prompt: list[Message], answer: str, label: str) -> str:
+def _text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], answer: str, label: str) -> str:
     if not tokenizer.chat_template:
         raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
     text = chat_text(tokenizer, [*prompt, Message(role="assistant", content=answer)], generation_prompt=False)
@@ -82,8 +87,7 @@ def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:
         )
 
 
-@torch.inference_mode()
-def _scores(model: PreTrainedModel, ids: list[list[int]], pad: int | None, batch_size: int) -> list[float]:
+def _scores(model: "PreTrainedModel", ids: list[list[int]], pad: int | None, batch_size: int) -> list[float]:
     """The score of each token sequence, scored in batches of similar length."""
     by_length = sorted(range(len(ids)), key=lambda index: -len(ids[index]))  # longest first: memory runs out at once
     batches = [by_length[start : start + batch_size] for start in range(0, len(ids), batch_size)]
@@ -94,19 +98,22 @@ def _scores(model: PreTrainedModel, ids: list[list[int]], pad: int | None, batch
     return scores
 
 
-def _batch_scores(model: PreTrainedModel, ids: list[list[int]], pad: int | None) -> Iterator[float]:
+def _batch_scores(model: "PreTrainedModel", ids: list[list[int]], pad: int | None) -> Iterator[float]:
     """The model's only logit for each sequence, padded on the right.
 
     Decoder classifiers read the last token that is not the pad id, so a pad id that a text contains (pad = end token)
     moves the place that is read. Padding is masked: any id that no text of the batch contains marks the end.
     """
+    import torch
+
     pad = _free_id(ids, pad)
     for config in (model.config, model.config.get_text_config()):
         config.pad_token_id = pad
     longest = max(len(each) for each in ids)
     padded = torch.tensor([each + [pad] * (longest - len(each)) for each in ids])
     mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in ids])
-    logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
+    with torch.inference_mode():
+        logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
     return iter(logits[:, 0].float().tolist())
 
 

@@ -12,6 +12,7 @@ def report(
     out: Path,
     *,
     config: dict[str, Any],
+    how: dict[str, Any],
     command: str,
     models: Artifact | None,
     generations: Artifact | None,
@@ -24,12 +25,15 @@ def report(
     compare: dict[str, dict[str, Any]],
     provenance: dict[str, Any],
 ) -> dict[str, int]:
-    """Write `out`/report.html on a finished run; returns its number of figures and its size in bytes."""
+    """Write `out`/report.html on a finished run; returns its number of figures and its size in bytes.
+
+    how: the settings by which it was run (runtime, tracking, ...), shown beside those that made the result.
+    """
     from apm_exp.report.page import Run, write_page
 
     artifacts = {"models": models, "generations": generations, "pairs": pairs, "rewards": rewards, "logps": logps}
     artifacts |= {"selection": selection, "policy": policy}
     present = {name: artifact for name, artifact in artifacts.items() if artifact is not None}
-    page = write_page(Run(config, command, present, evaluations, compare, provenance), out / "report.html")
+    page = write_page(Run(config | how, command, present, evaluations, compare, provenance), out / "report.html")
     text = page.read_text(encoding="utf-8")
     return {"figures": text.count("<figure>"), "bytes": page.stat().st_size}

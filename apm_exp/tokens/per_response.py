@@ -1,16 +1,18 @@
 """Tokens, default profile: the prompt is cut from the left, each answer to its own budget."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
-from transformers import PreTrainedTokenizerBase
 
 from apm_exp.tokens.render import tokenise_pairs
 from apm_exp.types import Message, Refusal, TokenisedPair
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 def per_response(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     prompts: list[list[Message]],
     chosen: list[list[Message]],
     rejected: list[list[Message]],

@@ -9,12 +9,12 @@ given the prompt cannot write that token; there the answer is tokenised alone, i
 """
 
 from dataclasses import dataclass
-from typing import cast
-
-from jinja2 import TemplateError, TemplateSyntaxError
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, cast
 
 from apm_exp.types import Message, Refusal, TokenisedPair
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _PROBE = "PROBE"
 _TEXTS_AT_ONCE = 1000  # the tokenizer keeps offsets and masks beside the ids of a batch, which is much memory
@@ -32,11 +32,15 @@ class TurnEnd:
     tail_ids: list[int]
 
 
-def chat_text(tokenizer: PreTrainedTokenizerBase, messages: list[Message], *, generation_prompt: bool) -> str | Refusal:
+def chat_text(
+    tokenizer: "PreTrainedTokenizerBase", messages: list[Message], *, generation_prompt: bool
+) -> str | Refusal:
     """The conversation as the chat template writes it, or a refusal where the template does not take it.
 
     generation_prompt: end with the header of the assistant's turn. Raises ValueError where there is no usable template.
     """
+    from jinja2 import TemplateError, TemplateSyntaxError
+
     if not tokenizer.chat_template:
         raise ValueError("model.chat_template=null: the tokenizer has no chat template; give model.chat_template=FILE")
     try:
@@ -50,7 +54,7 @@ def chat_text(tokenizer: PreTrainedTokenizerBase, messages: list[Message], *, ge
         return Refusal("the chat template does not take the conversation", str(error.message))
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+def token_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
     """The token ids of each text, with nothing added: the template has written every special token."""
     ids: list[list[int]] = []
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
@@ -59,7 +63,7 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list
     return ids
 
 
-def turn_end(tokenizer: PreTrainedTokenizerBase) -> TurnEnd:
+def turn_end(tokenizer: "PreTrainedTokenizerBase") -> TurnEnd:
     """How this tokenizer's template ends an answer, found by rendering one.
 
     The end token is the first special token after the answer (`<|eot_id|>`, `<end_of_turn>`, `<|im_end|>`, `</s>`);
@@ -85,7 +89,7 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> TurnEnd:
 
 
 def tokenise_pairs(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     prompts: list[list[Message]],
     chosen: list[list[Message]],
     rejected: list[list[Message]],
@@ -105,7 +109,7 @@ def tokenise_pairs(
 
 
 def _texts(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     end: TurnEnd,
     prompt: list[Message],
     chosen: list[Message],
@@ -127,7 +131,7 @@ def _texts(
     return texts  # type: ignore[return-value]
 
 
-def _control_token(tokenizer: PreTrainedTokenizerBase, end: TurnEnd, messages: list[Message]) -> str | None:
+def _control_token(tokenizer: "PreTrainedTokenizerBase", end: TurnEnd, messages: list[Message]) -> str | None:
     """The BOS or end token that a message spells out: it would be read as one, in the middle of a turn."""
     tokens = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.convert_ids_to_tokens(end.token_id)} - {None}
     return next(
@@ -145,7 +149,7 @@ def _no_prefix(prompt: str, conversation: str, messages: list[Message]) -> str:
 
 
 def _pair(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     end: TurnEnd,
     texts: tuple[str, str, str],
     prompt_ids: list[int],
@@ -161,7 +165,7 @@ def _pair(
 
 
 def _continuation(
-    tokenizer: PreTrainedTokenizerBase, prompt_ids: list[int], answer: str, conversation_ids: list[int]
+    tokenizer: "PreTrainedTokenizerBase", prompt_ids: list[int], answer: str, conversation_ids: list[int]
 ) -> list[int] | Refusal:
     """The answer's token ids: see the top of this file."""
     if conversation_ids[: len(prompt_ids)] == prompt_ids:

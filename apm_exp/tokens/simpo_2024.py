@@ -4,19 +4,21 @@ They differ from the default profile on purpose: the template is applied to the 
 so the assistant's header belongs to the response; the longer answer decides how both are cut.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
-from transformers import PreTrainedTokenizerBase
 
 from apm_exp.tokens.render import chat_text, token_ids
 from apm_exp.types import Message, Refusal, TokenisedPair
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Split = tuple[list[int], list[int]]  # token ids of a prompt and of an answer
 
 
 def simpo_2024(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     prompts: list[list[Message]],
     chosen: list[list[Message]],
     rejected: list[list[Message]],
@@ -50,7 +52,7 @@ def simpo_2024(
     return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
 
 
-def _check_answer_alone(tokenizer: PreTrainedTokenizerBase) -> None:
+def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:
     text = chat_text(tokenizer, [Message(role="assistant", content="Hello")], generation_prompt=False)
     if isinstance(text, Refusal):
         raise ValueError(
@@ -59,13 +61,13 @@ def _check_answer_alone(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _knows_system(tokenizer: PreTrainedTokenizerBase) -> bool:
+def _knows_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
     template = tokenizer.get_chat_template()
     return "system" in template or "<|im_start|>" in template
 
 
 def _texts(
-    tokenizer: PreTrainedTokenizerBase, system: bool, prompt: list[Message], *answers: list[Message]
+    tokenizer: "PreTrainedTokenizerBase", system: bool, prompt: list[Message], *answers: list[Message]
 ) -> tuple[str, ...] | Refusal:
     """The texts of the prompt and of each answer."""
     if system and prompt[0]["role"] != "system":
@@ -78,7 +80,7 @@ def _texts(
     return str(texts[0]), *(str(text).removeprefix(bos) for text in texts[1:])
 
 
-def _tokenised(tokenizer: PreTrainedTokenizerBase, texts: list[tuple[str, ...]]) -> list[tuple[Split, Split]]:
+def _tokenised(tokenizer: "PreTrainedTokenizerBase", texts: list[tuple[str, ...]]) -> list[tuple[Split, Split]]:
     prompts = token_ids(tokenizer, [prompt for prompt, _, _ in texts])
     chosen = token_ids(tokenizer, [prompt + answer for prompt, answer, _ in texts])
     rejected = token_ids(tokenizer, [prompt + answer for prompt, _, answer in texts])

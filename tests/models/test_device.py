@@ -8,6 +8,7 @@ NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
 
 @pytest.fixture
 def two_gpus(monkeypatch):
+    monkeypatch.setattr("apm_exp.models.device._DRIVERS", ("/",))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
@@ -28,6 +29,12 @@ def test_with_two_gpus():
     ]
     with pytest.raises(ValueError, match="2 CUDA GPUs"):
         pick_device({"device": "cuda:2"})
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_torch_is_not_asked_where_there_is_no_driver(monkeypatch):
+    monkeypatch.setattr("apm_exp.models.device._DRIVERS", ("/no/such/device",))
+    assert pick_device({"device": "auto"}) == "cpu"
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "CPU", ""])

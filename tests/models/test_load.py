@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
 
-from apm_exp.models.load import load_model, load_tokenizer, loading
+from apm_exp.models.load import load_model, load_tokenizer
+from apm_exp.models.loading import loading
 from tests.models.tiny_folder import policy, tiny_folder
 
 

@@ -52,7 +52,7 @@ def artifact(root: Path, kind: str, seconds: float, **counts: int) -> Artifact:
 
 def write_selection(root: Path, explicit: np.ndarray | None, implicit: np.ndarray, keep: int) -> Artifact:
     """The `keep` pairs with the highest |explicit| - 0.5 |implicit| (without rewards: -|implicit|)."""
-    made = artifact(root, "selection", 0.5, pairs=len(implicit), kept=keep)
+    made = artifact(root, "selection", 0.5, pairs=len(implicit), kept=keep, within_noise=3)
     value = -np.abs(implicit) if explicit is None else np.abs(explicit) - 0.5 * np.abs(implicit)
     kept = np.zeros(len(value), bool)
     kept[np.argsort(-value, kind="stable")[:keep]] = True
@@ -148,6 +148,7 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
     win_rate["starting_length"] = score(11.5, 0.29, 400, "tokens")
     return {
         "config": CONFIG,
+        "how": {},
         "command": COMMAND,
         "pairs": write_pairs(root, prompts, chosen, rejected),
         "models": None,

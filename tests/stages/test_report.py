@@ -77,6 +77,10 @@ def test_what_was_done_is_one_sentence(page: str) -> None:
     assert "Settings from: documented defaults of dpo." in text
 
 
+def test_how_many_kept_pairs_rounding_could_replace_is_said(page: str) -> None:
+    assert "Rounding of the log-probabilities could replace at most 3 of the kept pairs." in text_of(page)
+
+
 def test_overlap_and_lengths_are_those_counted_by_hand(page: str) -> None:
     text = text_of(page)
     # Kept by map: pairs 1 to 4. Explicit keeps 0 to 3; by chance 1.6 / 6.4.

@@ -24,19 +24,21 @@ def write_inputs(folder: Path, scored: pa.Table, splits: list[str], kept: list[b
     pq.write_table(pa.table(columns), folder / "selection" / "selection.parquet")
 
 
-def run_stage(out: Path, folder: Path, policy: Policy, log: Callable[[dict[str, Any]], None]) -> dict[str, int | float]:
-    """Train for 2 epochs with a checkpoint every 2 steps."""
+def run_stage(
+    out: Path, folder: Path, policy: Policy, log: Callable[[dict[str, Any]], None], **changes: Any
+) -> dict[str, int | float]:
+    """Train for 2 epochs with a checkpoint every 2 steps; changes: other values of what the stage is given."""
     out.mkdir(exist_ok=True)
-    return train(
-        out,
-        policy=policy,
-        logps=Artifact("logps", folder / "logps", "k", {}, 0.0),
-        selection=Artifact("selection", folder / "selection", "k", {}, 0.0),
-        loss=DPO,
-        trainer=trainer(epochs=2),
-        checkpoints={"save_every": 2, "keep_checkpoints": 0},
-        seed=3,
-        runtime=runtime(pairs_per_device=2),
-        deepspeed=None,
-        log=log,
-    )
+    given: dict[str, Any] = {
+        "policy": policy,
+        "logps": Artifact("logps", folder / "logps", "k", {}, 0.0),
+        "selection": Artifact("selection", folder / "selection", "k", {}, 0.0),
+        "loss": DPO,
+        "trainer": trainer(epochs=2),
+        "checkpoints": {"save_every": 2, "keep_checkpoints": 0},
+        "seed": 3,
+        "runtime": runtime(pairs_per_device=2),
+        "deepspeed": None,
+        "log": log,
+    }
+    return train(out, **given | changes)

@@ -1,0 +1,69 @@
+"""The policies of a run: the one that is scored and trained, whether built here or given, and the trained one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apm_exp import component
+from apm_exp.artifact import Step
+from apm_exp.digest import FileDigests
+from apm_exp.models.device import pick_device
+from apm_exp.models.pretrained import commit_of, is_here
+from apm_exp.types import Policy
+
+Config = Mapping[str, Any]
+
+
+def builds_model(node: Config) -> bool:
+    """Whether a model node names a builder (it takes `out`) rather than weights that exist."""
+    return "out" in component.positional_names(component.locate("model", node))
+
+
+def needs_pairs(node: Config) -> bool:
+    """Whether a model is built from the pairs."""
+    return "pairs" in component.positional_names(component.locate("model", node))
+
+
+def resolve_dtype(name: str, runtime: Config) -> str:
+    """`auto` becomes bfloat16 on a GPU that multiplies it, float32 elsewhere."""
+    if name != "auto":
+        return name
+    if not pick_device(dict(runtime)).startswith("cuda"):
+        return "float32"
+    import torch
+
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+
+
+def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:
+    """The policy that is scored and trained, as a folder, whether built here or given."""
+    node = config["model"]
+    if "models" in steps:
+        folder, key = steps["models"].folder / "final", steps["models"].key
+    else:
+        folder, key = _given_weights(config, digests)
+    template = node.get("chat_template")
+    return Policy(
+        folder=folder,
+        key=key,
+        dtype=resolve_dtype(node["dtype"], config["runtime"]),
+        attention=node["attention"],
+        trust_remote_code=node["trust_remote_code"],
+        chat_template=Path(template).read_text() if template else None,
+    )
+
+
+def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str]:
+    """A model's folder, and what identifies it; a plan downloads nothing and goes by the revision."""
+    node = config["model"]
+    if config["task"] == "plan" and not is_here(node):
+        return Path(node["path"]), str(node["revision"])
+    folder = component.bind("model", node)()
+    return folder, commit_of(folder) or digests.of_path(folder)
+
+
+def trained_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:
+    """The policy that the run trains, loaded as the starting policy is."""
+    start = starting_policy(config, steps, digests)
+    folder = steps["policy"].folder / "final"
+    return Policy(folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None)
