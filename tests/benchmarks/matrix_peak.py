@@ -1,0 +1,35 @@
+"""The machine's own matrix-multiply peak: what a share of the peak is a share of."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+SIZES = {"cpu": (2048, 3072), "cuda": (8192, 12288)}
+TRIES = {"cpu": 3, "cuda": 10}
+
+
+def matrix_peak(device: str, dtype: torch.dtype) -> float:
+    """Operations a second of the fastest of several large square products `torch.mm` in this dtype."""
+    return max(_product(size, device, dtype) for size in SIZES[device])
+
+
+def _product(size: int, device: str, dtype: torch.dtype) -> float:
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    out = torch.empty_like(left)
+    return 2 * size**3 / min(seconds(lambda: torch.mm(left, right, out=out), device) for _ in range(TRIES[device]))
+
+
+def seconds(work: Callable[[], object], device: str) -> float:
+    """Wall seconds of one call, up to the device's last operation."""
+    synchronise(device)
+    started = time.perf_counter()
+    work()
+    synchronise(device)
+    return time.perf_counter() - started
+
+
+def synchronise(device: str) -> None:
+    """Wait for what a GPU still has to do; a CPU has nothing left to do."""
+    if device == "cuda":
+        torch.cuda.synchronize()

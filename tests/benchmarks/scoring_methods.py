@@ -1,0 +1,45 @@
+"""The ways to score pairs that are compared, each on modules of its own around the same weights."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM
+from trl import DPOTrainer
+
+from apm_exp.scoring import score_pairs
+from apm_exp.types import TokenisedPair
+from tests.benchmarks.contenders import OURS, PADDED
+from tests.benchmarks.model_shape import same_weights
+from tests.benchmarks.padded import padded_logps
+from tests.benchmarks.trl_peer import trl_reference_logps, trl_trainer
+from tests.benchmarks.workload import batches
+
+PADDED_BATCH, TRL_BATCH = 4, 8  # pairs
+Score = Callable[[list[TokenisedPair]], Tensor]
+
+
+def scoring_method(name: str, model: LlamaForCausalLM, tokens_per_batch: int) -> Score:
+    """A function from pairs to their summed log-probs [P, 2] (nats; chosen, rejected), in the pairs' order."""
+    own = same_weights(model)
+    if name == OURS:
+        return partial(_ours, own, tokens_per_batch)
+    if name == PADDED:
+        return partial(_padded, own)
+    return partial(_trl, trl_trainer(own, beta=0.1))
+
+
+def _ours(model: LlamaForCausalLM, tokens_per_batch: int, pairs: list[TokenisedPair]) -> Tensor:
+    names = [str(index) for index in range(len(pairs))]
+    return torch.tensor([logps for _, *logps in sorted(score_pairs(model, pairs, names, tokens_per_batch))])
+
+
+@torch.inference_mode()
+def _padded(model: LlamaForCausalLM, pairs: list[TokenisedPair]) -> Tensor:
+    return torch.cat([torch.stack(padded_logps(model, part), 1).cpu() for part in batches(pairs, PADDED_BATCH)])
+
+
+def _trl(trainer: DPOTrainer, pairs: list[TokenisedPair]) -> Tensor:
+    parts = batches(pairs, TRL_BATCH)
+    return torch.cat([torch.stack(trl_reference_logps(trainer, part), 1).float().cpu() for part in parts])
