@@ -1,6 +1,7 @@
 """The parent's side of a job: one fresh process for each, forked from a server that has the heavy imports."""
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from multiprocessing.process import BaseProcess
 
 from apm_exp.worker import FAILURE, Request, work
 
+_SECONDS_TO_END = 10  # after Ctrl-C: ranks take some
 _PRELOADED = ["torch", "transformers", "apm_exp.preload"]
 
 
@@ -50,9 +52,16 @@ def _ctrl_c_held_back() -> Iterator[None]:
 
 
 def _wait(process: BaseProcess) -> None:
-    """Wait for the worker; the terminal's Ctrl-C reaches it as well, and it ends on its own."""
+    """Wait for the worker; the terminal's Ctrl-C reaches it as well, and it ends on its own.
+
+    It is told again where it does not: it may have been in code that lets no exception through, and a signal may
+    have been sent to this process alone.
+    """
+    interrupted = False
     while process.is_alive():
         try:
-            process.join()
+            process.join(_SECONDS_TO_END if interrupted else None)
+            if interrupted and process.is_alive() and process.pid:
+                os.kill(process.pid, signal.SIGINT)
         except KeyboardInterrupt:
-            continue
+            interrupted = True

@@ -7,7 +7,7 @@ from typing import Any
 from apm_exp import component
 from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
-from apm_exp.models.device import pick_device
+from apm_exp.models.device import multiplies_bfloat16, pick_device
 from apm_exp.models.pretrained import commit_of, is_here
 from apm_exp.types import Policy
 
@@ -25,14 +25,10 @@ def needs_pairs(node: Config) -> bool:
 
 
 def resolve_dtype(name: str, runtime: Config) -> str:
-    """`auto` becomes bfloat16 on a GPU that multiplies it, float32 elsewhere."""
+    """`auto` becomes bfloat16 where the device multiplies it faster, float32 elsewhere."""
     if name != "auto":
         return name
-    if not pick_device(dict(runtime)).startswith("cuda"):
-        return "float32"
-    import torch
-
-    return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if multiplies_bfloat16(pick_device(dict(runtime))) else "float32"
 
 
 def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:

@@ -133,10 +133,11 @@ def test_what_remains_is_every_pair_that_is_not_known_equally_often_for_each_ran
 
 def test_two_ranks_one_killed_and_started_again_score_as_one_process(out, tiny_policy, monkeypatch, capfd):
     two = runtime(tokens_per_batch=60, processes=2)
+    before = set(psutil.Process().children())  # another test's, if any
     monkeypatch.setattr(score_table, "score_share", killed_share)
     with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL; the system .*; the same command goes on"):
         scored(out, tiny_policy, two)
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= before
     known = shards.read_shards(out / SHARDS)
     monkeypatch.undo()
     found = scored(out, tiny_policy, two)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 _FORM = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
 _DRIVERS = (  # what the driver of a GPU that torch calls "cuda" puts there, on Linux
     *("/dev/nvidiactl", "/dev/nvidia0"),
     *("/dev/nvmap", "/dev/nvhost-gpu"),  # Jetson
@@ -40,6 +41,21 @@ def count_gpus() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def multiplies_bfloat16(device: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32: by units of its own, not by emulation.
+
+    cpuinfo: where Linux lists what the CPU can do; elsewhere a CPU is taken to have no such units.
+    """
+    if device == "cpu":
+        names = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
+        return bool(names & _BFLOAT16_UNITS)
+    if not device.startswith("cuda"):
+        return False
+    import torch
+
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def may_have_gpus() -> bool:

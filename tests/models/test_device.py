@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from apm_exp.models.device import pick_device
+from apm_exp.models.device import multiplies_bfloat16, pick_device
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
@@ -41,3 +41,19 @@ def test_torch_is_not_asked_where_there_is_no_driver(monkeypatch):
 def test_other_names(name):
     with pytest.raises(ValueError, match=rf"runtime\.device={name}: not a device; choose from auto, cpu"):
         pick_device({"device": name})
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16 sha_ni\n", True),
+        ("flags\t\t: fpu amx_bf16 amx_tile\n", True),
+        ("Features\t: fp asimd bf16\n", True),
+        ("flags\t\t: fpu avx2 avx512f\n", False),
+    ],
+)
+def test_a_cpu_multiplies_bfloat16_where_it_has_units_for_it(tmp_path, flags, expected):
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\n" + flags)
+    assert multiplies_bfloat16("cpu", tmp_path / "cpuinfo") is expected
+    assert not multiplies_bfloat16("cpu", tmp_path / "missing")
+    assert not multiplies_bfloat16("mps")
