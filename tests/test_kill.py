@@ -47,6 +47,13 @@ def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+def test_an_interrupt_of_the_command_alone_reaches_the_worker(tmp_path: Path) -> None:
+    process = started(tmp_path, "models", *SMALL, "model.steps=3000")
+    os.kill(process.pid, signal.SIGINT)
+    assert "interrupted; finished artifacts stay" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+
+
 def started(root: Path, kind: str, *arguments: str) -> subprocess.Popen[str]:
     """The command, once the step of this kind has a folder."""
     line = command(*arguments, "tracking=none")
