@@ -2,50 +2,36 @@
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, cast
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
-from transformers import AttentionInterface
 
+from apm_exp.forward.attention import Layer, register
 from apm_exp.forward.row import Row
-from apm_exp.forward.segment_attention import refuse_unknown
 
 FLEX = "flex"
 
 
-def flex_row_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    row: Row,
-    **others: Any,
-) -> tuple[Tensor, None]:
-    """Attention of one layer over the row; shapes as in segment_attention.
+def flex_row_attention(row: Row, query: Tensor, key: Tensor, value: Tensor, layer: Layer) -> Tensor:
+    """Attention of one layer over the row; shapes as in attention.py.
 
-    Raises ValueError for attention dropout, which FlexAttention does not have, and for what it would leave out.
+    Raises ValueError for attention dropout, which FlexAttention does not have.
     """
-    refuse_unknown(others)
-    if dropout:
-        raise ValueError(f"model.attention=flex: has no attention dropout ({dropout}); take model.attention=segments")
+    if layer.dropout:
+        problem = f"has no attention dropout ({layer.dropout})"
+        raise ValueError(f"model.attention=flex: {problem}; take model.attention=segments")
     # A power of two query heads a key head is what the kernel shares; others are laid out.
     groups = query.shape[1] // key.shape[1]
     shared = groups & (groups - 1) == 0
     if not shared:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     attend = _compiled() if query.is_cuda else cast(Callable[..., Tensor], flex_attention)
-    cap = None if softcap is None else partial(_capped, float(softcap))
-    mask = block_mask(row, sliding_window)
-    found = attend(query, key, value, score_mod=cap, block_mask=mask, scale=scaling, enable_gqa=shared)
-    return found.transpose(1, 2).contiguous(), None
+    cap = None if layer.soft_cap is None else partial(_capped, float(layer.soft_cap))
+    mask = block_mask(row, layer.window)
+    found = attend(query, key, value, score_mod=cap, block_mask=mask, scale=layer.scale, enable_gqa=shared)
+    return found.transpose(1, 2).contiguous()
 
 
 def block_mask(row: Row, window: int | None) -> BlockMask:
@@ -80,4 +66,4 @@ def _compiled() -> Callable[..., Tensor]:
     return torch.compile(flex_attention, dynamic=True)
 
 
-AttentionInterface.register(FLEX, flex_row_attention)
+register(FLEX, flex_row_attention)

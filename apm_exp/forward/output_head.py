@@ -41,6 +41,11 @@ def _forward(
         return _module_logps(self, hidden, token_R, soft_cap)
 
 
+def soft_cap_of(causal_lm: Any) -> float | None:
+    """The soft-cap on the logits that a model declares (Gemma-2), or None."""
+    return getattr(causal_lm.config.get_text_config(), "final_logit_softcapping", None)
+
+
 def rows_per_chunk(vocabulary: int) -> int:
     """The tokens whose logits are laid out at once: whole cache lines of them, which a CPU multiplies faster."""
     rows = max(1, LOGITS_PER_CHUNK // vocabulary)

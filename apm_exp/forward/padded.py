@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from apm_exp.forward.row import Prompted
+from apm_exp.forward.row import Prompted, refuse_empty
 
 _PADDING = 0  # any token will do: with causal attention nothing that counts looks to its right
 
 
 def padded_inputs(prompts: Sequence[Prompted], device: torch.device) -> dict[str, Any]:
     """input_ids [N, T] and the first predicted position of each row, for padded_logps. Refuses as make_row does."""
-    if not all(prompt and responses and all(responses) for prompt, responses in prompts):
-        raise ValueError("a pair with an empty prompt or an empty response has no log-probability")
+    refuse_empty(prompts)
     rows = [(list(prompt), list(response)) for prompt, responses in prompts for response in responses]
     input_ids = pad_sequence([torch.tensor(p + r) for p, r in rows], batch_first=True, padding_value=_PADDING)
     return {"input_ids": input_ids.to(device), "spans": [(len(p), len(p) + len(r)) for p, r in rows]}

@@ -84,8 +84,7 @@ class Row:
 
 def make_row(prompts: Sequence[Prompted], device: torch.device) -> Row:
     """Lay a batch out on a device. Raises ValueError for an empty prompt or response."""
-    if not all(prompt and responses and all(responses) for prompt, responses in prompts):
-        raise ValueError("a pair with an empty prompt or an empty response has no log-probability")
+    refuse_empty(prompts)
     parts = list(_parts(prompts))
     starts = [0, *accumulate(len(part.ids) for part in parts)]
     width = torch.tensor([len(part.ids) for part in parts])
@@ -105,6 +104,12 @@ def make_row(prompts: Sequence[Prompted], device: torch.device) -> Row:
         lengths_N=[len(response) for _, responses in prompts for response in responses],
         blocks=list(_blocks(prompts)),
     )
+
+
+def refuse_empty(prompts: Sequence[Prompted]) -> None:
+    """Raise ValueError where a prompt or a response has no token."""
+    if not all(prompt and responses and all(responses) for prompt, responses in prompts):
+        raise ValueError("a pair with an empty prompt or an empty response has no log-probability")
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,21 @@
-"""Attention over a row, block by block, each with torch's own attention: what a CPU does fastest, and any device can.
-
-Shapes: query, key and value [1, heads, T, head size]; the result [1, T, heads, head size], as transformers asks.
-"""
-
-from collections.abc import Mapping
-from typing import Any
+"""Attention over a row, block by block, with torch's own attention: what a CPU does fastest, and any device can."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface
 
+from apm_exp.forward.attention import Layer, register
 from apm_exp.forward.row import Block, Row
 
 SEGMENTS = "segments"
-_HARMLESS = {"position_ids", "cache_position"}  # the row has the positions
 
 
-def segment_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    row: Row,
-    **others: Any,
-) -> tuple[Tensor, None]:
-    """Attention of one layer over the row. Raises ValueError for what a layer asks and this would leave out."""
-    refuse_unknown(others)
+def segment_attention(row: Row, query: Tensor, key: Tensor, value: Tensor, layer: Layer) -> Tensor:
+    """Attention of one layer over the row; shapes as in attention.py."""
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    masks = row.block_masks(sliding_window, query.dtype)
+    masks = row.block_masks(layer.window, query.dtype)
     sizes = [block.stop - block.start for block in row.blocks]
     # One split each: its backward is one concatenation, where a slice's would be a row of zeros for every block.
     queries, keys, values = (tensor.split(sizes, 2) for tensor in (query, key, value))
@@ -48,15 +27,8 @@ def segment_attention(
         if block.prefix:
             owner = first[block.prefix_start]
             own = (_after(keys[owner], block, own[0]), _after(values[owner], block, own[1]))
-        found.append(_attend(queries[index], *own, mask, scaling, dropout, softcap).transpose(1, 2))
-    return torch.cat(found, 1), None
-
-
-def refuse_unknown(others: Mapping[str, Any]) -> None:
-    """Raise ValueError for a tensor that a layer gives its attention and that would have no effect (sinks, biases)."""
-    unknown = [name for name, value in others.items() if isinstance(value, Tensor) and name not in _HARMLESS]
-    if unknown:
-        raise ValueError(f"its attention takes {', '.join(unknown)}")
+        found.append(_attend(queries[index], *own, mask, layer).transpose(1, 2))
+    return torch.cat(found, 1)
 
 
 def _after(prompted: Tensor, block: Block, own: Tensor) -> Tensor:
@@ -64,26 +36,20 @@ def _after(prompted: Tensor, block: Block, own: Tensor) -> Tensor:
     return torch.cat([prompted[:, :, : block.prefix], own], 2)
 
 
-def _attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    scaling: float,
-    dropout: float,
-    softcap: float | None,
-) -> Tensor:
-    if softcap is None:
-        causal = mask is None
-        return scaled_dot_product_attention(query, key, value, mask, dropout, is_causal=causal, scale=scaling)
-    scores = softcap * torch.tanh(query @ key.transpose(2, 3) * scaling / softcap)
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, layer: Layer) -> Tensor:
+    """mask: added to the scores; None is causal."""
+    if layer.soft_cap is None:
+        return scaled_dot_product_attention(
+            query, key, value, mask, layer.dropout, is_causal=mask is None, scale=layer.scale
+        )
+    scores = layer.soft_cap * torch.tanh(query @ key.transpose(2, 3) * layer.scale / layer.soft_cap)
     if mask is None:
         hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(hidden, float("-inf"))
     else:
         scores = scores + mask
     weights = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
-    return torch.dropout(weights, dropout, train=True) @ value
+    return torch.dropout(weights, layer.dropout, train=True) @ value
 
 
-AttentionInterface.register(SEGMENTS, segment_attention)
+register(SEGMENTS, segment_attention)

@@ -58,30 +58,17 @@ def train(
 def train_here(
     out: Path,
     *,
-    policy: Policy,
     logps: Artifact,
     selection: Artifact,
-    loss: dict[str, Any],
     trainer: dict[str, Any],
-    seed: int,
-    runtime: dict[str, Any],
-    deepspeed: dict[str, Any] | None,
     log: Callable[[dict[str, Any]], None] = lambda row: None,
+    **task: Any,
 ) -> dict[str, int | float]:
-    """Train in this process, alone or as one of several."""
+    """Train in this process, alone or as one of several. task: the other fields of TrainingTask."""
     from apm_exp.training.settings import TrainingTask
 
-    task = TrainingTask(
-        out=out,
-        policy=policy,
-        pairs=selected_pairs(logps.path, selection.path),
-        loss=loss,
-        seed=seed,
-        runtime=runtime,
-        deepspeed=deepspeed,
-        log=log,
-    )
-    return component.bind("trainer", trainer)(task)
+    pairs = selected_pairs(logps.path, selection.path)
+    return component.bind("trainer", trainer)(TrainingTask(out=out, pairs=pairs, log=log, **task))
 
 
 def selected_pairs(logps: Path, selection: Path) -> pa.Table:

@@ -9,15 +9,17 @@ import argparse
 from functools import partial
 
 from apm_exp.types import TokenisedPair
-from tests.benchmarks.contenders import BFLOAT16, LONG, OURS, PADDED, REAL, TRL, Contender, shared_columns
+from tests.benchmarks.bars import bars
+from tests.benchmarks.contenders import Contender, shared_columns
 from tests.benchmarks.differences import per_token_difference
 from tests.benchmarks.model_shape import SHAPES, random_llama
-from tests.benchmarks.run import Tables, run
+from tests.benchmarks.run import run
 from tests.benchmarks.scoring_methods import scoring_method
-from tests.benchmarks.table import Bar, Row
+from tests.benchmarks.table import Row
 from tests.benchmarks.work import forward_flops
 
 GPU_SHARE = {"llama3_8b": 0.55}  # of the matrix peak: the aim
+OWN = ("share of the matrix peak", "share of peak", 0.80, True)
 
 
 def compare(options: argparse.Namespace, pairs: list[TokenisedPair], contenders: list[Contender]) -> dict[str, Row]:
@@ -40,24 +42,5 @@ def _work_of_its_own(contender: Contender, shape: str, tokens_per_batch: int, pa
     return partial(scoring_method(contender.method, model, tokens_per_batch), pairs)
 
 
-def bars_of(options: argparse.Namespace, tables: Tables) -> list[Bar]:
-    """The results that have a limit: all of them on a CPU, the share of the peak on a GPU."""
-    if BFLOAT16 in tables:
-        ratio = tables[BFLOAT16]["float32"]["times ours"]
-        return [Bar("bfloat16 against our own float32, times as fast", ratio, 1.5, True)]
-    ours, trl, padded = (tables[REAL][name] for name in (OURS, TRL, PADDED))
-    if options.device == "cuda":
-        limits = [GPU_SHARE[options.shape]] if options.shape in GPU_SHARE else []
-        return [Bar("share of the matrix peak", ours["share of peak"], limit, True) for limit in limits]
-    return [
-        Bar("against TRL, times as fast", trl["times ours"], 3.0, True),
-        Bar("against padded full logits, times as fast", padded["times ours"], 2.3, True),
-        Bar("share of the matrix peak", ours["share of peak"], 0.80, True),
-        Bar("largest difference of a mean token log-prob, nats", ours["logp difference"], 1e-5, False),
-        Bar("peak memory, share of padded", ours["of the last row"], 1 / 3, False),
-        Bar("long shared prompts against padded, times as fast", tables[LONG][PADDED]["times ours"], 3.5, True),
-    ]
-
-
 if __name__ == "__main__":
-    run("scoring", __doc__.splitlines()[0], compare, bars_of)
+    run("scoring", __doc__.splitlines()[0], compare, partial(bars, peer="TRL", gpu_share=GPU_SHARE, own=OWN))
