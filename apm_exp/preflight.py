@@ -69,12 +69,17 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     return with_rewards
 
 
-def check_work(config: Mapping[str, Any]) -> None:
-    """Check what takes the large libraries to know: the models and the training. Raises a one-line ValueError."""
+def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
+    """Check what takes the large libraries to know: the models and the training. Raises a one-line ValueError.
+
+    with_rewards: what check_inputs returned.
+    """
     from apm_exp.training.preflight import check_training
 
     _check_model(config)
     check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
+    if with_rewards is False:
+        refuse_loss_without_rewards(config["loss"])
     if _reward_source(config) == "classifier":
         from apm_exp.rewards.preflight import preflight
 
@@ -167,3 +172,11 @@ def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
             "dataset.rejected_reward=), score them with a reward model (reward=classifier reward.path=FOLDER), "
             "or take metric=implicit or metric=uniform"
         )
+
+
+def refuse_loss_without_rewards(loss: Mapping[str, Any]) -> None:
+    """Raise ValueError where the loss asks for rewards that the rows do not have."""
+    from apm_exp.training.objective import NO_REWARDS, fields_read
+
+    if "rewards" in fields_read(loss):
+        raise ValueError(f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}")

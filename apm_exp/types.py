@@ -20,7 +20,7 @@ class Message(TypedDict):
 
 
 class MissingRewards(ValueError):
-    """A metric asked for explicit margins of pairs that have no rewards."""
+    """A metric or a loss asked for explicit margins of pairs that have no rewards."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,8 @@ class PairScores:
 class PairLogps:
     """What a loss may look at: one batch of pairs. Log-probs are sums over response tokens, in nats.
 
-    The reference is the starting policy, whose log-probs come from the logps artifact; every field is always there.
+    The reference is the starting policy, whose log-probs come from the logps artifact. rewards_margin_B: chosen minus
+    rejected reward in reward units, or None where the pairs have no rewards.
     """
 
     chosen_logp_B: "torch.Tensor"
@@ -57,6 +58,14 @@ class PairLogps:
     reference_rejected_logp_B: "torch.Tensor"
     chosen_len_B: "torch.Tensor"
     rejected_len_B: "torch.Tensor"
+    rewards_margin_B: "torch.Tensor | None" = None
+
+    @property
+    def explicit_margin_B(self) -> "torch.Tensor":
+        """The signed explicit margins, reward units; raises MissingRewards where there are none."""
+        if self.rewards_margin_B is None:
+            raise MissingRewards("this loss needs rewards and the pairs have none")
+        return self.rewards_margin_B
 
 
 @dataclass(frozen=True)

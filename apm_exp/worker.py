@@ -128,7 +128,7 @@ def check_job(request: Request) -> bool | None:
         check_config(request.config)
         with_rewards = check_inputs(request.config)
         if not is_finished(request, with_rewards):
-            check_work(request.config)
+            check_work(request.config, with_rewards)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
     _warn_unused_alpha(request)

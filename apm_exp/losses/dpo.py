@@ -1,23 +1,21 @@
-"""DPO: log-ratios to the starting policy."""
+"""DPO: log-ratios to the starting policy; with label smoothing, conservative DPO (cDPO)."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
+from apm_exp.losses.log_ratios import log_ratio_margin
+from apm_exp.losses.smoothed_logistic import smoothed_logistic
+from apm_exp.ranges import BelowHalf, Positive
 from apm_exp.types import PairLogps
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
 
-def dpo(pairs: PairLogps, *, beta: Annotated[float, Field(gt=0, allow_inf_nan=False)]) -> "torch.Tensor":
+def dpo(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf = 0.0) -> "Tensor":
     """-log sigmoid(beta * (R_w - R_l)), R = log pi(y|x) - log pi_ref(y|x): nats, shape B.
 
     Eq. 6 of the paper, Eq. 7 of DPO (Rafailov et al., 2023). R is summed over the response's tokens, in nats;
-    beta is per nat. Lengths are not looked at.
+    beta is per nat. Lengths are not looked at. label_smoothing: the share of labels taken to be wrong, which adds
+    that share of the loss of the flipped pair (cDPO, Mitchell, 2023).
     """
-    from torch.nn.functional import logsigmoid
-
-    chosen_B = pairs.chosen_logp_B - pairs.reference_chosen_logp_B
-    rejected_B = pairs.rejected_logp_B - pairs.reference_rejected_logp_B
-    return -logsigmoid(beta * (chosen_B - rejected_B))
+    return smoothed_logistic(beta * log_ratio_margin(pairs), label_smoothing)

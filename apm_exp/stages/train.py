@@ -12,7 +12,7 @@ from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.types import Policy
 
-VERSION = 2
+VERSION = 3
 
 
 def train(
@@ -72,13 +72,17 @@ def train_here(
 
 
 def selected_pairs(logps: Path, selection: Path) -> pa.Table:
-    """The rows of logps.parquet that the selection keeps, by pair_id; exactly those, and only of the train split."""
-    chosen = pq.read_table(selection / "selection.parquet", columns=["pair_id", "kept"])
-    kept = chosen.filter(chosen["kept"])["pair_id"].combine_chunks().sort()
+    """The rows of logps.parquet that the selection keeps, by pair_id, with their explicit margins.
+
+    Exactly those, and only of the train split.
+    """
+    chosen = pq.read_table(selection / "selection.parquet", columns=["pair_id", "explicit_margin", "kept"])
+    chosen = chosen.filter(chosen["kept"]).sort_by("pair_id")
+    kept = chosen["pair_id"].combine_chunks()
     table = pq.read_table(logps / "logps.parquet")
     rows = table.filter(pc.is_in(table["pair_id"], value_set=kept)).sort_by("pair_id")
     assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or has them twice"
     assert set(rows["split"].to_pylist()) <= {"train"}, "a held-out pair was selected"
     if not len(rows):
         raise ValueError("keep: no pair was kept, so there is nothing to train on")
-    return rows
+    return rows.append_column("explicit_margin", chosen["explicit_margin"])

@@ -3,31 +3,39 @@
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from accelerate import PartialState
 from transformers import TrainerCallback
 
 from apm_exp.files import write_json
-from apm_exp.training.consumption import Consumption
 
 logger = logging.getLogger(__name__)
 MARKER = "COMPLETE"
 
 
-class MarkComplete(TrainerCallback):
-    """Adds the consumed pairs and the marker to each checkpoint that is saved; then the older ones go, but `keep`."""
+class State(Protocol):
+    """What keeps itself in a checkpoint."""
 
-    def __init__(self, consumption: Consumption, how: dict[str, Any], keep: int) -> None:
-        self.consumption, self.how, self.keep = consumption, how, keep
+    def save(self, folder: Path) -> None:
+        """Write a file of its own."""
+
+
+class MarkComplete(TrainerCallback):
+    """Adds the other states of a training and the marker to each checkpoint; then the older ones go, but `keep`."""
+
+    def __init__(self, states: Sequence[State], how: dict[str, Any], keep: int) -> None:
+        self.states, self.how, self.keep = states, how, keep
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called in each process when it has written its files of a checkpoint; the first waits for all of them."""
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            self.consumption.save(folder)
+            for one in self.states:
+                one.save(folder)
             mark_complete(folder, self.how)
             keep_newest(folder.parent, max(1, self.keep))
 

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from apm_exp import component
 from apm_exp.training.arguments import training_arguments
 from apm_exp.training.batching import Batching
-from apm_exp.training.consumption import Consumption
-from apm_exp.training.implicit_reward import beta_of, reads_reference
 from apm_exp.training.model_for_training import model_for_training
+from apm_exp.training.objective import make_objective
 from apm_exp.training.pair_dataset import TrainingPair, collate
 from apm_exp.training.settings import Settings, TrainingTask
-from apm_exp.training.trainer import Objective, PairTrainer
+from apm_exp.training.trainer import PairTrainer
+from apm_exp.training.watch import Watch
 
 
 def make_trainer(
@@ -21,7 +20,7 @@ def make_trainer(
     batches: Batching,
     device: str,
     pairs: Sequence[TrainingPair],
-    consumption: Consumption,
+    onlookers: Watch,
 ) -> Any:
     """A transformers Trainer of the task's model and pairs, as settings.implementation says.
 
@@ -38,12 +37,12 @@ def make_trainer(
     if settings.implementation == "trl":
         from apm_exp.training.trl_reference import trl_trainer
 
-        return trl_trainer(task, arguments, model, pairs, consumption)
-    made, loss = arguments(), component.bind("loss", task.loss)
+        return trl_trainer(task, arguments, model, pairs, onlookers.consumption)
+    made = arguments()
     return PairTrainer(
         batches=batches,
-        objective=Objective(loss, beta_of(task.loss), reads_reference(loss), task.policy.dtype),
-        consumption=consumption,
+        objective=make_objective(task.loss, onlookers.history, task.policy.dtype),
+        consumption=onlookers.consumption,
         model=model(),
         args=made,
         train_dataset=list(pairs),

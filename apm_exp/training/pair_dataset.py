@@ -12,23 +12,28 @@ from apm_exp.types import TokenisedPair
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """index: the pair's row. reference log-probs: the starting policy's, summed over the response, nats."""
+    """index: the pair's row. reference log-probs: the starting policy's, summed over the response, nats.
+
+    explicit_margin: in reward units, or None where the pairs have no rewards.
+    """
 
     index: int
     tokens: TokenisedPair
     reference_chosen_logp: float
     reference_rejected_logp: float
+    explicit_margin: float | None
 
 
 def training_pairs(table: pa.Table) -> list[TrainingPair]:
-    """Rows of logps.parquet as training pairs, in the table's order."""
-    columns = ("prompt_ids", "chosen_ids", "rejected_ids", "chosen_logp", "rejected_logp")
-    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-    return [TrainingPair(i, TokenisedPair(p, c, r), cl, rl) for i, (p, c, r, cl, rl) in enumerate(rows)]
+    """Rows of logps.parquet, with their explicit margins, as training pairs, in the table's order."""
+    tokens = ("prompt_ids", "chosen_ids", "rejected_ids")
+    numbers = ("chosen_logp", "rejected_logp", "explicit_margin")
+    rows = zip(*(table[name].to_pylist() for name in (*tokens, *numbers)), strict=True)
+    return [TrainingPair(index, TokenisedPair(*row[:3]), *row[3:]) for index, row in enumerate(rows)]
 
 
 def collate(pairs: Sequence[TrainingPair], stand_in: TrainingPair) -> dict[str, Any]:
-    """A batch: pair_index [B], pairs (B TokenisedPairs), the reference log-probs [B], float32, and weight_B.
+    """A batch: pair_index [B], pairs (B TokenisedPairs), reference log-probs and explicit margins [B], and weight_B.
 
     Weights are 1. Without any pairs the batch is the stand-in with a weight of 0: a process whose share of a global
     batch is empty must make the same forwards as the others, or they would wait for it.
@@ -41,4 +46,12 @@ def collate(pairs: Sequence[TrainingPair], stand_in: TrainingPair) -> dict[str, 
         "pairs": [pair.tokens for pair in pairs],
         "reference_chosen_logp_B": torch.tensor([pair.reference_chosen_logp for pair in pairs]),
         "reference_rejected_logp_B": torch.tensor([pair.reference_rejected_logp for pair in pairs]),
+        "rewards_margin_B": explicit_margins(pairs),
     }
+
+
+def explicit_margins(pairs: Sequence[TrainingPair]) -> torch.Tensor | None:
+    """The explicit margins [B] in reward units, float32; None where the pairs have no rewards."""
+    margins = [pair.explicit_margin for pair in pairs]
+    known = [margin for margin in margins if margin is not None]
+    return torch.tensor(known) if len(known) == len(margins) else None

@@ -9,6 +9,7 @@ from apm_exp.training.deepspeed_setup import check_deepspeed
 
 _COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused")
 TRL_LOSSES = ("dpo", "simpo")
+_PLAIN = {"label_smoothing": 0.0, "form": "logistic", "sft_weight": 0.0}
 
 
 def check_training(
@@ -52,6 +53,10 @@ def check_trl_loss(loss: Mapping[str, Any]) -> str:
     if name not in TRL_LOSSES:
         remedy = "use loss=dpo, loss=simpo or trainer=pairs"
         raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; {remedy}")
+    for setting, plain in _PLAIN.items():
+        if loss.get(setting, plain) != plain:
+            remedy = f"set loss.{setting}={plain}, or take trainer=pairs"
+            raise ValueError(f"loss.{setting}={loss[setting]}: not compared with TRL's trainers; {remedy}")
     return name
 
 

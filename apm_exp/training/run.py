@@ -14,6 +14,7 @@ from apm_exp.training.deepspeed_setup import deepspeed_session
 from apm_exp.training.finish import check_final, logps_of, save_final
 from apm_exp.training.guards import named
 from apm_exp.training.make_trainer import make_trainer
+from apm_exp.training.objective import check_objective
 from apm_exp.training.pair_dataset import training_pairs
 from apm_exp.training.preflight import check_one_process
 from apm_exp.training.settings import Settings, TrainingTask
@@ -29,6 +30,7 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
     first = os.environ.get("RANK", "0") == "0"
     _check_runtime(runtime, settings.implementation)
     pairs = training_pairs(task.pairs)
+    check_objective(task.loss, pairs, task.pairs["pair_id"].to_pylist())
     batches = batching(
         pairs=len(pairs),
         global_batch=settings.global_batch,
@@ -40,7 +42,7 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
     longest = max((pair.tokens for pair in pairs), key=lambda tokens: tokens.length)
     final = task.out / "final"
     with quiet(), deepspeed_session(task.deepspeed, runtime.device):
-        trainer = make_trainer(task, settings, batches, runtime.device, pairs, onlookers.consumption)
+        trainer = make_trainer(task, settings, batches, runtime.device, pairs, onlookers)
         steps = _train(trainer, onlookers, settings, batches)
         save_final(trainer, task.policy, final)
         trained = logps_of(trainer.model, longest)

@@ -1,7 +1,6 @@
 """The Hugging Face Trainer with a loss over pairs in the place of a loss over labels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,26 +8,18 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from apm_exp.losses.history import AllPairs
 from apm_exp.pair_forward import accept_responses, pair_forward
 from apm_exp.training.batching import Batching
 from apm_exp.training.consumption import Consumption
 from apm_exp.training.global_batches import EpochLoader, GlobalBatches
 from apm_exp.training.guards import check_first_step, check_loss
-from apm_exp.training.implicit_reward import Loss, implicit_rewards
+from apm_exp.training.implicit_reward import implicit_rewards
+from apm_exp.training.objective import Objective
 from apm_exp.types import PairLogps
 
 _NONE = -1  # in the place of a row, where a process has fewer pairs than others
 _NOISE = 1e-5  # margins of this size are rounding, as all are before the first step; they count as ties
-
-
-@dataclass(frozen=True, eq=False)
-class Objective:
-    """What is minimised. beta and with_reference: how its reward is shown. dtype: of the scored policy."""
-
-    loss: Loss
-    beta: float
-    with_reference: bool
-    dtype: str
 
 
 class PairTrainer(Trainer):
@@ -44,6 +35,8 @@ class PairTrainer(Trainer):
         self.model_accepts_loss_kwargs = True  # our loss is divided by the whole global batch; do not divide again
         self.objective, self.consumption, self.batches = objective, consumption, batches
         self.sums: dict[str, Tensor] = {}
+        self.weight_B = torch.ones(0)  # of the forward that is being made
+        objective.history.gather = self._all_pairs
 
     def get_train_dataloader(self) -> EpochLoader:
         """This process's pairs. accelerate's sampler would repeat some to make the shares equal."""
@@ -78,10 +71,29 @@ class PairTrainer(Trainer):
         pairs = self._logps(model, inputs)
         if self.state.global_step == 0:
             check_first_step(pairs, self.objective.dtype, ids)
-        loss_B = self.objective.loss(pairs)
+        loss_B = self._losses(model, pairs, inputs["weight_B"])
         check_loss(loss_B, self.state.global_step + 1, ids)
         self._add(pairs, inputs["weight_B"])
-        return (loss_B * inputs["weight_B"]).sum() * self.accelerator.num_processes / num_items_in_batch
+        return loss_B.sum() * self.accelerator.num_processes / num_items_in_batch
+
+    def _losses(self, model: nn.Module, pairs: PairLogps, weight_B: Tensor) -> Tensor:
+        """The loss of each pair; a stand-in's is 0, though the others may ask this process for what it has."""
+        history, self.weight_B = self.objective.history, weight_B
+        history.epochs, history.frozen = float(self.state.epoch or 0), not model.training
+        loss_B = self.objective.loss(pairs)
+        return loss_B if weight_B.any() else 0 * (pairs.chosen_logp_B + pairs.rejected_logp_B)
+
+    def _all_pairs(self, value_B: Tensor) -> AllPairs:
+        """See History.gather. Each process sends as many rows as a forward can have, and how many of them count."""
+        rows = len(value_B) if self.weight_B.any() else 0
+        if self.accelerator.num_processes == 1:
+            return value_B, slice(0, rows)
+        padded = value_B.new_zeros(self.batches.per_device, *value_B.shape[1:])
+        padded[:rows] = value_B[:rows]
+        parts = self.accelerator.gather(padded[None])
+        counts = self.accelerator.gather(torch.tensor([rows], device=value_B.device)).tolist()
+        before = sum(counts[: self.accelerator.process_index])
+        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)]), slice(before, before + rows)
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The batch on the device. transformers would round our log-probs to 16 bits for DeepSpeed."""
@@ -98,6 +110,7 @@ class PairTrainer(Trainer):
             reference_rejected_logp_B=inputs["reference_rejected_logp_B"],
             chosen_len_B=logps.chosen_len_B,
             rejected_len_B=logps.rejected_len_B,
+            rewards_margin_B=inputs["rewards_margin_B"],
         )
 
     def _add(self, pairs: PairLogps, weight_B: Tensor) -> None:

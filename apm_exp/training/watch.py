@@ -9,6 +9,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers import PrinterCallback
 
+from apm_exp.losses.history import History
 from apm_exp.training import checkpoints
 from apm_exp.training.consumption import Consumption
 from apm_exp.training.deepspeed_setup import stage_of
@@ -22,9 +23,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Watch:
-    """how: what a run must share with an earlier attempt to go on from its checkpoint."""
+    """history: a loss's own state. how: what a run must share with an earlier attempt to go on from its checkpoint."""
 
     consumption: Consumption
+    history: History
     metrics: MetricsLog
     guard: GradientGuard
     progress: StepProgress
@@ -35,14 +37,15 @@ class Watch:
 
 def watch(task: TrainingTask, processes: int, keep_checkpoints: int) -> Watch:
     """The onlookers of a task's training, before its first step."""
-    consumption = Consumption(task.pairs["pair_id"].to_pylist())
+    consumption, history = Consumption(task.pairs["pair_id"].to_pylist()), History(task.seed)
     how = checkpoints.how_made(stage_of(task.deepspeed), processes)
     return Watch(
         consumption=consumption,
+        history=history,
         metrics=MetricsLog(task.out / "metrics.jsonl", consumption, task.log),
         guard=GradientGuard(consumption),
         progress=StepProgress(),
-        marker=checkpoints.MarkComplete(consumption, how, keep_checkpoints),
+        marker=checkpoints.MarkComplete((consumption, history), how, keep_checkpoints),
         folder=task.out / "checkpoints",
         how=how,
     )
@@ -72,4 +75,5 @@ def go_on(onlookers: Watch) -> str | None:
     if checkpoint is None:
         return None
     onlookers.consumption.load(checkpoint)
+    onlookers.history.load(checkpoint)
     return str(checkpoint)

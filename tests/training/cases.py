@@ -58,7 +58,9 @@ def logps_table(
 
 
 def task(out: Path, policy: Policy, pairs: pa.Table, **changes: Any) -> TrainingTask:
-    """A task with seed 1 on one CPU thread."""
+    """A task with seed 1 on one CPU thread; pairs that bring no explicit margins have none."""
+    if "explicit_margin" not in pairs.column_names:
+        pairs = pairs.append_column("explicit_margin", pa.nulls(len(pairs), pa.float64()))
     given = {"loss": DPO, "seed": 1, "runtime": runtime(), "deepspeed": None, "log": lambda row: None, **changes}
     out.mkdir(parents=True, exist_ok=True)
     return TrainingTask(out=out, policy=policy, pairs=pairs, **given)

@@ -1,16 +1,9 @@
 import torch
 
-from apm_exp import component
-from apm_exp.training.implicit_reward import implicit_rewards, reads_reference
+from apm_exp.training.implicit_reward import implicit_rewards
 from apm_exp.types import PairLogps
-from tests.training.cases import DPO, SIMPO
 
 PAIR = PairLogps(*(torch.tensor([v]) for v in (-6.0, -8.0, -7.0, -5.0)), torch.tensor([3]), torch.tensor([2]))
-
-
-def test_a_loss_shows_whether_it_reads_the_reference():
-    assert reads_reference(component.bind("loss", DPO))
-    assert not reads_reference(component.bind("loss", SIMPO))
 
 
 def test_rewards_by_hand():

@@ -1,0 +1,21 @@
+"""AOT for paired data: the margins of the policy are better than the reference's in distribution."""
+
+from typing import TYPE_CHECKING
+
+from apm_exp.losses.smoothed_logistic import smoothed_logistic
+from apm_exp.ranges import BelowHalf, Positive
+from apm_exp.types import PairLogps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def aot(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf = 0.0) -> "Tensor":
+    """-log sigmoid(beta * (M_(i) - N_(i))), M and N the margins of policy and reference, each sorted: nats, shape B.
+
+    Paired AOT (Melnyk et al., 2024, Sec. 4). Margins of summed log-probs, sorted within one forward on one device
+    (`runtime.pairs_per_device`): the i-th loss belongs to the i-th smallest margin, not to the i-th pair.
+    """
+    policy_B = (pairs.chosen_logp_B - pairs.rejected_logp_B).sort().values
+    reference_B = (pairs.reference_chosen_logp_B - pairs.reference_rejected_logp_B).sort().values
+    return smoothed_logistic(beta * (policy_B - reference_B), label_smoothing)

@@ -1,0 +1,20 @@
+"""IPO: the margin of log-ratios is drawn to a target."""
+
+from typing import TYPE_CHECKING
+
+from apm_exp.losses.log_ratios import mean_log_ratios
+from apm_exp.ranges import Positive
+from apm_exp.types import PairLogps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def ipo(pairs: PairLogps, *, beta: Positive) -> "Tensor":
+    """(D - 1 / (2 beta))^2, D the margin of the log-ratios per token: shape B.
+
+    Eq. 17 of IPO (Azar et al., 2023), whose tau is our beta, per (nat per token). The paper writes sums; its authors
+    told TRL's that its results are of means over tokens, which make one beta fit all lengths.
+    """
+    chosen_B, rejected_B = mean_log_ratios(pairs)
+    return (chosen_B - rejected_B - 1 / (2 * beta)) ** 2

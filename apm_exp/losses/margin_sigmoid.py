@@ -1,0 +1,34 @@
+"""Margin-sigmoid: DPO that leaves a pair alone once its loss is small."""
+
+from typing import TYPE_CHECKING
+
+from apm_exp.losses.history import History
+from apm_exp.losses.log_ratios import log_ratio_margin
+from apm_exp.ranges import BelowHalf, NotNegative, Positive
+from apm_exp.types import PairLogps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def margin_sigmoid(
+    pairs: PairLogps,
+    history: History,
+    *,
+    beta: Positive,
+    delta: NotNegative,
+    label_smoothing: BelowHalf,
+    curriculum_epochs: NotNegative,
+) -> "Tensor":
+    """(1 - e) max(0, l+ - delta) + e max(0, l- - delta), l+- = -log sigmoid(+-beta D): nats, shape B.
+
+    The adaptive margin-sigmoid loss of the small-model report (Sec. 4.1); D is the margin of the summed log-ratios, e
+    label_smoothing. delta (nats) rises evenly from 0 to its value over curriculum_epochs (Sec. 6.4.4); 0: at once.
+    """
+    from torch.nn.functional import logsigmoid
+
+    risen = min(1.0, history.epochs / curriculum_epochs) if curriculum_epochs else 1.0
+    logit_B = beta * log_ratio_margin(pairs)
+    right_B = (-logsigmoid(logit_B) - risen * delta).clamp(min=0)
+    wrong_B = (-logsigmoid(-logit_B) - risen * delta).clamp(min=0)
+    return (1 - label_smoothing) * right_B + label_smoothing * wrong_B

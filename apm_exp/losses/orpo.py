@@ -1,0 +1,31 @@
+"""ORPO: the likelihood of the chosen response, and the odds ratio of both."""
+
+from typing import TYPE_CHECKING
+
+from apm_exp.losses.log_ratios import mean_logps
+from apm_exp.ranges import Positive
+from apm_exp.types import PairLogps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def orpo(pairs: PairLogps, *, beta: Positive) -> "Tensor":
+    """-A_w - beta * log sigmoid(logit(e^A_w) - logit(e^A_l)), A = log pi(y|x) / |y|: nats, shape B.
+
+    Eq. 4 to 7 of ORPO (Hong et al., 2024), whose lambda is our beta. A_w is the mean over the pair's own response;
+    TRL's first term is the mean over all tokens of a forward, prompts included.
+    """
+    from torch.nn.functional import logsigmoid
+
+    chosen_B, rejected_B = mean_logps(pairs)
+    log_odds_ratio_B = (chosen_B - _log_one_minus_exp(chosen_B)) - (rejected_B - _log_one_minus_exp(rejected_B))
+    return -chosen_B - beta * logsigmoid(log_odds_ratio_B)
+
+
+def _log_one_minus_exp(x: "Tensor") -> "Tensor":
+    """log(1 - e^x) for x < 0. A log-prob that rounding made 0 is taken for the largest below it."""
+    import torch
+
+    x = x.clamp(max=-torch.finfo(x.dtype).eps)
+    return torch.log(-torch.expm1(x))

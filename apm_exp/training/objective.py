@@ -1,0 +1,82 @@
+"""The loss of a training with what it needs besides the pairs, and what of it is shown."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from apm_exp import component
+from apm_exp.losses.history import History
+from apm_exp.training.guards import check_loss
+from apm_exp.training.pair_dataset import TrainingPair, explicit_margins
+from apm_exp.types import MissingRewards, PairLogps
+
+Loss = Callable[[PairLogps], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What is minimised. history: what the loss knows of the training so far. beta and with_reference: how its reward
+    is shown. dtype: of the scored policy.
+    """
+
+    loss: Loss
+    history: History
+    beta: float
+    with_reference: bool
+    dtype: str
+
+
+def make_objective(loss: Mapping[str, Any], history: History, dtype: str) -> Objective:
+    """The objective of a loss node; raises ValueError where the node does not fit its function."""
+    bound = bind_loss(loss, history)
+    return Objective(bound, history, float(loss.get("beta", 1.0)), "reference" in fields_read(loss), dtype)
+
+
+def bind_loss(loss: Mapping[str, Any], history: History) -> Loss:
+    """A loss node as a function of the pairs alone."""
+    bound = component.bind("loss", loss)
+    if "history" in component.positional_names(bound.func):
+        return lambda pairs: bound(pairs, history)
+    return bound
+
+
+def fields_read(loss: Mapping[str, Any]) -> set[str]:
+    """Of "reference" and "rewards", what a loss looks at; found by looking on while it sees a made-up pair."""
+    names = {field.name: torch.tensor([4.0 if "len" in field.name else -3.0]) for field in fields(PairLogps)}
+    names["rewards_margin_B"] = names["explicit_margin_B"] = torch.tensor([1.0])
+    read: set[str] = set()
+
+    class Watched:
+        def __getattr__(self, name: str) -> Tensor:
+            read.add(name)
+            return names[name]
+
+    watched: Any = Watched()
+    bind_loss(loss, History())(watched)
+    parts = {"reference": ("reference_chosen_logp_B", "reference_rejected_logp_B")}
+    parts["rewards"] = ("rewards_margin_B", "explicit_margin_B")
+    return {part for part, names_of_part in parts.items() if read & set(names_of_part)}
+
+
+def check_objective(loss: Mapping[str, Any], pairs: Sequence[TrainingPair], pair_ids: Sequence[str]) -> None:
+    """Look at the loss of all pairs as they are before the first step, which takes no model.
+
+    Raises ValueError with the pairs where it is not finite, and what the loss itself raises; MissingRewards with the
+    remedy.
+    """
+    chosen_P = torch.tensor([pair.reference_chosen_logp for pair in pairs])
+    rejected_P = torch.tensor([pair.reference_rejected_logp for pair in pairs])
+    chosen_len_P = torch.tensor([len(pair.tokens.chosen_ids) for pair in pairs])
+    rejected_len_P = torch.tensor([len(pair.tokens.rejected_ids) for pair in pairs])
+    batch = PairLogps(chosen_P, rejected_P, chosen_P, rejected_P, chosen_len_P, rejected_len_P, explicit_margins(pairs))
+    try:
+        loss_P = bind_loss(loss, History())(batch)
+    except MissingRewards as error:
+        raise MissingRewards(f"loss._target_={loss['_target_']}: {error}; {NO_REWARDS}") from error
+    check_loss(loss_P, 0, pair_ids)
+
+
+NO_REWARDS = "add reward columns to the data, take another reward=, or another loss="

@@ -1,0 +1,36 @@
+"""Every objective that ships trains on the micro world's scored pairs."""
+
+import math
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from apm_exp.stages.train import selected_pairs
+from apm_exp.types import Policy
+from tests.command import folders, small_run
+from tests.losses.nodes import NAMES, node
+from tests.training.cases import runtime, task, trained
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Policy, pa.Table]:
+    """The small micro world's starting policy and its selected pairs."""
+    root = tmp_path_factory.mktemp("world")
+    result = small_run(root)
+    assert result.returncode == 0, result.stderr
+    logps, selection, model = (folders(root, kind)[0] for kind in ("logps", "selection", "models"))
+    return Policy(model / "final", "small", "float32", "auto", False), selected_pairs(logps, selection)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_finite_and_moves_every_weight(tmp_path, world, name):
+    policy, pairs = world
+    given = task(tmp_path, policy, pairs.slice(0, 8), loss=node(name), runtime=runtime(pairs_per_device=4))
+    (row,) = trained(given, global_batch=8, epochs=1, learning_rate=1e-4)
+    assert math.isfinite(row["loss"]) and row["grad_norm"] > 0
+    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (policy.folder, tmp_path / "final"))
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[key], after[key]) for key in before)

@@ -1,0 +1,29 @@
+import pytest
+
+from apm_exp.training.objective import check_objective, fields_read
+from apm_exp.training.pair_dataset import TrainingPair
+from apm_exp.types import MissingRewards, TokenisedPair
+from tests.losses.nodes import NAMES, node
+
+WITHOUT_REFERENCE = {"simpo", "cpo", "orpo"}
+WITH_REWARDS = {"odpo", "reward_weighted_dpo"}
+
+
+def pair(index: int, chosen_logp: float, margin: float | None) -> TrainingPair:
+    return TrainingPair(index, TokenisedPair([1], [2, 3], [4]), chosen_logp, -2.0, margin)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_loss_looks_at_is_found(name):
+    expected = set() if name in WITHOUT_REFERENCE else {"reference"}
+    assert fields_read(node(name)) == (expected | {"rewards"} if name in WITH_REWARDS else expected)
+
+
+def test_a_loss_that_needs_rewards_is_refused_before_a_model_is_loaded():
+    with pytest.raises(MissingRewards, match=r"loss\._target_=.*odpo: this loss needs rewards .* another loss="):
+        check_objective(node("odpo"), [pair(0, -3.0, 1.0), pair(1, -3.0, None)], ["a", "b"])
+
+
+def test_a_pair_whose_loss_is_not_finite_is_named():
+    with pytest.raises(ValueError, match="not finite at step 0 for the pairs b"):
+        check_objective(node("cpo"), [pair(0, -3.0, None), pair(1, float("-inf"), None)], ["a", "b"])
