@@ -40,20 +40,35 @@ def losses(batch: Any, name: str, history: History | None = None, margins: Any =
         ("ipo", {"beta": 0.5}, [(2 / 5 + 1 / 4 - 1) ** 2, (-4 / 6 - 1) ** 2]),
         ("cpo", {"beta": 0.5, "sft_weight": 2.0}, [softplus(0.5) + 4.0, softplus(1.5) + 3.0]),
         ("sppo_hard", {"beta": 0.5}, [1.0, 26.0]),
-        ("nca", {"beta": 0.5}, [softplus(-1) + (softplus(1) + softplus(-0.5)) / 2, softplus(2) + (softplus(-2) + softplus(0)) / 2]),
+        (
+            "nca",
+            {"beta": 0.5},
+            [softplus(-1) + softplus(1) / 2 + softplus(-0.5) / 2, softplus(2) + softplus(-2) / 2 + softplus(0) / 2],
+        ),
         ("bco", {"beta": 0.5, "reward_shift": False}, [softplus(-1) + softplus(-0.5), softplus(2) + softplus(0)]),
         ("apo_zero", {"beta": 0.5}, [sigmoid(-1) + sigmoid(-0.5), sigmoid(2) + 0.5]),
         ("apo_down", {"beta": 0.5}, [sigmoid(1) + sigmoid(-1.5), sigmoid(-2) + sigmoid(2)]),
         ("apo_hinge", {"beta": 0.5, "margin": 1.5}, [0.5 + 1.0, 3.5 + 1.5]),
-        ("apo_hinge_softplus", {"beta": 0.5, "margin": 1.5, "temperature": 0.5}, [0.5 * (softplus(1) + softplus(2)), 0.5 * (softplus(7) + softplus(3))]),
+        (
+            "apo_hinge_softplus",
+            {"beta": 0.5, "margin": 1.5, "temperature": 0.5},
+            [0.5 * (softplus(1) + softplus(2)), 0.5 * (softplus(7) + softplus(3))],
+        ),
         ("r_dpo", {"beta": 0.5, "length_penalty": 0.25}, [softplus(-1.75), softplus(1.0)]),
-        ("discopop", {"beta": 0.5, "temperature": 0.5}, [sigmoid(-3) * softplus(-1.5) + sigmoid(3) * math.exp(-1.5), sigmoid(4) * softplus(2) + sigmoid(-4) * math.exp(2)]),
+        (
+            "discopop",
+            {"beta": 0.5, "temperature": 0.5},
+            [
+                sigmoid(-3) * softplus(-1.5) + sigmoid(3) * math.exp(-1.5),
+                sigmoid(4) * softplus(2) + sigmoid(-4) * math.exp(2),
+            ],
+        ),
         ("aot", {"beta": 0.5}, [softplus(-0.5), softplus(1.0)]),  # policy -3, -1 and reference -4, 1, each sorted
         ("aot_unpaired", {"beta": 0.5}, [softplus(1.5), softplus(-1.0)]),  # -4, 2 against -1, 0
         ("kto", {"beta": 0.5}, [(sigmoid(-1) + sigmoid(-0.5)) / 2, (sigmoid(2) + sigmoid(0)) / 2]),  # both drifts are 0
         ("simpo", {"beta": 2.0, "gamma_beta_ratio": 0.5, "form": "hinge", "sft_weight": 1.0}, [1.5 + 2.0, 0.0 + 1.5]),
     ],
-)  # fmt: skip
+)
 def test_by_hand(batch, name, settings, expected):
     assert losses(batch, name, **settings) == pytest.approx(expected)
 
@@ -169,10 +184,11 @@ def test_simpos_hinge_has_no_label_smoothing(batch):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_loss_stays_finite_far_away(batch, name, dtype):
-    """A hundred nats a token either way; DiscoPOP's exponential is the only one that may not take it."""
+    """A hundred nats a token either way."""
     pairs = batch(([-1.0, -400.0], [-400.0, -1.0]), ([-200.0, -200.0], [-200.0, -200.0]), ([4, 4], [4, 4]), dtype)
     given = PairLogps(**{**vars(pairs), "rewards_margin_B": torch.tensor([2.0, 0.5], dtype=dtype)})
     loss_B = bind_loss(node(name), History())(given)
     loss_B.sum().backward()
-    assert loss_B.dtype == dtype and torch.isfinite(loss_B).all()
-    assert torch.isfinite(pairs.chosen_logp_B.grad).all() and torch.isfinite(pairs.rejected_logp_B.grad).all()
+    assert loss_B.dtype == dtype
+    for result in (loss_B, pairs.chosen_logp_B.grad, pairs.rejected_logp_B.grad):
+        assert torch.isfinite(result).all()

@@ -86,7 +86,7 @@ def _trl_dpo(loss_type: str, settings: dict[str, Any], tokens: Tensor, reference
 
     class Model(torch.nn.Module):
         def forward(self, **inputs: Any) -> SimpleNamespace:
-            return SimpleNamespace(log_probs=tokens, **shown)
+            return SimpleNamespace(log_probs=tokens * completion_mask()[:, 1:], **shown)  # 0 where nobody's
 
     trainer.model = Model()
     trainer.accelerator = SimpleNamespace(device="cpu", gather=_same, gather_for_metrics=_same)
