@@ -20,7 +20,8 @@ def write_inputs(folder: Path, scored: pa.Table, splits: list[str], kept: list[b
     logps = scored.set_column(scored.schema.get_field_index("split"), "split", pa.array(splits))
     pq.write_table(logps, folder / "logps" / "logps.parquet")
     rows = [row for row, split in enumerate(splits) if split == "train"][::-1]
-    columns = {"pair_id": logps["pair_id"].take(rows), "kept": [kept[row] for row in rows]}
+    columns = {"pair_id": logps["pair_id"].take(rows), "explicit_margin": [float(row) for row in rows]}
+    columns["kept"] = [kept[row] for row in rows]
     pq.write_table(pa.table(columns), folder / "selection" / "selection.parquet")
 
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from apm_exp.training.metrics_log import read_rows
+from tests.losses.nodes import node
 from tests.stages.training_stage import run_stage, write_inputs
 from tests.training.cases import deepspeed, runtime, trainer
 
@@ -26,9 +27,9 @@ def train(tmp_path_factory, tiny_policy, scored):
 
     def train(name, *, processes, pairs_per_device, logged=None, checkpointing=False, **changes):
         rows = [] if logged is None else logged
-        node = trainer(epochs=5, global_batch=8, gradient_checkpointing=checkpointing)
+        settings = trainer(epochs=5, global_batch=8, gradient_checkpointing=checkpointing)
         given = runtime(processes=processes, pairs_per_device=pairs_per_device)
-        counts = run_stage(folder / name, folder, tiny_policy, rows.append, trainer=node, runtime=given, **changes)
+        counts = run_stage(folder / name, folder, tiny_policy, rows.append, trainer=settings, runtime=given, **changes)
         assert counts == {"pairs": 9, "steps": 10}
         return folder / name
 
@@ -83,3 +84,17 @@ def test_zero3_in_two_ranks_with_checkpointed_activations_and_again_from_a_check
     assert [row["step"] for row in logged] == [6, 7, 8, 9, 10]
     weights = [(out / "final" / "model.safetensors").read_bytes() for out in (whole, again)]
     assert weights[0] == weights[1]
+
+
+def test_a_loss_with_a_history_is_the_same_in_two_ranks_and_goes_on_with_it(train, one_by_eight):
+    """The running mean and spread, and the draw of pairs, are of all processes' pairs and part of a checkpoint."""
+    loss = node("beta_dpo", beta_slope=2.0, drop_fraction=0.25)
+    one = train("history", processes=1, pairs_per_device=8, loss=loss)
+    two = train("history 2x4", processes=2, pairs_per_device=4, loss=loss, checkpoints=CHECKPOINTS)
+    assert_equal(two, one)
+    losses = [[row["loss"] for row in read_rows(out / "metrics.jsonl")] for out in (one, one_by_eight)]
+    assert losses[0][:2] == pytest.approx(losses[1][:2])
+    assert losses[0][2:] != pytest.approx(losses[1][2:])
+    again = without_the_end(two, "history again")
+    train("history again", processes=1, pairs_per_device=8, loss=loss, checkpoints=CHECKPOINTS)
+    assert_equal(again, one)
