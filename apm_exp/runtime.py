@@ -6,20 +6,20 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from apm_exp.allocator import keep_freed_memory
 from apm_exp.models.device import pick_device
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """device: a torch device. pairs_per_device: of one training batch. tokens_per_batch: of one scoring forward.
-
-    processes: that share scoring and training; 1 where the work is in one.
+    """device: a torch device. pairs_per_device: of one training batch. tokens_per_batch: of one scoring forward, None
+    for what suits the device. processes: that share scoring and training; 1 where the work is in one.
     """
 
     device: str
     processes: int
     pairs_per_device: int
-    tokens_per_batch: int
+    tokens_per_batch: int | None
 
 
 def run_on(
@@ -27,18 +27,22 @@ def run_on(
     device: str,
     processes: Annotated[int, Field(gt=0)],
     pairs_per_device: Annotated[int, Field(gt=0)],
-    tokens_per_batch: Annotated[int, Field(gt=0)],
+    tokens_per_batch: Annotated[int, Field(gt=0)] | None,
     threads: Annotated[int, Field(gt=0)] | None,
 ) -> Runtime:
     """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
 
+    On a CPU, memory that is freed stays with the process from then on.
     Raises ValueError for a device that this machine does not have.
     """
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
-    return Runtime(pick_device({"device": device}), processes, pairs_per_device, tokens_per_batch)
+    found = pick_device({"device": device})
+    if found == "cpu":
+        keep_freed_memory()
+    return Runtime(found, processes, pairs_per_device, tokens_per_batch)
 
 
 def check_devices(runtime: Mapping[str, Any]) -> None:

@@ -70,9 +70,9 @@ def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Logps:
 
 def remaining(names: Sequence[str], lengths: Sequence[int], known: Any, runtime: dict[str, Any]) -> list[list[int]]:
     """The batches (rows of the table) that are still to be scored, equally many for each process."""
-    from apm_exp.scoring import form_batches
+    from apm_exp.scoring import form_batches, token_budget
 
-    processes, budget = runtime["processes"], runtime["tokens_per_batch"]
+    processes, budget = runtime["processes"], token_budget(component.bind("runtime", runtime)(), lengths)
     batches = form_batches(lengths, names, budget, processes)
     rest = [batch for batch in batches if any(names[row] not in known for row in batch)]
     if any(names[row] in known for batch in rest for row in batch):  # other batches were formed before
@@ -85,7 +85,7 @@ def remaining(names: Sequence[str], lengths: Sequence[int], known: Any, runtime:
 def score_share(out: Path, *, policy: Policy, shares: list[list[list[int]]], runtime: dict[str, Any]) -> dict[str, int]:
     """Score this process's share of the batches, into shards; returns the number of pairs."""
     from apm_exp.models.load import load_model
-    from apm_exp.scoring import score_batches
+    from apm_exp.scoring import score_batches, token_budget
 
     settings = component.bind("runtime", runtime)()
     table = pq.read_table(out / TOKENISED)
@@ -93,7 +93,8 @@ def score_share(out: Path, *, policy: Policy, shares: list[list[list[int]]], run
     model: Any = load_model(policy, settings.device)
     _check_ids(table, names, model.get_input_embeddings().weight.shape[0])
     share = shares[int(os.environ["RANK"]) if len(shares) > 1 else 0]
-    scored = record(score_batches(model, pairs, names, share, settings.tokens_per_batch), names, out / SHARDS)
+    budget = token_budget(settings, lengths_of(table).tolist())
+    scored = record(score_batches(model, pairs, names, share, budget), names, out / SHARDS)
     count = sum(map(len, share))
     part = f" (one of {len(shares)} equal shares)" if len(shares) > 1 else ""
     for _ in track((pair for batch in scored for pair in batch), f"scoring pairs{part}", count):

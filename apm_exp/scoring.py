@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from apm_exp.pair_forward import pair_forward
+from apm_exp.runtime import Runtime
 from apm_exp.types import TokenisedPair
 
 logger = logging.getLogger(__name__)
+_SUITS_CPU, _SUITS_GPU = 4096, 16384  # tokens
 Scored = list[tuple[int, float, float]]  # index of a pair, log-probs of its chosen and its rejected response (nats)
 
 
@@ -27,6 +29,16 @@ def score_pairs(
     batches = form_batches([pair.length for pair in pairs], names, tokens_per_batch)
     for scored in score_batches(model, pairs, names, batches, tokens_per_batch):
         yield from scored
+
+
+def token_budget(settings: Runtime, lengths: Sequence[int]) -> int:
+    """The tokens of one forward: `runtime.tokens_per_batch`, or what suits the device, and then the longest pair.
+
+    A CPU's caches hold what a layer of few tokens computes; a GPU wants many at once.
+    """
+    if settings.tokens_per_batch is not None:
+        return settings.tokens_per_batch
+    return max(_SUITS_CPU if settings.device == "cpu" else _SUITS_GPU, *lengths)
 
 
 def form_batches(

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from apm_exp import scoring
 from apm_exp.models.load import load_model
 from apm_exp.pair_forward import pair_forward
-from apm_exp.scoring import form_batches, out_of_memory, score_pairs
+from apm_exp.runtime import Runtime
+from apm_exp.scoring import form_batches, out_of_memory, score_pairs, token_budget
 from apm_exp.types import TokenisedPair
 
 
@@ -116,3 +117,15 @@ def test_log_probs_that_are_not_finite_name_the_pairs(tiny_policy, names):
     pairs = [TokenisedPair([1, 5], [6], [8]), TokenisedPair([1, 7], [6], [8]), TokenisedPair([1, 5], [7, 6], [8, 7])]
     with pytest.raises(ValueError, match=r"not finite for the pairs p02, p01$"):
         list(score_pairs(model, pairs, names, 1000))
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "expected"),
+    [("cpu", None, 4096), ("cuda", None, 16384), ("cpu", 300, 300), ("mps", None, 16384)],
+)
+def test_a_budget_that_is_not_given_suits_the_device(device, given, expected):
+    assert token_budget(Runtime(device, 1, 8, given), [500, 70]) == expected
+
+
+def test_a_budget_that_is_not_given_takes_the_longest_pair():
+    assert token_budget(Runtime("cpu", 1, 8, None), [500, 5000]) == 5000

@@ -85,14 +85,15 @@ def _margins(rows: pa.Table, chosen_logp: np.ndarray, rejected_logp: np.ndarray)
 def _logps(rows: pa.Table, policy: Policy, runtime: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """The policy's summed log-probs of both answers (nats), in the order of the rows."""
     from apm_exp.models.load import load_model
-    from apm_exp.scoring import score_pairs
+    from apm_exp.scoring import score_pairs, token_budget
 
     pairs, names = _pairs(rows), rows["pair_id"].to_pylist()
     values = np.zeros((len(pairs), 2))
     if not pairs:
         return values[:, 0], values[:, 1]
     settings = component.bind("runtime", runtime)()
-    scored = score_pairs(load_model(policy, settings.device), pairs, names, settings.tokens_per_batch)
+    budget = token_budget(settings, [pair.length for pair in pairs])
+    scored = score_pairs(load_model(policy, settings.device), pairs, names, budget)
     for index, *logps in track(scored, "scoring held-out pairs", len(pairs)):
         values[index] = logps
     return values[:, 0], values[:, 1]

@@ -28,7 +28,7 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
         help="default: float32 on a CPU, bfloat16 on a GPU. bfloat16 on a CPU measures us against our own float32",
     )
     parser.add_argument(
-        "--tokens-per-batch", type=int, default=16384, help="of our scoring, runtime.tokens_per_batch (%(default)s)"
+        "--tokens-per-batch", type=int, help="of our scoring (default: runtime.tokens_per_batch's, by device)"
     )
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():

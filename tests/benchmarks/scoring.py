@@ -37,7 +37,9 @@ def compare(options: argparse.Namespace, pairs: list[TokenisedPair], contenders:
     return rows
 
 
-def _work_of_its_own(contender: Contender, shape: str, tokens_per_batch: int, pairs: list[TokenisedPair]) -> partial:
+def _work_of_its_own(
+    contender: Contender, shape: str, tokens_per_batch: int | None, pairs: list[TokenisedPair]
+) -> partial:
     model = random_llama(SHAPES[shape], contender.dtype, "cpu")
     return partial(scoring_method(contender.method, model, tokens_per_batch), pairs)
 

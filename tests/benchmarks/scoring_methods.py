@@ -8,7 +8,8 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from trl import DPOTrainer
 
-from apm_exp.scoring import score_pairs
+from apm_exp.runtime import Runtime, run_on
+from apm_exp.scoring import score_pairs, token_budget
 from apm_exp.types import TokenisedPair
 from tests.benchmarks.contenders import OURS, PADDED
 from tests.benchmarks.model_shape import same_weights
@@ -20,7 +21,7 @@ PADDED_BATCH, TRL_BATCH = 4, 8  # pairs
 Score = Callable[[list[TokenisedPair]], Tensor]
 
 
-def scoring_method(name: str, model: LlamaForCausalLM, tokens_per_batch: int) -> Score:
+def scoring_method(name: str, model: LlamaForCausalLM, tokens_per_batch: int | None) -> Score:
     """A function from pairs to their summed log-probs [P, 2] (nats; chosen, rejected), in the pairs' order."""
     own = same_weights(model)
     if name == OURS:
@@ -30,9 +31,17 @@ def scoring_method(name: str, model: LlamaForCausalLM, tokens_per_batch: int) ->
     return partial(_trl, trl_trainer(own, beta=0.1))
 
 
-def _ours(model: LlamaForCausalLM, tokens_per_batch: int, pairs: list[TokenisedPair]) -> Tensor:
+def _ours(model: LlamaForCausalLM, tokens_per_batch: int | None, pairs: list[TokenisedPair]) -> Tensor:
     names = [str(index) for index in range(len(pairs))]
-    return torch.tensor([logps for _, *logps in sorted(score_pairs(model, pairs, names, tokens_per_batch))])
+    budget = token_budget(our_runtime(model, tokens_per_batch=tokens_per_batch), [pair.length for pair in pairs])
+    return torch.tensor([logps for _, *logps in sorted(score_pairs(model, pairs, names, budget))])
+
+
+def our_runtime(model: LlamaForCausalLM, tokens_per_batch: int | None = None) -> Runtime:
+    """How our own command would run this model; from then on the peers in this process keep freed memory too."""
+    return run_on(
+        device=str(model.device), processes=1, pairs_per_device=4, tokens_per_batch=tokens_per_batch, threads=None
+    )
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ from apm_exp.types import PairLogps, TokenisedPair
 from tests.benchmarks.contenders import OURS, PADDED
 from tests.benchmarks.model_shape import same_weights
 from tests.benchmarks.padded import padded_logps
+from tests.benchmarks.scoring_methods import our_runtime
 from tests.benchmarks.trl_peer import trl_loss, trl_trainer
 from tests.benchmarks.workload import batches
 
@@ -40,6 +41,7 @@ def training_method(name: str, model: LlamaForCausalLM) -> Steps:
     """A function from pairs and reference log-probs to a StepResult, which leaves the gradient in the parameters."""
     own = same_weights(model).train()
     if name == OURS:
+        our_runtime(own)
         batch_loss: BatchLoss = partial(_ours, own)
     elif name == PADDED:
         batch_loss = partial(_padded, own)
