@@ -125,7 +125,7 @@ def test_another_budget_scores_only_the_rest(out, tiny_policy, monkeypatch, chan
 )
 def test_what_remains_is_every_pair_that_is_not_known_equally_often_for_each_rank(lengths, known, budget, processes):
     names = [f"{index:02d}" for index in range(len(lengths))]
-    settings = {"processes": processes, "tokens_per_batch": budget}
+    settings = runtime(processes=processes, tokens_per_batch=budget)
     batches = remaining(names, lengths, {f"{index:02d}" for index in known}, settings)
     assert {row for batch in batches for row in batch} == set(range(len(lengths))) - known
     assert len(batches) % processes == 0
