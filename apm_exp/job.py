@@ -17,7 +17,7 @@ from apm_exp.digest import FileDigests, local_paths
 from apm_exp.headline import headline
 from apm_exp.models.pretrained import is_here
 from apm_exp.pipeline import Choices, build_graph, report_step
-from apm_exp.preflight import check_keep, refuse_loss_without_rewards, refuse_missing_rewards
+from apm_exp.preflight import check_keep, check_loss_takes, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.run_record import keep_result, new_run_folder, point
 from apm_exp.worker import Request, one_line
@@ -100,7 +100,7 @@ def _rows_have_rewards(request: Request, digests: FileDigests) -> bool:
     if _has_rewards(pairs):
         return True
     refuse_missing_rewards(request.config)
-    refuse_loss_without_rewards(request.config["loss"])
+    check_loss_takes(request.config["loss"], with_rewards=False)
     return False
 
 

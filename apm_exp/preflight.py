@@ -78,8 +78,7 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
 
     _check_model(config)
     check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
-    if with_rewards is False:
-        refuse_loss_without_rewards(config["loss"])
+    check_loss_takes(config["loss"], with_rewards)
     if _reward_source(config) == "classifier":
         from apm_exp.rewards.preflight import preflight
 
@@ -174,9 +173,9 @@ def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
         )
 
 
-def refuse_loss_without_rewards(loss: Mapping[str, Any]) -> None:
-    """Raise ValueError where the loss asks for rewards that the rows do not have."""
+def check_loss_takes(loss: Mapping[str, Any], with_rewards: bool | None) -> None:
+    """Raise ValueError where the loss asks for rewards that the rows do not have, or refuses its own settings."""
     from apm_exp.training.objective import NO_REWARDS, fields_read
 
-    if "rewards" in fields_read(loss):
+    if "rewards" in fields_read(loss) and with_rewards is False:
         raise ValueError(f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}")

@@ -44,9 +44,14 @@ def bind_loss(loss: Mapping[str, Any], history: History) -> Loss:
 
 
 def fields_read(loss: Mapping[str, Any]) -> set[str]:
-    """Of "reference" and "rewards", what a loss looks at; found by looking on while it sees a made-up pair."""
-    names = {field.name: torch.tensor([4.0 if "len" in field.name else -3.0]) for field in fields(PairLogps)}
-    names["rewards_margin_B"] = names["explicit_margin_B"] = torch.tensor([1.0])
+    """Of "reference" and "rewards", what a loss looks at; found by looking on while it sees two made-up pairs.
+
+    Raises ValueError where it does not return one loss a pair, and what the loss itself raises.
+    """
+    names = {
+        field.name: torch.tensor([4.0, 5.0] if "len" in field.name else [-3.0, -2.0]) for field in fields(PairLogps)
+    }
+    names["rewards_margin_B"] = names["explicit_margin_B"] = torch.tensor([1.0, 2.0])
     read: set[str] = set()
 
     class Watched:
@@ -55,7 +60,9 @@ def fields_read(loss: Mapping[str, Any]) -> set[str]:
             return names[name]
 
     watched: Any = Watched()
-    bind_loss(loss, History())(watched)
+    shape = tuple(bind_loss(loss, History())(watched).shape)
+    if shape != (2,):
+        raise ValueError(f"loss._target_={loss['_target_']}: returns shape {shape} for 2 pairs; return one loss a pair")
     parts = {"reference": ("reference_chosen_logp_B", "reference_rejected_logp_B")}
     parts["rewards"] = ("rewards_margin_B", "explicit_margin_B")
     return {part for part, names_of_part in parts.items() if read & set(names_of_part)}

@@ -1,5 +1,7 @@
 import pytest
+import torch
 
+from apm_exp.component import trust
 from apm_exp.training.objective import check_objective, fields_read
 from apm_exp.training.pair_dataset import TrainingPair
 from apm_exp.types import MissingRewards, TokenisedPair
@@ -27,3 +29,13 @@ def test_a_loss_that_needs_rewards_is_refused_before_a_model_is_loaded():
 def test_a_pair_whose_loss_is_not_finite_is_named():
     with pytest.raises(ValueError, match="not finite at step 0 for the pairs b"):
         check_objective(node("cpo"), [pair(0, -3.0, None), pair(1, float("-inf"), None)], ["a", "b"])
+
+
+def mean_loss(pairs):
+    return torch.zeros(len(pairs.chosen_logp_B)).mean()
+
+
+def test_a_loss_that_is_not_one_a_pair_is_refused():
+    trust(["tests"])
+    with pytest.raises(ValueError, match=r"mean_loss: returns shape \(\) for 2 pairs; return one loss a pair"):
+        fields_read({"_target_": f"{__name__}.mean_loss"})
