@@ -45,6 +45,7 @@ _GROUPS = {
     "keep": "which pairs are kept",
     "loss": "the objective",
     "trainer": "how it is trained",
+    "adapter": "train LoRA's matrices alone (model.adapter=)",
     "runtime": "on what it runs",
     "deepspeed": "DeepSpeed's own schema",
     "evals": "how the policy is evaluated",
@@ -64,6 +65,8 @@ _FLAGS_WITH_VALUE = {
     *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
     *("--info", "-i"),
 }
+
+_ADAPTER = re.compile(r"^([+~]*)model\.adapter(?=[.=]|$)")  # a group of its own: Hydra fills no setting with a file
 
 
 class UsageLine(ValueError):
@@ -97,7 +100,7 @@ def prepare(arguments: list[str]) -> list[str]:
     multirun = [a for a in arguments if a in ("-m", "--multirun")]
     if multirun and (shown := {a.partition("=")[0] for a in arguments} & {"--cfg", "-c", "--info", "-i"}):
         raise UsageLine(f"{shown.pop()}: shows one job; leave out {multirun[0]} and give one value a setting")
-    rest = [a for a in arguments if a not in ("-m", "--multirun")]
+    rest = [_ADAPTER.sub(r"\1adapter", a) for a in arguments if a not in ("-m", "--multirun")]
     overrides = [a for a in rest if "=" in a and not a.startswith("-")]
     for override in overrides:
         _refuse(override, multirun=bool(multirun))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp import component
+from apm_exp.adapters.preflight import adapter_name
 from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
 from apm_exp.policies import builds_model, needs_pairs, starting_policy, trained_policy
@@ -135,7 +136,9 @@ class _Graph:
         trainer = _without(self.config["trainer"], *_CHECKPOINTS)
         checkpoints = {name: self.config["trainer"][name] for name in _CHECKPOINTS}
         inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
-        name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model)
+        adapter = self.config["adapter"] or None
+        inputs["adapter"] = adapter
+        name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model, adapter_name(adapter))
         beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
         beside["checkpoints"] = checkpoints
         return self.step(train, name, inputs, "policy", **beside)

@@ -26,7 +26,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     for group in NODES:
         node = config[group]
         if node and group not in _OPEN_NODES:
-            _check_group(group, node)
+            _check_group("model.adapter" if group == "adapter" else group, node)
 
 
 def _check_group(group: str, node: Mapping[str, Any]) -> None:
@@ -74,8 +74,10 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
 
     with_rewards: what check_inputs returned.
     """
+    from apm_exp.adapters.preflight import check_adapter
     from apm_exp.training.preflight import check_training
 
+    check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
     _check_model(config)
     check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
     check_loss_takes(config["loss"], with_rewards)
@@ -123,6 +125,7 @@ def _check_metric(config: Mapping[str, Any]) -> None:
 
 
 def _check_model(config: Mapping[str, Any]) -> None:
+    from apm_exp.adapters.preflight import check_layers
     from apm_exp.models.attention import check_attention
     from apm_exp.models.device import pick_device
     from apm_exp.models.pretrained import is_here
@@ -135,7 +138,8 @@ def _check_model(config: Mapping[str, Any]) -> None:
             return
         from apm_exp.models.preflight import preflight
 
-        preflight(component.bind("model", config["model"])(), dict(config["model"]))
+        model = preflight(component.bind("model", config["model"])(), dict(config["model"]))
+        check_layers(config["adapter"], model)
     elif template := config["model"].get("chat_template"):
         raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
 

@@ -9,7 +9,7 @@ from apm_exp import component
 
 NODES = (
     *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
-    *("deepspeed", "evals", "tracking", "compare"),
+    *("adapter", "deepspeed", "evals", "tracking", "compare"),
 )
 
 

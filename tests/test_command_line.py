@@ -52,6 +52,21 @@ def test_settings_about_tokens_are_no_secrets(argument: str) -> None:
     assert prepare([argument]) == [argument]
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("model.adapter=lora", "adapter=lora"),
+        ("model.adapter=none,lora", "adapter=none,lora"),
+        ("model.adapter.rank=8", "adapter.rank=8"),
+        ("+model.adapter.more=1", "+adapter.more=1"),
+        ("adapter=qlora", "adapter=qlora"),
+        ("model.adapters=1", "model.adapters=1"),
+    ],
+)
+def test_the_models_adapter_is_a_group_of_its_own(typed: str, meant: str) -> None:
+    assert prepare([typed]) == [meant]
+
+
 def test_a_secret_is_not_repeated() -> None:
     with pytest.raises(UsageLine) as caught:
         prepare(["model.path=hf_abcdefghijkl"])

@@ -98,6 +98,17 @@ def test_a_combination_without_an_entry_takes_the_losses_defaults_and_says_so() 
     assert config["trainer"]["learning_rate"] == 1e-6
 
 
+@pytest.mark.parametrize("adapter", ["lora", "qlora"])
+def test_an_adapter_brings_a_higher_learning_rate(adapter: str) -> None:
+    def rate(*overrides: str) -> float:
+        return float(compose(*overrides)["trainer"]["learning_rate"])
+
+    paper = ("model=llama3_8b_instruct", "dataset=llama3_ultrafeedback")
+    for chosen, times in ((paper, 10), (("model=micro_world",), 5), (("model=tiny_from_data",), 5)):
+        assert rate(*chosen, f"adapter={adapter}") == pytest.approx(times * rate(*chosen), rel=0.5), chosen
+        assert rate(*chosen, f"adapter={adapter}", "trainer.learning_rate=3e-4") == 3e-4
+
+
 def test_every_value_of_every_yaml_has_a_comment() -> None:
     bare = []
     for path in itertools.chain(CONF.rglob("*.yaml"), Path(CONF / "sweeps").glob("*.yaml")):

@@ -159,7 +159,7 @@ def _module_logps(head: Any, hidden_RH: Tensor, token_R: Tensor, soft_cap: float
     """The same through any module (an adapter on the head, quantised weights), by way of its own forward."""
     vocabulary = head.logits(hidden_RH[:1]).shape[-1]
     once = partial(_chunk_logps, head.logits, soft_cap)
-    again = partial(checkpoint, once, use_reentrant=False, preserve_rng_state=False)
+    again = partial(checkpoint, once, use_reentrant=False)  # an adapter's dropout is the same the second time
     run = again if torch.is_grad_enabled() else once
     return torch.cat([run(hidden_RH[part], token_R[part]) for part in _chunks(len(token_R), vocabulary)])
 

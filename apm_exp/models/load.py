@@ -38,8 +38,8 @@ def tokenizer_from(folder: Path, label: str, trust_remote_code: bool) -> PreTrai
         raise ValueError(f"{label}: its tokenizer cannot be loaded: {one_line(error)}") from error
 
 
-def load_model(policy: Policy, device: str) -> PreTrainedModel:
-    """The causal language model of a policy on a device, in evaluation mode.
+def load_model(policy: Policy, device: str, **more: Any) -> PreTrainedModel:
+    """The causal language model of a policy on a device, in evaluation mode. more: for from_pretrained.
 
     Raises ValueError where weights are missing or have another shape (see load_weights).
     """
@@ -49,7 +49,7 @@ def load_model(policy: Policy, device: str) -> PreTrainedModel:
         trust_remote_code=policy.trust_remote_code,
         chat_template=policy.chat_template,
     )
-    model = load_weights(AutoModelForCausalLM, policy.folder, f"model.path={policy.folder}", **arguments)
+    model = load_weights(AutoModelForCausalLM, policy.folder, f"model.path={policy.folder}", **arguments, **more)
     model.pair_attention = policy.attention  # type: ignore[assignment]
     return model.to(device)  # type: ignore[arg-type]
 

@@ -20,11 +20,12 @@ from apm_exp.types import Policy
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 
 
-def preflight(folder: Path, node: Mapping[str, Any]) -> None:
+def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
     """Check that the folder holds a causal language model, its safetensors and a tokenizer that fit each other.
 
     node: the model's settings (path, dtype, attention, trust_remote_code, chat_template). Raises a one-line
-    ValueError that starts with the setting to change. Reads the headers of the weights, not the weights.
+    ValueError that starts with the setting to change. Reads the headers of the weights, not the weights; returns the
+    model without them (on torch's meta device).
     """
     label = f"model.path={node.get('path', folder)}"
     config = _config(folder, label)
@@ -47,6 +48,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{label}: the tokenizer has neither a pad nor an end token; add one to its tokenizer_config.json"
         )
+    return model
 
 
 def _config(folder: Path, label: str) -> dict[str, Any]:

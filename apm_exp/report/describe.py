@@ -55,8 +55,8 @@ def title(config: Node) -> str:
     return f"{metric}{alpha} with {loss} on {dataset}" + (f", {model}" if model != dataset else "")
 
 
-def training_words(trainer: Node) -> str:
-    """The trainer's settings that people ask for first, in words."""
+def training_words(trainer: Node, adapter: Node | None = None) -> str:
+    """The adapter, if any, and the trainer's settings that people ask for first, in words."""
     forms = {
         "learning_rate": "learning rate {}",
         "global_batch": "{} pairs a step",
@@ -65,4 +65,5 @@ def training_words(trainer: Node) -> str:
         "optimizer": "{}",
     }
     words = [form.format(trainer[name]) for name, form in forms.items() if name in trainer]
+    words = ([with_settings(adapter)] if adapter else []) + words
     return ", ".join("1 epoch" if word in ("1 epochs", "1.0 epochs") else word for word in words)

@@ -72,7 +72,7 @@ def _names(config: Mapping[str, Any]) -> Context:
         "metric": describe.with_settings(config["metric"]),
         "keep": describe.with_settings(config["keep"]),
         "loss": describe.with_settings(config["loss"]),
-        "training": describe.training_words(config["trainer"]),
+        "training": describe.training_words(config["trainer"], config.get("adapter")),
         "hyperparameters": config["hyperparameters"],
     }
 

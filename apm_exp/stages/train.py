@@ -28,8 +28,9 @@ def train(
     runtime: dict[str, Any],
     deepspeed: dict[str, Any] | None,
     log: Callable[[dict[str, Any]], None],
+    adapter: dict[str, Any] | None = None,
 ) -> dict[str, int | float]:
-    """Write final/ and metrics.jsonl; returns the counts of pairs and optimizer steps.
+    """Write final/ and metrics.jsonl, and with an adapter its own adapter/; returns the counts of pairs and steps.
 
     Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was
     killed goes on from its newest complete checkpoint (`checkpoints`: save_every, keep_checkpoints of the trainer
@@ -45,6 +46,7 @@ def train(
         "seed": seed,
         "runtime": runtime,
         "deepspeed": deepspeed,
+        "adapter": adapter,
     }
     if runtime["processes"] == 1:
         return train_here(out, **inputs, log=log)

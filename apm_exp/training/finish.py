@@ -13,21 +13,39 @@ from apm_exp.pair_forward import pair_forward
 from apm_exp.precision import TOLERANCE
 from apm_exp.types import Policy, TokenisedPair
 
+_NOT_KEPT = ("training_args.bin", "README.md")  # a pickle, and peft's empty form; the artifact's inputs.yaml says it
+
 
 def save_final(trainer: Any, policy: Policy, folder: Path) -> None:
-    """Save the trained weights in the policy's dtype, with its tokenizer, as an ordinary Hugging Face folder.
+    """Save what was trained: all weights in the policy's dtype as an ordinary Hugging Face folder, or an adapter's in
+    peft's own form; with the policy's tokenizer.
 
     Every process calls this, as ZeRO-3 gathers the weights from all of them; the first one writes.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
-    if trainer.is_world_process_zero():
-        shutil.rmtree(partial, ignore_errors=True)
-    if not trainer.is_deepspeed_enabled:
+    partial = new_folder(folder) if trainer.is_world_process_zero() else partial_of(folder)
+    if not trainer.is_deepspeed_enabled and not hasattr(trainer.model, "peft_config"):
         trainer.model.to(getattr(torch, policy.dtype))
     trainer.save_model(str(partial))
-    if not trainer.is_world_process_zero():
-        return
-    (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; the artifact's inputs.yaml says it all
+    if trainer.is_world_process_zero():
+        finish_folder(folder, policy)
+
+
+def partial_of(folder: Path) -> Path:
+    """Where a folder is written before it is whole."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def new_folder(folder: Path) -> Path:
+    """partial_of the folder, with nothing of an earlier attempt in it."""
+    shutil.rmtree(partial_of(folder), ignore_errors=True)
+    return partial_of(folder)
+
+
+def finish_folder(folder: Path, policy: Policy) -> None:
+    """Add the policy's tokenizer to the written folder, and give it its name."""
+    partial = partial_of(folder)
+    for name in _NOT_KEPT:
+        (partial / name).unlink(missing_ok=True)
     load_tokenizer(policy).save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -42,11 +60,15 @@ def logps_of(model: Any, pair: TokenisedPair) -> tuple[float, float]:
 
 
 def check_final(folder: Path, policy: Policy, device: str, pair: TokenisedPair, expected: tuple[float, float]) -> None:
-    """Open the saved policy again and compare its log-probs of one pair with the live model's.
+    """Open the saved policy again and check it; raises ValueError as check_saved."""
+    check_saved(load_model(replace(policy, folder=folder, chat_template=None), device), folder, policy, pair, expected)
+
+
+def check_saved(model: Any, folder: Path, policy: Policy, pair: TokenisedPair, expected: tuple[float, float]) -> None:
+    """Compare the log-probs that a saved model gives one pair with those of the live one.
 
     Raises ValueError where they differ by more than the dtype's noise or are not finite.
     """
-    model = load_model(replace(policy, folder=folder, chat_template=None), device)
     found = logps_of(model, pair)
     difference = max(abs(a - b) for a, b in zip(found, expected, strict=True))
     if not (math.isfinite(difference) and difference <= TOLERANCE[policy.dtype]):

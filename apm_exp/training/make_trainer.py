@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from apm_exp.adapters.preflight import adapter_of
 from apm_exp.training.arguments import training_arguments
 from apm_exp.training.batching import Batching
 from apm_exp.training.model_for_training import model_for_training
@@ -27,21 +28,25 @@ def make_trainer(
     The arguments are made before the model: ZeRO-3 loads the model in parts, and learns of itself from them.
     """
     arguments = partial(training_arguments, settings, task, batches, device)
+    adapter = adapter_of(task.adapter)
     model = partial(
         model_for_training,
         task.policy,
         device,
         deepspeed=bool(task.deepspeed),
         gradient_checkpointing=settings.gradient_checkpointing,
+        adapter=adapter,
+        seed=task.seed,
     )
     if settings.implementation == "trl":
         from apm_exp.training.trl_reference import trl_trainer
 
         return trl_trainer(task, arguments, model, pairs, onlookers.consumption)
     made = arguments()
+    precision = (adapter and adapter.precision) or task.policy.dtype
     return PairTrainer(
         batches=batches,
-        objective=make_objective(task.loss, onlookers.history, task.policy.dtype),
+        objective=make_objective(task.loss, onlookers.history, precision),
         consumption=onlookers.consumption,
         model=model(),
         args=made,

@@ -5,24 +5,33 @@ from typing import Any
 
 from torch import nn
 
+from apm_exp.adapters.adapter import Adapter
 from apm_exp.models.load import load_model
+from apm_exp.training.low_rank import load_frozen, with_adapter
 from apm_exp.types import Policy
 
 
-def model_for_training(policy: Policy, device: str, *, deepspeed: bool, gradient_checkpointing: bool) -> Any:
+def model_for_training(
+    policy: Policy, device: str, *, deepspeed: bool, gradient_checkpointing: bool, adapter: Adapter | None, seed: int
+) -> Any:
     """The policy's model without dropout (Policy and reference differ by training alone), on `device`.
 
     Updates of a low learning rate vanish in 16-bit weights, so a policy in a 16-bit dtype is loaded in float32 and
-    multiplied in its dtype; DeepSpeed keeps float32 master weights itself and places the model itself.
+    multiplied in its dtype; DeepSpeed keeps float32 master weights itself and places the model itself. With an
+    adapter the policy's weights are not updated: they stay in its dtype, and the adapter's are float32. seed: of the
+    adapter's random weights.
     """
-    loaded = policy if deepspeed else replace(policy, dtype="float32")
-    model = load_model(loaded, "cpu" if deepspeed else device)
+    place = "cpu" if deepspeed else device
+    if adapter is not None:
+        model = load_frozen(policy, adapter, device if adapter.quantisation else place)
+    else:
+        model = load_model(policy if deepspeed else replace(policy, dtype="float32"), place)
     without_dropout(model)
     if gradient_checkpointing:
         # The name that transformers 5.23 brought in, else the one before it.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable()
-    return model
+    return model if adapter is None else with_adapter(model, adapter, seed)
 
 
 def without_dropout(model: nn.Module) -> None:

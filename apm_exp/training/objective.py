@@ -19,7 +19,7 @@ Loss = Callable[[PairLogps], Tensor]
 @dataclass(frozen=True, eq=False)
 class Objective:
     """What is minimised. history: what the loss knows of the training so far. beta and with_reference: how its reward
-    is shown. dtype: of the scored policy.
+    is shown. dtype: of the scored policy, or the name in TOLERANCE of a coarser rounding of the trained one.
     """
 
     loss: Loss

@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from apm_exp import component
+from apm_exp.adapters.preflight import adapter_of
 from apm_exp.models.quiet import quiet
 from apm_exp.runtime import Runtime
 from apm_exp.scoring import out_of_memory
@@ -14,6 +15,7 @@ from apm_exp.training.deepspeed_setup import deepspeed_session
 from apm_exp.training.finish import check_final, logps_of, save_final
 from apm_exp.training.guards import named
 from apm_exp.training.make_trainer import make_trainer
+from apm_exp.training.merge import merge
 from apm_exp.training.objective import check_objective
 from apm_exp.training.pair_dataset import training_pairs
 from apm_exp.training.preflight import check_one_process
@@ -40,15 +42,18 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
     )
     onlookers = watch(task, runtime.processes, settings.keep_checkpoints)
     longest = max((pair.tokens for pair in pairs), key=lambda tokens: tokens.length)
-    final = task.out / "final"
+    adapter, final = adapter_of(task.adapter), task.out / "final"
+    saved = final if adapter is None else task.out / "adapter"
     with quiet(), deepspeed_session(task.deepspeed, runtime.device):
         trainer = make_trainer(task, settings, batches, runtime.device, pairs, onlookers)
         steps = _train(trainer, onlookers, settings, batches)
-        save_final(trainer, task.policy, final)
+        save_final(trainer, task.policy, saved)
         trained = logps_of(trainer.model, longest)
         del trainer  # with the optimizer's states: the saved policy is opened beside nothing else
     gc.collect()
     if first:
+        if adapter is not None:
+            merge(saved, final, task.policy, adapter, runtime.device, longest, trained)
         check_final(final, task.policy, runtime.device, longest, trained)
         checkpoints.keep_newest(onlookers.folder, settings.keep_checkpoints)
     return {"pairs": len(pairs), "steps": steps}

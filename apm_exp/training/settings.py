@@ -12,7 +12,7 @@ from apm_exp.types import Policy
 
 @dataclass(frozen=True, eq=False)
 class TrainingTask:
-    """pairs: the selected rows of logps.parquet. log: called with each row of metrics.jsonl."""
+    """pairs: the selected rows of logps.parquet. log: called with each row of metrics.jsonl. adapter: conf/adapter."""
 
     out: Path
     policy: Policy
@@ -22,6 +22,7 @@ class TrainingTask:
     runtime: Mapping[str, Any]
     deepspeed: Mapping[str, Any] | None
     log: Callable[[dict[str, Any]], None]
+    adapter: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

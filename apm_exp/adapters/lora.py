@@ -1,0 +1,23 @@
+"""LoRA: each chosen layer W becomes W + alpha / rank * B A, of which only A and B are trained (arXiv 2106.09685)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from apm_exp.adapters.adapter import Adapter
+
+Rank = Annotated[int, Field(gt=0)]
+Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Targets = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+
+
+def lora(*, rank: Rank, alpha: Scale, dropout: Dropout, target_modules: Targets) -> Adapter:
+    """The adapter of a policy whose own weights stay as they are. B begins at zero: the first step's policy is the
+    starting policy.
+
+    rank: rows of A and columns of B. dropout: probability, on what enters A. target_modules: "all-linear" (every
+    linear layer but the output head), the last parts of layers' names, or one regular expression for whole names.
+    """
+    settings = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout, "target_modules": target_modules}
+    return Adapter({**settings, "bias": "none", "task_type": "CAUSAL_LM"})
