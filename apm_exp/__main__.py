@@ -8,7 +8,9 @@ _ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> None:
-    """Do what the command line says; exits with 0, 2 for usage, 130 where Ctrl-C ended it, 1 for the rest."""
+    """Do what the command line says; exits with 0, 2 for usage, 130 or 143 where Ctrl-C or SIGTERM ended it, 1
+    for the rest.
+    """
     try:
         _main()
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from apm_exp.command_line import UsageLine, conf_folder, options_of
+from apm_exp.stopping import TERMINATED
 from apm_exp.worker import INTERRUPTED, TASKS, USAGE_ERROR, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
@@ -32,11 +33,13 @@ class NothingToRun(SystemExit):
 
 
 class Interrupted(SystemExit):
-    """Ctrl-C ended a job, which has said so: the jobs after it are not started."""
+    """Ctrl-C or SIGTERM ended a job, which has said so: the jobs after it are not started. `code`: its exit code."""
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and do what the arguments say; returns the exit code: 0, 1 (failure), 2 (usage) or 130 (Ctrl-C)."""
+    """Compose and do what the arguments say; returns the exit code: 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 143
+    (SIGTERM).
+    """
     os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
     os.environ.pop(SWEEP_FOLDER, None)
     sys.argv = [sys.argv[0], *arguments]
@@ -46,8 +49,8 @@ def run(arguments: list[str]) -> int:
         job(lambda composed: codes.append(run_one(composed)))()
     except NothingToRun as reason:
         return int(str(reason.code))
-    except Interrupted:
-        codes.append(INTERRUPTED)
+    except Interrupted as reason:
+        codes.append(int(str(reason.code)))
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
         print(f"error: {explain(error, arguments)}", file=sys.stderr)
         return USAGE_ERROR
@@ -69,7 +72,7 @@ def run_one(composed: DictConfig) -> int:
     in_sweep = settings.mode == RunMode.MULTIRUN
     task = str(request.config["task"])
     code = launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
-    if code == INTERRUPTED:
+    if code in (INTERRUPTED, TERMINATED):
         raise Interrupted(code)
     return code
 

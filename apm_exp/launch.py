@@ -5,13 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
 from apm_exp.worker import FAILURE, Request, work
 
-_SECONDS_TO_END = 10  # after Ctrl-C: ranks take some
+_SECONDS_TO_END = 10  # after Ctrl-C or SIGTERM: ranks take some
 _PRELOADED = ["torch", "transformers", "apm_exp.preload"]
 
 
@@ -24,9 +24,10 @@ def start(task: str, requests: list[Request], *, preload: bool = False) -> int:
     if preload:
         context.set_forkserver_preload(_PRELOADED)
     process: BaseProcess = context.Process(target=work, args=(task, requests))
-    with _ctrl_c_held_back():
-        process.start()
-    _wait(process)
+    with _sigterm_passed_on(process) as sent:
+        with _signals_held_back():
+            process.start()
+        _wait(process, sent)
     if process.exitcode is None or process.exitcode < 0:
         print(f"error: {_killed(process.exitcode)}", file=sys.stderr)
         return FAILURE
@@ -41,27 +42,51 @@ def _killed(code: int | None) -> str:
 
 
 @contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Keep Ctrl-C from processes that are still starting; a worker takes it, late, once it can answer."""
-    resource_tracker.ensure_running()  # it lets Ctrl-C through when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_held_back() -> Iterator[None]:
+    """Keep Ctrl-C and SIGTERM from processes that are still starting; a worker takes them, late, once it can answer.
+
+    The fork server never does: the worker's exit code comes through it.
+    """
+    resource_tracker.ensure_running()  # it lets both through when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _wait(process: BaseProcess) -> None:
+@contextmanager
+def _sigterm_passed_on(process: BaseProcess) -> Iterator[list[signal.Signals]]:
+    """In the block SIGTERM goes to the worker, which ends in good order; what was sent is in the list."""
+    sent: list[signal.Signals] = []
+
+    def pass_on(*_: object) -> None:
+        sent.append(signal.SIGTERM)
+        _send(process, signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield sent
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait(process: BaseProcess, sent: list[signal.Signals]) -> None:
     """Wait for the worker; the terminal's Ctrl-C reaches it as well, and it ends on its own.
 
-    It is told again where it does not: it may have been in code that lets no exception through, and a signal may
-    have been sent to this process alone.
+    It is told again where it does not: it may have been in code that lets no exception through, and a Ctrl-C may
+    have been sent to this process alone. sent: what it was told already.
     """
-    interrupted = False
     while process.is_alive():
         try:
-            process.join(_SECONDS_TO_END if interrupted else None)
-            if interrupted and process.is_alive() and process.pid:
-                os.kill(process.pid, signal.SIGINT)
+            process.join(_SECONDS_TO_END)
+            if sent and process.is_alive():
+                _send(process, sent[-1])
         except KeyboardInterrupt:
-            interrupted = True
+            sent.append(signal.SIGINT)
+
+
+def _send(process: BaseProcess, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        if process.pid:
+            os.kill(process.pid, number)

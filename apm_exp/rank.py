@@ -15,6 +15,7 @@ from apm_exp import component
 from apm_exp.files import write_json
 from apm_exp.orphans import end_with_parent
 from apm_exp.ranks import unpacked
+from apm_exp.stopping import Stopped
 from apm_exp.worker import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ def _failure(error: BaseException) -> dict[str, Any]:
         kind, arguments = "ValueError", [str(error)]
     elif isinstance(error, KeyboardInterrupt):
         kind, arguments = "KeyboardInterrupt", []
+    elif isinstance(error, Stopped):
+        kind, arguments = "Stopped", [str(error)]
     elif isinstance(error, OSError) and error.errno is not None:
         kind, arguments = "OSError", [error.errno, error.strerror, *([error.filename] if error.filename else [])]
     text = "".join(traceback.format_exception(error))

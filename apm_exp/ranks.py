@@ -15,13 +15,20 @@ from typing import Any, NoReturn
 from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.files import write_json
+from apm_exp.stopping import Stopped
 from apm_exp.types import Policy
 
 Counts = dict[str, int | float]
 _FROM_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 _CROSSING = {kind.__name__: kind for kind in (Artifact, Policy)}
 _SECONDS_TO_NOTICE = 10  # a death is noticed some time after it; less than the 30 s after which torchrun kills
-_RAISED = {"ValueError": ValueError, "OSError": OSError, "KeyboardInterrupt": KeyboardInterrupt}
+_RAISED = {
+    "ValueError": ValueError,
+    "OSError": OSError,
+    "KeyboardInterrupt": KeyboardInterrupt,
+    "Stopped": Stopped,
+}
+_PASSED_ON = {KeyboardInterrupt: signal.SIGINT, Stopped: signal.SIGTERM}
 
 
 class RankError(Exception):
@@ -41,7 +48,7 @@ def run_in_ranks(
 
     Raises what the first failing rank raised: a ValueError as the same ValueError, an OSError as such, anything else
     as RuntimeError, all with the rank's traceback as their cause; ValueError naming the rank where one was killed;
-    KeyboardInterrupt. No process is left when any of them, or this one, is killed.
+    KeyboardInterrupt; Stopped, as a rank put it where one did. No process is left when any of them, or this one, is killed.
     """
     logs = out / "ranks"
     shutil.rmtree(logs, ignore_errors=True)
@@ -56,6 +63,9 @@ def run_in_ranks(
             _raise_first(exchange, code)
         counts: Counts = json.loads((exchange / "counts.json").read_text())
         return counts
+    except Stopped:
+        _raise_stopped(exchange)
+        raise
     finally:
         shutil.rmtree(exchange)
 
@@ -96,7 +106,9 @@ def _torchrun(task: Path, processes: int, threads: int | None) -> int:
         try:
             return started.wait()
         except BaseException as error:
-            started.send_signal(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
+            if isinstance(error, Stopped):
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off their checkpoint
+            started.send_signal(_PASSED_ON.get(type(error), signal.SIGHUP))
             started.wait()
             raise
         finally:
@@ -118,10 +130,11 @@ def available_cores() -> int:
 
 def _raise_first(exchange: Path, code: int) -> NoReturn:
     """Raise what stopped the ranks: the first failure, or a kill that came before it."""
+    _raise_stopped(exchange)
     ended = exchange / "ended.json"
     if not ended.exists():
         raise ValueError(_killed("the launcher of the ranks", -code, exchange.parent / "torchrun.log"))
-    failures = {int(path.stem.partition("_")[2]): json.loads(path.read_text()) for path in exchange.glob("failure_*")}
+    failures = _failures(exchange)
     first = min(failures, key=lambda rank: failures[rank]["time"], default=None)
     before = float("inf") if first is None else failures[first]["time"] + _SECONDS_TO_NOTICE
     for rank, end in json.loads(ended.read_text()).items():
@@ -133,6 +146,18 @@ def _raise_first(exchange: Path, code: int) -> NoReturn:
     failure = failures[first]
     kind = _RAISED.get(failure["kind"], RuntimeError)
     raise kind(*failure["arguments"]) from RankError(f"in rank {first}\n{failure['traceback']}")
+
+
+def _raise_stopped(exchange: Path) -> None:
+    """Raise Stopped as a rank put it, if one did: they have all agreed to stop and have saved."""
+    for failure in _failures(exchange).values():
+        if failure["kind"] == "Stopped":
+            raise Stopped(*failure["arguments"])
+
+
+def _failures(exchange: Path) -> dict[int, dict[str, Any]]:
+    """What each rank that failed has left."""
+    return {int(path.stem.partition("_")[2]): json.loads(path.read_text()) for path in exchange.glob("failure_*")}
 
 
 def _killed(who: str, number: int, log: Path) -> str:

@@ -15,7 +15,11 @@ def main(parent: int, file: Path, processes: int) -> None:
     Where one fails the others are ended, and ended.json beside the file gives the exit code (minus the signal of one
     that was killed) and the time (seconds since 1970) of each failed rank.
     """
-    end_with_parent(parent, signal.SIGTERM)  # torchrun's own handler then ends the ranks
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored
+    end_with_parent(parent, signal.SIGHUP)  # torchrun's own handler then ends the ranks
+    if sys.platform == "linux":
+        os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGINT,SIGHUP,SIGQUIT"
+        signal.signal(signal.SIGTERM, _pass_on)
     os.environ["APM_EXP_TORCHRUN"] = str(os.getpid())
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -33,6 +37,19 @@ def main(parent: int, file: Path, processes: int) -> None:
     except SignalException as error:  # end by the signal itself, so that the parent sees which it was
         signal.signal(error.sigval, signal.SIG_DFL)
         os.kill(os.getpid(), error.sigval)
+
+
+def _pass_on(*_: object) -> None:
+    """Tell the ranks, and wait for them as before; end where there are none yet.
+
+    torchrun's own handler would kill them 30 s later, and a checkpoint of a large model takes longer.
+    """
+    ranks = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    for rank in ranks:
+        os.kill(int(rank), signal.SIGTERM)
+    if not ranks:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

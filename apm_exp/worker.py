@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
+
 logger = logging.getLogger(__name__)
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 TASKS = ("run", "plan")
@@ -44,13 +46,17 @@ def work(task: str, requests: list[Request]) -> None:
     _die_with_parent()
     configure_logging()
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back while this process started
+        stop_on_sigterm()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # held back while it started
         _TASKS[task](requests)
     except UsageError as error:
         sys.exit(_say(error, USAGE_ERROR))
     except KeyboardInterrupt:
         logger.error("interrupted; finished artifacts stay, and the same command goes on from here")
         sys.exit(INTERRUPTED)
+    except Stopped as stopped:
+        logger.error("%s", stopped)
+        sys.exit(TERMINATED)
     except Exception as error:
         sys.exit(_say(error, FAILURE))
 

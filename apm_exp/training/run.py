@@ -9,6 +9,7 @@ from apm_exp.adapters.preflight import adapter_of
 from apm_exp.models.quiet import quiet
 from apm_exp.runtime import Runtime
 from apm_exp.scoring import out_of_memory
+from apm_exp.stopping import sigterm_noted
 from apm_exp.training import checkpoints
 from apm_exp.training.batching import Batching, batching
 from apm_exp.training.deepspeed_setup import deepspeed_session
@@ -20,6 +21,7 @@ from apm_exp.training.objective import check_objective
 from apm_exp.training.pair_dataset import training_pairs
 from apm_exp.training.preflight import check_one_process
 from apm_exp.training.settings import Settings, TrainingTask
+from apm_exp.training.stop_callback import StopCallback
 from apm_exp.training.watch import Watch, attach, go_on, watch
 
 
@@ -71,11 +73,17 @@ def _check_runtime(runtime: Runtime, implementation: str) -> None:
 
 
 def _train(trainer: Any, onlookers: Watch, settings: Settings, batches: Batching) -> int:
-    """Run the trainer to its last step; returns the number of steps. See go_on for where it begins."""
+    """Run the trainer to its last step; returns the number of steps. See go_on for where it begins.
+
+    Raises Stopped where SIGTERM came before.
+    """
     attach(onlookers, trainer)
     checkpoint = go_on(onlookers)
     try:
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with sigterm_noted() as asked:
+            trainer.add_callback(stop := StopCallback(asked))
+            trainer.train(resume_from_checkpoint=checkpoint)
+            stop.check(trainer.state)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
