@@ -48,7 +48,8 @@ def run_in_ranks(
 
     Raises what the first failing rank raised: a ValueError as the same ValueError, an OSError as such, anything else
     as RuntimeError, all with the rank's traceback as their cause; ValueError naming the rank where one was killed;
-    KeyboardInterrupt; Stopped, as a rank put it where one did. No process is left when any of them, or this one, is killed.
+    KeyboardInterrupt; Stopped, as a rank put it where one did. No process is left when any of them, or this one, is
+    killed.
     """
     logs = out / "ranks"
     shutil.rmtree(logs, ignore_errors=True)

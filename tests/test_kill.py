@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.command import SMALL, command, environment, folders, small_run
+from apm_exp.training.metrics_log import read_rows
+from tests.command import SMALL, apm_exp, command, environment, folders, small_run
 
 KINDS = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy", "evaluation", "report")
 
@@ -54,14 +57,32 @@ def test_an_interrupt_of_the_command_alone_reaches_the_worker(tmp_path: Path) ->
     assert process.returncode == 130
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="ranks and DeepSpeed are for Linux")
+def test_sigterm_saves_a_training_in_two_ranks_and_the_same_command_ends_it(tmp_path: Path) -> None:
+    """Scored and trained in two processes, with ZeRO-2; the command alone is told."""
+    line = [*SMALL, "runtime.processes=2", "deepspeed=zero2", "trainer.epochs=40"]
+    process = started(tmp_path, "policy/*/metrics.jsonl", *line)
+    os.kill(process.pid, signal.SIGTERM)
+    said = process.communicate(timeout=100)[1].splitlines()[-1]
+    stopped = re.fullmatch(r"error: the training stopped at step (\d+) of 40 after SIGTERM, and saved a .* there", said)
+    assert stopped, said
+    assert process.returncode == 143
+    assert not folders(tmp_path, "policy")
+    result = apm_exp(tmp_path, *line, "tracking=none")
+    assert result.returncode == 0, result.stderr
+    assert f"training goes on from step {stopped[1]}\n" in result.stderr
+    (policy,) = folders(tmp_path, "policy")
+    assert [row["step"] for row in read_rows(policy / "metrics.jsonl")] == list(range(1, 41))
+
+
 def started(root: Path, kind: str, *arguments: str) -> subprocess.Popen[str]:
-    """The command, once the step of this kind has a folder."""
+    """The command, once the step of this kind (or the file that this pattern names) is there."""
     line = command(*arguments, "tracking=none")
     process = subprocess.Popen(
         line, cwd=root, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while not list((root / "outputs" / kind).glob("*")):
+    deadline = time.monotonic() + 200
+    while not list((root / "outputs").glob(kind if "/" in kind else f"{kind}/*")):
         assert process.poll() is None
         assert time.monotonic() < deadline, f"{kind} never began"
         time.sleep(0.05)

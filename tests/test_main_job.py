@@ -53,6 +53,9 @@ def test_k_of_n_pairs_are_kept_and_trained(ran: Path) -> None:
     assert kept == 4 * table.num_rows // 10
     (policy,) = folders(ran, "policy")
     assert json.loads((policy / "done").read_text())["counts"]["pairs"] == kept
+    rows = [json.loads(line) for line in (policy / "metrics.jsonl").read_text().splitlines()]
+    assert abs(rows[-1]["chosen_change"]) > 0
+    assert not any("collapse" in row for row in rows)
 
 
 def test_the_step_folders_say_what_they_were_given(ran: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from apm_exp.evals.estimate import mean
+from apm_exp.evals.repetition import repetition
 from apm_exp.files import write_json, write_parquet
 from apm_exp.generate.samples import Samples
 from apm_exp.types import Message, Policy, Refusal
@@ -41,7 +42,8 @@ def win_rate(
     Both policies answer the same `prompts` tasks, none of which was a demonstration or gave a pair, `samples` times
     each and independently; r* judges. win_rate: a prompt's share of wins (see `win_share`), averaged over prompts,
     which are what standard error and interval are taken over. Also true_reward (r*, reward units), length (tokens,
-    with the end token) and cut_off (share of responses without an end token) of both, and reward_gain (paired).
+    with the end token), repetition (share of repeated runs of four words) and cut_off (share of responses without an
+    end token) of both, and reward_gain (paired).
     """
     from apm_exp.generate.sample import sample_responses
 
@@ -74,13 +76,14 @@ def _seed_of(seed: int, name: str) -> int:
 
 
 def _columns(name: str, tasks: Sequence[str], sampled: dict[int, Any]) -> dict[str, list[Any]]:
-    """A policy's responses, their r*, whether they ended, and their lengths in tokens: one list a prompt."""
+    """A policy's responses, their r*, whether they ended, how much they repeat, their tokens: one list a prompt."""
     ordered = [_answered(sampled[index]) for index in range(len(tasks))]
     rewards = [[true_reward(task, text) for text in one.texts] for task, one in zip(tasks, ordered, strict=True)]
     return {
         f"{name}responses": [one.texts for one in ordered],
         f"{name}true_rewards": rewards,
         f"{name}finished": [one.finished for one in ordered],
+        f"{name}repetitions": [[repetition(text) for text in one.texts] for one in ordered],
         f"{name}lengths": [one.lengths for one in ordered],
     }
 
@@ -111,6 +114,7 @@ def scores(columns: dict[str, Any], confidence: float) -> dict[str, Any]:
     }
     for name in POLICIES:
         records[f"{name}length"] = mean(_means(columns[f"{name}lengths"]), confidence, "tokens")
+        records[f"{name}repetition"] = mean(_means(columns[f"{name}repetitions"]), confidence, "share")
         records[f"{name}cut_off"] = mean(1 - _means(columns[f"{name}finished"]), confidence, "share")
     return records
 

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from apm_exp.artifact import Artifact
-from apm_exp.report import describe, figure, provenance_rows
+from apm_exp.report import collapse, describe, figure, provenance_rows
 from apm_exp.report.examples import examples
 from apm_exp.report.length_bias import length_figure, length_rows, quartile_figure
 from apm_exp.report.margins import margins_figure
@@ -49,6 +49,7 @@ def context(run: Run) -> Context:
         "heading": heading,
         "names": _names(run.config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
+        "collapse": _collapse(run),
         "within_noise": run.artifacts["selection"].counts["within_noise"],
         "evaluations": _evaluations(run),
         "margins": _margins(scored),
@@ -112,6 +113,12 @@ def _lengths(scored: ScoredPairs) -> Context:
 def _training(policy: Path) -> Context:
     rows = read_training_log(policy / "metrics.jsonl")
     return {"steps": len(rows), "every": thinned(rows)[1], "panels": training_figures(rows)}
+
+
+def _collapse(run: Run) -> list[str]:
+    signs = collapse.training_signs(read_training_log(run.artifacts["policy"].path / "metrics.jsonl"))
+    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
+    return signs + [sign for name, records in scores.items() for sign in collapse.evaluation_signs(name, records)]
 
 
 def _refused(run: Run) -> list[Context]:

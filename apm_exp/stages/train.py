@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from apm_exp import component
 from apm_exp.artifact import Artifact
+from apm_exp.training.unfinished import say_unfinished
 from apm_exp.types import Policy
 
 VERSION = 3
@@ -48,6 +49,7 @@ def train(
         "deepspeed": deepspeed,
         "adapter": adapter,
     }
+    say_unfinished(out)
     if runtime["processes"] == 1:
         return train_here(out, **inputs, log=log)
     from apm_exp.ranks import run_in_ranks

@@ -1,6 +1,7 @@
 """metrics.jsonl: one JSON object a logged step, on disk at once, the source of the report."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -10,14 +11,21 @@ from typing import Any
 from transformers import TrainerCallback
 
 from apm_exp.files import write_text
+from apm_exp.training.collapse import CollapseAlarm
 from apm_exp.training.consumption import Consumption
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsLog(TrainerCallback):
-    """Appends each logged step to metrics.jsonl and passes the row to `mirror`."""
+    """Appends each logged step to metrics.jsonl and passes the row to `mirror`.
+
+    Where a sign of collapse appears, the row has it as a sentence in its list `collapse`, and a warning says it.
+    """
 
     def __init__(self, path: Path, consumption: Consumption, mirror: Callable[[dict[str, Any]], None]) -> None:
         self.path, self.consumption, self.mirror = path, consumption, mirror
+        self.alarm = CollapseAlarm()
         self.started, self.seconds_before = time.monotonic(), 0.0
 
     def go_on_after(self, step: int) -> None:
@@ -31,8 +39,11 @@ class MetricsLog(TrainerCallback):
         if not state.is_world_process_zero or logs is None or "loss" not in logs:
             return
         seconds = round(self.seconds_before + time.monotonic() - self.started, 3)
-        row = {"step": state.global_step, "pairs_seen": self.consumption.total, "seconds": seconds}
+        row: dict[str, Any] = {"step": state.global_step, "pairs_seen": self.consumption.total, "seconds": seconds}
         row |= {name: _number(value) for name, value in logs.items()}
+        if signs := self.alarm.look(row):
+            row["collapse"] = signs
+            logger.warning("step %d: %s; lower trainer.learning_rate", state.global_step, " and ".join(signs))
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         self.mirror(row)

@@ -134,7 +134,10 @@ class PairTrainer(Trainer):
 
 
 def shown(pairs: PairLogps, objective: Objective) -> dict[str, Tensor]:
-    """What is logged, one value a pair [B]: log-probs in nats a token, rewards as the loss defines them."""
+    """What is logged, one value a pair [B]: log-probs in nats a token, rewards as the loss defines them.
+
+    chosen_change: what the training has added to the chosen response's log-prob, from the starting policy on.
+    """
     chosen_B = pairs.chosen_logp_B / pairs.chosen_len_B
     rejected_B = pairs.rejected_logp_B / pairs.rejected_len_B
     reward = implicit_rewards(pairs, beta=objective.beta, with_reference=objective.with_reference)
@@ -143,6 +146,7 @@ def shown(pairs: PairLogps, objective: Objective) -> dict[str, Tensor]:
         "pairs": torch.ones_like(chosen_B),
         "chosen_logp": chosen_B,
         "rejected_logp": rejected_B,
+        "chosen_change": chosen_B - pairs.reference_chosen_logp_B / pairs.chosen_len_B,
         "implicit_margin": chosen_B - rejected_B,
         "rewards/chosen": reward[0],
         "rewards/rejected": reward[1],

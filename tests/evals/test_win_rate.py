@@ -55,6 +55,8 @@ def test_scores_are_means_over_prompts_with_their_standard_errors():
         "win_rate": [0.75, 0.25],
         "lengths": [[4, 6], [5, 5]],
         "starting_lengths": [[3, 3], [4, 4]],
+        "repetitions": [[0.0, 0.5], [0.0, 0.0]],
+        "starting_repetitions": [[0.0, 0.0], [0.0, 0.0]],
         "finished": [[True, False], [True, True]],
         "starting_finished": [[True, True], [True, True]],
     }
@@ -72,6 +74,8 @@ def test_scores_are_means_over_prompts_with_their_standard_errors():
             "reward_gain": 0.2,
             "length": 5.0,
             "starting_length": 3.5,
+            "repetition": 0.125,
+            "starting_repetition": 0.0,
             "cut_off": 0.25,
             "starting_cut_off": 0.0,
         }

@@ -9,7 +9,7 @@ import pytest
 
 from apm_exp.report.render import NONE
 from apm_exp.stages.report import report
-from tests.report.finished_run import IMPLICIT, finished_run, write_evaluation
+from tests.report.finished_run import IMPLICIT, finished_run, score, write_evaluation
 
 ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>"
 VOID = {"meta", "link", "br", "img"}
@@ -185,3 +185,16 @@ def test_an_evaluation_without_scores_says_so(tmp_path: Path) -> None:
     arguments["evaluations"]["held_out_pairs"] = write_evaluation(tmp_path, "held_out_pairs", {})
     report(tmp_path, **arguments)
     assert "held_out_pairs No scores" in text_of((tmp_path / "report.html").read_text())
+
+
+def test_signs_of_collapse_stand_at_the_top(tmp_path: Path, page: str) -> None:
+    assert "collapsed" not in text_of(page)
+    arguments = finished_run(tmp_path / "artifacts")
+    log = arguments["policy"].path / "metrics.jsonl"
+    log.write_text(log.read_text() + '{"step": 13, "collapse": ["the mean reward margin is 99.0 (more than 20)"]}\n')
+    scores = {"length": score(12.5, 0.3, 400, "tokens"), "starting_length": score(6.1, 0.3, 400, "tokens")}
+    arguments["evaluations"]["win_rate"] = write_evaluation(tmp_path, "win_rate", scores)
+    report(tmp_path, **arguments)
+    text = text_of((tmp_path / "report.html").read_text())
+    assert "from step 13: the mean reward margin is 99.0 (more than 20)" in text
+    assert "win_rate: the responses are 12.5 tokens long, the starting policy's 6.1" in text

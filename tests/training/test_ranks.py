@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from apm_exp import component
 from apm_exp.training.metrics_log import read_rows
 from tests.adapters.nodes import adapter
 from tests.losses.nodes import node
@@ -75,15 +76,23 @@ def test_two_ranks_with_four_pairs_each_equal_one_with_eight(train, one_by_eight
     assert_equal(alone, one_by_eight)
 
 
-def test_zero3_in_two_ranks_with_checkpointed_activations_and_again_from_a_checkpoint(train, one_by_eight):
+def test_zero3_in_two_ranks_with_checkpointed_activations_and_with_a_rank_that_is_killed(
+    train, one_by_eight, tmp_path, monkeypatch
+):
+    """Killed (`kill -9`) in step 7, and so trained again from step 5."""
     zero3 = {"processes": 2, "pairs_per_device": 2, "checkpointing": True, "deepspeed": deepspeed("zero3")}
     whole = train("zero3", **zero3, checkpoints=CHECKPOINTS)
     assert_equal(whole, one_by_eight)
     assert "padded" not in (whole / "ranks" / "0.log").read_text()
-    again, logged = without_the_end(whole, "again"), []
-    train("again", **zero3, checkpoints=CHECKPOINTS, logged=logged)
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
+    (fuse := tmp_path / "fuse").touch()
+    loss = {"_target_": "tests.training.bad_losses.dpo_with_a_death", "beta": 0.5, "fuse": str(fuse)}
+    with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL; .* the same command goes on from here"):
+        train("killed", **zero3, checkpoints=CHECKPOINTS, loss=loss)
+    logged = []
+    killed = train("killed", **zero3, checkpoints=CHECKPOINTS, loss=loss, logged=logged)
     assert [row["step"] for row in logged] == [6, 7, 8, 9, 10]
-    weights = [(out / "final" / "model.safetensors").read_bytes() for out in (whole, again)]
+    weights = [(out / "final" / "model.safetensors").read_bytes() for out in (whole, killed)]
     assert weights[0] == weights[1]
 
 

@@ -1,0 +1,38 @@
+"""Signs of a policy that has collapsed: those its training met, and those in what it wrote for its evaluations."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MOST_REPETITION = 0.2  # share above the starting policy's; docs/method.md has the reasons
+LONGEST = 2.0  # times the starting policy's mean length; and its inverse
+
+Record = Mapping[str, Any]
+
+
+def training_signs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The signs that metrics.jsonl has, each with its step."""
+    return [f"from step {row['step']}: {sign}" for row in rows for sign in row.get("collapse", [])]
+
+
+def evaluation_signs(name: str, records: Mapping[str, Record]) -> list[str]:
+    """The signs in an evaluation's scores, where it has the repetition or the length of both policies."""
+    return [f"{name}: {sign}" for sign in (_repetition(records), _length(records)) if sign]
+
+
+def _both(records: Mapping[str, Record], score: str) -> tuple[float, float] | None:
+    names = (score, f"starting_{score}")
+    return (records[names[0]]["value"], records[names[1]]["value"]) if set(names) <= set(records) else None
+
+
+def _repetition(records: Mapping[str, Record]) -> str | None:
+    both = _both(records, "repetition")
+    if both is None or both[0] - both[1] <= MOST_REPETITION:
+        return None
+    return f"{both[0]:.0%} of the runs of four words are repeated, {both[1]:.0%} in the starting policy's responses"
+
+
+def _length(records: Mapping[str, Record]) -> str | None:
+    both = _both(records, "length")
+    if both is None or both[1] / LONGEST <= both[0] <= both[1] * LONGEST:
+        return None
+    return f"the responses are {both[0]:.1f} tokens long, the starting policy's {both[1]:.1f}"
