@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.training.unfinished import say_unfinished
+from apm_exp.training.unusual import warn_unusual
 from apm_exp.types import Policy
 
 VERSION = 3
@@ -50,6 +51,7 @@ def train(
         "adapter": adapter,
     }
     say_unfinished(out)
+    warn_unusual(loss, trainer["learning_rate"], policy.folder)
     if runtime["processes"] == 1:
         return train_here(out, **inputs, log=log)
     from apm_exp.ranks import run_in_ranks

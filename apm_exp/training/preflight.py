@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apm_exp.component import nearest
 from apm_exp.training.batching import batching
 from apm_exp.training.deepspeed_setup import check_deepspeed
+from apm_exp.training.optimizers import check_optimizer
 
-_COMMON_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused")
 TRL_LOSSES = ("dpo", "simpo")
 _PLAIN = {"label_smoothing": 0.0, "form": "logistic", "sft_weight": 0.0}
 
@@ -37,7 +36,7 @@ def check_training(
         from apm_exp.training.arguments import check_args
 
         check_args(trainer["args"])
-    _check_optimizer(trainer["optimizer"])
+    check_optimizer(trainer["optimizer"])
     check_deepspeed(deepspeed)
 
 
@@ -58,13 +57,3 @@ def check_trl_loss(loss: Mapping[str, Any]) -> str:
             remedy = f"set loss.{setting}={plain}, or take trainer=pairs"
             raise ValueError(f"loss.{setting}={loss[setting]}: not compared with TRL's trainers; {remedy}")
     return name
-
-
-def _check_optimizer(name: str) -> None:
-    if name in _COMMON_OPTIMIZERS:
-        return
-    from transformers.training_args import OptimizerNames
-
-    names = [item.value for item in OptimizerNames]
-    if name not in names:
-        raise ValueError(f"trainer.optimizer={name}: transformers has no such optimizer; {nearest(name, names)}")

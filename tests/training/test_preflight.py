@@ -38,6 +38,10 @@ def test_the_shipped_settings_pass():
         ),
         ({"trainer": trainer(args={"max_step": 3})}, "^trainer.args.max_step=3: .*'max_steps'"),
         ({"trainer": trainer(optimizer="adamw_torh")}, "^trainer.optimizer=adamw_torh: .*'adamw_torch'"),
+        (
+            {"trainer": trainer(optimizer="galore_adamw")},
+            "^trainer.optimizer=galore_adamw: needs galore_torch, .*; pip install galore-torch, or .*=adamw_torch$",
+        ),
         ({"deepspeed": {"zero_optimization": {"stage": 7}}}, "^deepspeed.zero_optimization.stage=7: "),
         (
             {"trainer": trainer(implementation="trl"), "loss": {"_target_": "apm_exp.losses.other.hinge"}},

@@ -1,0 +1,44 @@
+"""Optimizers by transformers' names, and the packages that some of them need."""
+
+import importlib.util
+import re
+
+from apm_exp.component import nearest
+
+_COMMON = ("adamw_torch", "adamw_torch_fused")
+_NEEDS = (  # names that match -> module, and what to install
+    (r"paged_.*|ademamix.*|lion_.*|adamw_8bit|.*_bnb.*", "bitsandbytes", "'apm_exp[8bit]'"),
+    (r"adamw_torch_[48]bit", "torchao", "torchao"),
+    (r"galore_.*", "galore_torch", "galore-torch"),
+    (r"apollo_.*", "apollo_torch", "apollo-torch"),
+    (r"lomo|adalomo", "lomo_optim", "lomo-optim"),
+    (r"schedule_free_.*", "schedulefree", "schedulefree"),
+    (r"grokadamw", "grokadamw", "grokadamw"),
+    (r"stable_adamw", "optimi", "torch-optimi"),
+    (r"adamw_anyprecision", "torchdistx", "torchdistx"),
+    (r"adamw_torch_xla", "torch_xla", "torch-xla"),
+    (r"adamw_torch_npu_fused", "torch_npu", "torch-npu"),
+)
+
+
+def check_optimizer(name: str) -> None:
+    """Raise ValueError where transformers has no optimizer of this name, or its package is not installed."""
+    if name in _COMMON:
+        return
+    from transformers.training_args import OptimizerNames
+
+    names = [item.value for item in OptimizerNames]
+    if name not in names:
+        raise ValueError(f"trainer.optimizer={name}: transformers has no such optimizer; {nearest(name, names)}")
+    module, package = package_of(name)
+    if module and importlib.util.find_spec(module) is None:
+        raise ValueError(
+            f"trainer.optimizer={name}: needs {module}, which is not installed; pip install {package}, "
+            "or take trainer.optimizer=adamw_torch"
+        )
+
+
+def package_of(name: str) -> tuple[str | None, str | None]:
+    """The module that an optimizer needs besides torch and transformers, and what brings it; None for none."""
+    found = ((module, package) for pattern, module, package in _NEEDS if re.fullmatch(pattern, name))
+    return next(found, (None, None))

@@ -1,0 +1,41 @@
+"""Settings that can be meant, but have ruined trainings: said once, before the first step."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+LARGE = 1e9  # parameters
+HIGHEST_RATE = 2e-6  # of full fine-tuning on preferences; the paper and the SimPO release stay at or below 1e-6
+LOWEST_SIMPO_BETA = 1.0  # SimPO's reward is a mean over tokens, so its beta is about 100 times DPO's
+
+
+def warn_unusual(loss: Mapping[str, Any], learning_rate: float, model: Path) -> None:
+    """Log a warning for each setting that is far from what is known to work. model: the starting policy's folder."""
+    beta = loss.get("beta")
+    if loss["_target_"].endswith(".simpo") and beta is not None and beta < LOWEST_SIMPO_BETA:
+        logger.warning(
+            "loss.beta=%g: SimPO's reward is per token, so 2 to 10 are usual; below 1 (a value for DPO) its loss is "
+            "nearly a straight line",
+            beta,
+        )
+    if learning_rate > HIGHEST_RATE and (size := parameters(model)) > LARGE:
+        logger.warning(
+            "trainer.learning_rate=%g: above %g models of more than a billion parameters (this one: %.1f) often "
+            "fall apart; 3e-7 to 1e-6 are usual",
+            *(learning_rate, HIGHEST_RATE, size / 1e9),
+        )
+
+
+def parameters(model: Path) -> int:
+    """The number of weights in a folder's safetensors files, from their headers; shared ones count once."""
+    return sum(_in_file(path) for path in model.glob("*.safetensors"))
+
+
+def _in_file(path: Path) -> int:
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
