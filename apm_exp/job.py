@@ -77,6 +77,8 @@ def run_job(request: Request, with_rewards: bool | None) -> None:
         with_rewards = _rows_have_rewards(request, digests)
     steps = steps_of(request, digests, with_rewards=with_rewards)
     folder = new_run_folder(request, steps["policy"].slug)
+    for name, step in steps.items():  # before they are there: task=clean takes nothing that a run links to
+        point(folder / name, step.folder)
     if request.sweep:
         logger.info("job %d: %s", request.number, " ".join(f"{k}={v}" for k, v in (request.swept or {}).items()))
     logger.info("settings     from: %s", request.config["hyperparameters"])
@@ -116,12 +118,11 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
         for name, step in steps.items():
             also = {"log": log} if step.kind == "policy" else {}  # the training step also mirrors its log
             built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
-            point(folder / name, built[name].path)
             if name == "pairs":  # before the expensive steps
                 check_keep(request.config["keep"], int(built[name].counts["train"]))
         page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
+        point(folder / "report", page_step.folder)
         page = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
-        point(folder / "report", page.path)
         evaluations = _evaluations(built)
         scores = {name: score for each in evaluations.values() for name, score in each.items()}
         log(

@@ -33,6 +33,9 @@ class CheckJobs(Callback):
         names = swept_names(config)
         jobs = [_compose(overrides, number, names) for number, overrides in enumerate(expand(config))]
         task = str(jobs[0].config.get("task"))
+        if task == "clean":
+            print("error: task=clean: cleans one output_root at a time; leave out -m", file=sys.stderr)
+            raise NothingToRun(USAGE_ERROR)
         code = launch.start("plan" if task == "plan" else "check", jobs, preload=task == "run")
         if code or task != "run":
             raise NothingToRun(code)

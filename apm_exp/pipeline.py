@@ -163,7 +163,7 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
     trainer = _without(config["trainer"], *_CHECKPOINTS)
-    settings = {name: value for name, value in config.items() if name not in ("task", "rebuild", *_HOW)}
+    settings = {name: value for name, value in config.items() if name not in ("task", "clean", "rebuild", *_HOW)}
     inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"]}
     how = {name: config[name] for name in (*_HOW, "trainer")}
     beside = {"how": how, "command": command, "provenance": provenance}

@@ -15,7 +15,8 @@ NODES = (
 
 def top_level(
     *,
-    task: Literal["run", "plan"],
+    task: Literal["run", "plan", "clean"],
+    clean: dict[Literal["delete"], bool],
     alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)],
     seed: Annotated[int, Field(ge=0, lt=2**32)],
     output_root: Annotated[str, Field(min_length=1)],

@@ -9,13 +9,14 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
 logger = logging.getLogger(__name__)
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
-TASKS = ("run", "plan")
+TASKS = ("run", "plan", "clean")
 
 
 class UsageError(ValueError):
@@ -42,7 +43,7 @@ class Request:
 
 
 def work(task: str, requests: list[Request]) -> None:
-    """The entry of a worker process; ends it with the exit code of `task` (check, plan, run, sweep_report)."""
+    """The entry of a worker process; ends it with the exit code of `task` (check, plan, run, clean, sweep_report)."""
     _die_with_parent()
     configure_logging()
     try:
@@ -171,6 +172,18 @@ def _run(requests: list[Request]) -> None:
         run_job(request, check_job(request))
 
 
+def _clean(requests: list[Request]) -> None:
+    from apm_exp.clean.task import clean
+    from apm_exp.settings import check_top_level
+
+    (request,) = requests
+    try:
+        check_top_level(request.config)
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+    clean(Path(request.config["output_root"]), delete_found=request.config["clean"]["delete"])
+
+
 def _sweep_report(requests: list[Request]) -> None:
     from apm_exp.sweep import write_report
 
@@ -185,5 +198,6 @@ _TASKS: Mapping[str, Callable[[list[Request]], None]] = {
     "check": _check,
     "plan": _plan,
     "run": _run,
+    "clean": _clean,
     "sweep_report": _sweep_report,
 }
