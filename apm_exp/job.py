@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -15,12 +15,16 @@ from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
 from apm_exp.digest import FileDigests, local_paths
 from apm_exp.headline import headline
+from apm_exp.memory.check import check_before_training
 from apm_exp.models.pretrained import is_here
 from apm_exp.pipeline import Choices, build_graph, report_step
 from apm_exp.preflight import check_keep, check_loss_takes, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.run_record import keep_result, new_run_folder, point
 from apm_exp.worker import Request, one_line
+
+if TYPE_CHECKING:
+    from apm_exp.disk import Disk
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +60,12 @@ def is_finished(request: Request, with_rewards: bool | None) -> bool:
         return False
 
 
-def plan_job(request: Request, with_rewards: bool | None) -> None:
-    """Print what the job would do; writes nothing."""
+def plan_job(request: Request, with_rewards: bool | None) -> "Disk":
+    """Print what the job would do, and return the disk that it would need; writes nothing."""
     from apm_exp.plan import print_plan
 
     steps = steps_of(request, _digests(request), with_rewards=with_rewards is not False)
-    print_plan(_title(request), steps, request.config)
+    return print_plan(_title(request), steps, request.config)
 
 
 def _title(request: Request) -> str:
@@ -117,6 +121,8 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
     with tracking.tracked(_tracker(request, folder) if trains else None) as log:
         for name, step in steps.items():
             also = {"log": log} if step.kind == "policy" else {}  # the training step also mirrors its log
+            if step.kind == "policy" and trains:
+                check_before_training(request.config, steps)
             built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
             if name == "pairs":  # before the expensive steps
                 check_keep(request.config["keep"], int(built[name].counts["train"]))

@@ -75,12 +75,15 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
     with_rewards: what check_inputs returned.
     """
     from apm_exp.adapters.preflight import check_adapter
+    from apm_exp.memory.check import check_before_work
     from apm_exp.training.preflight import check_training
 
     check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
-    _check_model(config)
+    known = _check_model(config)
     check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
     check_loss_takes(config["loss"], with_rewards)
+    if known:
+        check_before_work(config)
     if _reward_source(config) == "classifier":
         from apm_exp.rewards.preflight import preflight
 
@@ -124,7 +127,8 @@ def _check_metric(config: Mapping[str, Any]) -> None:
         raise ValueError(f"metric._target_={config['metric']['_target_']}: returns no column 'value'")
 
 
-def _check_model(config: Mapping[str, Any]) -> None:
+def _check_model(config: Mapping[str, Any]) -> bool:
+    """Check the model node, and the folder that it names; returns False where a plan has no folder to look at."""
     from apm_exp.adapters.preflight import check_layers
     from apm_exp.models.attention import check_attention
     from apm_exp.models.device import pick_device
@@ -135,13 +139,14 @@ def _check_model(config: Mapping[str, Any]) -> None:
     if not builds_model(config["model"]):
         if config["task"] == "plan" and not is_here(config["model"]):
             logger.warning("model.path=%s: not here yet; a run downloads it first", config["model"]["path"])
-            return
+            return False
         from apm_exp.models.preflight import preflight
 
         model = preflight(component.bind("model", config["model"])(), dict(config["model"]))
         check_layers(config["adapter"], model)
     elif template := config["model"].get("chat_template"):
         raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
+    return True
 
 
 def _check_rewards(config: Mapping[str, Any]) -> bool | None:

@@ -159,10 +159,13 @@ def _check(requests: list[Request]) -> None:
 
 
 def _plan(requests: list[Request]) -> None:
+    from apm_exp.disk import disk_line, together
     from apm_exp.job import plan_job
 
-    for request in requests:
-        plan_job(request, check_job(request))
+    each = [plan_job(request, check_job(request)) for request in requests]
+    if len(each) > 1:
+        root = Path(requests[0].config["output_root"])
+        print(f"all {len(each)} jobs, what they share counted once: {disk_line(together(each), root)}")
 
 
 def _run(requests: list[Request]) -> None:

@@ -1,0 +1,57 @@
+"""Before work begins: whether the training of a job can fit its device."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from apm_exp.artifact import Step
+from apm_exp.memory.device import available_memory, device_memory
+from apm_exp.memory.fits import problem
+from apm_exp.memory.longest import longest_pairs, shortest_possible
+from apm_exp.memory.shape import shape_of
+from apm_exp.memory.training import Lengths, Training, training_of
+from apm_exp.models.device import pick_device
+from apm_exp.policies import resolve_dtype
+
+logger = logging.getLogger(__name__)
+_ERROR = 0.2  # of an estimate, either way: docs/performance.md
+Config = Mapping[str, Any]
+
+
+def check_before_work(config: Config) -> None:
+    """Raise a one-line ValueError where a training cannot fit, however short its pairs are."""
+    if training := _training(config, shortest_possible(), False):
+        refuse(training)
+
+
+def check_before_training(config: Config, steps: Mapping[str, Step]) -> None:
+    """Raise a one-line ValueError where the training cannot fit with the pairs that it has; warn where it may not."""
+    if training := job_training(config, steps):
+        tell(training)
+
+
+def tell(training: Training) -> None:
+    """Raise where the training cannot fit with the pairs that it has; warn where it may not, or with longer pairs."""
+    if not training.bound:
+        refuse(training)
+    if text := problem(training, device_memory(training.device), available_memory()):
+        logger.warning("%s%s", text, " (if the pairs are as long as tokens allows)" if training.bound else "")
+
+
+def refuse(training: Training) -> None:
+    """Raise where the training does not fit even if the estimate is too high by as much as it can be."""
+    available, machine = device_memory(training.device), available_memory()
+    if text := problem(training, available, machine, 1 - _ERROR):
+        raise ValueError(text)
+
+
+def job_training(config: Config, steps: Mapping[str, Step]) -> Training | None:
+    """The training that a job would make, with the longest pairs that are known; None for a model that is unknown."""
+    return _training(config, *longest_pairs(steps, config, config["runtime"]["pairs_per_device"]))
+
+
+def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Training | None:
+    runtime, model = config["runtime"], config["model"]
+    device, dtype = pick_device(dict(runtime)), resolve_dtype(model["dtype"], runtime)
+    shape = shape_of(model)
+    return training_of(config, shape, device, dtype, pairs, bound) if shape else None
