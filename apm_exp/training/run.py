@@ -51,13 +51,14 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
         steps = _train(trainer, onlookers, settings, batches)
         save_final(trainer, task.policy, saved)
         trained = logps_of(trainer.model, longest)
-        del trainer  # with the optimizer's states: the saved policy is opened beside nothing else
+        folder = onlookers.folder
+        del trainer, onlookers  # with the optimizer's states: the saved policy is opened beside nothing else
     gc.collect()
     if first:
         if adapter is not None:
             merge(saved, final, task.policy, adapter, runtime.device, longest, trained)
         check_final(final, task.policy, runtime.device, longest, trained)
-        checkpoints.keep_newest(onlookers.folder, settings.keep_checkpoints)
+        checkpoints.keep_newest(folder, settings.keep_checkpoints)
     return {"pairs": len(pairs), "steps": steps}
 
 
