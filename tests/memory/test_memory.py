@@ -224,6 +224,23 @@ def test_memory_is_what_the_container_leaves(tmp_path: Path) -> None:
     assert available_memory(tmp_path / "absent", tmp_path) is None
 
 
+def test_the_smallest_of_the_gpus_that_are_visible_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from apm_exp.memory.device import device_memory
+
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nprintf '0, GPU-aa, 1000\\n1, GPU-bb, 500\\n2, GPU-cc, 800\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert device_memory("cuda") == 500 * MIB
+    assert device_memory("cuda:2") == 800 * MIB
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa,2")
+    assert device_memory("cuda") == 800 * MIB
+    program.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert device_memory("cuda") is None
+
+
 def test_a_run_that_cannot_fit_is_one_line_before_any_work(tmp_path: Path) -> None:
     result = apm_exp(tmp_path, "model.hidden=16384", "model.layers=64", "model.heads=64", "model.feed_forward=65536")
     assert result.returncode == 2, result.stderr
