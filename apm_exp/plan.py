@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from apm_exp import component
 from apm_exp.artifact import Step, read_done
 from apm_exp.data.count import count_rows
 from apm_exp.disk import Disk, disk_line, job_disk
@@ -45,12 +46,19 @@ def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any])
     screen.print(table)
     training = _training(config, steps) if "policy" in missing else None
     if training:
-        screen.print(memory_table(training, device_memory(training.device), config["runtime"]["tokens_per_batch"]))
+        screen.print(memory_table(training, device_memory(training.device), _scoring_budget(config, training)))
     disk = job_disk(config, missing, training, known["policy"].get("steps"))
     screen.print(disk_line(disk, Path(config["output_root"])), highlight=False)
     if training:
         tell(training)
     return disk
+
+
+def _scoring_budget(config: Mapping[str, Any], training: Training) -> int:
+    """The tokens of one scoring forward."""
+    from apm_exp.scoring import token_budget
+
+    return token_budget(component.bind("runtime", config["runtime"])(), list(map(sum, training.pairs)))
 
 
 def _training(config: Mapping[str, Any], steps: Mapping[str, Step]) -> Training | None:
