@@ -147,7 +147,10 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
 
     text = " ".join(str(error).split()).split(" See https")[0]
     if match := re.match(r"Could not override '([^']+)'", text):
-        return f"{match[1]}: no such setting; {nearest(match[1], _settings(arguments))}"
+        names = _settings(arguments)
+        if match[1].startswith("adapter.") and "adapter.rank" not in names:
+            return f"model.{match[1]}: no adapter is chosen; give model.adapter=lora with it"
+        return f"{match[1]}: no such setting; {nearest(match[1], names)}"
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]))}"
     if isinstance(error, OverrideParseException):

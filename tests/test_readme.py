@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from apm_exp.command_line import prepare
 from apm_exp.types import Policy
 from tests.command import apm_exp, folders
 from tests.test_configs import compose
@@ -85,7 +86,7 @@ def test_every_command_composes(command: str, tmp_path: Path) -> None:
     if "--help" in arguments:
         assert apm_exp(tmp_path, *arguments).returncode == 0
     else:
-        overrides = [a for a in arguments if a not in ("-m", "--multirun")]
+        overrides = [a for a in prepare(arguments) if a not in ("-m", "--multirun")]
         compose(*[re.sub(r"=([^,\[]+),.*", r"=\1", override) for override in overrides])
 
 
