@@ -37,6 +37,7 @@ def make_trainer(
         gradient_checkpointing=settings.gradient_checkpointing,
         adapter=adapter,
         seed=task.seed,
+        compiled=settings.torch_compile,
     )
     if settings.implementation == "trl":
         from apm_exp.training.trl_reference import trl_trainer

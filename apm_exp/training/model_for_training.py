@@ -7,12 +7,20 @@ from torch import nn
 
 from apm_exp.adapters.adapter import Adapter
 from apm_exp.models.load import load_model
+from apm_exp.training.compiled_blocks import compile_blocks
 from apm_exp.training.low_rank import load_frozen, with_adapter
 from apm_exp.types import Policy
 
 
 def model_for_training(
-    policy: Policy, device: str, *, deepspeed: bool, gradient_checkpointing: bool, adapter: Adapter | None, seed: int
+    policy: Policy,
+    device: str,
+    *,
+    deepspeed: bool,
+    gradient_checkpointing: bool,
+    compiled: bool,
+    adapter: Adapter | None,
+    seed: int,
 ) -> Any:
     """The policy's model without dropout (Policy and reference differ by training alone), on `device`.
 
@@ -31,6 +39,8 @@ def model_for_training(
         # The name that transformers 5.23 brought in, else the one before it.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable()
+    if compiled:
+        compile_blocks(model)
     return model if adapter is None else with_adapter(model, adapter, seed)
 
 

@@ -38,6 +38,10 @@ def check_training(
         check_args(trainer["args"])
     check_optimizer(trainer["optimizer"])
     check_deepspeed(deepspeed)
+    if trainer["torch_compile"]:
+        from apm_exp.training.compiled_blocks import check_compile
+
+        check_compile(deepspeed)
 
 
 def check_one_process(implementation: str, processes: int) -> None:

@@ -42,6 +42,7 @@ class Settings:
     adam_epsilon: float
     max_grad_norm: float
     gradient_checkpointing: bool
+    torch_compile: bool
     log_every: int
     save_every: int | None
     keep_checkpoints: int

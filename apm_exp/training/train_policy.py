@@ -40,6 +40,7 @@ def train_policy(
     adam_epsilon: Positive,
     max_grad_norm: Positive,
     gradient_checkpointing: bool,
+    torch_compile: bool,
     log_every: Count,
     save_every: Count | None,
     keep_checkpoints: Annotated[int, Field(ge=0)],
