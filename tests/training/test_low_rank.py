@@ -25,7 +25,7 @@ LAYERS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 
 def in_training(policy, node=LORA):
     settings = {"deepspeed": False, "gradient_checkpointing": False, "seed": 1}
-    return model_for_training(policy, "cpu", adapter=adapter_of(node), **settings)
+    return model_for_training(policy, "cpu", adapter=adapter_of(node), compiled=False, **settings)
 
 
 def logps(model, pairs):
