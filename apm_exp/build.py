@@ -90,7 +90,8 @@ def _build(step: Step, also: Mapping[str, Any]) -> Artifact:
         left.unlink()
     try:
         write_text(OmegaConf.to_yaml(OmegaConf.create(step.identity)), step.folder / "inputs.yaml")
-        write_json(provenance(), step.folder / "provenance.json")
+        how = {name: step.beside[name] for name in ("runtime", "deepspeed") if name in step.beside}
+        write_json(provenance() | {"how": how}, step.folder / "provenance.json")
         given = {name: _given(value) for name, value in step.inputs.items()}
         counts = dict(step.stage(step.folder, **given, **step.beside, **also))
         seconds = round(time.monotonic() - started, 3)

@@ -29,16 +29,23 @@ def run_on(
     pairs_per_device: Annotated[int, Field(gt=0)],
     tokens_per_batch: Annotated[int, Field(gt=0)] | None,
     threads: Annotated[int, Field(gt=0)] | None,
+    tf32: bool,
 ) -> Runtime:
     """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
 
-    On a CPU, memory that is freed stays with the process from then on.
+    tf32: whether CUDA may round the factors of float32 products to 10 bits; set here for this process. On a CPU, memory
+    that is freed stays with the process from then on.
+
     Raises ValueError for a device that this machine does not have.
     """
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
+    if tf32:
+        import torch
+
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
     found = pick_device({"device": device})
     if found == "cpu":
         keep_freed_memory()

@@ -25,6 +25,7 @@ RUNTIME = {
     "pairs_per_device": 8,
     "tokens_per_batch": 16384,
     "threads": None,
+    "tf32": False,
 }
 
 

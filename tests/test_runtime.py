@@ -1,10 +1,11 @@
-"""How many processes a machine takes."""
+"""How many processes a machine takes, and what the runtime node sets."""
 
 import pytest
 import torch
 
-from apm_exp import runtime
+from apm_exp import component, runtime
 from apm_exp.runtime import check_devices
+from tests.training import cases
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,14 @@ def test_more_processes_than_devices_is_an_error(device, processes, message, mon
     check_devices({"device": device, "processes": 1})
     check_devices({"device": "cuda", "processes": 4})
     check_devices({"device": "cpu", "processes": 8})
+
+
+def test_tf32_is_off_unless_asked_for():
+    products = torch.backends.cuda.matmul
+    try:
+        component.bind("runtime", cases.runtime())()
+        assert products.fp32_precision != "tf32"
+        component.bind("runtime", cases.runtime(tf32=True))()
+        assert products.fp32_precision == "tf32"
+    finally:
+        products.fp32_precision = "ieee"

@@ -42,6 +42,7 @@ _OURS = {
     "bf16": "model.dtype",
     "fp16": "model.dtype",
     "use_cpu": "runtime.device",
+    "tf32": "runtime.tf32",
     "report_to": "tracking",
 }
 _FIXED = {"remove_unused_columns", "logging_nan_inf_filter", "save_only_model", "disable_tqdm", "ignore_data_skip"}

@@ -1,7 +1,7 @@
 """torch.compile for the parts of a model that see only a row of tokens: feed-forward blocks and norms.
 
-A compiled model as a whole would be compiled again for every number of prompts, responses and tokens in a row (on a
-CPU: minutes for six steps); attention and the output head of the pair forward have their own kernels already.
+The model as a whole would be compiled again for every number of prompts, responses and tokens in a row (on a CPU:
+minutes for six steps); attention and the output head of the pair forward have their own kernels already.
 """
 
 import os

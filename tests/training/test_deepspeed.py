@@ -29,6 +29,11 @@ def test_zero2_in_one_process_on_the_cpu_trains_as_without(tmp_path, tiny_policy
     for name in ("loss", "grad_norm", "learning_rate", "rewards/margins"):
         torch.testing.assert_close([r[name] for r in zero2], [r[name] for r in none], atol=1e-5, rtol=1e-5)
     assert [row["loss"] for row in again] == [row["loss"] for row in zero2]
+    offload = read_rows(
+        tmp_path / "offload" / "metrics.jsonl"
+    )  # one epoch, so another learning rate in its second step
+    assert [row["loss"] for row in offload] == pytest.approx([row["loss"] for row in none[:2]], abs=1e-5)
+    assert not (tmp_path / "built").exists()
     first = read_rows(tmp_path / "rough" / "metrics.jsonl")[0]  # the sum of ten log-probs has a spacing of 0.25 there
     assert max(abs(first[name]) for name in ("rewards/chosen", "rewards/rejected")) < 2e-3
     weights = (load_file(tmp_path / name / "final" / "model.safetensors") for name in ("zero2", "none"))
@@ -36,7 +41,7 @@ def test_zero2_in_one_process_on_the_cpu_trains_as_without(tmp_path, tiny_policy
     assert [path.name for path in (tmp_path / "zero2" / "checkpoints").iterdir()] == ["checkpoint-4"]
 
 
-@pytest.mark.parametrize(("name", "stage"), [("zero1", 1), ("zero2", 2), ("zero3", 3)])
+@pytest.mark.parametrize(("name", "stage"), [("zero1", 1), ("zero2", 2), ("zero3", 3), ("zero3_offload", 3)])
 def test_the_shipped_stages(name, stage):
     check_deepspeed(deepspeed(name))
     assert stage_of(deepspeed(name)) == stage
