@@ -6,6 +6,9 @@ from apm_exp.memory.activations import kept, laid_out, output_head
 from apm_exp.memory.states import States, states_of
 from apm_exp.memory.training import Training
 
+_HOLES = 1.08  # of a CPU: resident memory to what was asked for; measured, docs/performance.md
+_LEFT_BY_A_LAYER = 0.4  # of a CPU: what a layer that is computed again leaves in holes between gradients; measured
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -28,16 +31,17 @@ class Estimate:
 def estimate(training: Training) -> Estimate:
     """The peak of a training: at the start of the largest backward, or in the optimizer's step after it.
 
-    On a CPU the step's memory comes beside the forward's: the C library keeps what is freed in pieces below 32 MiB,
-    and gradients that lie between them (docs/performance.md).
+    On a CPU the step finds the forward's memory still taken: the C library keeps what is freed in pieces below 32 MiB.
     """
     states = states_of(training)
     activations, head = kept(training) + laid_out(training), output_head(training)
     held = states.weights + states.master + states.optimizer
     early = states.gradients if training.accumulates or training.processes > 1 or training.zero is not None else 0
-    left = 0 if training.on_gpu else activations + head
     backward = held + early + activations + head
-    step = held + states.gradients + states.working + left
+    step = held + states.gradients + states.working
+    if not training.on_gpu:
+        again = int(_LEFT_BY_A_LAYER * training.shape.layers * laid_out(training)) if training.checkpointing else 0
+        backward, step = int(_HOLES * backward), int(_HOLES * (step + max(activations, again)))
     return Estimate(states, activations, head, max(backward, step), _libraries(training))
 
 
