@@ -76,13 +76,14 @@ def test_sigterm_saves_a_training_in_two_ranks_and_the_same_command_ends_it(tmp_
 
 
 def started(root: Path, kind: str, *arguments: str) -> subprocess.Popen[str]:
-    """The command, once the step of this kind (or the file that this pattern names) is there."""
+    """The command, once the step of this kind is there (or what this pattern names, with something in it)."""
     line = command(*arguments, "tracking=none")
     process = subprocess.Popen(
         line, cwd=root, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 200
-    while not list((root / "outputs").glob(kind if "/" in kind else f"{kind}/*")):
+    pattern = kind if "/" in kind else f"{kind}/*"
+    while not any(found.stat().st_size for found in (root / "outputs").glob(pattern)):
         assert process.poll() is None
         assert time.monotonic() < deadline, f"{kind} never began"
         time.sleep(0.05)

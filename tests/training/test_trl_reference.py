@@ -22,6 +22,6 @@ def test_equals_trl_step_by_step(loss, tmp_path, tiny_policy, scored):
 
 
 def test_trl_has_no_other_loss(tmp_path, tiny_policy, scored):
-    loss = {"_target_": "apm_exp.losses.other.hinge", "beta": 1.0}
+    loss = {"_target_": "apm_exp.losses.hinge.hinge", "beta": 1.0, "margin": 1.0}
     with pytest.raises(ValueError, match=r"^trainer=trl: TRL has no trainer that equals loss=hinge"):
         trained(task(tmp_path, tiny_policy, scored, loss=loss), implementation="trl")
