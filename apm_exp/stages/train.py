@@ -51,7 +51,7 @@ def train(
         "adapter": adapter,
     }
     say_unfinished(out)
-    warn_unusual(loss, trainer["learning_rate"], policy.folder)
+    warn_unusual(loss, trainer["learning_rate"], policy.folder, all_weights=adapter is None)
     if runtime["processes"] == 1:
         return train_here(out, **inputs, log=log)
     from apm_exp.ranks import run_in_ranks

@@ -13,8 +13,11 @@ HIGHEST_RATE = 2e-6  # of full fine-tuning on preferences; the paper and the Sim
 LOWEST_SIMPO_BETA = 1.0  # SimPO's reward is a mean over tokens, so its beta is about 100 times DPO's
 
 
-def warn_unusual(loss: Mapping[str, Any], learning_rate: float, model: Path) -> None:
-    """Log a warning for each setting that is far from what is known to work. model: the starting policy's folder."""
+def warn_unusual(loss: Mapping[str, Any], learning_rate: float, model: Path, *, all_weights: bool) -> None:
+    """Log a warning for each setting that is far from what is known to work.
+
+    model: the starting policy's folder. all_weights: whether they are trained; an adapter's want a far higher rate.
+    """
     beta = loss.get("beta")
     if loss["_target_"].endswith(".simpo") and beta is not None and beta < LOWEST_SIMPO_BETA:
         logger.warning(
@@ -22,7 +25,7 @@ def warn_unusual(loss: Mapping[str, Any], learning_rate: float, model: Path) -> 
             "nearly a straight line",
             beta,
         )
-    if learning_rate > HIGHEST_RATE and (size := parameters(model)) > LARGE:
+    if all_weights and learning_rate > HIGHEST_RATE and (size := parameters(model)) > LARGE:
         logger.warning(
             "trainer.learning_rate=%g: above %g models of more than a billion parameters (this one: %.1f) often "
             "fall apart; 3e-7 to 1e-6 are usual",
