@@ -47,6 +47,8 @@ def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any])
     training = _training(config, steps) if "policy" in missing else None
     if training:
         screen.print(memory_table(training, device_memory(training.device), _scoring_budget(config, training)))
+    elif "policy" in missing and config["adapter"]:
+        screen.print("memory: not estimated for model.adapter", highlight=False)
     disk = job_disk(config, missing, training, known["policy"].get("steps"))
     screen.print(disk_line(disk, Path(config["output_root"])), highlight=False)
     if training:

@@ -5,14 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from apm_exp.adapters.adapter import Adapter
+from apm_exp.ranges import BelowOne, Count, Positive
 
-Rank = Annotated[int, Field(gt=0)]
-Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
 Targets = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
 
 
-def lora(*, rank: Rank, alpha: Scale, dropout: Dropout, target_modules: Targets) -> Adapter:
+def lora(*, rank: Count, alpha: Positive, dropout: BelowOne, target_modules: Targets) -> Adapter:
     """The adapter of a policy whose own weights stay as they are. B begins at zero: the first step's policy is the
     starting policy.
 

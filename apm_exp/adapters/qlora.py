@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 from apm_exp.adapters.adapter import Adapter
-from apm_exp.adapters.lora import Dropout, Rank, Scale, Targets, lora
+from apm_exp.adapters.lora import Targets, lora
+from apm_exp.ranges import BelowOne, Count, Positive
 
 
-def qlora(*, rank: Rank, alpha: Scale, dropout: Dropout, target_modules: Targets, double_quantisation: bool) -> Adapter:
+def qlora(
+    *, rank: Count, alpha: Positive, dropout: BelowOne, target_modules: Targets, double_quantisation: bool
+) -> Adapter:
     """As `lora`, with the weights of the linear layers (not of the output head) rounded to 4 bits a weight.
 
     The rounded policy is not quite the one that was scored: log-ratios begin at the rounding's noise, not at 0.

@@ -46,11 +46,16 @@ def refuse(training: Training) -> None:
 
 
 def job_training(config: Config, steps: Mapping[str, Step]) -> Training | None:
-    """The training that a job would make, with the longest pairs that are known; None for a model that is unknown."""
+    """The training that a job would make, with the longest pairs that are known.
+
+    None for a model that is unknown, and for an adapter, whose memory is not estimated.
+    """
     return _training(config, *longest_pairs(steps, config, config["runtime"]["pairs_per_device"]))
 
 
 def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Training | None:
+    if config["adapter"]:
+        return None  # what is kept for the full weights would refuse an adapter that fits
     runtime, model = config["runtime"], config["model"]
     device, dtype = pick_device(dict(runtime)), resolve_dtype(model["dtype"], runtime)
     shape = shape_of(model)

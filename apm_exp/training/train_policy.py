@@ -4,12 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from apm_exp.ranges import BelowOne, Count, NotNegative, Positive, Share
 from apm_exp.training.settings import Settings, TrainingTask
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Schedule = Literal[
     "cosine",
     "linear",
@@ -21,7 +18,6 @@ Schedule = Literal[
     "cosine_with_min_lr",  # these two want their own settings: trainer.args.lr_scheduler_kwargs
     "warmup_stable_decay",
 ]
-Count = Annotated[int, Field(gt=0)]
 
 
 def train_policy(

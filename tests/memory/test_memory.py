@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from apm_exp.memory import activations
+from apm_exp.memory.check import check_before_work
 from apm_exp.memory.device import available_memory
 from apm_exp.memory.estimate import estimate
 from apm_exp.memory.fits import changes, fits, problem
@@ -256,3 +257,10 @@ def test_a_plan_shows_memory_and_the_disk_of_a_sweep_once(tmp_path: Path) -> Non
     assert len(each) == 2
     assert shown.splitlines()[-1].startswith("all 2 jobs, what they share counted once: disk: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_is_not_refused_for_the_memory_of_all_weights() -> None:
+    large = ["model.hidden=16384", "model.layers=64", "model.heads=64", "model.feed_forward=65536"]
+    with pytest.raises(ValueError, match=r"^runtime\.pairs_per_device=8: the training needs about "):
+        check_before_work(compose(*large))
+    check_before_work(compose(*large, "adapter=lora"))
