@@ -123,32 +123,9 @@ def configure_logging() -> None:
     logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
 
 
-def check_job(request: Request) -> bool | None:
-    """Check a job's configuration and what it points at; returns check_inputs. Raises UsageError.
-
-    What takes the large libraries is not looked at where all the work is done: it was, before that work.
-    """
-    from apm_exp.job import is_finished
-    from apm_exp.preflight import check_config, check_inputs, check_work
-
-    try:
-        check_config(request.config)
-        with_rewards = check_inputs(request.config)
-        if not is_finished(request, with_rewards):
-            check_work(request.config, with_rewards)
-    except ValueError as error:
-        raise UsageError(one_line(error)) from error
-    _warn_unused_alpha(request)
-    return with_rewards
-
-
-def _warn_unused_alpha(request: Request) -> None:
-    given = any(override.lstrip("+").startswith("alpha=") for override in request.overrides)
-    if given and "alpha" not in request.config["metric"] and "alpha" not in (request.swept or {}):
-        logger.warning("alpha=%s: metric=%s has no alpha; ignored", request.config["alpha"], request.choices["metric"])
-
-
 def _check(requests: list[Request]) -> None:
+    from apm_exp.check_job import check_job
+
     for request in requests:
         try:
             check_job(request)
@@ -159,6 +136,7 @@ def _check(requests: list[Request]) -> None:
 
 
 def _plan(requests: list[Request]) -> None:
+    from apm_exp.check_job import check_job
     from apm_exp.disk import disk_line, together
     from apm_exp.job import plan_job
 
@@ -169,6 +147,7 @@ def _plan(requests: list[Request]) -> None:
 
 
 def _run(requests: list[Request]) -> None:
+    from apm_exp.check_job import check_job
     from apm_exp.job import run_job
 
     for request in requests:

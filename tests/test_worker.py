@@ -2,7 +2,8 @@
 
 import pytest
 
-from apm_exp.worker import Request, _warn_unused_alpha
+from apm_exp.check_job import warn_unused_alpha
+from apm_exp.worker import Request
 
 
 def request_for(metric: dict[str, object], overrides: list[str], swept: dict[str, str]) -> Request:
@@ -26,5 +27,5 @@ def test_an_alpha_that_nothing_takes_is_a_warning_unless_it_is_swept(
     warned: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    _warn_unused_alpha(request_for(metric, overrides, swept))
+    warn_unused_alpha(request_for(metric, overrides, swept))
     assert caplog.messages == (["alpha=3.0: metric=explicit has no alpha; ignored"] if warned else [])

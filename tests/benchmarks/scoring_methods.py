@@ -40,7 +40,12 @@ def _ours(model: LlamaForCausalLM, tokens_per_batch: int | None, pairs: list[Tok
 def our_runtime(model: LlamaForCausalLM, tokens_per_batch: int | None = None) -> Runtime:
     """How our own command would run this model; from then on the peers in this process keep freed memory too."""
     return run_on(
-        device=str(model.device), processes=1, pairs_per_device=4, tokens_per_batch=tokens_per_batch, threads=None
+        device=str(model.device),
+        processes=1,
+        pairs_per_device=4,
+        tokens_per_batch=tokens_per_batch,
+        threads=None,
+        tf32=False,
     )
 
 
