@@ -18,8 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from apm_exp.command_line import UsageLine, conf_folder, options_of
+from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR
+from apm_exp.nodes.place import LOST
 from apm_exp.stopping import TERMINATED
-from apm_exp.worker import INTERRUPTED, TASKS, USAGE_ERROR, Request
+from apm_exp.worker import TASKS, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
 _STARTED = time.time()
@@ -33,7 +35,10 @@ class NothingToRun(SystemExit):
 
 
 class Interrupted(SystemExit):
-    """Ctrl-C or SIGTERM ended a job, which has said so: the jobs after it are not started. `code`: its exit code."""
+    """Ctrl-C or SIGTERM ended a job, or a machine that all jobs need is gone: those after it are not started.
+
+    `code`: the exit code.
+    """
 
 
 def run(arguments: list[str]) -> int:
@@ -72,8 +77,8 @@ def run_one(composed: DictConfig) -> int:
     in_sweep = settings.mode == RunMode.MULTIRUN
     task = str(request.config["task"])
     code = launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
-    if code in (INTERRUPTED, TERMINATED):
-        raise Interrupted(code)
+    if code in (INTERRUPTED, TERMINATED, LOST):
+        raise Interrupted(FAILURE if code == LOST else code)
     return code
 
 

@@ -1,21 +1,40 @@
-"""The checks of one job, before any of its work."""
+"""Whether a job can be right, before any of its work is done."""
 
 import logging
 
+from apm_exp.ending import UsageError, one_line
 from apm_exp.job import is_finished
+from apm_exp.nodes.place import Place, place
 from apm_exp.preflight import check_config, check_inputs, check_work
-from apm_exp.worker import Request, UsageError, one_line
+from apm_exp.worker import Request
 
 logger = logging.getLogger(__name__)
 
 
-def check_job(request: Request) -> bool | None:
-    """Check a job's configuration and what it points at; returns check_inputs. Raises UsageError.
+def check_job(request: Request) -> None:
+    """Check what this machine has to check of a job: all of it on node 0, the settings elsewhere. Raises UsageError."""
+    if check_settings(request).node == 0:
+        check_work_of(request)
+
+
+def check_settings(request: Request) -> Place:
+    """Check the names, types and ranges of a job; returns this machine's place among those of the job.
+
+    Raises UsageError.
+    """
+    try:
+        check_config(request.config)
+        return place(request.config["runtime"])
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+
+
+def check_work_of(request: Request) -> bool | None:
+    """Check what a job points at; returns check_inputs. Raises UsageError.
 
     What takes the large libraries is not looked at where all the work is done: it was, before that work.
     """
     try:
-        check_config(request.config)
         with_rewards = check_inputs(request.config)
         if not is_finished(request, with_rewards):
             check_work(request.config, with_rewards)

@@ -14,6 +14,7 @@ from apm_exp import component, tracking
 from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
 from apm_exp.digest import FileDigests, local_paths
+from apm_exp.ending import one_line
 from apm_exp.headline import headline
 from apm_exp.memory.check import check_before_training
 from apm_exp.models.pretrained import is_here
@@ -21,7 +22,7 @@ from apm_exp.pipeline import Choices, build_graph, report_step
 from apm_exp.preflight import check_keep, check_loss_takes, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.run_record import keep_result, new_run_folder, point
-from apm_exp.worker import Request, one_line
+from apm_exp.worker import Request
 
 if TYPE_CHECKING:
     from apm_exp.disk import Disk

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
-from apm_exp.worker import FAILURE, Request, work
+from apm_exp.ending import FAILURE
+from apm_exp.worker import Request, work
 
 _SECONDS_TO_END = 10  # after Ctrl-C or SIGTERM: ranks take some
 _PRELOADED = ["torch", "transformers", "apm_exp.preload"]

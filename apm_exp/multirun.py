@@ -21,8 +21,10 @@ from apm_exp import launch
 from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, explain, request_of
 from apm_exp.command_line import UsageLine
 from apm_exp.digest import canonical, text_digest
+from apm_exp.ending import USAGE_ERROR
 from apm_exp.files import write_json, write_text
-from apm_exp.worker import USAGE_ERROR, Request
+from apm_exp.nodes.place import place
+from apm_exp.worker import Request
 
 
 class CheckJobs(Callback):
@@ -39,7 +41,8 @@ class CheckJobs(Callback):
         code = launch.start("plan" if task == "plan" else "check", jobs, preload=task == "run")
         if code or task != "run":
             raise NothingToRun(code)
-        os.environ[SWEEP_FOLDER] = str(_sweep_folder(config, jobs))
+        if place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
+            os.environ[SWEEP_FOLDER] = str(_sweep_folder(config, jobs))
 
 
 def expand(config: DictConfig) -> list[list[str]]:

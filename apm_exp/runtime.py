@@ -13,7 +13,8 @@ from apm_exp.models.device import pick_device
 @dataclass(frozen=True)
 class Runtime:
     """device: a torch device. pairs_per_device: of one training batch. tokens_per_batch: of one scoring forward, None
-    for what suits the device. processes: that share scoring and training; 1 where the work is in one.
+    for what suits the device. processes: that share scoring and training, on all machines together; 1 where the work
+    is in one.
     """
 
     device: str
@@ -26,6 +27,10 @@ def run_on(
     *,
     device: str,
     processes: Annotated[int, Field(gt=0)],
+    nodes: Annotated[int, Field(gt=0)] = 1,
+    node_rank: Annotated[int, Field(ge=0)] | None = None,
+    rendezvous: str | None = None,
+    join_seconds: Annotated[float, Field(gt=0)] = 600.0,
     pairs_per_device: Annotated[int, Field(gt=0)],
     tokens_per_batch: Annotated[int, Field(gt=0)] | None,
     threads: Annotated[int, Field(gt=0)] | None,
@@ -33,8 +38,9 @@ def run_on(
 ) -> Runtime:
     """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
 
-    tf32: whether CUDA may round the factors of float32 products to 10 bits; set here for this process. On a CPU, memory
-    that is freed stays with the process from then on.
+    processes: on each of `nodes` machines; node_rank, rendezvous, join_seconds: how those meet (nodes/). tf32: whether
+    CUDA may round the factors of float32 products to 10 bits; set here for this process. On a CPU, memory that is freed
+    stays with the process from then on.
 
     Raises ValueError for a device that this machine does not have.
     """
@@ -49,16 +55,23 @@ def run_on(
     found = pick_device({"device": device})
     if found == "cpu":
         keep_freed_memory()
-    return Runtime(found, processes, pairs_per_device, tokens_per_batch)
+    return Runtime(found, nodes * processes, pairs_per_device, tokens_per_batch)
+
+
+def all_processes(runtime: Mapping[str, Any]) -> int:
+    """The processes that share the work, on all machines of a runtime node together."""
+    return int(runtime["processes"]) * int(runtime.get("nodes", 1))
 
 
 def check_devices(runtime: Mapping[str, Any]) -> None:
     """Raise ValueError where this machine does not have the device, or not as many of them as there are processes."""
     device, processes = pick_device(dict(runtime)), runtime["processes"]
-    if processes == 1 or device == "cpu":
+    if all_processes(runtime) == 1 or device == "cpu":
         return
     if device != "cuda":
         remedy = "each needs a GPU of its own: use runtime.device=cuda or runtime.processes=1"
+        if processes == 1:
+            remedy = "each node's process takes its first GPU: use runtime.device=cuda and CUDA_VISIBLE_DEVICES"
         raise ValueError(f"runtime.processes={processes}: runtime.device={device} names one device; {remedy}")
     import torch
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -14,11 +15,13 @@ import pyarrow.parquet as pq
 from apm_exp import component
 from apm_exp.progress import track
 from apm_exp.ranks import run_in_ranks
+from apm_exp.runtime import all_processes
 from apm_exp.shards import Logps, read_shards, record
 from apm_exp.types import Policy, TokenisedPair
 
 logger = logging.getLogger(__name__)
 TOKENISED, SHARDS = "tokenised.parquet", "shards"
+_SECONDS_TO_SHOW, _SECONDS_BETWEEN_LOOKS = 90.0, 0.5
 PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 
@@ -59,20 +62,34 @@ def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Logps:
     if known:
         logger.info("%d of %d pairs were scored before", len(known), len(names))
     if batches:
-        shares = [batches[rank :: runtime["processes"]] for rank in range(runtime["processes"])]
+        processes = all_processes(runtime)
+        shares = [batches[rank::processes] for rank in range(processes)]
         given: dict[str, Any] = {"policy": policy, "shares": shares, "runtime": runtime}
         if len(shares) > 1:
             run_in_ranks(score_share, out, given, len(shares))
         else:
             score_share(out, **given)
-    return read_shards(out / SHARDS)
+    return _all_shards(out / SHARDS, names)
+
+
+def _all_shards(folder: Path, names: Sequence[str]) -> Logps:
+    """The log-probs of all pairs. A shared folder may show what another machine has written only after a while."""
+    deadline = time.monotonic() + _SECONDS_TO_SHOW
+    while absent := len(set(names) - (known := read_shards(folder)).keys()):
+        if time.monotonic() > deadline:
+            remedy = "the same command goes on from here; is it on a file system that all nodes share?"
+            raise ValueError(
+                f"output_root: the scores of {absent} pairs were written and are not in {folder}; {remedy}"
+            )
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return known
 
 
 def remaining(names: Sequence[str], lengths: Sequence[int], known: Any, runtime: dict[str, Any]) -> list[list[int]]:
     """The batches (rows of the table) that are still to be scored, equally many for each process."""
     from apm_exp.scoring import form_batches, token_budget
 
-    processes, budget = runtime["processes"], token_budget(component.bind("runtime", runtime)(), lengths)
+    processes, budget = all_processes(runtime), token_budget(component.bind("runtime", runtime)(), lengths)
     batches = form_batches(lengths, names, budget, processes)
     rest = [batch for batch in batches if any(names[row] not in known for row in batch)]
     if any(names[row] in known for batch in rest for row in batch):  # other batches were formed before

@@ -1,26 +1,21 @@
 """The process that does the work of one job: check, plan or run, from a plain resolved configuration."""
 
-import errno
 import logging
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apm_exp.ending import FAILURE, INTERRUPTED, UsageError, one_line, say
+from apm_exp.nodes.place import Place
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
 logger = logging.getLogger(__name__)
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 TASKS = ("run", "plan", "clean")
-
-
-class UsageError(ValueError):
-    """What the user typed or pointed at cannot be right; nothing was done."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +45,6 @@ def work(task: str, requests: list[Request]) -> None:
         stop_on_sigterm()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # held back while it started
         _TASKS[task](requests)
-    except UsageError as error:
-        sys.exit(_say(error, USAGE_ERROR))
     except KeyboardInterrupt:
         logger.error("interrupted; finished artifacts stay, and the same command goes on from here")
         sys.exit(INTERRUPTED)
@@ -59,31 +52,7 @@ def work(task: str, requests: list[Request]) -> None:
         logger.error("%s", stopped)
         sys.exit(TERMINATED)
     except Exception as error:
-        sys.exit(_say(error, FAILURE))
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line: its text, and where it is no ValueError its type and the step that it stopped."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, ValueError):
-        return text
-    where = "; ".join(getattr(error, "__notes__", []))
-    return f"{type(error).__name__}: {text}" + (f" ({where})" if where else "")
-
-
-def _say(error: BaseException, code: int) -> int:
-    shown = bool(os.environ.get("APM_EXP_TRACEBACK"))
-    if shown:
-        traceback.print_exception(error)
-    remedy = ""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "; make room, or give another output_root, and type the command again: finished steps stay"
-    elif code == FAILURE and not isinstance(error, ValueError) and not shown:
-        written = getattr(error, "__notes__", None)
-        remedy = "; the traceback is in that folder's failed.txt" if written else ""
-        remedy += "; HYDRA_FULL_ERROR=1 shows the traceback here"
-    logger.error("%s%s", one_line(error), remedy)
-    return code
+        sys.exit(say(error))
 
 
 def _die_with_parent() -> None:
@@ -136,22 +105,42 @@ def _check(requests: list[Request]) -> None:
 
 
 def _plan(requests: list[Request]) -> None:
-    from apm_exp.check_job import check_job
+    from apm_exp.check_job import check_settings, check_work_of
     from apm_exp.disk import disk_line, together
     from apm_exp.job import plan_job
 
-    each = [plan_job(request, check_job(request)) for request in requests]
+    each = []
+    for request in requests:
+        check_settings(request)
+        each.append(plan_job(request, check_work_of(request)))
     if len(each) > 1:
         root = Path(requests[0].config["output_root"])
         print(f"all {len(each)} jobs, what they share counted once: {disk_line(together(each), root)}")
 
 
 def _run(requests: list[Request]) -> None:
-    from apm_exp.check_job import check_job
-    from apm_exp.job import run_job
+    from apm_exp.check_job import check_settings
+    from apm_exp.nodes.follow import follow
 
     for request in requests:
-        run_job(request, check_job(request))
+        here = check_settings(request)
+        if here.node:
+            follow(request.config, here)
+        else:
+            _lead(request, here)
+
+
+def _lead(request: Request, here: Place) -> None:
+    """Do a job, with the other machines where there are any."""
+    from apm_exp.check_job import check_work_of
+    from apm_exp.job import run_job
+    from apm_exp.nodes.lead import leading
+
+    with leading(request.config, here) as leader:
+        with_rewards = check_work_of(request)
+        if leader:
+            leader.gather()
+        run_job(request, with_rewards)
 
 
 def _clean(requests: list[Request]) -> None:

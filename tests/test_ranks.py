@@ -13,7 +13,8 @@ import pytest
 from apm_exp.artifact import Artifact
 from apm_exp.files import write_json
 from apm_exp.rank import _failure
-from apm_exp.ranks import RankError, _raise_first, packed, run_in_ranks, unpacked
+from apm_exp.rank_report import RankError, Report, raise_first, read_report
+from apm_exp.ranks import packed, run_in_ranks, unpacked
 from apm_exp.types import Policy
 
 CPU = {"device": "cpu", "threads": 1}
@@ -92,9 +93,24 @@ def test_the_first_failure_is_the_one_that_is_raised(tmp_path, failures, ended, 
     for rank, (kind, when) in failures.items():
         content = {"kind": kind, "arguments": ["said"], "traceback": "", "time": when}
         write_json(content, tmp_path / f"failure_{rank}.json")
-    write_json({rank: {"code": code, "time": when} for rank, (code, when) in ended.items()}, tmp_path / "ended.json")
+    write_json({rank: {"code": code, "time": when} for rank, (code, when) in ended.items()}, tmp_path / "ended_0.json")
     with pytest.raises(ValueError, match=message):
-        _raise_first(tmp_path, 1)
+        raise_first([read_report(tmp_path, 0, 1)], tmp_path)
+
+
+def test_the_first_failure_on_several_machines_is_the_one_that_is_raised(tmp_path):
+    """Rank 1, on node 1, was killed; rank 0 noticed a broken connection; node 2's were stopped and say nothing."""
+    broken = {"kind": "RuntimeError", "arguments": ["Connection closed by peer"], "traceback": "", "time": 100.0}
+    noticed = Report(0, 1, False, {"0": {"code": 1, "time": 100}}, {"0": broken})
+    killed = Report(1, 1, False, {"1": {"code": -9, "time": 101}}, {})
+    stopped = Report(2, -9, True, None, {})
+    with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL"):
+        raise_first([noticed, killed, stopped], tmp_path)
+    with pytest.raises(RuntimeError, match=r"^Connection closed by peer$"):
+        raise_first([noticed, stopped], tmp_path)
+    with pytest.raises(ValueError, match=r"^the launcher of the ranks on node 1 was killed .*/torchrun_1.log$"):
+        raise_first([noticed, Report(1, -9, False, None, {})], tmp_path)
+    raise_first([Report(0, 0, False, None, {}), Report(1, 0, False, None, {})], tmp_path)
 
 
 def test_a_failure_keeps_what_the_parent_looks_at():

@@ -131,6 +131,28 @@ def test_what_remains_is_every_pair_that_is_not_known_equally_often_for_each_ran
     assert len(batches) % processes == 0
 
 
+def test_a_shard_that_is_shown_late_is_waited_for(out, tiny_policy, monkeypatch):
+    monkeypatch.setattr(shards, "PAIRS_PER_SHARD", 1)
+    monkeypatch.setattr(score_table, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    whole = scored(out, tiny_policy)
+    first = sorted((out / SHARDS).iterdir())[0]
+    hidden, looks = first.rename(out / "hidden"), iter(range(3))
+
+    def read(folder):
+        if next(looks, None) is None and hidden.exists():
+            hidden.rename(first)
+        return shards.read_shards(folder)
+
+    monkeypatch.setattr(score_table, "read_shards", read)
+    assert score_table._all_shards(out / SHARDS, list(whole)) == whole
+    first.unlink()
+    monkeypatch.setattr(score_table, "_SECONDS_TO_SHOW", 0.0)
+    with pytest.raises(
+        ValueError, match=r"^output_root: the scores of \d+ pairs were written and are not in .*/shards; "
+    ):
+        score_table._all_shards(out / SHARDS, list(whole))
+
+
 def test_two_ranks_one_killed_and_started_again_score_as_one_process(out, tiny_policy, monkeypatch, capfd):
     two = runtime(tokens_per_batch=60, processes=2)
     before = set(psutil.Process().children())  # another test's, if any

@@ -31,7 +31,7 @@ def problem(training: Training, available: int | None, machine: int | None, shar
 
 def fits(training: Training, available: int, machine: int | None, share: float = 1.0) -> bool:
     """Whether a share of the estimate is within the memory."""
-    one, ranks = estimate(training), training.processes
+    one, ranks = estimate(training), training.on_each_node
     offloaded = share * one.states.host * ranks
     if training.on_gpu:
         return share * one.needed <= available and (machine is None or offloaded <= machine)
@@ -53,7 +53,7 @@ def changes(training: Training) -> Iterator[tuple[str, Training]]:
                 continue
             divided = replace(training, zero=stage, processes=processes)
             words = f"deepspeed=zero{stage}" + (
-                f" runtime.processes={processes}" if processes > training.processes else ""
+                f" runtime.processes={divided.on_each_node}" if processes > training.processes else ""
             )
             yield words, divided
             yield f"{words} trainer.gradient_checkpointing=true", replace(divided, checkpointing=True)

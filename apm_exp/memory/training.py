@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apm_exp.memory.shape import Shape
+from apm_exp.runtime import all_processes
 from apm_exp.training.batching import batching
 
 Lengths = tuple[int, int, int]  # tokens of a pair's prompt, chosen and rejected response
@@ -14,7 +15,8 @@ Lengths = tuple[int, int, int]  # tokens of a pair's prompt, chosen and rejected
 class Training:
     """dtype: of the policy. zero: the stage, 0 for DeepSpeed without one, None without DeepSpeed. offload: what
     DeepSpeed moves to the machine's memory ("optimizer", "param"). live: most elements of weights that ZeRO-3 keeps
-    gathered. pairs: the longest that are known, longest first. bound: whether they are the longest that could be.
+    gathered. processes: on all of `nodes` machines together. pairs: the longest that are known, longest first. bound:
+    whether they are the longest that could be.
     """
 
     shape: Shape
@@ -31,6 +33,12 @@ class Training:
     live: int
     pairs: tuple[Lengths, ...]
     bound: bool
+    nodes: int = 1
+
+    @property
+    def on_each_node(self) -> int:
+        """The processes of one machine, which share its memory."""
+        return self.processes // self.nodes
 
     @property
     def accumulates(self) -> bool:
@@ -78,7 +86,8 @@ def training_of(
         padded=config["model"]["attention"] not in OF_PAIRS or trainer["implementation"] == "trl",
         global_batch=trainer["global_batch"],
         pairs_per_device=runtime["pairs_per_device"],
-        processes=runtime["processes"],
+        processes=all_processes(runtime),
+        nodes=int(runtime.get("nodes", 1)),
         zero=int(zero.get("stage", 0)) if config["deepspeed"] else None,
         offload=frozenset(part for part in ("optimizer", "param") if _offloaded(zero, part)),
         live=int(zero.get("stage3_max_live_parameters", 1e9)),

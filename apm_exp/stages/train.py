@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from apm_exp import component
 from apm_exp.artifact import Artifact
+from apm_exp.runtime import all_processes
 from apm_exp.training.unfinished import say_unfinished
 from apm_exp.training.unusual import warn_unusual
 from apm_exp.types import Policy
@@ -36,7 +37,7 @@ def train(
 
     Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was
     killed goes on from its newest complete checkpoint (`checkpoints`: save_every, keep_checkpoints of the trainer
-    node, which change no result). With `runtime.processes` above 1 the work is done by so many processes, which
+    node, which change no result). With more processes than one the work is done by so many processes, which
     write metrics.jsonl; `log` follows that file. Raises what the trainer component raises.
     """
     inputs: dict[str, Any] = {
@@ -52,13 +53,13 @@ def train(
     }
     say_unfinished(out)
     warn_unusual(loss, trainer["learning_rate"], policy.folder, all_weights=adapter is None)
-    if runtime["processes"] == 1:
+    if (processes := all_processes(runtime)) == 1:
         return train_here(out, **inputs, log=log)
     from apm_exp.ranks import run_in_ranks
     from apm_exp.training.follow import follow
 
     with follow(out / "metrics.jsonl", log):
-        return run_in_ranks(train_here, out, inputs, runtime["processes"])
+        return run_in_ranks(train_here, out, inputs, processes)
 
 
 def train_here(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from apm_exp.runtime import all_processes
 from apm_exp.training.batching import batching
 from apm_exp.training.deepspeed_setup import check_deepspeed
 from apm_exp.training.optimizers import check_optimizer
@@ -27,9 +28,9 @@ def check_training(
         global_batch=trainer["global_batch"],
         epochs=1,
         pairs_per_device=runtime["pairs_per_device"],
-        processes=runtime["processes"],
+        processes=all_processes(runtime),
     )
-    check_one_process(trainer["implementation"], runtime["processes"])
+    check_one_process(trainer["implementation"], all_processes(runtime))
     if trainer["implementation"] == "trl":
         check_trl_loss(loss)
     if trainer["args"]:
@@ -47,7 +48,8 @@ def check_training(
 def check_one_process(implementation: str, processes: int) -> None:
     """Raise ValueError where TRL's trainers, which know nothing of our order of pairs, should share the work."""
     if implementation == "trl" and processes > 1:
-        raise ValueError(f"runtime.processes={processes}: trainer=trl trains in one; set 1, or take trainer=pairs")
+        remedy = "set 1 on one node, or take trainer=pairs"
+        raise ValueError(f"runtime.processes={processes} in all: trainer=trl trains in one; {remedy}")
 
 
 def check_trl_loss(loss: Mapping[str, Any]) -> str:

@@ -204,6 +204,7 @@ def test_the_ranks_of_a_cpu_share_its_memory() -> None:
     two = replace(LARGE, processes=2)
     assert not fits(two, estimate(two).needed + 1, None)
     assert fits(two, 2 * estimate(two).needed, None)
+    assert fits(replace(two, nodes=2), estimate(two).needed, None)  # one on each machine
 
 
 def test_the_longest_pair_that_settings_allow() -> None:

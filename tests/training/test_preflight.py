@@ -30,7 +30,7 @@ def test_the_shipped_settings_pass():
         ),
         (
             {"runtime": runtime(processes=2), "trainer": trainer(implementation="trl")},
-            "^runtime.processes=2: trainer=trl trains in one; set 1, or take trainer=pairs$",
+            "^runtime.processes=2 in all: trainer=trl trains in one; set 1 on one node, or take trainer=pairs$",
         ),
         (
             {"deepspeed": {"zero_optimization": {"stage": 3}}},

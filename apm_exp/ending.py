@@ -1,0 +1,52 @@
+"""How a job that something has stopped says so: one line, and an exit code."""
+
+import errno
+import logging
+import os
+import traceback
+
+from apm_exp.nodes.place import NodeError
+from apm_exp.stopping import TERMINATED, Stopped
+
+logger = logging.getLogger(__name__)
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and nodes.place.LOST, stopping.TERMINATED
+
+
+class UsageError(ValueError):
+    """What the user typed or pointed at cannot be right; nothing was done."""
+
+
+def exit_code(error: BaseException | None) -> int:
+    """What a worker ends with that an exception has stopped, or none."""
+    if isinstance(error, NodeError):
+        return error.code
+    kinds = ((type(None), 0), (UsageError, USAGE_ERROR), (KeyboardInterrupt, INTERRUPTED), (Stopped, TERMINATED))
+    return next((code for kind, code in kinds if isinstance(error, kind)), FAILURE)
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: its text, and where it is no ValueError its type and the step that it stopped."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ValueError | Stopped):
+        return text
+    where = "; ".join(getattr(error, "__notes__", []))
+    return f"{type(error).__name__}: {text}" + (f" ({where})" if where else "")
+
+
+def say(error: BaseException) -> int:
+    """Log an error with its remedy, as one line; returns the exit code."""
+    code = exit_code(error)
+    shown = bool(os.environ.get("APM_EXP_TRACEBACK"))
+    if shown:
+        traceback.print_exception(error)
+    remedy = ""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "; make room, or give another output_root, and type the command again: finished steps stay"
+    elif code == FAILURE and not isinstance(error, ValueError) and not shown:
+        written = getattr(error, "__notes__", None)
+        remedy = "; the traceback is in that folder's failed.txt" if written else ""
+        remedy += "; HYDRA_FULL_ERROR=1 shows the traceback here"
+    logger.error("%s%s", one_line(error), remedy)
+    return code
