@@ -18,15 +18,15 @@ def main(parent: int, file: Path, node: int, options: Sequence[str]) -> None:
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored
     end_with_parent(parent, signal.SIGHUP)  # torchrun's own handler then ends the ranks
+    ours = ["--max-restarts=0", "--monitor-interval=0.1", f"--log-dir={file.parent / f'torchrun_{node}'}"]
     if sys.platform == "linux":
-        os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGINT,SIGHUP,SIGQUIT"
+        ours.append("--signals-to-handle=SIGINT,SIGHUP,SIGQUIT")
         signal.signal(signal.SIGTERM, _pass_on)
     os.environ["APM_EXP_TORCHRUN"] = str(os.getpid())
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
-    ours = ["--max-restarts=0", "--monitor-interval=0.1", f"--log-dir={file.parent / f'torchrun_{node}'}"]
     try:
         run(parse_args([*options, *ours, "-m", "apm_exp.rank", str(file)]))
     except ChildFailedError as error:
