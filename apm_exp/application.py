@@ -72,6 +72,8 @@ def run_one(composed: DictConfig) -> int:
     except UsageLine as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
+    if request.sweep and _is_done(request):
+        return 0
     from apm_exp import launch  # here: to print a configuration takes no worker
 
     in_sweep = settings.mode == RunMode.MULTIRUN
@@ -80,6 +82,17 @@ def run_one(composed: DictConfig) -> int:
     if code in (INTERRUPTED, TERMINATED, LOST):
         raise Interrupted(FAILURE if code == LOST else code)
     return code
+
+
+def _is_done(request: Request) -> bool:
+    """Whether the ledger has a job as done, which was checked before job 0; says so."""
+    from apm_exp.ledger import record_of
+
+    record = record_of(Path(str(request.sweep)), request.number)
+    if record["state"] == "done":
+        swept = " ".join(f"{key}={value}" for key, value in (request.swept or {}).items())
+        print(f"job {request.number}: {swept}: done before | {record['headline']}", file=sys.stderr)
+    return bool(record["state"] == "done")
 
 
 def request_of(

@@ -1,9 +1,10 @@
 """Whether a job can be right, before any of its work is done."""
 
 import logging
+from typing import NamedTuple
 
 from apm_exp.ending import UsageError, one_line
-from apm_exp.job import is_finished
+from apm_exp.job_steps import is_finished
 from apm_exp.nodes.place import Place, place
 from apm_exp.preflight import check_config, check_inputs, check_work
 from apm_exp.worker import Request
@@ -11,10 +12,19 @@ from apm_exp.worker import Request
 logger = logging.getLogger(__name__)
 
 
-def check_job(request: Request) -> None:
-    """Check what this machine has to check of a job: all of it on node 0, the settings elsewhere. Raises UsageError."""
-    if check_settings(request).node == 0:
-        check_work_of(request)
+class Checked(NamedTuple):
+    """finished: nothing is left to do. with_rewards: see check_inputs."""
+
+    finished: bool
+    with_rewards: bool | None
+
+
+def check_job(request: Request) -> bool:
+    """Check what this machine has to check of a job: all of it on node 0, the settings elsewhere. Raises UsageError.
+
+    Returns whether nothing of it is left to do, as far as this machine looked.
+    """
+    return check_settings(request).node == 0 and check_work_of(request).finished
 
 
 def check_settings(request: Request) -> Place:
@@ -29,19 +39,20 @@ def check_settings(request: Request) -> Place:
         raise UsageError(one_line(error)) from error
 
 
-def check_work_of(request: Request) -> bool | None:
-    """Check what a job points at; returns check_inputs. Raises UsageError.
+def check_work_of(request: Request) -> Checked:
+    """Check what a job points at. Raises UsageError.
 
     What takes the large libraries is not looked at where all the work is done: it was, before that work.
     """
     try:
         with_rewards = check_inputs(request.config)
-        if not is_finished(request, with_rewards):
+        finished = is_finished(request, with_rewards)
+        if not finished:
             check_work(request.config, with_rewards)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
     warn_unused_alpha(request)
-    return with_rewards
+    return Checked(finished, with_rewards)
 
 
 def warn_unused_alpha(request: Request) -> None:

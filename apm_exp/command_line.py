@@ -18,12 +18,14 @@ apm_exp: which of my preference pairs are worth training on?
   python -m apm_exp -m metric=map,explicit,uniform alpha=0.5,2.5
                                                     many jobs, what they share computed once, one report
   python -m apm_exp task=plan ...                   what would run, what is reused, memory and disk; runs nothing
+  python -m apm_exp sweeps=alpha task=status        how each job of a study stands; without a study: all of them
   python -m apm_exp task=clean                      what no run needs any more; clean.delete=true deletes it
 
 Groups (group=option; settings inside as group.key=value)
 {groups}
 Settings at the top
-  task=run|plan|clean alpha=NUMBER (weight of the implicit margin in metric=map)     seed=NUMBER
+  task=run|plan|status|clean       alpha=NUMBER (weight of the implicit margin in metric=map)
+  seed=NUMBER
   output_root=FOLDER  rebuild=none|all|STEP (build again)                           trusted_packages=[mine]
 
 Flags

@@ -8,65 +8,32 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
 from apm_exp import component, tracking
 from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
-from apm_exp.digest import FileDigests, local_paths
 from apm_exp.ending import one_line
 from apm_exp.headline import headline
+from apm_exp.job_steps import digests_of, has_rewards, steps_of
+from apm_exp.ledger import job_with, worked_on
 from apm_exp.memory.check import check_before_training
-from apm_exp.models.pretrained import is_here
-from apm_exp.pipeline import Choices, build_graph, report_step
+from apm_exp.pipeline import report_step
 from apm_exp.preflight import check_keep, check_loss_takes, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.run_record import keep_result, new_run_folder, point
 from apm_exp.worker import Request
 
 if TYPE_CHECKING:
-    from apm_exp.disk import Disk
+    from apm_exp.plan import Plan
 
 logger = logging.getLogger(__name__)
 
 
-def steps_of(request: Request, digests: FileDigests, *, with_rewards: bool) -> dict[str, Step]:
-    """The steps of a job by name."""
-    names = {name: request.choices[name] for name in Choices.__dataclass_fields__}
-    steps = build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests)
-    assert all(step.key for step in steps.values())  # named now: an edit during the work belongs to the next command
-    return steps
+def plan_job(request: Request, with_rewards: bool | None) -> "Plan":
+    """What the job would do; writes nothing."""
+    from apm_exp.plan import plan_of
 
-
-def _digests(request: Request) -> FileDigests:
-    return FileDigests(Path(request.config["output_root"]) / ".digests.json")
-
-
-def is_finished(request: Request, with_rewards: bool | None) -> bool:
-    """Whether every step of a job is there, so that nothing would be computed; only looks.
-
-    False too where the answer would take reading a model's weights or asking the Hub for them, and where something
-    cannot be read: the checks, or the work, then say what.
-    """
-    config, digests = request.config, _digests(request)
-    paths = [path for group in ("dataset", "model", "reward") for path in local_paths(config[group].get("path"))]
-    if config["rebuild"] != "none" or not is_here(config["model"]) or not all(map(digests.knows, paths)):
-        return False
-    try:
-        if with_rewards is None:
-            pairs = read_done(steps_of(request, digests, with_rewards=True)["pairs"])
-            with_rewards = pairs is not None and _has_rewards(pairs)
-        return all(map(read_done, steps_of(request, digests, with_rewards=with_rewards).values()))
-    except (OSError, ValueError):
-        return False
-
-
-def plan_job(request: Request, with_rewards: bool | None) -> "Disk":
-    """Print what the job would do, and return the disk that it would need; writes nothing."""
-    from apm_exp.plan import print_plan
-
-    steps = steps_of(request, _digests(request), with_rewards=with_rewards is not False)
-    return print_plan(_title(request), steps, request.config)
+    steps = steps_of(request, digests_of(request), with_rewards=with_rewards is not False)
+    return plan_of(_title(request), steps, request.config)
 
 
 def _title(request: Request) -> str:
@@ -76,20 +43,36 @@ def _title(request: Request) -> str:
 
 
 def run_job(request: Request, with_rewards: bool | None) -> None:
-    """Build what is missing, report, and leave the record of the run, also of one that fails."""
-    digests = _digests(request)
-    if with_rewards is None:
-        with_rewards = _rows_have_rewards(request, digests)
-    steps = steps_of(request, digests, with_rewards=with_rewards)
+    """Build what is missing, report, and leave the record of the run, also of one that fails.
+
+    A job of a sweep that another command works on is waited for, and done only if that command did not.
+    """
+    if not request.sweep:
+        _recorded(request, with_rewards)
+        return
+    logger.info("job %d: %s", request.number, " ".join(f"{k}={v}" for k, v in (request.swept or {}).items()))
+    with worked_on(Path(request.sweep), request.number) as wanted:
+        if wanted:
+            _recorded(request, with_rewards)
+        else:
+            logger.info("job %d: done by another command meanwhile", request.number)
+
+
+def _recorded(request: Request, with_rewards: bool | None) -> None:
+    """Do the job, with a record that says how it stands from its beginning."""
+    digests = digests_of(request)
+    steps = steps_of(request, digests, with_rewards=with_rewards is not False)
     folder = new_run_folder(request, steps["policy"].slug)
-    for name, step in steps.items():  # before they are there: task=clean takes nothing that a run links to
-        point(folder / name, step.folder)
-    if request.sweep:
-        logger.info("job %d: %s", request.number, " ".join(f"{k}={v}" for k, v in (request.swept or {}).items()))
+    record: dict[str, Any] = {"number": request.number, "swept": request.swept or {}, "run": folder.name}
+    keep_result(request, record | {"state": "running", "reason": None}, folder)
     logger.info("settings     from: %s", request.config["hyperparameters"])
-    record: dict[str, Any] = {"number": request.number, "swept": request.swept or {}, "state": "running"}
+    _say_whose_model(request, steps["policy"])
     started = time.monotonic()
     try:
+        _link(steps, folder)
+        if with_rewards is None and not _rows_have_rewards(request, steps["pairs"]):
+            steps = steps_of(request, digests, with_rewards=False)
+            _link(steps, folder)
         record |= _run_steps(request, steps, folder) | {"state": "done", "reason": None}
     except BaseException as error:
         record |= {"state": "failed", "reason": one_line(error)}
@@ -101,19 +84,27 @@ def run_job(request: Request, with_rewards: bool | None) -> None:
     logger.info("%s | report: %s", record["headline"], record["report"])
 
 
-def _rows_have_rewards(request: Request, digests: FileDigests) -> bool:
+def _say_whose_model(request: Request, policy: Step) -> None:
+    """Say so where an earlier job of the sweep trained the same: what differs between them is not used in training."""
+    same = job_with(Path(request.sweep), policy.key) if request.sweep else None
+    if same is not None:
+        logger.info("job %d: its model is that of job %d: training uses nothing that differs", request.number, same)
+
+
+def _link(steps: Mapping[str, Step], folder: Path) -> None:
+    """Link a run to its steps, before they are there: task=clean takes nothing that a run links to."""
+    for name, step in steps.items():
+        point(folder / name, step.folder)
+
+
+def _rows_have_rewards(request: Request, step: Step) -> bool:
     """Build the pairs and look; raises ValueError where the metric needs rewards that they do not have."""
-    pairs = build(steps_of(request, digests, with_rewards=True)["pairs"])
-    if _has_rewards(pairs):
+    pairs = build(step)
+    if has_rewards(pairs):
         return True
     refuse_missing_rewards(request.config)
     check_loss_takes(request.config["loss"], with_rewards=False)
     return False
-
-
-def _has_rewards(pairs: Artifact) -> bool:
-    rewards = pq.read_table(pairs.path / "pairs.parquet", columns=["recorded_rewards"])["recorded_rewards"]
-    return rewards.null_count == 0
 
 
 def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:

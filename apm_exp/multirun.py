@@ -4,6 +4,7 @@ import itertools
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from apm_exp.files import write_json, write_text
 from apm_exp.nodes.place import place
 from apm_exp.worker import Request
 
+_HOW = ("task", "clean", "rebuild", "runtime", "deepspeed", "tracking", "output_root")
+
 
 class CheckJobs(Callback):
     """Hydra's hook for a multirun; a class because Hydra asks for one."""
@@ -38,11 +41,15 @@ class CheckJobs(Callback):
         if task == "clean":
             print("error: task=clean: cleans one output_root at a time; leave out -m", file=sys.stderr)
             raise NothingToRun(USAGE_ERROR)
-        code = launch.start("plan" if task == "plan" else "check", jobs, preload=task == "run")
+        name, key = _identity(config, jobs)
+        folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
+        asked = task if task in ("plan", "status") else "check"
+        code = launch.start(asked, [replace(job, sweep=str(folder)) for job in jobs], preload=task == "run")
         if code or task != "run":
             raise NothingToRun(code)
         if place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
-            os.environ[SWEEP_FOLDER] = str(_sweep_folder(config, jobs))
+            _describe(folder, name, key, config, jobs)
+            os.environ[SWEEP_FOLDER] = str(folder)
 
 
 def expand(config: DictConfig) -> list[list[str]]:
@@ -71,11 +78,15 @@ def _compose(overrides: list[str], number: int, names: list[str]) -> Request:
         raise NothingToRun(USAGE_ERROR) from None
 
 
-def _sweep_folder(config: DictConfig, jobs: list[Request]) -> Path:
-    """`sweeps/<name>-<key8>/`, the key made from every job's configuration, with what the jobs read."""
+def _identity(config: DictConfig, jobs: list[Request]) -> tuple[str, str]:
+    """The name of a sweep, and its key: made of every job's settings, but for those of how it is run."""
     name = str(config.hydra.runtime.choices.get("sweeps") or "multirun").replace("null", "multirun")
-    key = text_digest(canonical([job.config for job in jobs]))
-    folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
+    settings = [{key: value for key, value in job.config.items() if key not in _HOW} for job in jobs]
+    return name, text_digest(canonical(settings))
+
+
+def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[Request]) -> None:
+    """Write what the jobs and the report read of the sweep; the ledger of an earlier command stays."""
     folder.mkdir(parents=True, exist_ok=True)
     names = swept_names(config)
     write_text("\n".join(names) + "\n", folder / "swept.txt")
@@ -83,9 +94,6 @@ def _sweep_folder(config: DictConfig, jobs: list[Request]) -> Path:
     write_text(shlex.join(arguments) + "\n", folder / "command.txt")
     swept = [dict(_pairs(job.overrides, names)) for job in jobs]
     write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")
-    for left in (folder / "jobs").glob("*.json"):
-        left.unlink()
-    return folder
 
 
 def _pairs(overrides: list[str], names: list[str]) -> list[tuple[str, str]]:

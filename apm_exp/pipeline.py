@@ -1,5 +1,6 @@
 """The experiment as steps: what depends on what, and with which settings. Nothing is computed here."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ def build_graph(config: Config, choices: Choices, *, with_rewards: bool, digests
     generated is its policy; a policy that is built from the data comes after the pairs.
     """
     return _Graph(config, choices, Path(config["output_root"]), digests).steps(with_rewards)
+
+
+def looks_across_pairs(loss: Config) -> bool:
+    """Whether the loss of a pair depends on the other pairs of a forward: its module then says ACROSS_PAIRS = True."""
+    return bool(getattr(inspect.getmodule(component.locate("loss", loss)), "ACROSS_PAIRS", False))
 
 
 def slug(*parts: object) -> str:
@@ -138,6 +144,8 @@ class _Graph:
         inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
         adapter = self.config["adapter"] or None
         inputs["adapter"] = adapter
+        if looks_across_pairs(self.config["loss"]):
+            inputs["pairs_per_device"] = self.config["runtime"]["pairs_per_device"]
         name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model, adapter_name(adapter))
         beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
         beside["checkpoints"] = checkpoints

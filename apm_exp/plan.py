@@ -1,36 +1,47 @@
 """What a run would do: its steps, what is reused, and how much there is of everything. Nothing is built."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from apm_exp import component
 from apm_exp.artifact import Step, read_done
 from apm_exp.data.count import count_rows
 from apm_exp.disk import Disk, disk_line, job_disk
+from apm_exp.expected_time import expected_seconds
 from apm_exp.memory.check import job_training, tell
 from apm_exp.memory.device import device_memory
 from apm_exp.memory.show import memory_table
 from apm_exp.memory.training import Training
 from apm_exp.models.pretrained import is_here
+from apm_exp.screen import plain_table, print_table, wide_screen
 
 Counts = Mapping[str, int | float]
-_PLAIN_WIDTH = 200  # characters, where nobody has a window
 
 
-def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) -> Disk:
-    """Print one line a step: reused or to be built, with exact counts where built and upper bounds elsewhere.
-
-    Then the memory of the training, where there is one to be made, and the disk that all will need, which is returned.
-    Raises a one-line ValueError, after printing, where the training cannot fit its device.
+@dataclass(frozen=True)
+class Plan:
+    """What a job would do. known: the counts of each step, exact where it is built, else upper bounds. missing: the
+    steps to be built. training: what its memory is estimated from, where there is a training and that can be.
     """
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in ("step", "state", "counts", "folder"):
-        table.add_column(column, overflow="fold")
+
+    title: str
+    config: Mapping[str, Any]
+    steps: Mapping[str, Step]
+    known: Mapping[str, Counts]
+    missing: Mapping[str, Step]
+    training: Training | None
+    disk: Disk
+
+    def seconds(self, name: str) -> float | None:
+        """How long a step may take, or None where no earlier run says; a step that is built takes none."""
+        return expected_seconds(self.steps[name], self.known[name]) if name in self.missing else 0.0
+
+
+def plan_of(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) -> Plan:
+    """Look at every step of a job; builds and downloads nothing."""
     known: dict[str, Counts] = {}
     missing: dict[str, Step] = {}
     for name, step in steps.items():
@@ -38,22 +49,46 @@ def print_plan(title: str, steps: Mapping[str, Step], config: Mapping[str, Any])
         if artifact is None:
             missing[name] = step
         known[name] = artifact.counts if artifact else upper_bounds(name, known, config)
-        sign = "" if artifact else "at most "
-        shown = ", ".join(f"{sign}{key} {value:,}" for key, value in known[name].items())
-        table.add_row(name, "reuse" if artifact else "build", shown or "unknown", str(step.folder))
-    screen = Console()
-    screen = screen if screen.is_terminal else Console(width=_PLAIN_WIDTH)
-    screen.print(table)
     training = _training(config, steps) if "policy" in missing else None
-    if training:
-        screen.print(memory_table(training, device_memory(training.device), _scoring_budget(config, training)))
-    elif "policy" in missing and config["adapter"]:
-        screen.print("memory: not estimated for model.adapter", highlight=False)
     disk = job_disk(config, missing, training, known["policy"].get("steps"))
-    screen.print(disk_line(disk, Path(config["output_root"])), highlight=False)
-    if training:
-        tell(training)
-    return disk
+    return Plan(title, config, steps, known, missing, training, disk)
+
+
+def print_plan(plan: Plan) -> None:
+    """Print one line a step: reused or to be built, with exact counts where built and upper bounds elsewhere.
+
+    Then the memory of the training, where there is one to be made, and the disk that all will need. Raises a one-line
+    ValueError, after printing, where the training cannot fit its device.
+    """
+    table = plain_table("step", "state", "counts", "expected", "folder")
+    for name, step in plan.steps.items():
+        sign = "at most " if name in plan.missing else ""
+        counts = ", ".join(f"{sign}{key} {value:,}" for key, value in plan.known[name].items())
+        state = "build" if name in plan.missing else "reuse"
+        table.add_row(name, state, counts or "unknown", time_shown(plan.seconds(name)), str(step.folder))
+    print_table(plan.title, table)
+    print_memory(plan)
+    print(disk_line(plan.disk, Path(plan.config["output_root"])))
+    if plan.training:
+        tell(plan.training)
+
+
+def print_memory(plan: Plan) -> None:
+    """Print the memory of the training that is to be made, where there is one."""
+    if plan.training:
+        available = device_memory(plan.training.device)
+        wide_screen().print(memory_table(plan.training, available, _scoring_budget(plan.config, plan.training)))
+    elif "policy" in plan.missing and plan.config["adapter"]:
+        print("memory: not estimated for model.adapter")
+
+
+def time_shown(seconds: float | None) -> str:
+    """An expected time in words."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _scoring_budget(config: Mapping[str, Any], training: Training) -> int:

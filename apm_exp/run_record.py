@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from apm_exp.files import write_json, write_text
+from apm_exp.ledger import write_record
 from apm_exp.pipeline import slug
 from apm_exp.provenance import provenance
 from apm_exp.worker import Request
@@ -37,9 +38,7 @@ def point(link: Path, target: Path) -> None:
 
 
 def keep_result(request: Request, result: Mapping[str, Any], folder: Path) -> None:
-    """Write how the run ended into its folder, and into its sweep's."""
+    """Write how the run stands into its folder, and into its sweep's ledger."""
     write_json(result, folder / "result.json")
     if request.sweep:
-        jobs = Path(request.sweep) / "jobs"
-        jobs.mkdir(exist_ok=True)
-        write_json(result, jobs / f"{request.number}.json")
+        write_record(Path(request.sweep), request.number, result)

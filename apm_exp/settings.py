@@ -15,7 +15,7 @@ NODES = (
 
 def top_level(
     *,
-    task: Literal["run", "plan", "clean"],
+    task: Literal["run", "plan", "status", "clean"],
     clean: dict[Literal["delete"], bool],
     alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)],
     seed: Annotated[int, Field(ge=0, lt=2**32)],

@@ -1,24 +1,19 @@
 """The record of a multirun: its jobs as they stand, and one report with a table of arms."""
 
-import json
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from apm_exp.ledger import records
 from apm_exp.worker import Request
 
 logger = logging.getLogger(__name__)
 
 
 def read_jobs(folder: Path) -> list[dict[str, Any]]:
-    """One record a job, in order; a job that left none (it was killed or never began) says so."""
-    planned = json.loads((folder / "sweep.json").read_text())["jobs"]
-    return [_job(folder, number, swept) for number, swept in enumerate(planned)]
-
-
-def _job(folder: Path, number: int, swept: dict[str, str]) -> dict[str, Any]:
+    """One record a job, in order; what a job does not have (it waits, was killed, or failed) is None."""
     nothing: dict[str, Any] = {
         "scores": {},
         "kept": None,
@@ -27,19 +22,11 @@ def _job(folder: Path, number: int, swept: dict[str, str]) -> dict[str, Any]:
         "report": None,
         "seconds": None,
     }
-    record: dict[str, Any] = {
-        "number": number,
-        "swept": swept,
-        "state": "failed",
-        "reason": "killed or not begun",
-    }
-    path = folder / "jobs" / f"{number}.json"
-    if path.exists():
-        record |= json.loads(path.read_text())
-    record = nothing | record
-    if record["report"]:
-        record["report"] = os.path.relpath(record["report"], folder)
-    return record
+    jobs = [nothing | record for record in records(folder)]
+    for job in jobs:
+        if job["report"]:
+            job["report"] = os.path.relpath(job["report"], folder)
+    return jobs
 
 
 def write_report(requests: list[Request]) -> None:
@@ -53,7 +40,7 @@ def write_report(requests: list[Request]) -> None:
     done = sum(job["state"] == "done" for job in jobs)
     for job in jobs:
         if job["state"] != "done":
-            logger.error("job %d (%s): %s", job["number"], _named(job["swept"]), job["reason"])
+            logger.error("job %d (%s): %s", job["number"], _named(job["swept"]), job["reason"] or "not begun")
     logger.info("%d of %d jobs done | report: %s", done, len(jobs), page)
     if done < len(jobs):
         sys.exit(1)

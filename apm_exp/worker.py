@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.ending import FAILURE, INTERRUPTED, UsageError, one_line, say
+from apm_exp.ledger import settle
 from apm_exp.nodes.place import Place
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
 logger = logging.getLogger(__name__)
-TASKS = ("run", "plan", "clean")
+TASKS = ("run", "plan", "status", "clean")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Request:
 
 
 def work(task: str, requests: list[Request]) -> None:
-    """The entry of a worker process; ends it with the exit code of `task` (check, plan, run, clean, sweep_report)."""
+    """The entry of a worker process; ends it with the exit code of `task` (a key of _TASKS)."""
     _die_with_parent()
     configure_logging()
     try:
@@ -95,27 +96,33 @@ def configure_logging() -> None:
 def _check(requests: list[Request]) -> None:
     from apm_exp.check_job import check_job
 
+    finished = []
     for request in requests:
         try:
-            check_job(request)
+            finished.append(check_job(request))
         except UsageError as error:
             if len(requests) == 1:
                 raise
             raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
+    for request, is_done in zip(requests, finished, strict=True):
+        if request.sweep:
+            settle(Path(request.sweep), request.number, finished=is_done)
 
 
 def _plan(requests: list[Request]) -> None:
     from apm_exp.check_job import check_settings, check_work_of
-    from apm_exp.disk import disk_line, together
     from apm_exp.job import plan_job
+    from apm_exp.plan import print_plan
+    from apm_exp.sweep_plan import print_sweep_plan
 
-    each = []
+    plans = []
     for request in requests:
         check_settings(request)
-        each.append(plan_job(request, check_work_of(request)))
-    if len(each) > 1:
-        root = Path(requests[0].config["output_root"])
-        print(f"all {len(each)} jobs, what they share counted once: {disk_line(together(each), root)}")
+        plans.append(plan_job(request, check_work_of(request).with_rewards))
+    if requests[0].sweep is None:
+        print_plan(plans[0])
+    else:
+        print_sweep_plan(Path(requests[0].sweep), plans)
 
 
 def _run(requests: list[Request]) -> None:
@@ -137,7 +144,7 @@ def _lead(request: Request, here: Place) -> None:
     from apm_exp.nodes.lead import leading
 
     with leading(request.config, here) as leader:
-        with_rewards = check_work_of(request)
+        with_rewards = check_work_of(request).with_rewards
         if leader:
             leader.gather()
         run_job(request, with_rewards)
@@ -155,6 +162,12 @@ def _clean(requests: list[Request]) -> None:
     clean(Path(request.config["output_root"]), delete_found=request.config["clean"]["delete"])
 
 
+def _status(requests: list[Request]) -> None:
+    from apm_exp.status import print_status
+
+    print_status(requests[0])
+
+
 def _sweep_report(requests: list[Request]) -> None:
     from apm_exp.sweep import write_report
 
@@ -170,5 +183,6 @@ _TASKS: Mapping[str, Callable[[list[Request]], None]] = {
     "plan": _plan,
     "run": _run,
     "clean": _clean,
+    "status": _status,
     "sweep_report": _sweep_report,
 }

@@ -52,6 +52,15 @@ def test_every_sweep_composes(name: str) -> None:
     check_config(compose(f"sweeps={name}"))
 
 
+@pytest.mark.parametrize(
+    ("study", "key", "group"),
+    [("metrics", "metric", "metric"), ("losses", "loss", "loss"), ("table3", "experiment", "experiment")],
+)
+def test_a_study_of_all_options_has_each(study: str, key: str, group: str) -> None:
+    swept = OmegaConf.load(CONF / "sweeps" / f"{study}.yaml").hydra.sweeper.params[key]
+    assert sorted(swept.split(",")) == options_of(group)
+
+
 def test_compare_holds_each_metric_as_its_own_file_has_it() -> None:
     compared = compose("alpha=3", "seed=4")["compare"]
     assert {"map", "explicit", "implicit", "uniform", "m1", "m_plus"} <= set(compared)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -123,7 +124,52 @@ def test_a_failed_job_does_not_stop_the_others(ran: Path) -> None:
     too_high = "metric=map,explicit"
     result = small_run(ran, "-m", too_high, "keep=threshold", "keep.minimum=0.9")
     # explicit margins reach 0.9 reward units here; M_AP in standard deviations may not: both outcomes are recorded.
-    (sweep,) = [s for s in (ran / "outputs" / "sweeps").glob("multirun-*") if len(list((s / "jobs").glob("*"))) == 2]
+    (sweep,) = [
+        s for s in (ran / "outputs" / "sweeps").glob("multirun-*") if len(list((s / "jobs").glob("*.json"))) == 2
+    ]
     states = [json.loads(path.read_text())["state"] for path in sorted((sweep / "jobs").glob("*.json"))]
     assert result.returncode == (0 if states == ["done", "done"] else 1)
     assert (sweep / "report.html").is_file()
+
+
+UNUSED = ("-m", "metric=uniform", "alpha=0.25,5", "keep.fraction=0.2")
+
+
+def ledger(root: Path) -> list[dict[str, object]]:
+    """The records of the sweep of UNUSED."""
+    for path in (root / "outputs" / "sweeps").glob("multirun-*/command.txt"):
+        if "metric=uniform" in path.read_text():
+            jobs = sorted((path.parent / "jobs").glob("*.json"))
+            return [json.loads(job.read_text()) for job in jobs]
+    return []
+
+
+def test_jobs_that_differ_in_what_is_not_used_train_once_and_are_not_done_again(ran: Path) -> None:
+    plan = small_run(ran, "task=plan", *UNUSED).stdout
+    assert "nothing: its model is that of job 0" in plan
+    trained = len(folders(ran, "policy"))
+    first = small_run(ran, *UNUSED)
+    assert first.returncode == 0, first.stderr
+    assert len(folders(ran, "policy")) == trained + 1
+    assert "job 1: its model is that of job 0: training uses nothing that differs" in first.stderr
+    before, runs = ledger(ran), sorted((ran / "outputs" / "runs").iterdir())
+    assert [record["state"] for record in before] == ["done", "done"]
+    again = small_run(ran, *UNUSED)
+    assert re.findall(r"^job (\d): alpha=[\d.]+: done before \| win rate 0", again.stderr, re.MULTILINE) == ["0", "1"]
+    assert (ledger(ran), sorted((ran / "outputs" / "runs").iterdir())) == (before, runs)
+    status = small_run(ran, "task=status", *UNUSED).stdout
+    assert re.findall(r"^(\d) +alpha=([\d.]+) +done +[\d.]+ +win rate", status, re.MULTILINE) == [
+        ("0", "0.25"),
+        ("1", "5"),
+    ]
+
+
+def test_what_is_gone_is_made_again_and_nothing_else(ran: Path) -> None:
+    small_run(ran, *UNUSED)
+    last = Path(str(ledger(ran)[1]["report"]))
+    shutil.rmtree((ran / last).parent)
+    again = small_run(ran, *UNUSED)
+    assert "job 0: alpha=0.25: done before" in again.stderr
+    assert "job 1: alpha=5: done before" not in again.stderr
+    assert again.stderr.count(" reused ") == 10
+    assert (ran / last).is_file()

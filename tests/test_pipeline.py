@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from apm_exp.digest import FileDigests
-from apm_exp.pipeline import Choices, _Graph, report_step
+from apm_exp.pipeline import Choices, _Graph, build_graph, report_step
 from apm_exp.types import Policy
+from tests.test_configs import compose
 
 HUB = {"_target_": "apm_exp.data.hub.hub", "path": "someone/pairs", "revision": None}
 
@@ -44,3 +45,13 @@ def test_how_a_run_is_made_makes_no_other_report(tmp_path: Path, monkeypatch: py
         assert report_key(tmp_path, **how) == report_key(tmp_path)
     assert report_key(tmp_path, seed=1) != report_key(tmp_path)
     assert report_key(tmp_path, trainer=trainer | {"epochs": 2}) != report_key(tmp_path)
+
+
+@pytest.mark.parametrize(("loss", "differs"), [("kto", True), ("aot", True), ("aot_unpaired", True), ("dpo", False)])
+def test_the_pairs_of_a_forward_name_a_training_whose_loss_looks_across_them(loss: str, differs: bool) -> None:
+    keys = set()
+    for pairs in (4, 8):
+        config = compose(f"loss={loss}", f"runtime.pairs_per_device={pairs}")
+        choices = Choices("micro_world", "micro_world", "map", loss, "pairs")
+        keys.add(build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))["policy"].key)
+    assert len(keys) == (2 if differs else 1)

@@ -76,7 +76,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Policy) -> Path:
 def test_the_readme_has_the_two_commands_of_a_newcomer() -> None:
     text = README.read_text()
     assert "pip install -e . && python -m apm_exp\n" in text
-    assert "pip install -e '.[test]' && python -m pytest\n" in text
+    assert "pip install -e '.[test]' && python -m pytest -n 2 --dist loadfile\n" in text
     assert len(text.splitlines()) <= 200
 
 

@@ -9,6 +9,10 @@ from apm_exp.types import PairLogps
 if TYPE_CHECKING:
     from torch import Tensor
 
+ACROSS_PAIRS = (
+    True  # the pairs of one forward are looked at together, so how many they are is a setting of the training
+)
+
 
 def aot(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf = 0.0) -> "Tensor":
     """-log sigmoid(beta * (M_(i) - N_(i))), M and N the margins of policy and reference, each sorted: nats, shape B.

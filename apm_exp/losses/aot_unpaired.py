@@ -10,6 +10,10 @@ from apm_exp.types import PairLogps
 if TYPE_CHECKING:
     from torch import Tensor
 
+ACROSS_PAIRS = (
+    True  # the pairs of one forward are looked at together, so how many they are is a setting of the training
+)
+
 
 def aot_unpaired(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf = 0.0) -> "Tensor":
     """-log sigmoid(beta * (R_w(i) - R_l(i))), the summed log-ratios of each side sorted: nats, shape B.

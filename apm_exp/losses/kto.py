@@ -9,6 +9,10 @@ from apm_exp.types import PairLogps
 if TYPE_CHECKING:
     from torch import Tensor
 
+ACROSS_PAIRS = (
+    True  # the pairs of one forward are looked at together, so how many they are is a setting of the training
+)
+
 
 def kto(pairs: PairLogps, *, beta: Positive) -> "Tensor":
     """Half of 1 - sigmoid(beta (R_w - z_l)) + 1 - sigmoid(beta (z_w - R_l)): shape B, between 0 and 1.

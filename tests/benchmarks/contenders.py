@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +11,7 @@ import torch
 from apm_exp.types import TokenisedPair
 from tests.benchmarks.alternating import alternate
 from tests.benchmarks.memory import peak_memory
+from tests.benchmarks.own_process import in_own_process
 from tests.benchmarks.table import Row, time_row
 from tests.benchmarks.workload import describe, long_prompts, sample
 
@@ -48,10 +50,17 @@ def shared_columns(
     makes: Mapping[str, Callable[[], Work]],
     flops: int,
 ) -> dict[str, Row]:
-    """Of each contender, by label: its times and its peak memory. makes: what loads a model and gives the work."""
+    """Of each contender, by label: its times and its peak memory.
+
+    makes: what loads a model and gives the work, on a CPU in a process of its own; works: those that are timed on CUDA.
+    """
     print(f"Measured: {describe(pairs)}")
     memory = {label: peak_memory(make, options.device) for label, make in makes.items()}
-    timings = alternate(works, {c.label: c.dtype for c in contenders}, options.repetitions, options.device)
+    dtypes = {c.label: c.dtype for c in contenders}
+    with ExitStack() as processes:
+        if options.device == "cpu":
+            works = {label: processes.enter_context(in_own_process(make)) for label, make in makes.items()}
+        timings = alternate(works, dtypes, options.repetitions, options.device)
     tokens = sum(pair.length for pair in pairs)
     first, last = contenders[0].label, contenders[-1].label
     row = partial(time_row, ours=timings[first], flops=flops, tokens=tokens)

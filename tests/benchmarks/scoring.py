@@ -1,8 +1,8 @@
 """Scoring pairs, side by side: `python -m tests.benchmarks.scoring` prints tables and bars and writes scoring.json.
 
 Ours, TRL's reference pass (batches of 8 pairs) and a padded forward with full logits (batches of 4) score the same
-tokens with the same weights in turn, in one process, after one run that is not timed. On a CPU the peak memory of each
-is measured in a process of its own.
+tokens with the same weights in turn, after one run that is not timed. On a CPU each has a process of its own, for its
+times and for its peak memory: how ours keeps freed memory would change the peers too.
 """
 
 import argparse

@@ -38,7 +38,7 @@ def _ours(model: LlamaForCausalLM, tokens_per_batch: int | None, pairs: list[Tok
 
 
 def our_runtime(model: LlamaForCausalLM, tokens_per_batch: int | None = None) -> Runtime:
-    """How our own command would run this model; from then on the peers in this process keep freed memory too."""
+    """How our own command would run this model; from then on this process keeps freed memory."""
     return run_on(
         device=str(model.device),
         processes=1,

@@ -1,9 +1,9 @@
 """A training step, side by side: `python -m tests.benchmarks.training_step` prints tables and bars and writes JSON.
 
 Forward, DPO loss with the reference's log-probs given, and backward, in batches of 4 pairs; no optimizer, whose step is
-the same for all. Ours, TRL's DPOTrainer and padded full logits take the same batches with the same weights in turn, in
-one process, after one run that is not timed. On a CPU the peak memory of each, gradients included, is measured in a
-process of its own.
+the same for all. Ours, TRL's DPOTrainer and padded full logits take the same batches with the same weights in turn,
+after one run that is not timed. On a CPU each has a process of its own, for its times and for its peak memory, which
+is with gradients.
 """
 
 import argparse

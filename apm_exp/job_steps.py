@@ -1,0 +1,51 @@
+"""The steps of a job, and whether they are all there."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from apm_exp.artifact import Artifact, Step, read_done
+from apm_exp.digest import FileDigests, local_paths
+from apm_exp.models.pretrained import is_here
+from apm_exp.pipeline import Choices, build_graph, report_step
+from apm_exp.worker import Request
+
+
+def steps_of(request: Request, digests: FileDigests, *, with_rewards: bool) -> dict[str, Step]:
+    """The steps of a job by name."""
+    names = {name: request.choices[name] for name in Choices.__dataclass_fields__}
+    steps = build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests)
+    assert all(step.key for step in steps.values())  # named now: an edit during the work belongs to the next command
+    return steps
+
+
+def digests_of(request: Request) -> FileDigests:
+    """What is known of the content of files, below the output_root."""
+    return FileDigests(Path(request.config["output_root"]) / ".digests.json")
+
+
+def is_finished(request: Request, with_rewards: bool | None) -> bool:
+    """Whether every step of a job and its page are there, so that nothing would be computed; only looks.
+
+    False too where the answer would take reading a model's weights or asking the Hub for them, and where something
+    cannot be read: the checks, or the work, then say what.
+    """
+    config, digests = request.config, digests_of(request)
+    paths = [path for group in ("dataset", "model", "reward") for path in local_paths(config[group].get("path"))]
+    if config["rebuild"] != "none" or not is_here(config["model"]) or not all(map(digests.knows, paths)):
+        return False
+    try:
+        if with_rewards is None:
+            pairs = read_done(steps_of(request, digests, with_rewards=True)["pairs"])
+            with_rewards = pairs is not None and has_rewards(pairs)
+        steps = steps_of(request, digests, with_rewards=with_rewards)
+        page = report_step(request.config, steps, command="", provenance={})
+        return all(map(read_done, [*steps.values(), page]))
+    except (OSError, ValueError):
+        return False
+
+
+def has_rewards(pairs: Artifact) -> bool:
+    """Whether every pair brings the rewards of its answers."""
+    rewards = pq.read_table(pairs.path / "pairs.parquet", columns=["recorded_rewards"])["recorded_rewards"]
+    return rewards.null_count == 0

@@ -1,0 +1,99 @@
+"""The ledger of a sweep: `<sweep>/jobs/<number>.json`, one record a job, and who works on it.
+
+A job that is worked on is locked (`<number>.lock`), so that a record that says `running` while nobody holds the lock is
+of a command that was killed. The lock goes with its process.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from apm_exp.files import write_json
+
+Record = dict[str, Any]
+STATES = ("waiting", "running", "done", "failed")
+KILLED = "killed; the same command goes on from here"
+
+
+def record_of(folder: Path, number: int) -> Record:
+    """The record of a job as it stands: at least its `state` (one of STATES), and its `reason` where it failed."""
+    try:
+        record = json.loads(_path(folder, number).read_text())
+    except FileNotFoundError:
+        return {"state": "waiting", "reason": None}
+    if record["state"] == "running" and not _held(folder, number):
+        return record | {"state": "failed", "reason": KILLED}
+    return record
+
+
+def records(folder: Path) -> list[Record]:
+    """The record of every job of a sweep, in order, each with its `number` and its `swept` settings."""
+    swept = json.loads((folder / "sweep.json").read_text())["jobs"]
+    return [{"number": n, "swept": one} | record_of(folder, n) for n, one in enumerate(swept)]
+
+
+def job_with(folder: Path, policy_key: str) -> int | None:
+    """The first job that is done and has this policy, or None."""
+    done = (record for record in records(folder) if record["state"] == "done")
+    return next((int(record["number"]) for record in done if record["policy_key"] == policy_key), None)
+
+
+def write_record(folder: Path, number: int, record: Mapping[str, Any]) -> None:
+    """Write how a job stands."""
+    path = _path(folder, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(record, path)
+
+
+@contextmanager
+def worked_on(folder: Path, number: int) -> Iterator[bool]:
+    """Hold the job for the block; yields False, after waiting, where another command finished it meanwhile."""
+    _path(folder, number).parent.mkdir(parents=True, exist_ok=True)
+    lock = _lock(folder, number)
+    waited = False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waited = True
+        lock.acquire()
+    try:
+        yield not (waited and record_of(folder, number)["state"] == "done")
+    finally:
+        lock.release()
+
+
+def settle(folder: Path, number: int, *, finished: bool) -> None:
+    """Forget how a job ended where it failed or is not `finished` (all it made is there), so that it is done again.
+
+    Does nothing to a job that another command works on.
+    """
+    record = record_of(folder, number)
+    if record["state"] in ("waiting", "running") or (record["state"] == "done" and finished):
+        return
+    try:
+        with _lock(folder, number).acquire(timeout=0):
+            _path(folder, number).unlink(missing_ok=True)
+    except Timeout:
+        return
+
+
+def _held(folder: Path, number: int) -> bool:
+    lock = _lock(folder, number)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _lock(folder: Path, number: int) -> FileLock:
+    return FileLock(_path(folder, number).with_suffix(".lock"))
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / "jobs" / f"{number}.json"

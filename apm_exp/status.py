@@ -1,0 +1,69 @@
+"""task=status: how the jobs of a sweep stand, or all sweeps and the newest runs of an output_root."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from apm_exp.ledger import STATES, Record, records
+from apm_exp.screen import plain_table, print_table
+from apm_exp.worker import Request
+
+_NEWEST = 10  # runs
+
+
+def print_status(request: Request) -> None:
+    """Print the ledger of the request's sweep; without one, a line a sweep and a line for each of the newest runs."""
+    root = Path(request.config["output_root"])
+    if not request.sweep:
+        print_table(f"sweeps below {root / 'sweeps'}", _sweeps(root))
+        print_table(f"newest runs below {root / 'runs'}", _runs(root))
+        return
+    folder = Path(request.sweep)
+    if not (folder / "sweep.json").exists():
+        print(f"{folder}: not begun")
+        return
+    jobs = records(folder)
+    print_table(f"{folder}: {_counted(job['state'] for job in jobs)}", _jobs(jobs))
+
+
+def _jobs(jobs: Sequence[Record]) -> Table:
+    table = plain_table("job", "settings", "state", "seconds", "result")
+    for job in jobs:
+        swept = " ".join(f"{key}={value}" for key, value in job["swept"].items())
+        table.add_row(str(job["number"]), swept, job["state"], _seconds(job), _result(job))
+    return table
+
+
+def _sweeps(root: Path) -> Table:
+    table = plain_table("sweep", "jobs", "command")
+    for path in sorted((root / "sweeps").glob("*/sweep.json")):
+        folder = path.parent
+        states = _counted(job["state"] for job in records(folder))
+        table.add_row(folder.name, states, (folder / "command.txt").read_text().strip())
+    return table
+
+
+def _runs(root: Path) -> Table:
+    table = plain_table("run", "state", "seconds", "result")
+    folders = sorted((path.parent for path in (root / "runs").glob("[0-9]*/config.yaml")), reverse=True)
+    for folder in folders[:_NEWEST]:
+        path = folder / "result.json"
+        run = json.loads(path.read_text()) if path.exists() else {"state": "unknown"}
+        table.add_row(folder.name, run["state"], _seconds(run), _result(run))
+    return table
+
+
+def _counted(states: Iterable[str]) -> str:
+    counts = Counter(states)
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+
+
+def _seconds(record: Record) -> str:
+    return f"{record['seconds']:g}" if record.get("seconds") is not None else ""
+
+
+def _result(record: Record) -> str:
+    return str(record.get("reason") or record.get("headline") or "")

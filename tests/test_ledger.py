@@ -1,0 +1,123 @@
+"""How a job of a sweep stands: by its record, and by whether somebody holds it."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from apm_exp.ledger import KILLED, job_with, record_of, records, settle, worked_on, write_record
+from apm_exp.status import print_status
+from apm_exp.worker import Request
+
+DONE = {"state": "done", "reason": None, "policy_key": "abc", "headline": "win rate 0.7", "seconds": 3.0}
+RUNNING = {"state": "running", "reason": None}
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """A sweep of three jobs that were not begun."""
+    folder = tmp_path / "sweeps" / "alpha-01234567"
+    folder.mkdir(parents=True)
+    (folder / "sweep.json").write_text(json.dumps({"jobs": [{"alpha": "1"}, {"alpha": "2"}, {"alpha": "3"}]}))
+    (folder / "command.txt").write_text("python -m apm_exp sweeps=alpha\n")
+    return folder
+
+
+def test_a_job_without_a_record_waits(sweep: Path) -> None:
+    assert [(job["number"], job["swept"]["alpha"], job["state"]) for job in records(sweep)] == [
+        (0, "1", "waiting"),
+        (1, "2", "waiting"),
+        (2, "3", "waiting"),
+    ]
+
+
+def test_a_job_runs_as_long_as_somebody_holds_it_and_was_killed_after(sweep: Path) -> None:
+    with worked_on(sweep, 1) as wanted:
+        assert wanted
+        write_record(sweep, 1, RUNNING)
+        assert record_of(sweep, 1)["state"] == "running"
+    assert (record_of(sweep, 1)["state"], record_of(sweep, 1)["reason"]) == ("failed", KILLED)
+
+
+def test_who_waited_for_a_job_that_was_done_meanwhile_does_not_want_it(sweep: Path) -> None:
+    said: list[bool] = []
+
+    def wait() -> None:
+        with worked_on(sweep, 0) as wanted:
+            said.append(wanted)
+
+    with worked_on(sweep, 0):
+        other = threading.Thread(target=wait)
+        other.start()
+        other.join(0.2)
+        assert said == []
+        write_record(sweep, 0, DONE)
+    other.join(10)
+    assert said == [False]
+    with worked_on(sweep, 0) as wanted:  # who did not wait was told before that the job is to be done
+        assert wanted
+
+
+@pytest.mark.parametrize(
+    ("record", "finished", "then"),
+    [
+        (DONE, True, "done"),
+        (DONE, False, "waiting"),
+        ({"state": "failed", "reason": "no"}, False, "waiting"),
+        (RUNNING, False, "waiting"),
+    ],
+)
+def test_before_a_sweep_goes_on_only_what_is_finished_stays_done(
+    sweep: Path, record: dict[str, object], finished: bool, then: str
+) -> None:
+    write_record(sweep, 2, record)
+    settle(sweep, 2, finished=finished)
+    assert record_of(sweep, 2)["state"] == then
+
+
+def test_a_job_that_somebody_works_on_is_left_alone(sweep: Path) -> None:
+    with worked_on(sweep, 2):
+        write_record(sweep, 2, RUNNING)
+        settle(sweep, 2, finished=False)
+        assert record_of(sweep, 2)["state"] == "running"
+
+
+def test_the_job_with_a_policy(sweep: Path) -> None:
+    write_record(sweep, 1, DONE)
+    write_record(sweep, 2, DONE)
+    assert (job_with(sweep, "abc"), job_with(sweep, "other")) == (1, None)
+
+
+def status(config: dict[str, object], sweep: Path | None, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    print_status(Request("status", config, {}, [], "", 0.0, sweep=sweep and str(sweep)))
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_status_of_a_sweep_is_a_line_a_job(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_record(sweep, 0, DONE)
+    write_record(sweep, 1, {"state": "failed", "reason": "loss.beta=-1: too small", "seconds": None})
+    title, heads, *jobs = status({"output_root": str(sweep.parent.parent)}, sweep, capsys)
+    assert " ".join(title).endswith("alpha-01234567: 1 waiting, 1 done, 1 failed")
+    assert heads == ["job", "settings", "state", "seconds", "result"]
+    assert jobs == [
+        ["0", "alpha=1", "done", "3", "win", "rate", "0.7"],
+        ["1", "alpha=2", "failed", "loss.beta=-1:", "too", "small"],
+        ["2", "alpha=3", "waiting"],
+    ]
+
+
+def test_status_without_a_sweep_lists_sweeps_and_runs(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = sweep.parent.parent
+    run = root / "runs" / "20260101-000000-dpo-0a0b0c"
+    run.mkdir(parents=True)
+    (run / "config.yaml").touch()
+    (run / "result.json").write_text(json.dumps(DONE))
+    said = [" ".join(line) for line in status({"output_root": str(root)}, None, capsys)]
+    assert "alpha-01234567 3 waiting python -m apm_exp sweeps=alpha" in said
+    assert "20260101-000000-dpo-0a0b0c done 3 win rate 0.7" in said
+
+
+def test_status_of_a_sweep_that_was_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = status({"output_root": str(tmp_path)}, tmp_path / "sweeps" / "alpha-0", capsys)
+    assert " ".join(line).endswith("alpha-0: not begun")
