@@ -171,5 +171,5 @@ def test_what_is_gone_is_made_again_and_nothing_else(ran: Path) -> None:
     again = small_run(ran, *UNUSED)
     assert "job 0: alpha=0.25: done before" in again.stderr
     assert "job 1: alpha=5: done before" not in again.stderr
-    assert again.stderr.count(" reused ") == 10
+    assert again.stderr.count(" reused ") == 9  # all but the page
     assert (ran / last).is_file()
