@@ -67,10 +67,13 @@ def disk_line(disk: Disk, root: Path) -> str:
 
 
 def checkpoint_bytes(training: Training) -> int:
-    """A checkpoint: weights as they are trained, and the optimizer's states, DeepSpeed's master weights among them."""
+    """A checkpoint: weights as they are trained, and the optimizer's states, DeepSpeed's master weights among them.
+
+    Of an adapter's training only what is trained.
+    """
     shape = training.shape
-    if training.zero is None:
-        return 4 * shape.parameters + optimizer_bytes(training)
+    if training.zero is None or training.frozen:
+        return 4 * (shape.trainable if training.frozen else shape.parameters) + optimizer_bytes(training)
     return training.bytes_of_dtype * shape.parameters + 4 * shape.trainable + optimizer_bytes(training)
 
 

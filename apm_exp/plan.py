@@ -78,8 +78,6 @@ def print_memory(plan: Plan) -> None:
     if plan.training:
         available = device_memory(plan.training.device)
         wide_screen().print(memory_table(plan.training, available, _scoring_budget(plan.config, plan.training)))
-    elif "policy" in plan.missing and plan.config["adapter"]:
-        print("memory: not estimated for model.adapter")
 
 
 def time_shown(seconds: float | None) -> str:

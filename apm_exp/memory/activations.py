@@ -41,7 +41,8 @@ def layer(training: Training) -> int:
     wide = training.on_gpu and not training.padded  # its kernel shares keys among heads
     attention = 3 * shape.attended + 2 * (shape.shared if wide else shape.attended)
     a_token = hidden * shape.hidden + each * (attention + 4 * shape.intermediate) + _FLOAT32 * shape.heads
-    return tokens * a_token + _copied(training) + _scores(training)
+    adapter = training.frozen.a_token // shape.layers if training.frozen else 0
+    return tokens * (a_token + adapter) + _copied(training) + _scores(training)
 
 
 def output_head(training: Training) -> int:
@@ -52,8 +53,9 @@ def output_head(training: Training) -> int:
         return 3 * _FLOAT32 * tokens_of(training) * shape.vocabulary
     chunk = min(LOGITS_PER_CHUNK, answers * shape.vocabulary) * _FLOAT32
     weight = shape.vocabulary * shape.hidden * _FLOAT32
-    casts = 0 if _product(training) == _FLOAT32 else weight + weight // 2 + chunk // 2
-    return chunk + weight + casts + 2 * _FLOAT32 * answers * shape.hidden
+    gradient = 0 if training.frozen else weight
+    casts = 0 if _product(training) == _FLOAT32 else weight + gradient // 2 + chunk // 2
+    return chunk + gradient + casts + 2 * _FLOAT32 * answers * shape.hidden
 
 
 def _product(training: Training) -> int:
@@ -62,8 +64,10 @@ def _product(training: Training) -> int:
 
 
 def _residual(training: Training) -> int:
-    """Bytes of an element between layers: autocast leaves it float32, DeepSpeed's weights make it model.dtype."""
-    return training.bytes_of_dtype if training.zero is not None else _FLOAT32
+    """Bytes of an element between layers: autocast leaves it float32; DeepSpeed's weights, and frozen ones, make it
+    model.dtype.
+    """
+    return training.bytes_of_dtype if training.zero is not None or training.frozen else _FLOAT32
 
 
 def _cast_weights(training: Training) -> int:

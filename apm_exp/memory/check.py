@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from apm_exp import component
+from apm_exp.adapters.preflight import adapter_of
 from apm_exp.artifact import Step
+from apm_exp.memory.adapted import adapt
 from apm_exp.memory.device import available_memory, device_memory
 from apm_exp.memory.fits import problem
 from apm_exp.memory.longest import longest_pairs, shortest_possible
-from apm_exp.memory.shape import shape_of
+from apm_exp.memory.shape import empty_llama, empty_model, is_built_here, shape_of
 from apm_exp.memory.training import Lengths, Training, training_of
 from apm_exp.models.device import pick_device
 from apm_exp.policies import resolve_dtype
@@ -48,15 +52,25 @@ def refuse(training: Training) -> None:
 def job_training(config: Config, steps: Mapping[str, Step]) -> Training | None:
     """The training that a job would make, with the longest pairs that are known.
 
-    None for a model that is unknown, and for an adapter, whose memory is not estimated.
+    None for a model of which nothing is known.
     """
     return _training(config, *longest_pairs(steps, config, config["runtime"]["pairs_per_device"]))
 
 
 def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Training | None:
-    if config["adapter"]:
-        return None  # what is kept for the full weights would refuse an adapter that fits
     runtime, model = config["runtime"], config["model"]
     device, dtype = pick_device(dict(runtime)), resolve_dtype(model["dtype"], runtime)
     shape = shape_of(model)
-    return training_of(config, shape, device, dtype, pairs, bound) if shape else None
+    if shape is None:
+        return None
+    frozen = None
+    if adapter := adapter_of(config["adapter"] or None):
+        empty = empty_llama(shape) if is_built_here(model) else empty_model(_folder(model), model["trust_remote_code"])
+        shape, frozen = adapt(shape, empty, adapter, 4 if dtype == "float32" else 2)
+    return training_of(config, shape, frozen, device, dtype, pairs, bound)
+
+
+def _folder(model: Config) -> Path:
+    """The folder of a model node that names one."""
+    folder: Path = component.bind("model", model)()
+    return folder

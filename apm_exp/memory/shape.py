@@ -91,26 +91,58 @@ def _micro_world_vocabulary() -> int:
     return len(VOCABULARY) + 5  # the tokenizer's own: padding, begin, end, answer, unknown
 
 
+def is_built_here(node: Mapping[str, Any]) -> bool:
+    """Whether a model node builds its model, rather than naming a folder of one."""
+    return "out" in component.positional_names(component.locate("model", node))
+
+
 def shape_of(node: Mapping[str, Any]) -> Shape | None:
     """The shape of a model node's model; None where nothing is known of it. ValueError where it cannot be had."""
-    if "out" in component.positional_names(component.locate("model", node)):
+    if is_built_here(node):
         return shape_of_node(node)
     return shape_of_folder(component.bind("model", node)(), bool(node["trust_remote_code"]))
 
 
 @cache
 def shape_of_folder(folder: Path, trust_remote_code: bool) -> Shape:
-    """The shape of a folder's model, from its config.json: the modules are made without storage."""
+    """The shape of a folder's model, from its config.json."""
+    model = empty_model(folder, trust_remote_code)
+    return _shape_of_modules(model, model.config.get_text_config())
+
+
+def empty_model(folder: Path, trust_remote_code: bool) -> Any:
+    """The modules of a folder's model, without storage."""
+    from transformers import AutoConfig
+
+    trust = {"trust_remote_code": trust_remote_code}
+    return _empty(AutoConfig.from_pretrained(folder, local_files_only=True, **trust), **trust)
+
+
+def empty_llama(shape: Shape) -> Any:
+    """The modules of a Llama of a shape, without storage."""
+    from transformers import LlamaConfig
+
+    return _empty(
+        LlamaConfig(
+            hidden_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.shared * shape.heads // shape.attended,
+            intermediate_size=shape.intermediate,
+            vocab_size=shape.vocabulary,
+            tie_word_embeddings=shape.tied,
+        )
+    )
+
+
+def _empty(config: Any, **trust: bool) -> Any:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     from apm_exp.models.quiet import quiet
 
-    trust = {"trust_remote_code": trust_remote_code}
     with quiet(), torch.device("meta"):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, **trust)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, **trust)
-    return _shape_of_modules(model, config.get_text_config())
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, **trust)
 
 
 def _shape_of_modules(model: Any, config: Any) -> Shape:

@@ -29,9 +29,12 @@ def memory_table(training: Training, available: int | None, tokens_per_batch: in
 def _rows(training: Training) -> Iterator[tuple[str, str, str]]:
     one, shape = estimate(training), training.shape
     states = one.states
-    trained = f"{shape.parameters:,} parameters, {shape.trainable:,} of them trained"
     kept_in = "float32" if training.zero is None else training.dtype
-    yield "weights", shown(states.weights), f"{trained}, kept in {kept_in}"
+    trained = f"{shape.parameters:,} parameters, {shape.trainable:,} of them trained, kept in {kept_in}"
+    if training.frozen:
+        frozen = shown(training.frozen.weights)
+        trained = f"{shape.parameters:,} parameters, frozen ({frozen}); {shape.trainable:,} beside them, in {kept_in}"
+    yield "weights", shown(states.weights), trained
     yield "gradients", shown(states.gradients), f"in {kept_in}"
     yield "optimizer", shown(states.optimizer), training.optimizer
     yield "master weights", shown(states.master), "float32, DeepSpeed's" if states.master else "none"

@@ -1,7 +1,8 @@
 """Weights, gradients and optimizer states of one rank, in bytes, as the training really keeps them.
 
-Without DeepSpeed weights, gradients and states are float32 whatever model.dtype says (model_for_training.py). DeepSpeed
-keeps weights and gradients in model.dtype, and float32 master weights beside them, also where that is float32.
+Without DeepSpeed what is trained is float32, with gradients and states, whatever model.dtype says
+(model_for_training.py). DeepSpeed keeps weights and gradients in model.dtype, and float32 master weights beside them,
+also where that is float32. An adapter's frozen weights are in model.dtype, or in 4 bits, with nothing beside them.
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def _plain(training: Training) -> States:
     shape, ranks = training.shape, training.processes
     copies = 2 if ranks > 1 else 1  # DistributedDataParallel has the gradients again, in its buckets
     return States(
-        weights=_FLOAT32 * shape.parameters,
+        weights=_FLOAT32 * shape.trainable + (training.frozen.weights if training.frozen else 0),
         gradients=copies * _FLOAT32 * shape.trainable,
         master=0,
         optimizer=optimizer_bytes(training),
@@ -68,7 +69,7 @@ def _deepspeed(training: Training) -> States:
     share = {part: training.processes if stage >= part else 1 for part in (1, 2, 3)}
     part = -(-shape.trainable // share[1])
     gathered = 0 if training.processes == 1 or stage < 3 else min(shape.parameters, training.live)
-    weights = each * shape.parameters // share[3]
+    weights = (each * shape.trainable + (training.frozen.weights if training.frozen else 0)) // share[3]
     master = _FLOAT32 * part if stage or each == 2 else 0
     optimizer = optimizer_bytes(training) // share[1]
     working = master + _working(training, part)  # the gradients of the rank's part, in float32

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apm_exp.memory.adapted import Frozen
 from apm_exp.memory.shape import Shape
 from apm_exp.runtime import all_processes
 from apm_exp.training.batching import batching
@@ -16,7 +17,7 @@ class Training:
     """dtype: of the policy. zero: the stage, 0 for DeepSpeed without one, None without DeepSpeed. offload: what
     DeepSpeed moves to the machine's memory ("optimizer", "param"). live: most elements of weights that ZeRO-3 keeps
     gathered. processes: on all of `nodes` machines together. pairs: the longest that are known, longest first. bound:
-    whether they are the longest that could be.
+    whether they are the longest that could be. frozen: what an adapter leaves as it is; None where all is trained.
     """
 
     shape: Shape
@@ -34,6 +35,7 @@ class Training:
     pairs: tuple[Lengths, ...]
     bound: bool
     nodes: int = 1
+    frozen: Frozen | None = None
 
     @property
     def on_each_node(self) -> int:
@@ -70,15 +72,22 @@ class Training:
 
 
 def training_of(
-    config: Mapping[str, Any], shape: Shape, device: str, dtype: str, pairs: tuple[Lengths, ...], bound: bool
+    config: Mapping[str, Any],
+    shape: Shape,
+    frozen: Frozen | None,
+    device: str,
+    dtype: str,
+    pairs: tuple[Lengths, ...],
+    bound: bool,
 ) -> Training:
-    """The training of a job's configuration."""
+    """The training of a job's configuration. frozen: of an adapter's."""
     from apm_exp.models.attention import OF_PAIRS
 
     trainer, runtime = config["trainer"], config["runtime"]
     zero = (config["deepspeed"] or {}).get("zero_optimization") or {}
     return Training(
         shape=shape,
+        frozen=frozen,
         device=device,
         dtype=dtype,
         optimizer=trainer["optimizer"],

@@ -18,8 +18,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
+from apm_exp.adapters.preflight import adapter_of
+from apm_exp.memory.adapted import adapt
 from apm_exp.memory.estimate import Estimate, estimate
-from apm_exp.memory.shape import shape_of_folder
+from apm_exp.memory.shape import empty_model, shape_of_folder
 from apm_exp.memory.training import training_of
 from apm_exp.types import Policy, TokenisedPair
 from tests.benchmarks.memory import peak_memory
@@ -36,6 +38,13 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 PROMPT, ANSWER = 128, 384  # tokens
 PAIRS, GLOBAL_BATCH, PER_DEVICE, EPOCHS = 8, 4, 2, 2
+LORA = {
+    "_target_": "apm_exp.adapters.lora.lora",
+    "rank": 16,
+    "alpha": 32.0,
+    "dropout": 0.0,
+    "target_modules": "all-linear",
+}
 BAR = 0.20
 Work = Callable[[], object]
 
@@ -46,35 +55,37 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="rows by their first column, as 512x8 or 512x8+zero2 (default: all)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [_row(Path(folder), *case) for case in _cases() if not options.only or _label(*case[:2]) in options.only]
+        rows = [_row(Path(folder), *case) for case in _cases() if not options.only or _label(*case[:3]) in options.only]
     print_table("Peak memory of a training, MiB", rows)
     bars = [Bar(f"{row['training']}: off by", abs(row["estimate / measured"] - 1), BAR, False) for row in rows]
     print_bars(bars)
     write_json("memory_plan", {"pairs": PAIRS, "tokens": PROMPT + 2 * ANSWER}, {"peak": rows}, bars)
 
 
-def _cases() -> list[tuple[str, str, bool]]:
-    shapes = [(shape, "none", checkpointing) for shape in SHAPES if shape != "tiny" for checkpointing in (False, True)]
-    return [*shapes, ("512x8", "zero2", False), ("512x8", "zero3", False)]
+def _cases() -> list[tuple[str, str, bool, bool]]:
+    shapes = [s for s in SHAPES if s != "tiny"]
+    plain = [(shape, "none", False, checkpointing) for shape in shapes for checkpointing in (False, True)]
+    adapted = [(shape, "none", True, checkpointing) for shape in shapes for checkpointing in (False, True)]
+    return [*plain, ("512x8", "zero2", False, False), ("512x8", "zero3", False, False), *adapted]
 
 
-def _label(shape: str, deepspeed: str) -> str:
-    return shape if deepspeed == "none" else f"{shape}+{deepspeed}"
+def _label(shape: str, deepspeed: str, adapter: bool) -> str:
+    return "+".join([shape] + ([] if deepspeed == "none" else [deepspeed]) + ["lora"] * adapter)
 
 
-def _row(folder: Path, shape: str, deepspeed: str, checkpointing: bool) -> Row:
+def _row(folder: Path, shape: str, deepspeed: str, adapter: bool, checkpointing: bool) -> Row:
     for name in (shape, "tiny"):
         if not (folder / name).exists():
             process = multiprocessing.get_context("spawn").Process(target=_prepare, args=(folder, name))
             process.start()
             process.join()
             assert process.exitcode == 0
-    given = {"deepspeed": deepspeed, "checkpointing": checkpointing}
+    given = {"deepspeed": deepspeed, "adapter": adapter, "checkpointing": checkpointing}
     measured = peak_memory(partial(_work, folder, shape, **given), "cpu") / 2**20
     expected = _estimate(folder / shape, **given)
     states, mib = expected.states, 2**20
     row = {
-        "training": _label(shape, deepspeed) + (", checkpointing" if checkpointing else ""),
+        "training": _label(shape, deepspeed, adapter) + (", checkpointing" if checkpointing else ""),
         "weights": (states.weights + states.master) / mib,
         "gradients": states.gradients / mib,
         "optimizer": states.optimizer / mib,
@@ -109,13 +120,13 @@ def _policy(folder: Path) -> Policy:
     return Policy(folder, folder.name, "float32", "auto", False)
 
 
-def _work(folder: Path, shape: str, *, deepspeed: str, checkpointing: bool) -> Work:
+def _work(folder: Path, shape: str, **given: Any) -> Work:
     """The training of a shape, after one of the tiny shape: what that imports and starts is not measured."""
-    _training(folder, "tiny", deepspeed, checkpointing)()
-    return _training(folder, shape, deepspeed, checkpointing)
+    _training(folder, "tiny", **given)()
+    return _training(folder, shape, **given)
 
 
-def _training(folder: Path, shape: str, deepspeed: str, checkpointing: bool) -> Work:
+def _training(folder: Path, shape: str, *, deepspeed: str, adapter: bool, checkpointing: bool) -> Work:
     from tests.training.cases import deepspeed as node
     from tests.training.cases import runtime, task, trained
 
@@ -125,6 +136,7 @@ def _training(folder: Path, shape: str, deepspeed: str, checkpointing: bool) -> 
         pq.read_table(folder / f"{shape}.parquet"),
         runtime=runtime(pairs_per_device=PER_DEVICE, threads=None),
         deepspeed=None if deepspeed == "none" else node(deepspeed),
+        adapter=LORA if adapter else None,
     )
     return partial(trained, given, **_settings(checkpointing))
 
@@ -138,7 +150,7 @@ def _settings(checkpointing: bool) -> dict[str, Any]:
     }
 
 
-def _estimate(folder: Path, *, deepspeed: str, checkpointing: bool) -> Estimate:
+def _estimate(folder: Path, *, deepspeed: str, adapter: bool, checkpointing: bool) -> Estimate:
     from tests.training.cases import deepspeed as node
     from tests.training.cases import runtime, trainer
 
@@ -149,7 +161,10 @@ def _estimate(folder: Path, *, deepspeed: str, checkpointing: bool) -> Estimate:
         "model": {"attention": "auto"},
     }
     pairs = ((PROMPT, ANSWER, ANSWER),) * PER_DEVICE
-    return estimate(training_of(config, shape_of_folder(folder, False), "cpu", "float32", pairs, False))
+    shape, frozen = shape_of_folder(folder, False), None
+    if adapter and (given := adapter_of(LORA)):
+        shape, frozen = adapt(shape, empty_model(folder, False), given, 4)
+    return estimate(training_of(config, shape, frozen, "cpu", "float32", pairs, False))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from apm_exp.adapters.preflight import adapter_of
 from apm_exp.memory import activations
+from apm_exp.memory.adapted import adapt
 from apm_exp.memory.check import check_before_work
 from apm_exp.memory.device import available_memory
 from apm_exp.memory.estimate import estimate
 from apm_exp.memory.fits import changes, fits, problem
 from apm_exp.memory.longest import longest_possible
-from apm_exp.memory.shape import llama, shape_of_folder, shape_of_node
+from apm_exp.memory.shape import empty_llama, llama, shape_of_folder, shape_of_node
 from apm_exp.memory.states import optimizer_bytes, states_of
 from apm_exp.memory.training import Training
 from apm_exp.types import Policy
@@ -259,7 +261,36 @@ def test_a_plan_shows_memory_and_the_disk_of_a_sweep_once(tmp_path: Path) -> Non
 
 
 def test_an_adapter_is_not_refused_for_the_memory_of_all_weights() -> None:
-    large = ["model.hidden=16384", "model.layers=64", "model.heads=64", "model.feed_forward=65536"]
+    # 34e9 weights: some 18 GiB in 2 bytes would fit, with gradients and optimizer states in float32 they would not.
+    large = [
+        "model.hidden=4096",
+        "model.layers=8",
+        "model.heads=32",
+        "model.feed_forward=65536",
+        "model.dtype=bfloat16",
+    ]
     with pytest.raises(ValueError, match=r"^runtime\.pairs_per_device=8: the training needs about "):
         check_before_work(compose(*large))
     check_before_work(compose(*large, "adapter=lora"))
+
+
+@pytest.mark.parametrize(("name", "bytes_of_a_linear_weight"), [("lora", 4), ("qlora", 0.5 + 1 / 64 + 4 / 64 / 256)])
+def test_what_an_adapter_trains_by_hand(name: str, bytes_of_a_linear_weight: float) -> None:
+    given = adapter_of(compose(f"adapter={name}", "adapter.rank=2")["adapter"])
+    assert given is not None
+    shape, frozen = adapt(SHAPE, empty_llama(SHAPE), given, 4)
+    a_layer = 4 * 2 * (4 + 4) + 3 * 2 * (4 + 8)  # A and B of query, key, value, output; of gate, up, down
+    assert (shape.parameters, shape.trainable, shape.largest) == (N, 2 * a_layer, 2 * 8)
+    linear = 2 * (4 * 4 * 4 + 3 * 4 * 8)
+    assert frozen.weights == 4 * (N - linear) + int(bytes_of_a_linear_weight * linear)
+    assert frozen.a_token == 2 * 7 * 2 * 4  # two numbers of float32 leave each A
+
+    training = replace(ON_CPU, shape=shape, frozen=frozen)
+    states = states_of(training)
+    assert states.weights == frozen.weights + 4 * shape.trainable
+    assert (states.gradients, states.optimizer) == (4 * shape.trainable, 8 * shape.trainable)
+    more = activations.layer(training) - activations.layer(ON_CPU)
+    assert more == activations.tokens_of(ON_CPU) * 7 * 2 * 4
+    assert (
+        activations.output_head(ON_CPU) - activations.output_head(training) == 4 * 10 * 4
+    )  # no gradient of its weight
