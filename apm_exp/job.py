@@ -4,11 +4,11 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apm_exp import component, tracking
+from apm_exp import component
 from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
 from apm_exp.ending import one_line
@@ -20,6 +20,8 @@ from apm_exp.pipeline import report_step
 from apm_exp.preflight import check_keep, check_loss_takes, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.run_record import keep_result, new_run_folder, point
+from apm_exp.tracking.job import tracked_job
+from apm_exp.tracking.mirror import Mirror
 from apm_exp.worker import Request
 
 if TYPE_CHECKING:
@@ -110,9 +112,9 @@ def _rows_have_rewards(request: Request, step: Step) -> bool:
 def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:
     built: dict[str, Artifact] = {}
     trains = _trains(request, steps["policy"], steps)
-    with tracking.tracked(_tracker(request, folder) if trains else None) as log:
+    with _mirror(request, steps, folder, trains) as mirror:
         for name, step in steps.items():
-            also = {"log": log} if step.kind == "policy" else {}  # the training step also mirrors its log
+            also = {"log": mirror.row} if step.kind == "policy" else {}  # the training step also mirrors its log
             if step.kind == "policy" and trains:
                 check_before_training(request.config, steps)
             built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
@@ -123,13 +125,9 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
         page = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
         evaluations = _evaluations(built)
         scores = {name: score for each in evaluations.values() for name, score in each.items()}
-        log(
-            {
-                f"{name}/{part}": score[part]
-                for name, score in scores.items()
-                for part in ("value", "standard_error", "n")
-            }
-        )
+        mirror.rest_of_history()
+        mirror.summary(scores, built["selection"].counts)
+        mirror.send(built["selection"].path, page.path)
     kept = built["selection"].counts.get("kept")
     return {
         "headline": headline(evaluations, request.config["evals"] or {}),
@@ -154,12 +152,11 @@ def _rebuild(request: Request, step: Step, steps: Mapping[str, Step]) -> float |
     return request.started if wanted else None
 
 
-def _tracker(request: Request, folder: Path) -> Any:
+def _mirror(request: Request, steps: Mapping[str, Step], folder: Path, trains: bool) -> AbstractContextManager[Mirror]:
+    """The job's record outside of its own folders, where one is wanted."""
     if not request.config["tracking"]:
-        return None
-    start = component.bind("tracking", request.config["tracking"])
-    group = Path(request.sweep).name if request.sweep else None
-    return partial(start, request.config, folder, folder.name, group, request.swept or {})
+        return nullcontext(Mirror())
+    return component.bind("tracking", request.config["tracking"])(tracked_job(request, steps, folder, trains=trains))
 
 
 def _evaluations(built: Mapping[str, Artifact]) -> dict[str, dict[str, Any]]:

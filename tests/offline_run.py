@@ -17,13 +17,15 @@ _SECONDS_TO_CLOSE = 20
 
 @dataclass
 class OfflineRun:
-    """What was recorded: logged rows, configuration, summary, and how the run ended."""
+    """What was recorded: logged rows, configuration, summary, artifacts (type, name, files), and how the run ended."""
 
+    run_id: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     group: str = ""
     project: str = ""
+    artifacts: list[tuple[str, str, list[str]]] = field(default_factory=list)
     exit_code: int | None = None
 
 
@@ -62,7 +64,7 @@ def _read(folder: Path) -> OfflineRun:
     for record in _records(path.read_bytes()):
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            run.group, run.project = record.run.run_group, record.run.project
+            run.run_id, run.group, run.project = record.run.run_id, record.run.run_group, record.run.project
             run.config |= _items(record.run.config.update)
         elif kind == "config":
             run.config |= _items(record.config.update)
@@ -70,6 +72,9 @@ def _read(folder: Path) -> OfflineRun:
             run.history.append(_items(record.history.item))
         elif kind == "summary":
             run.summary |= _items(record.summary.update)
+        elif kind == "artifact":
+            files = [entry.path for entry in record.artifact.manifest.contents]
+            run.artifacts.append((record.artifact.type, record.artifact.name, files))
         elif kind == "exit":
             run.exit_code = record.exit.exit_code
     return run

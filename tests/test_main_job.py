@@ -9,7 +9,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from apm_exp.dashboard import command as dashboard
 from tests.command import SMALL, apm_exp, folders, small_run
+from tests.dashboard.metric_names import known, names, written_workspace
 from tests.offline_run import read_offline_run
 
 KINDS = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy", "evaluation", "report")
@@ -75,7 +77,18 @@ def test_wandb_recorded_the_run_offline(ran: Path) -> None:
     assert [row["loss"] for row in run.history] == [json.loads(line)["loss"] for line in metrics]
     assert run.config["alpha"] == 0.25
     assert run.exit_code == 0
-    assert any(key.startswith("win_rate") for key in run.summary)
+    scores = json.loads((ran / "outputs" / "runs" / "latest" / "result.json").read_text())["scores"]
+    assert {name: run.summary[name] for name in scores} == {name: score["value"] for name, score in scores.items()}
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")  # inside wandb-workspaces
+def test_everything_that_the_dashboard_shows_was_logged(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["apm-exp-dashboard", "--entity", "us", "--json", str(ran / "workspace.json")])
+    dashboard.main()
+    run = (ran / "outputs" / "runs" / "latest").resolve()
+    shown = names(written_workspace(ran / "workspace.json"))
+    assert {where for where, _ in shown} == {"config", "summary", "history", "table", "column"}
+    assert shown <= known(read_offline_run(run), run)
 
 
 def test_the_same_command_again_builds_nothing_and_imports_nothing_large(

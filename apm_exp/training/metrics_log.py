@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from apm_exp.files import write_text
 from apm_exp.training.collapse import CollapseAlarm
 from apm_exp.training.consumption import Consumption
+from apm_exp.training.rows import read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +48,6 @@ class MetricsLog(TrainerCallback):
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         self.mirror(row)
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl up to one that a kill has cut short."""
-    rows: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
 
 
 def _number(value: Any) -> float | None:

@@ -11,7 +11,7 @@ from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.pair_forward import pair_forward
 from apm_exp.stages.train import selected_pairs
 from apm_exp.training import run as run_module
-from apm_exp.training.metrics_log import read_rows
+from apm_exp.training.rows import read_rows
 from apm_exp.types import Policy
 from tests.stages.training_stage import run_stage, write_inputs
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from apm_exp import component
 from apm_exp.stages.logps import SCHEMA
-from apm_exp.training.metrics_log import read_rows
+from apm_exp.training.rows import read_rows
 from apm_exp.training.settings import TrainingTask
 from apm_exp.types import Policy, TokenisedPair
 

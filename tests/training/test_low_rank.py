@@ -13,8 +13,8 @@ from apm_exp.models.preflight import preflight
 from apm_exp.pair_forward import pair_forward
 from apm_exp.training import finish, run
 from apm_exp.training.low_rank import linear_layers, with_adapter
-from apm_exp.training.metrics_log import read_rows
 from apm_exp.training.model_for_training import model_for_training
+from apm_exp.training.rows import read_rows
 from tests.adapters.nodes import adapter
 from tests.training.cases import task, trained
 

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from apm_exp.training.consumption import Consumption
-from apm_exp.training.metrics_log import MetricsLog, read_rows
+from apm_exp.training.metrics_log import MetricsLog
+from apm_exp.training.rows import read_rows
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from apm_exp import component
-from apm_exp.training.metrics_log import read_rows
+from apm_exp.training.rows import read_rows
 from tests.adapters.nodes import adapter
 from tests.losses.nodes import node
 from tests.stages.training_stage import run_stage, write_inputs

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from apm_exp.stopping import Stopped
-from apm_exp.training.metrics_log import read_rows
+from apm_exp.training.rows import read_rows
 from tests.stages.training_stage import run_stage, write_inputs
 
 

@@ -1,0 +1,64 @@
+"""Which W&B run a job's record goes to, so that a job that is tried again continues the run that it began.
+
+`<output_root>/.tracking/<key>.json` has the id, chosen and written before W&B hears of it. The id has a random part:
+another outputs folder with the same job must not write into this one's run.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from apm_exp.digest import canonical, text_digest
+from apm_exp.files import write_json
+from apm_exp.tracking.job import TrackedJob
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to log a job: the id of its W&B run, where that is remembered, and the lock that keeps others off."""
+
+    run_id: str
+    path: Path
+    lock: FileLock
+
+
+def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim | None:
+    """The W&B run that `job` is to write; None where it is complete, or another process is writing it.
+
+    A job that trains what was logged before (`rebuild=`, a cleaned policy) gets a new run, one that goes on from a
+    checkpoint the one it had. What was complete offline is logged again, under its id, when `mode` is online.
+    """
+    key = text_digest(canonical([job.group, project, entity, *job.keys]))
+    path = job.records / f"{key[:16]}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    known = _read(path)
+    complete = known.get("complete")
+    if complete and not job.trains and complete in (mode, "online"):
+        lock.release()
+        return None
+    run_id = f"{key[:8]}-{secrets.token_hex(3)}" if not known or (complete and job.trains) else known["id"]
+    write_json({"id": run_id, "complete": None, "folder": job.folder.name}, path)
+    return Claim(run_id, path, lock)
+
+
+def release(claimed: Claim, complete: str | None) -> None:
+    """Let others have the run. complete: the mode in which all of the job was logged, None where it was not."""
+    if complete:
+        write_json(_read(claimed.path) | {"complete": complete}, claimed.path)
+    claimed.lock.release()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}

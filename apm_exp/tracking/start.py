@@ -1,0 +1,83 @@
+"""Starting a W&B run: it never prompts, and where it cannot be online it is offline."""
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from apm_exp.tracking.job import TrackedJob
+from apm_exp.tracking.local_paths import local_folders, without_folders
+from apm_exp.tracking.names import settings_at_top
+
+logger = logging.getLogger(__name__)
+
+
+def wanted_mode(given: str) -> str:
+    """online, offline or disabled: WANDB_MODE in W&B's own words, else `given`."""
+    wanted = os.environ.get("WANDB_MODE") or given
+    wanted = {"run": "online", "shared": "online", "dryrun": "offline"}.get(wanted, wanted)
+    if wanted in ("online", "offline", "disabled"):
+        return wanted
+    logger.warning("WANDB_MODE=%s: not one of online, offline, disabled; tracking.mode=%s is used", wanted, given)
+    os.environ["WANDB_MODE"] = given  # W&B reads it too
+    return given
+
+
+def start(job: TrackedJob, run_id: str, mode: str, project: str, entity: str | None, timeout: float) -> Any:
+    """A W&B run below the job's folder, offline where online cannot be had (one warning); None where W&B fails."""
+    options = _options(job) | {"id": run_id, "project": project, "entity": entity}
+    refused: Exception | None = None
+    if mode == "online":
+        try:
+            if has_login():
+                return _init(options | {"resume": "allow"}, mode, timeout)
+        except Exception as error:
+            refused = error
+        said = f" ({_short(refused)})" if refused else ""
+        logger.warning("W&B cannot be reached or has no login: this run is logged offline; wandb sync sends it%s", said)
+    try:
+        return _init(options, "offline", timeout)
+    except Exception as error:  # whatever it is, the run goes on without
+        logger.warning("W&B could not be started: this run is in metrics.jsonl only (%s)", _short(error))
+        return None
+
+
+def _options(job: TrackedJob) -> dict[str, Any]:
+    at_top = settings_at_top(job.config, job.choices, job.swept)
+    return {
+        "config": without_folders({**job.config, **at_top}, local_folders(job.config, job.command)),
+        "dir": str(job.folder.absolute()),  # a service of W&B's that runs already has a working directory of its own
+        "name": " ".join(f"{key}={value}" for key, value in job.swept.items())[:100] or job.folder.name,
+        "group": job.group,
+        "job_type": "run",
+        "tags": [f"{key}={value}"[:64] for key, value in job.swept.items()],
+    }
+
+
+def _init(options: dict[str, Any], mode: str, timeout: float) -> Any:
+    import wandb
+
+    Path(options["dir"]).mkdir(parents=True, exist_ok=True)
+    # The machine's own name, statistics, paths, packages, code and console are not ours to send.
+    ours = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "x_disable_stats": True}
+    ours |= {"x_disable_meta": True, "x_disable_machine_info": True, "x_save_requirements": False, "host": ""}
+    settings = wandb.Settings(init_timeout=timeout, **ours)  # type: ignore[arg-type]
+    return wandb.init(mode=mode, settings=settings, reinit="finish_previous", **options)  # type: ignore[arg-type]
+
+
+def has_login() -> bool:
+    """Whether a key is there; asking W&B itself would prompt."""
+    import netrc
+
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = re.sub(r"^https?://", "", os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).rstrip("/")
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _short(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
