@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from apm_exp.digest import canonical, text_digest
 from apm_exp.files import write_json
 from apm_exp.tracking.job import TrackedJob
+from apm_exp.tracking.start import has_login
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim
     """The W&B run that `job` is to write; None where it is complete, or another process is writing it.
 
     A job that trains what was logged before (`rebuild=`, a cleaned policy) gets a new run, one that goes on from a
-    checkpoint the one it had. What was complete offline is logged again, under its id, when `mode` is online.
+    checkpoint the one it had. What was complete offline is logged again, under its id, when it can be online.
     """
     key = text_digest(canonical([job.group, project, entity, *job.keys]))
     path = job.records / f"{key[:16]}.json"
@@ -42,7 +43,7 @@ def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim
         return None
     known = _read(path)
     complete = known.get("complete")
-    if complete and not job.trains and complete in (mode, "online"):
+    if complete and not job.trains and (complete == "online" or mode == "offline" or not has_login()):
         lock.release()
         return None
     run_id = f"{key[:8]}-{secrets.token_hex(3)}" if not known or (complete and job.trains) else known["id"]

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +26,30 @@ def wanted_mode(given: str) -> str:
 def start(job: TrackedJob, run_id: str, mode: str, project: str, entity: str | None, timeout: float) -> Any:
     """A W&B run below the job's folder, offline where online cannot be had (one warning); None where W&B fails."""
     options = _options(job) | {"id": run_id, "project": project, "entity": entity}
-    refused: Exception | None = None
     if mode == "online":
+        said = ""
         try:
             if has_login():
                 return _init(options | {"resume": "allow"}, mode, timeout)
         except Exception as error:
-            refused = error
-        said = f" ({_short(refused)})" if refused else ""
+            said = f" ({_short(error)})"
+            _give_up_id()
         logger.warning("W&B cannot be reached or has no login: this run is logged offline; wandb sync sends it%s", said)
     try:
         return _init(options, "offline", timeout)
     except Exception as error:  # whatever it is, the run goes on without
         logger.warning("W&B could not be started: this run is in metrics.jsonl only (%s)", _short(error))
         return None
+
+
+def _give_up_id() -> None:
+    """End W&B's service: after a failed start it holds the run's id, and refuses another start with it."""
+    import wandb
+
+    try:
+        wandb.teardown(exit_code=1)
+    except Exception as error:
+        logger.debug("wandb.teardown: %s", _short(error))
 
 
 def _options(job: TrackedJob) -> dict[str, Any]:
@@ -67,15 +76,16 @@ def _init(options: dict[str, Any], mode: str, timeout: float) -> Any:
 
 
 def has_login() -> bool:
-    """Whether a key is there; asking W&B itself would prompt."""
-    import netrc
-
-    if os.environ.get("WANDB_API_KEY"):
+    """Whether W&B has a key for its server, looked for where W&B looks; starting a run without one would prompt."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = re.sub(r"^https?://", "", os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).rstrip("/")
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib import wbauth
+
     try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
+        return wbauth.read_netrc_auth(host=wandb_setup.singleton().settings.base_url) is not None
+    except Exception as error:  # a key of no valid form, among others
+        logger.warning("W&B: its login cannot be used (%s)", _short(error))
         return False
 
 

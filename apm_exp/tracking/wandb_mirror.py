@@ -10,7 +10,7 @@ from pydantic import Field
 from apm_exp.tracking.claim import Claim, claim, release
 from apm_exp.tracking.job import TrackedJob
 from apm_exp.tracking.mirror import Mirror
-from apm_exp.tracking.start import has_login, start, wanted_mode
+from apm_exp.tracking.start import start, wanted_mode
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,8 @@ def wandb_mirror(
 
 
 def _claim(job: TrackedJob, wanted: str, project: str, entity: str | None) -> Claim | None:
-    reachable = "online" if wanted == "online" and has_login() else "offline"
     try:
-        return claim(job, reachable, project, entity)
+        return claim(job, wanted, project, entity)
     except OSError as error:
         logger.warning("W&B: %s cannot be written (%s); this run is in metrics.jsonl only", job.records, error)
         return None

@@ -41,8 +41,10 @@ def job_in(folder: Path, attempt: str = "run-1", **changes: Any) -> TrackedJob:
     return replace(job, **changes)
 
 
-def mirror(job: TrackedJob, mode: str = "offline", *, artifacts: bool = False) -> AbstractContextManager[Mirror]:
-    return wandb_mirror(job, mode=mode, artifacts=artifacts, **NODE)  # type: ignore[arg-type]
+def mirror(
+    job: TrackedJob, mode: str = "offline", *, artifacts: bool = False, **changes: Any
+) -> AbstractContextManager[Mirror]:
+    return wandb_mirror(job, mode=mode, artifacts=artifacts, **NODE | changes)  # type: ignore[arg-type]
 
 
 def write_history(job: TrackedJob, *steps: int) -> list[Mapping[str, float]]:

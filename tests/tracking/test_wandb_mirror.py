@@ -1,12 +1,16 @@
 """W&B mirrors a job offline, degrades when it cannot go online, goes on where it stopped, and never fails a job."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import wandb
 
+from apm_exp.tracking.claim import claim, release
 from apm_exp.tracking.mirror import Mirror
+from apm_exp.tracking.start import has_login
 from tests.offline_run import read_offline_run
-from tests.tracking.jobs import SCORE, job_in, mirror, write_history
+from tests.tracking.jobs import NODE, SCORE, job_in, mirror, write_history
 
 
 def ours(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -132,6 +136,52 @@ def test_online_without_a_login_degrades_to_offline_with_one_warning(
         pass  # still no login: there is nothing to add
     assert len(read_offline_run(tmp_path).history) == 1
     assert ours(caplog) == ["W&B cannot be reached or has no login"]
+
+
+@pytest.fixture
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A login at a server that does not answer; W&B reads the environment once, until it is torn down."""
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nothing listens there
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_a_server_that_does_not_answer_is_one_warning_and_an_offline_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mirror(job_in(tmp_path), "online", init_timeout=1.0) as mirrored:
+        mirrored.row({"step": 1, "loss": 0.5})
+    (record,) = tmp_path.rglob("offline-run-*")
+    assert len(read_offline_run(record).history) == 1
+    assert ours(caplog) == ["W&B cannot be reached or has no login"]
+
+
+@pytest.mark.parametrize("host", ["api.wandb.ai", "api.forge.coreweave.com"])
+def test_a_login_is_found_where_wandb_login_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "keys"))
+    assert not has_login()
+    (tmp_path / "keys").write_text(f"machine {host}\n  login user\n  password {'0123456789' * 4}\n")
+    assert has_login()
+
+
+def test_what_was_logged_offline_is_logged_again_when_there_is_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mirror(job_in(tmp_path)):
+        pass
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    again = job_in(tmp_path, trains=False)
+    assert claim(again, "offline", NODE["project"], NODE["entity"]) is None
+    claimed = claim(again, "online", NODE["project"], NODE["entity"])
+    assert claimed is not None
+    release(claimed, "online")
+    assert claimed.run_id == read_offline_run(tmp_path).run_id
+    assert claim(again, "online", NODE["project"], NODE["entity"]) is None
 
 
 def test_the_environment_wins_over_the_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
