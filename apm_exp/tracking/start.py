@@ -53,14 +53,20 @@ def _give_up_id() -> None:
 
 
 def _options(job: TrackedJob) -> dict[str, Any]:
-    at_top = settings_at_top(job.config, job.choices, job.swept)
+    swept = [f"{key}={value}" for key, value in job.swept.items()]
+    told = {
+        "config": {**job.config, **settings_at_top(job.config, job.choices, job.swept)},
+        "name": " ".join(swept) or job.folder.name,
+        "tags": swept,
+    }
+    told = without_folders(told, local_folders(job.config, job.command))
     return {
-        "config": without_folders({**job.config, **at_top}, local_folders(job.config, job.command)),
+        "config": told["config"],
+        "name": told["name"][:100],
+        "tags": [tag[:64] for tag in told["tags"]],  # a longer one is refused
         "dir": str(job.folder.absolute()),  # a service of W&B's that runs already has a working directory of its own
-        "name": " ".join(f"{key}={value}" for key, value in job.swept.items())[:100] or job.folder.name,
         "group": job.group,
         "job_type": "run",
-        "tags": [f"{key}={value}"[:64] for key, value in job.swept.items()],
     }
 
 

@@ -10,7 +10,7 @@ from apm_exp.tracking.claim import claim, release
 from apm_exp.tracking.mirror import Mirror
 from apm_exp.tracking.start import has_login
 from tests.offline_run import read_offline_run
-from tests.tracking.jobs import NODE, SCORE, job_in, mirror, write_history
+from tests.tracking.jobs import CONFIG, NODE, SCORE, job_in, mirror, write_history
 
 
 def ours(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -36,9 +36,10 @@ def test_an_offline_run_holds_config_rows_summary_and_exit_code(tmp_path: Path) 
 
 
 def test_no_folder_of_this_machine_is_in_the_record_but_where_files_lie(tmp_path: Path) -> None:
-    with mirror(job_in(tmp_path)) as mirrored:
+    with mirror(job_in(tmp_path, swept={"model.path": CONFIG["model"]["path"]})) as mirrored:
         mirrored.row({"step": 1, "loss": 0.5})
-    assert read_offline_run(tmp_path).config["model"]["path"] == ".../sft"
+    config = read_offline_run(tmp_path).config
+    assert config["model"]["path"] == config["model_path"] == ".../sft"
     (record,) = tmp_path.rglob("*.wandb")
     for folder in (b"/home/me", str(tmp_path).encode(), str(Path.cwd()).encode()):
         assert folder not in record.read_bytes()
