@@ -19,13 +19,17 @@ from apm_exp.types import Policy
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished step: where its files are, what identifies them, and the counts that its stage returned."""
+    """A finished step: where its files are, what identifies them, and the counts that its stage returned.
+
+    seconds: of its making. reused: it was there; False only for what `build` has just made.
+    """
 
     kind: str
     path: Path
     key: str
     counts: Mapping[str, int | float]
     seconds: float
+    reused: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,7 @@ def _build(step: Step, also: Mapping[str, Any]) -> Artifact:
         _write_failure(step.folder)
         raise
     write_json({"key": step.key, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
-    return Artifact(step.kind, step.folder, step.key, counts, seconds)
+    return Artifact(step.kind, step.folder, step.key, counts, seconds, reused=False)
 
 
 def _write_failure(folder: Path) -> None:

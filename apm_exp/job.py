@@ -13,6 +13,7 @@ from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
 from apm_exp.ending import one_line
 from apm_exp.headline import headline
+from apm_exp.job_record import beginning, settings_compared, step_records
 from apm_exp.job_steps import digests_of, has_rewards, steps_of
 from apm_exp.ledger import job_with, worked_on
 from apm_exp.memory.check import check_before_training
@@ -65,17 +66,20 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
     digests = digests_of(request)
     steps = steps_of(request, digests, with_rewards=with_rewards is not False)
     folder = new_run_folder(request, steps["policy"].slug)
-    record: dict[str, Any] = {"number": request.number, "swept": request.swept or {}, "run": folder.name}
-    keep_result(request, record | {"state": "running", "reason": None}, folder)
+    record = beginning(request, folder)
+    keep_result(request, record, folder)
     logger.info("settings     from: %s", request.config["hyperparameters"])
     _say_whose_model(request, steps["policy"])
+    made: dict[str, Artifact] = {}
     started = time.monotonic()
     try:
         _link(steps, folder)
-        if with_rewards is None and not _rows_have_rewards(request, steps["pairs"]):
-            steps = steps_of(request, digests, with_rewards=False)
-            _link(steps, folder)
-        record |= _run_steps(request, steps, folder) | {"state": "done", "reason": None}
+        if with_rewards is None:
+            made["pairs"] = build(steps["pairs"])
+            if not _rows_have_rewards(request, made["pairs"]):
+                steps = steps_of(request, digests, with_rewards=False)
+                _link(steps, folder)
+        record |= _run_steps(request, steps, folder, made) | {"state": "done", "reason": None}
     except BaseException as error:
         record |= {"state": "failed", "reason": one_line(error)}
         raise
@@ -99,9 +103,8 @@ def _link(steps: Mapping[str, Step], folder: Path) -> None:
         point(folder / name, step.folder)
 
 
-def _rows_have_rewards(request: Request, step: Step) -> bool:
-    """Build the pairs and look; raises ValueError where the metric needs rewards that they do not have."""
-    pairs = build(step)
+def _rows_have_rewards(request: Request, pairs: Artifact) -> bool:
+    """Look at the pairs; raises ValueError where the metric needs rewards that they do not have."""
     if has_rewards(pairs):
         return True
     refuse_missing_rewards(request.config)
@@ -109,7 +112,10 @@ def _rows_have_rewards(request: Request, step: Step) -> bool:
     return False
 
 
-def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dict[str, Any]:
+def _run_steps(
+    request: Request, steps: Mapping[str, Step], folder: Path, made: Mapping[str, Artifact]
+) -> dict[str, Any]:
+    """Build the steps and the page; returns the rest of the job's record. made: what this job has built already."""
     built: dict[str, Artifact] = {}
     trains = _trains(request, steps["policy"], steps)
     with _mirror(request, steps, folder, trains) as mirror:
@@ -129,13 +135,15 @@ def _run_steps(request: Request, steps: Mapping[str, Step], folder: Path) -> dic
         mirror.summary(scores, built["selection"].counts)
         mirror.send(built["selection"].path, page.path)
     kept = built["selection"].counts.get("kept")
-    return {
+    used = built | {"report": page} | {name: one for name, one in made.items() if not one.reused}
+    return settings_compared(request.config) | {
         "headline": headline(evaluations, request.config["evals"] or {}),
         "scores": scores,
         "kept": kept,
         "trained": trains,
         "policy_key": built["policy"].key,
         "report": str(page.path / "report.html"),
+        "steps": step_records(used, Path(request.config["output_root"])),
     }
 
 

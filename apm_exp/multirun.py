@@ -27,7 +27,7 @@ from apm_exp.files import write_json, write_text
 from apm_exp.nodes.place import place
 from apm_exp.worker import Request
 
-_HOW = ("task", "clean", "rebuild", "runtime", "deepspeed", "tracking", "output_root")
+_HOW = ("task", "clean", "rebuild", "runtime", "deepspeed", "tracking", "output_root", "baseline")
 
 
 class CheckJobs(Callback):

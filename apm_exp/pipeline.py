@@ -171,7 +171,8 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
     trainer = _without(config["trainer"], *_CHECKPOINTS)
-    settings = {name: value for name, value in config.items() if name not in ("task", "clean", "rebuild", *_HOW)}
+    beside_result = ("task", "clean", "rebuild", "baseline", *_HOW)
+    settings = {name: value for name, value in config.items() if name not in beside_result}
     inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"]}
     how = {name: config[name] for name in (*_HOW, "trainer")}
     beside = {"how": how, "command": command, "provenance": provenance}

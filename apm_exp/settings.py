@@ -20,6 +20,7 @@ def top_level(
     alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)],
     seed: Annotated[int, Field(ge=0, lt=2**32)],
     output_root: Annotated[str, Field(min_length=1)],
+    baseline: str | float | list[str | float] | None,
     rebuild: Literal[
         "none",
         "all",

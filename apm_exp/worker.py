@@ -104,9 +104,19 @@ def _check(requests: list[Request]) -> None:
             if len(requests) == 1:
                 raise
             raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
+    _check_baseline(requests)
     for request, is_done in zip(requests, finished, strict=True):
         if request.sweep:
             settle(Path(request.sweep), request.number, finished=is_done)
+
+
+def _check_baseline(requests: list[Request]) -> None:
+    from apm_exp.compare.baseline import check_baseline
+
+    try:
+        check_baseline(requests[0].config["baseline"], [request.swept or {} for request in requests])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _plan(requests: list[Request]) -> None:

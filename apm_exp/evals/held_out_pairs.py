@@ -30,7 +30,7 @@ def held_out_pairs(
     *,
     confidence: Annotated[float, Field(gt=0, lt=1)],
 ) -> None:
-    """Write scores.json and evaluation.parquet (one row a held-out pair, by pair_id).
+    """Write scores.json and evaluation.parquet (one row a held-out pair, by pair_id, with each score's outcome).
 
     Scores: held_out_accuracy (share of pairs whose chosen answer has the higher log-prob per token; ties 1/2),
     held_out_margin (chosen minus rejected, nats per token), both also of the starting policy (starting_...), and
@@ -45,21 +45,26 @@ def held_out_pairs(
     elif len(rows) < _FEW:
         logger.warning("held_out_pairs: only %d held-out pairs say little; raise dataset.holdout", len(rows))
     columns = _margins(rows, *_logps(rows, policy, runtime))
-    write_parquet(pa.table({"pair_id": rows["pair_id"], **columns}), out / "evaluation.parquet")
+    write_parquet(pa.table({"pair_id": rows["pair_id"], **columns, **outcomes(columns)}), out / "evaluation.parquet")
     write_json(scores(columns, confidence) if len(rows) else {}, out / "scores.json")
 
 
 def scores(columns: dict[str, np.ndarray], confidence: float) -> dict[str, Any]:
     """The records of scores.json from the margins (nats per token, shape P)."""
-    margin, start, ratio = (columns[name] for name in ("margin", "starting_margin", "log_ratio_margin"))
+    found = outcomes(columns).items()
     return {
-        "held_out_accuracy": share(_wins(margin), confidence),
-        "starting_held_out_accuracy": share(_wins(start), confidence),
-        "held_out_margin": mean(margin, confidence, MARGIN_UNIT),
-        "starting_held_out_margin": mean(start, confidence, MARGIN_UNIT),
-        "held_out_log_ratio_accuracy": share(_wins(ratio), confidence),
-        "held_out_log_ratio_margin": mean(ratio, confidence, MARGIN_UNIT),
+        name: share(each, confidence) if name.endswith("accuracy") else mean(each, confidence, MARGIN_UNIT)
+        for name, each in found
     }
+
+
+def outcomes(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each score's value for each pair, by the score's name."""
+    margins = {"held_out": "margin", "starting_held_out": "starting_margin", "held_out_log_ratio": "log_ratio_margin"}
+    found: dict[str, np.ndarray] = {}
+    for name, column in margins.items():
+        found |= {f"{name}_accuracy": _wins(columns[column]), f"{name}_margin": columns[column]}
+    return found
 
 
 def _wins(margin: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def win_rate(
     confidence: Annotated[float, Field(gt=0, lt=1)],
     seed: int,
 ) -> None:
-    """Write scores.json, and evaluation.parquet with every response, one row a prompt.
+    """Write scores.json, and evaluation.parquet with every response and each score's outcome, one row a prompt.
 
     Both policies answer the same `prompts` tasks, none of which was a demonstration or gave a pair, `samples` times
     each and independently; r* judges. win_rate: a prompt's share of wins (see `win_share`), averaged over prompts,
@@ -66,7 +66,7 @@ def win_rate(
     columns["win_rate"] = [
         win_share(*pair) for pair in zip(*(columns[f"{name}true_rewards"] for name in POLICIES), strict=True)
     ]
-    write_parquet(pa.table(columns), out / "evaluation.parquet")
+    write_parquet(pa.table(columns | outcomes(columns)), out / "evaluation.parquet")
     write_json(scores(columns, confidence), out / "scores.json")
 
 
@@ -105,18 +105,21 @@ def win_share(rewards: Sequence[float], starting_rewards: Sequence[float]) -> fl
 
 def scores(columns: dict[str, Any], confidence: float) -> dict[str, Any]:
     """The records of scores.json: every score is a mean over prompts."""
+    units = {"reward": "reward", "gain": "reward", "length": "tokens"}
+    found = outcomes(columns)
+    return {name: mean(found[name], confidence, units.get(name.split("_")[-1], "share")) for name in found}
+
+
+def outcomes(columns: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Each score's value for each prompt, by the score's name."""
     reward, start = (_means(columns[f"{name}true_rewards"]) for name in POLICIES)
-    records = {
-        "win_rate": mean(np.asarray(columns["win_rate"]), confidence, "share"),
-        "true_reward": mean(reward, confidence, "reward"),
-        "starting_true_reward": mean(start, confidence, "reward"),
-        "reward_gain": mean(reward - start, confidence, "reward"),
-    }
+    found = {"win_rate": np.asarray(columns["win_rate"]), "true_reward": reward}
+    found |= {"starting_true_reward": start, "reward_gain": reward - start}
     for name in POLICIES:
-        records[f"{name}length"] = mean(_means(columns[f"{name}lengths"]), confidence, "tokens")
-        records[f"{name}repetition"] = mean(_means(columns[f"{name}repetitions"]), confidence, "share")
-        records[f"{name}cut_off"] = mean(1 - _means(columns[f"{name}finished"]), confidence, "share")
-    return records
+        found[f"{name}length"] = _means(columns[f"{name}lengths"])
+        found[f"{name}repetition"] = _means(columns[f"{name}repetitions"])
+        found[f"{name}cut_off"] = 1 - _means(columns[f"{name}finished"])
+    return found
 
 
 def _means(lists: Sequence[Sequence[float]]) -> np.ndarray:

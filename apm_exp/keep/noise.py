@@ -29,7 +29,7 @@ def within_noise(
     counts only in second order. Memory: 8 bytes a pair beside what the metric and the rule take.
     """
     worst_P = value_P.copy()
-    with _silent():  # what the metric had to say, it has said already
+    with silent():  # what the metric had to say, it has said already
         for implicit_P in _margins(scores.implicit_margin_P, noise):
             found_P = score(replace(scores, implicit_margin_P=implicit_P))["value"]
             np.minimum(worst_P, found_P, out=worst_P, where=kept_P)
@@ -48,7 +48,8 @@ def _margins(implicit_P: np.ndarray, noise: float) -> Iterator[np.ndarray]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
+    """Within it, what a metric would say again is not said."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -2,6 +2,9 @@
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import numpy as np
@@ -11,6 +14,20 @@ from apm_exp.types import PairScores
 
 logger = logging.getLogger(__name__)
 ROUNDING = 1e-12  # numbers that differ by less than this part of the largest are equal up to rounding
+_rows: ContextVar[np.ndarray | None] = ContextVar("the rows whose spread is the unit", default=None)
+
+
+@contextmanager
+def units_of(rows: np.ndarray) -> Iterator[None]:
+    """Within it, `rescaled` takes the standard deviation over these rows (numbers, which may repeat) in place of all.
+
+    For a report that asks what another sample of the pairs would have chosen, of any metric that rescales.
+    """
+    token = _rows.set(rows)
+    try:
+        yield
+    finally:
+        _rows.reset(token)
 
 
 def signed_margins(scores: PairScores, rescale: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +50,8 @@ def rescaled(margin_P: np.ndarray, name: Literal["explicit", "implicit"]) -> np.
     No mean is subtracted. Where the absolute margins do not differ, there is no scale to divide by: the
     result is zero for every pair, with a warning.
     """
-    sigma = population_std(np.abs(margin_P))
+    rows = _rows.get()
+    sigma = population_std(np.abs(margin_P if rows is None else margin_P[rows]))
     if sigma == 0:
         size = "the %s margins of all %d pairs have the same size: their standard deviation is 0"
         logger.warning(size + " and the term contributes 0 to the metric", name, margin_P.size)

@@ -1,52 +1,64 @@
-"""Dots with intervals: one score over the arms of a sweep."""
+"""Dots with intervals: a score, or its difference to the baseline, over the arms of a sweep."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
 from apm_exp.report import figure
 from apm_exp.report.scores import is_share
 
-LONGEST_LABEL = 26
+LONGEST_LABEL = 30
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One arm: its label, the score's record, and whether an earlier arm already shows the same model."""
+class Row:
+    """One arm. bar: the interval drawn thick. line: a second one, drawn thin. ticks: each seed's value."""
 
     label: str
-    record: Mapping[str, Any]
-    repeated: bool
+    value: float
+    bar: Interval | None
+    line: Interval | None = None
+    ticks: tuple[float, ...] = ()
 
 
-def arms_figure(name: str, score: str, arms: list[Arm], reference: float | None) -> Markup:
-    """A row for each arm in the given order: value and interval; a dashed line at `reference` where it is known."""
-    unit = arms[0].record.get("unit")
+def arms_figure(name: str, axis: str, unit: str | None, rows: list[Row], reference: float | None) -> Markup:
+    """A row for each arm in the given order; a dashed line at `reference` where there is one.
+
+    The axis is that of values and thick bars: a thin line may leave the figure.
+    """
     scale = 100.0 if is_share(unit) else 1.0
-    labels = [_short(arm.label) for arm in arms]
+    labels = [_short(row.label) for row in rows]
     left = 0.2 + 0.075 * max(len(label) for label in labels)
-    with figure.axes(4.6, 0.75 + 0.22 * len(arms), left=left, bottom=0.45) as ax:
+    with figure.axes(4.8, 0.75 + 0.24 * len(rows), left=left, bottom=0.45) as ax:
         ax.grid(True, axis="x")
         if reference is not None:
             ax.axvline(scale * reference, color=figure.INK, linewidth=1, linestyle=(0, (4, 3)))
-        for row, arm in enumerate(arms):
-            _draw(ax, row, arm, scale)
-        ax.set_yticks(range(len(arms)), labels)
+        ax.set_xlim(*_limits(rows, reference, scale))
+        for place, row in enumerate(rows):
+            _draw(ax, place, row, scale)
+        ax.set_yticks(range(len(rows)), labels)
         ax.locator_params(axis="x", nbins=6)
-        words = "%" if is_share(unit) else str(unit or "")
-        ax.set(ylim=(len(arms) - 0.4, -0.6), xlabel=f"{score.replace('_', ' ')} ({words})" if words else score)
+        ax.set(ylim=(len(rows) - 0.4, -0.6), xlabel=axis)
         ax.spines["left"].set_visible(False)
-        return figure.to_svg(ax, name, f"{score} of each arm with its interval.")
+        return figure.to_svg(ax, name, f"{axis} of each arm with its interval.")
 
 
-def _draw(ax: figure.Axes, row: int, arm: Arm, scale: float) -> None:
-    low, high = (scale * bound for bound in arm.record["interval"])
-    fill = "none" if arm.repeated else figure.KEPT
-    ax.plot([low, high], [row, row], color=figure.KEPT, linewidth=1.6, alpha=0.75)
-    value = scale * arm.record["value"]
-    ax.plot([value], [row], color=figure.KEPT, marker="o", markersize=5.5, markerfacecolor=fill)
+def _limits(rows: list[Row], reference: float | None, scale: float) -> Interval:
+    values = [value for row in rows for value in (row.value, *(row.bar or ()), *row.ticks)]
+    values += [] if reference is None else [reference]
+    margin = 0.08 * (max(values) - min(values)) or 0.5 / scale
+    return scale * (min(values) - margin), scale * (max(values) + margin)
+
+
+def _draw(ax: figure.Axes, place: int, row: Row, scale: float) -> None:
+    if row.line:
+        ax.plot([scale * bound for bound in row.line], [place, place], color=figure.MUTED, linewidth=1)
+    if row.bar:
+        ax.plot([scale * bound for bound in row.bar], [place, place], color=figure.KEPT, linewidth=3, alpha=0.55)
+    for tick in row.ticks if len(row.ticks) > 1 else ():
+        ax.plot([scale * tick] * 2, [place - 0.22, place + 0.22], color=figure.MUTED, linewidth=1)
+    ax.plot([scale * row.value], [place], color=figure.KEPT, marker="o", markersize=5.5)
 
 
 def _short(label: str) -> str:

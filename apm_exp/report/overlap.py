@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from apm_exp import component
+from apm_exp.keep.overlap import jaccard, jaccard_by_chance
 from apm_exp.report import figure
 from apm_exp.report.scored_pairs import ScoredPairs
 
@@ -47,18 +48,6 @@ def _choice(scored: ScoredPairs, name: str, node: Mapping[str, Any], keep: Mappi
         return Choice(name, False, rule(value_P, scored.pair_id_P), None)
     except ValueError as error:
         return Choice(name, False, None, str(error))
-
-
-def jaccard(first_P: np.ndarray, second_P: np.ndarray) -> float:
-    """Size of the intersection over size of the union of two sets given as bool arrays; 1 for two empty sets."""
-    union = int((first_P | second_P).sum())
-    return int((first_P & second_P).sum()) / union if union else 1.0
-
-
-def jaccard_by_chance(first: int, second: int, pairs: int) -> float:
-    """About the mean Jaccard index of two independent choices of `first` and of `second` pairs out of `pairs`."""
-    both = first * second / pairs
-    return both / (first + second - both)
 
 
 def overlap_rows(scored: ScoredPairs, found: list[Choice]) -> list[dict[str, Any]]:

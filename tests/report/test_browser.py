@@ -10,7 +10,8 @@ import pytest
 from apm_exp.report.sweep import write_sweep_report
 from apm_exp.stages.report import report
 from tests.report.finished_run import finished_run
-from tests.report.test_sweep import failed, job
+from tests.report.finished_sweep import finished_sweep, sweep_folder
+from tests.report.test_sweep import failed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
@@ -57,10 +58,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("pages")
     report(root, **finished_run(root / "artifacts", texts="word " * 60 + "w" * 200))
-    (root / "sweep").mkdir()
-    jobs = [job(number, "map", str(number)) for number in range(4)]
-    jobs.append(failed(4, "explicit", "1", "keep.fraction=0.001: would keep 0 of 10 pairs; give a larger fraction"))
-    sweep = write_sweep_report(root / "sweep", "metrics-12345678", "python -m apm_exp -m " + "x" * 200, jobs)
+    grid = {"metric": ("map", "uniform"), "alpha": ("0.25", "2.5"), "loss.gamma_beta_ratio": ("0.1", "0.5")}
+    jobs = finished_sweep(root, grid)
+    reason = "keep.fraction=0.001: would keep 0 of 10 pairs; give a larger fraction"
+    jobs.append(failed(8, reason, metric="explicit", alpha="1", **{"loss.gamma_beta_ratio": "0.1"}))
+    sweep = write_sweep_report(sweep_folder(root), "metrics-12345678", "python -m apm_exp -m " + "x" * 200, jobs)
     return {"run": root / "report.html", "sweep": sweep}
 
 
@@ -75,8 +77,8 @@ def show(browser: Any, page: Path, width: int, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize(("name", "figures"), [("run", 11), ("sweep", 1)])
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(("name", "figures"), [("run", 11), ("sweep", 7)])
 def test_a_page_can_be_read(
     browser: Any, pages: dict[str, Path], name: str, figures: int, width: int, scheme: str
 ) -> None:
@@ -90,3 +92,27 @@ def test_a_page_can_be_read(
     assert min(contrasts) >= 4.5
     dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (scheme == "dark")
+
+
+def column(browser: Any, place: int) -> list[str]:
+    """A column of the first table, as it is shown."""
+    script = (
+        "return [...document.querySelector('table.sortable').tBodies[0].rows].map(r => r.cells[arguments[0]].innerText)"
+    )
+    return browser.execute_script(script, place)
+
+
+def test_a_heading_sorts_its_table_by_mouse_and_by_key(browser: Any, pages: dict[str, Path]) -> None:
+    show(browser, pages["sweep"], 1280, "light")
+    given = column(browser, 1)
+    assert given == ["0.25", "0.25", "2.5", "2.5", "0.25, 2.5", "0.25, 2.5", "1"]
+    ratio = browser.find_element("css selector", "table.sortable thead th:nth-child(3) button")
+    ratio.click()
+    assert column(browser, 2) == ["0.1"] * 4 + ["0.5"] * 3
+    ratio.send_keys("\ue007")  # Enter, on the heading that has the focus
+    assert column(browser, 2) == ["0.5"] * 3 + ["0.1"] * 4
+    heading = browser.find_element("css selector", "table.sortable thead th:nth-child(3)")
+    assert heading.get_attribute("aria-sort") == "descending"
+    ratio.click()
+    assert column(browser, 1) == given
+    assert browser.get_log("browser") == []

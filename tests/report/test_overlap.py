@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apm_exp.report.overlap import choices, jaccard, jaccard_by_chance, overlap_figure, overlap_rows
+from apm_exp.keep.overlap import jaccard, jaccard_by_chance
+from apm_exp.report.overlap import choices, overlap_figure, overlap_rows
 from apm_exp.report.scored_pairs import ScoredPairs
 from tests.report.finished_run import CONFIG, EXPLICIT, EXPLICIT_MARGINS, IMPLICIT, IMPLICIT_MARGINS, MAP, names
 

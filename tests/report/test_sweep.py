@@ -1,112 +1,198 @@
-"""The report on a multirun: every arm with its state, its scores with intervals, and what it shares."""
+"""The report on a multirun: arms, what they are worth against the baseline, selections, cost, and what is missing."""
 
 import html
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp.keep.overlap import jaccard
 from apm_exp.report.render import NONE
 from apm_exp.report.sweep import context, write_sweep_report
-from tests.report.finished_run import score
+from tests.report.finished_sweep import COMMAND, finished_sweep, sweep_folder
 
-COMMAND = "python -m apm_exp -m metric=map,uniform alpha=0.5,2.5"
-
-
-def job(number: int, metric: str, alpha: str, **given: Any) -> dict[str, Any]:
-    """A finished job with a win rate."""
-    value = 0.5 + number / 20
-    made = {
-        "number": number,
-        "swept": {"metric": metric, "alpha": alpha},
-        "state": "done",
-        "reason": None,
-        "scores": {"win_rate": score(value, 0.02, 400, "share"), "starting_reward": score(0.6, 0.01, 400, "points")},
-        "kept": 1938,
-        "trained": True,
-        "policy_key": f"{metric}-{alpha}",
-        "report": f"../../report/{metric}-{alpha}/report.html",
-        "seconds": 31.26,
-    }
-    return made | given
+GRID = {"alpha": ("0.25", "1", "5"), "loss.gamma_beta_ratio": ("0.1", "0.5")}
 
 
-def failed(number: int, metric: str, alpha: str, reason: str) -> dict[str, Any]:
-    """A job that ended before it had anything."""
-    nothing = {"scores": {}, "kept": None, "trained": None, "policy_key": None, "report": None, "seconds": None}
-    return job(number, metric, alpha, state="failed", reason=reason, **nothing)
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """An output_root with two metrics x two alphas x two seeds; the records of the jobs."""
+    root = tmp_path_factory.mktemp("swept")
+    return root, finished_sweep(root)
 
 
-def rows_of(page: str) -> list[str]:
-    """The table's rows as plain text."""
-    body = page[page.index("<tbody>") : page.index("</tbody>")]
+def failed(number: int, reason: str, **swept: str) -> dict[str, Any]:
+    """A job that ended before it had anything, as the sweep reads it."""
+    return {"number": number, "swept": swept, "state": "failed", "reason": reason, "scores": {}, "report": None}
+
+
+def made(root: Path, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    return context(sweep_folder(root), "metrics-12345678", COMMAND, jobs)
+
+
+def page_of(root: Path, jobs: list[dict[str, Any]]) -> str:
+    path = write_sweep_report(sweep_folder(root), "metrics-12345678", COMMAND, jobs)
+    assert path == sweep_folder(root) / "report.html"
+    return path.read_text()
+
+
+def rows_of(page: str, name: str) -> list[str]:
+    """The rows of the table in the region of that name, as plain text."""
+    region = page[page.index(f'aria-label="{name}"') :]
+    body = region[region.index("<tbody>") : region.index("</tbody>")]
     rows = re.findall(r"<tr>(.*?)</tr>", body, flags=re.DOTALL)
     return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", row)).replace(NONE, "none").split()) for row in rows]
 
 
-def write(folder: Path, jobs: list[dict[str, Any]]) -> str:
-    path = write_sweep_report(folder, "metrics-12345678", COMMAND, jobs)
-    assert path == folder / "report.html"
-    return path.read_text()
-
-
-def test_each_arm_has_its_settings_score_interval_and_link(tmp_path: Path) -> None:
-    page = write(tmp_path, [job(0, "map", "0.5"), job(1, "map", "2.5")])
-    # 0.5 and 0.55, +- 1.96 * 0.02.
-    assert rows_of(page) == [
-        "0 map 0.5 done 50.0% ± 2.0 46.1% to 53.9%, n = 400 1,938 trained 31.3 s",
-        "1 map 2.5 done 55.0% ± 2.0 51.1% to 58.9%, n = 400 1,938 trained 31.3 s",
-    ]
-    assert 'href="../../report/map-2.5/report.html"' in page
+def test_an_arm_has_its_seeds_settings_score_and_links(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    page = page_of(*swept)
+    rows = rows_of(page, "Table of arms")
+    starts = ["map 0.5 0 1 2 ", "map 2.5 2 3 2 ", "uniform 0.5, 2.5 4 5 6 7 2 "]  # settings, jobs, seeds
+    assert all(row.startswith(start) for row, start in zip(rows, starts, strict=True))
+    assert all(row.endswith("n = 50 24 3 62.5 s") for row in rows[:2])  # kept, steps, seconds of two jobs
+    assert 'href="../../report/map-0.5-seed0/report.html"' in page
     assert COMMAND in html.unescape(page)
     assert "Starting reward: 0.600 ± 0.010 (n = 400) in every arm" in page
-    assert page.count("<figure>") == 1
+    assert "python -m apm_exp metric=uniform alpha=2.5 seed=1" in page
 
 
-def test_arms_stay_in_the_order_given_whatever_their_scores(tmp_path: Path) -> None:
-    jobs = [job(2, "map", "a"), job(0, "map", "b"), job(1, "map", "c")]
-    assert [row.split()[0] for row in rows_of(write(tmp_path, jobs))] == ["0", "1", "2"]
+def test_the_value_of_an_arm_is_the_mean_over_its_seeds(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    wins = [pq.read_table(root / "evaluation" / f"map-0.5-seed{seed}" / "evaluation.parquet") for seed in (0, 1)]
+    mean = np.mean([table["win_rate"].to_numpy() for table in wins])
+    assert made(root, jobs)["arms"][0]["scores"][0]["sort"] == pytest.approx(mean)
 
 
-def test_a_failed_job_is_a_row_with_its_reason(tmp_path: Path) -> None:
-    page = write(tmp_path, [job(0, "map", "0.5"), failed(1, "map", "9", "trainer: <b>the loss is not finite</b>")])
-    assert rows_of(page)[1] == "1 map 9 failed trainer: <b>the loss is not finite</b> none none none"
-    assert "2 jobs: 1 done, 1 failed." in page
-    assert "<b>the loss" not in page
+def test_differences_are_to_uniform_and_never_a_bare_ranking(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    found = made(*swept)
+    win_rate, length = found["comparisons"]
+    assert found["baseline"] == "uniform"
+    better, same = win_rate["rows"]
+    assert re.match(
+        r"map, alpha 0.5: 19\.\d+ points above uniform \(95% interval .* over 50 prompts", better["sentence"]
+    )
+    assert re.search(r"over 2 seeds; p (<|=) 0\.\d+\)\.$", better["sentence"])
+    assert "against uniform, inside the noise" in same["sentence"]
+    assert (better["noise"], same["noise"]) == (False, True)
+    assert (length["headline"], length["unit"]) == (False, "tokens")
 
 
-def test_two_jobs_with_one_policy_are_the_same_model(tmp_path: Path) -> None:
-    shared = {"policy_key": "one"}
-    jobs = [job(0, "uniform", "1", **shared), job(1, "uniform", "2", trained=False, **shared)]
-    jobs.append(job(2, "map", "1", trained=False))
-    assert [row["policy"] for row in context("s", COMMAND, jobs)["rows"]] == ["trained", "same as 0", "reused"]
-    svg = context("s", COMMAND, jobs)["figures"][0]["svg"]
-    assert svg.count("fill-opacity: 0") + svg.count("fill: none; stroke: var(--kept, #0b62c4); stroke-linejoin") == 1
+def test_a_baseline_can_be_chosen_and_a_wrong_one_is_said(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    found = made(root, [job | {"baseline": ["map", 2.5]} for job in jobs])
+    assert (found["baseline"], found["remark"]) == ("map, alpha 2.5", None)
+    assert "baseline=m1: no arm of this sweep has it" in page_of(root, [job | {"baseline": "m1"} for job in jobs])
+
+
+def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    rows = made(root, jobs[::2])["comparisons"][0]["rows"]
+    assert all("one seed, so what another training would give is not known" in row["sentence"] for row in rows)
+
+
+def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    reason = "trainer: <b>the loss is not finite</b>"
+    page = page_of(root, [*jobs[:3], failed(3, reason, metric="map", alpha="2.5", seed="1"), *jobs[4:]])
+    assert "<b>1 of 8 jobs without a result.</b>" in page
+    assert html.escape(reason) in page
+    assert reason not in page
+    assert "over 2 seeds" in page
+    assert "one seed, so what another training" in page  # map at 2.5 has only seed 0 in common
+
+
+def test_an_arm_without_a_finished_job_is_not_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    waiting = {"number": 8, "swept": {"metric": "m1", "alpha": "1", "seed": "0"}, "state": "waiting"}
+    page = page_of(root, [*jobs, waiting])
+    assert "m1, alpha 1: not compared" in page
+    assert "9 jobs: 8 done, 1 waiting" in page
 
 
 def test_when_all_failed_there_is_still_a_page(tmp_path: Path) -> None:
-    page = write(tmp_path, [failed(0, "map", "1", "first reason"), failed(1, "map", "2", "second reason")])
-    assert rows_of(page) == [
-        "0 map 1 failed first reason none none none",
-        "1 map 2 failed second reason none none none",
-    ]
-    assert "No job finished with a score" in page
+    page = page_of(tmp_path, [failed(0, "first reason", alpha="1"), failed(1, "second reason", alpha="2")])
+    assert [row[-4:] for row in rows_of(page, "Table of jobs")] == ["none"] * 2
+    assert "failed: second reason" in page
+    assert "Nothing to compare: no job finished with an evaluation." in page
     assert "<figure>" not in page
 
 
-def test_scores_that_only_some_arms_have_are_dashes(tmp_path: Path) -> None:
-    jobs = [job(0, "map", "1"), job(1, "map", "2", scores={"accuracy": score(0.75, 0.03, 200, "share")})]
-    first, second = rows_of(write(tmp_path, jobs))
-    assert first.startswith("0 map 1 done 50.0% ± 2.0 46.1% to 53.9%, n = 400 none ")
-    assert second.startswith("1 map 2 done none 75.0% ± 3.0 69.1% to 80.9%, n = 200 ")
+def test_without_a_finished_baseline_nothing_is_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    gone = [failed(job["number"], "no disk", **job["swept"]) for job in jobs[4:]]
+    page = page_of(root, [*jobs[:4], *gone])
+    assert "Not compared: no job of the baseline arm (uniform, alpha 0.5) finished with it." in page
 
 
-def test_starting_scores_that_differ_are_columns() -> None:
-    other = {"win_rate": score(0.6, 0.02, 400, "share"), "starting_reward": score(0.7, 0.01, 400, "points")}
-    found = context("s", COMMAND, [job(0, "map", "1"), job(1, "map", "2", scores=other)])
-    assert found["starting"] == []
-    assert [words for _, words in found["score_names"]] == ["win rate", "starting reward"]
+def test_seeds_alone_have_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    page = page_of(tmp_path, finished_sweep(tmp_path, {"seed": ("0", "1")}))
+    assert "Not compared: there is one arm only." in page
+    assert "There is one selection only" in page
 
 
-def test_the_same_jobs_give_the_same_page(tmp_path: Path) -> None:
-    jobs = [job(0, "map", "0.5"), job(1, "map", "2.5")]
-    assert write(tmp_path, jobs) == write(tmp_path, jobs)
+def test_outcomes_that_are_gone_leave_the_recorded_means(tmp_path: Path) -> None:
+    jobs = finished_sweep(tmp_path)
+    shutil.rmtree(tmp_path / "evaluation")
+    shutil.rmtree(tmp_path / "selection")
+    found = made(tmp_path, jobs)
+    (one,) = found["comparisons"]
+    assert "its outcomes cannot be read" in one["problem"]
+    mean = np.mean([job["scores"]["win_rate"]["value"] for job in jobs[:2]])
+    assert found["arms"][0]["scores"][0]["sort"] == pytest.approx(mean)
+    assert all(row["problem"] for row in found["selections"]["rows"])
+    assert "not computed" in page_of(tmp_path, jobs)
+
+
+def test_overlaps_are_those_of_the_selections(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    section = made(root, jobs)["selections"]
+    assert section["overlap"]["labels"] == ["map, alpha 0.5", "map, alpha 2.5", "uniform"]
+    tables = [pq.read_table(root / "selection" / name / "selection.parquet") for name in ("map-0.5", "map-2.5")]
+    first, second = (np.array(table["kept"].to_pylist()) for table in tables)
+    assert section["overlap"]["texts"][0][1] == f"{jaccard(first, second):.2f}"
+    assert section["rows"][0]["half"] > section["rows"][1]["double"] > 0.5
+    assert "half" not in section["rows"][2]
+
+
+def test_selections_of_different_pairs_overlap_in_the_pairs_of_both(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    path = root / "selection" / "uniform0" / "selection.parquet"
+    table = pq.read_table(path)
+    try:
+        pq.write_table(table.slice(10), path)
+        texts = made(root, jobs)["selections"]["overlap"]["texts"]
+    finally:
+        pq.write_table(table, path)
+    ids = set(table.slice(10).filter(table.slice(10)["kept"])["pair_id"].to_pylist())
+    other = pq.read_table(root / "selection" / "map-0.5" / "selection.parquet")
+    others = set(other.filter(other["kept"])["pair_id"].to_pylist())
+    assert texts[2][0] == f"{len(ids & others) / len(ids | others):.2f}"
+
+
+def test_cost_counts_what_was_made_once(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    cost = made(root, jobs)["cost"]
+    first, _, uniform = cost["rows"]
+    assert (first["scored"], first["scored_tokens"]) == (60, 6000)
+    assert first["trained"] == (2 * 2 * 24, 2 * 2 * 24 * 10)  # two seeds, two epochs of 24 pairs, 10 tokens each
+    assert (first["cells"][0]["made"], uniform["cells"][0]) == (10.0, {"made": None, "there": 10.0})
+    # Once: log-probs, six policies with their evaluations, four selections.
+    assert cost["once"] == 10 + 6 * 25 + 4 * 0.5
+    assert cost["apart"] == 8 * 35.5
+
+
+def test_swept_numbers_have_curves_and_a_heat_map(tmp_path: Path) -> None:
+    found = made(tmp_path, finished_sweep(tmp_path, GRID))
+    assert [drawn["title"] for drawn in found["curves"]] == ["win rate over alpha", "win rate over gamma/beta"]
+    (grid,) = found["grids"]
+    cells = re.findall(r">(\d\d\.\d ±\d\.\d)<", grid["svg"])
+    assert len(cells) == 6
+    assert found["selections"]["overlap"]["labels"] == ["alpha 0.25", "alpha 1", "alpha 5"]  # shared by both ratios
+
+
+def test_the_same_jobs_give_the_same_page(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    assert page_of(*swept) == page_of(*swept)

@@ -1,0 +1,38 @@
+"""What a finished job says of itself to those who compare it with others."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apm_exp.artifact import Artifact
+from apm_exp.worker import Request
+
+
+def beginning(request: Request, folder: Path) -> dict[str, Any]:
+    """What is known of a job before its work. run: its record's folder, relative to output_root."""
+    run = folder.relative_to(request.config["output_root"])
+    record = {"number": request.number, "swept": request.swept or {}, "state": "running", "reason": None}
+    return record | {"command": request.command, "run": run.as_posix()}
+
+
+def settings_compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a comparison of jobs needs to know of their settings."""
+    names = ("metric", "keep", "baseline", "trusted_packages")
+    return {name: config[name] for name in names}
+
+
+def step_records(artifacts: Mapping[str, Artifact], root: Path) -> dict[str, dict[str, Any]]:
+    """Of each step by name: key, folder relative to `root` (output_root), seconds of its making, counts, and `reused`.
+
+    reused: it was there, or another process made it while this one waited.
+    """
+    return {
+        name: {
+            "key": one.key,
+            "folder": one.path.relative_to(root).as_posix(),
+            "seconds": one.seconds,
+            "counts": dict(one.counts),
+            "reused": one.reused,
+        }
+        for name, one in artifacts.items()
+    }

@@ -1,0 +1,47 @@
+"""A difference between two arms in one plain sentence."""
+
+from apm_exp.compare.paired import Difference
+from apm_exp.report.scores import decimals, is_share, minus
+
+
+def in_units(value: float, error: float, unit: str | None, *, signed: bool = True) -> str:
+    """A difference as people read it: shares in points; two significant digits of the error."""
+    scale = 100.0 if is_share(unit) else 1.0
+    return minus(f"{value * scale:{'+' if signed else ''},.{decimals(error * scale)}f}")
+
+
+def unit_words(unit: str | None) -> str:
+    """What a difference is counted in, with the blank before it."""
+    return " points" if is_share(unit) else f" {unit}" if unit else ""
+
+
+def half_width(interval: tuple[float, float]) -> float:
+    """About the standard error that a 95% interval was made of, times two."""
+    return (interval[1] - interval[0]) / 2
+
+
+def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, items: str) -> str:
+    """Whether the arm differs from the baseline arm, by how much, and what of it may be chance."""
+    error = half_width(difference.over_items) / 2
+
+    def number(value: float, *, signed: bool = True) -> str:
+        return in_units(value, error, unit, signed=signed)
+
+    points = unit_words(unit)
+    low, high = difference.over_items
+    over_items = f"{number(low)} to {number(high)} over {difference.items:,} {items}"
+    if difference.over_seeds is None:
+        seeds = "; one seed, so what another training would give is not known"
+    else:
+        low, high = difference.over_seeds
+        seeds = f", {number(low)} to {number(high)} over {difference.seeds} seeds"
+    intervals = f"95% interval {over_items}{seeds}; {p_words(difference.p_holm)}"
+    if difference.noise:
+        return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({intervals})."
+    direction = "above" if difference.value > 0 else "below"
+    return f"{arm}: {number(abs(difference.value), signed=False)}{points} {direction} {baseline} ({intervals})."
+
+
+def p_words(p: float) -> str:
+    """A corrected p-value."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"

@@ -1,0 +1,54 @@
+"""One score of all arms against the baseline arm: sentences, a figure, a table."""
+
+from typing import Any
+
+from apm_exp.compare.arms import Arm
+from apm_exp.compare.equal_numbers import unequal_numbers
+from apm_exp.compare.paired import Difference
+from apm_exp.report.arms_figure import Row, arms_figure
+from apm_exp.report.scores import is_share
+from apm_exp.report.sentence import half_width, in_units, p_words, sentence
+from apm_exp.report.sweep_scores import ArmScores
+
+Context = dict[str, Any]
+
+
+def comparison(number: int, arms: list[Arm], baseline: int, one: ArmScores) -> Context:
+    """What the template is given on one score; `problem` where nothing can be compared."""
+    compared = one.compared
+    made: Context = {"title": one.words, "headline": one.headline, "problem": compared.problem, "rows": [], "svg": None}
+    made |= {"unit": "points" if is_share(one.unit) else one.unit or "", "item_words": compared.items, "missing": []}
+    if not compared.differences:
+        return made
+    made["rows"] = [_row(arms, baseline, one, difference) for difference in compared.differences]
+    without = set(range(len(arms))) - {baseline} - {difference.arm for difference in compared.differences}
+    made["missing"] = [arms[arm].label for arm in sorted(without)]
+    if one.headline:
+        rows = [Row(arms[d.arm].label, d.value, d.over_items, d.over_seeds) for d in compared.differences]
+        unit = f" ({made['unit']})" if made["unit"] else ""
+        axis = f"{one.words} minus {arms[baseline].label}'s{unit}"
+        made["svg"] = arms_figure(f"difference-{number}", axis, one.unit, rows, 0.0)
+    return made
+
+
+def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference) -> Context:
+    arm, other = arms[difference.arm], arms[baseline]
+    error = half_width(difference.over_items) / 2
+
+    def interval(bounds: tuple[float, float] | None) -> str | None:
+        return None if bounds is None else " to ".join(in_units(bound, error, one.unit) for bound in bounds)
+
+    return {
+        "label": arm.label,
+        "sentence": sentence(difference, arm.label, other.label, one.unit, one.compared.items),
+        "unequal": unequal_numbers(arm, other),
+        "noise": difference.noise,
+        "sort": difference.value,
+        "value": in_units(difference.value, error, one.unit),
+        "common": difference.items,
+        "over_items": interval(difference.over_items),
+        "seeds": difference.seeds,
+        "over_seeds": interval(difference.over_seeds),
+        "p": p_words(difference.p).removeprefix("p ").removeprefix("= "),
+        "p_holm": p_words(difference.p_holm).removeprefix("p ").removeprefix("= "),
+    }

@@ -1,0 +1,64 @@
+"""The jobs of a sweep: how each ended, what it has, and the line that repeats it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apm_exp.report.scores import STARTING, in_words
+
+Context = dict[str, Any]
+Job = Mapping[str, Any]
+
+
+def problems(jobs: list[dict[str, Any]]) -> list[Context]:
+    """The jobs without a result."""
+    return [
+        {"number": job["number"], "settings": _settings(job), "state": job["state"], "reason": job["reason"]}
+        for job in jobs
+        if job["state"] != "done"
+    ]
+
+
+def _settings(job: Job) -> str:
+    return ", ".join(f"{key}={value}" for key, value in job["swept"].items())
+
+
+def job_rows(jobs: list[dict[str, Any]]) -> list[Context]:
+    """A row each: settings, state, policy, kept, time, links, command, and every score."""
+    keys = list(dict.fromkeys(key for job in jobs for key in job["swept"]))
+    same = _same_model(jobs)
+    return [_row(job, keys, same.get(job["number"])) for job in jobs]
+
+
+def _row(job: Job, keys: list[str], same_as: int | None) -> Context:
+    scores = [in_words(name, record) for name, record in job["scores"].items() if not name.startswith(STARTING)]
+    return {
+        "number": job["number"],
+        "settings": [job["swept"].get(key, "") for key in keys],
+        "state": job["state"],
+        "reason": job["reason"],
+        "policy": _policy(job, same_as),
+        "kept": job["kept"],
+        "seconds": job["seconds"],
+        "report": job["report"],
+        "run": f"../../{job['run']}" if job["run"] else None,
+        "command": job["command"],
+        "scores": scores,
+    }
+
+
+def _same_model(jobs: list[dict[str, Any]]) -> dict[int, int]:
+    """Of each job whose policy an earlier one already has: the number of that earlier job."""
+    first: dict[str, int] = {}
+    same = {}
+    for job in jobs:
+        key = job["policy_key"]
+        if key is not None and first.setdefault(key, job["number"]) != job["number"]:
+            same[job["number"]] = first[key]
+    return same
+
+
+def _policy(job: Job, same_as: int | None) -> str:
+    """Whether this job trained its policy, found it, or has the model of an earlier job."""
+    if same_as is not None:
+        return f"same as {same_as}"
+    return {True: "trained", False: "reused", None: ""}[job["trained"]]

@@ -1,0 +1,41 @@
+"""Outcomes read from an evaluation's file and laid side by side by their items."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from apm_exp.compare.outcomes import Outcomes, compared_scores, read_outcomes, side_by_side
+from apm_exp.files import write_parquet
+
+
+def write(folder: Path, **columns: list[object]) -> Path:
+    write_parquet(pa.table(columns), folder / "evaluation.parquet")
+    return folder
+
+
+def test_a_score_is_read_from_the_column_of_its_name(tmp_path: Path) -> None:
+    write(tmp_path, prompt=["a", "b", "c"], texts=[["x"]] * 3, judged=[1, 0, None])
+    found = read_outcomes(tmp_path, "judged")
+    assert (found.item_N.to_pylist(), found.value_N.tolist(), found.items) == (["a", "b"], [1.0, 0.0], "prompts")
+    assert compared_scores(tmp_path, ["judged", "starting_judged", "length"]) == ["judged"]
+
+
+def test_what_the_file_lacks_is_said(tmp_path: Path) -> None:
+    write(tmp_path, prompt=["a", "b"], margin=[1.0, 2.0])
+    with pytest.raises(ValueError, match=r"has no column 'win_rate', only prompt, margin; .* writes one value an item"):
+        read_outcomes(tmp_path, "win_rate")
+
+
+def test_items_that_cannot_be_told_apart_are_an_error(tmp_path: Path) -> None:
+    write(tmp_path, prompt=["a", "a"], judged=[1.0, 2.0])
+    with pytest.raises(ValueError, match="'prompt' has a value twice"):
+        read_outcomes(tmp_path, "judged")
+
+
+def test_outcomes_meet_by_their_items() -> None:
+    first = Outcomes(pa.array(["b", "a"]), np.array([2.0, 1.0]), "prompts")
+    second = Outcomes(pa.array(["c", "b"]), np.array([30.0, 20.0]), "prompts")
+    found = side_by_side([first, None, second])
+    np.testing.assert_array_equal(found, [[2, 1, np.nan], [np.nan] * 3, [20, np.nan, 30]])
