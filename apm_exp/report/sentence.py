@@ -31,7 +31,7 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
     low, high = difference.over_items
     over_items = f"{number(low)} to {number(high)} over {difference.items:,} {items}"
     if difference.over_seeds is None:
-        seeds = "; one seed, so what another training would give is not known"
+        seeds = ", one seed"
     else:
         low, high = difference.over_seeds
         seeds = f", {number(low)} to {number(high)} over {difference.seeds} seeds"
@@ -40,6 +40,18 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
         return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({intervals})."
     direction = "above" if difference.value > 0 else "below"
     return f"{arm}: {number(abs(difference.value), signed=False)}{points} {direction} {baseline} ({intervals})."
+
+
+def summary(differences: list[Difference], labels: list[str], baseline: str) -> str:
+    """How many arms differ from the baseline arm, and which; how many do not; what one seed leaves open."""
+    apart = [label for one, label in zip(differences, labels, strict=True) if not one.noise]
+    inside = len(differences) - len(apart)
+    differ = f"{len(apart)} of {len(labels)} arms differ from {baseline}: {'; '.join(apart)}."
+    words = f"No arm differs from {baseline} by more than chance may do." if not apart else differ
+    words += f" {inside} {'is' if inside == 1 else 'are'} inside the noise." if apart and inside else ""
+    if any(one.over_seeds is None for one in differences):
+        words += " With one seed, what another training would give is not known."
+    return words
 
 
 def p_words(p: float) -> str:

@@ -7,7 +7,7 @@ from apm_exp.compare.equal_numbers import unequal_numbers
 from apm_exp.compare.paired import Difference
 from apm_exp.report.arms_figure import Row, arms_figure
 from apm_exp.report.scores import is_share
-from apm_exp.report.sentence import half_width, in_units, p_words, sentence
+from apm_exp.report.sentence import half_width, in_units, p_words, sentence, summary
 from apm_exp.report.sweep_scores import ArmScores
 
 Context = dict[str, Any]
@@ -21,6 +21,8 @@ def comparison(number: int, arms: list[Arm], baseline: int, one: ArmScores) -> C
     if not compared.differences:
         return made
     made["rows"] = [_row(arms, baseline, one, difference) for difference in compared.differences]
+    labels = [row["label"] for row in made["rows"]]
+    made["summary"] = summary(compared.differences, labels, arms[baseline].label)
     without = set(range(len(arms))) - {baseline} - {difference.arm for difference in compared.differences}
     made["missing"] = [arms[arm].label for arm in sorted(without)]
     if one.headline:

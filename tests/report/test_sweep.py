@@ -90,8 +90,12 @@ def test_a_baseline_can_be_chosen_and_a_wrong_one_is_said(swept: tuple[Path, lis
 
 def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) -> None:
     root, jobs = swept
-    rows = made(root, jobs[::2])["comparisons"][0]["rows"]
-    assert all("one seed, so what another training would give is not known" in row["sentence"] for row in rows)
+    found = made(root, jobs[::2])["comparisons"][0]
+    assert all("over 50 prompts, one seed; p" in row["sentence"] for row in found["rows"])
+    assert found["summary"] == (
+        "1 of 2 arms differ from uniform: map, alpha 0.5. 1 is inside the noise. "
+        "With one seed, what another training would give is not known."
+    )
 
 
 def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -102,7 +106,7 @@ def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path
     assert html.escape(reason) in page
     assert reason not in page
     assert "over 2 seeds" in page
-    assert "one seed, so what another training" in page  # map at 2.5 has only seed 0 in common
+    assert "over 50 prompts, one seed; p" in page  # map at 2.5 has only seed 0 in common
 
 
 def test_an_arm_without_a_finished_job_is_not_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
