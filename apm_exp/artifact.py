@@ -29,7 +29,7 @@ class Artifact:
     key: str
     counts: Mapping[str, int | float]
     seconds: float
-    reused: bool = True
+    reused: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

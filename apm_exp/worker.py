@@ -96,6 +96,7 @@ def configure_logging() -> None:
 def _check(requests: list[Request]) -> None:
     from apm_exp.check_job import check_job
 
+    _check_baseline(requests)
     finished = []
     for request in requests:
         try:
@@ -104,7 +105,6 @@ def _check(requests: list[Request]) -> None:
             if len(requests) == 1:
                 raise
             raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
-    _check_baseline(requests)
     for request, is_done in zip(requests, finished, strict=True):
         if request.sweep:
             settle(Path(request.sweep), request.number, finished=is_done)

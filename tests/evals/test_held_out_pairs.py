@@ -44,6 +44,8 @@ def test_margins_of_the_policy_and_of_the_stored_starting_policy(tmp_path, tiny_
     rows = pq.read_table(tmp_path / "evaluation.parquet")
     assert rows["pair_id"].to_pylist() == [f"p{index:02d}" for index in range(1, 12)]
     np.testing.assert_allclose(rows["margin"].to_numpy(), margin, atol=1e-5)
+    for name, record in found.items():  # each score's outcomes are in the column of its name
+        assert rows[name].to_numpy().mean() == pytest.approx(record["value"])
 
 
 @pytest.mark.parametrize("held_out", [0, 1])

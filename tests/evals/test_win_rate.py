@@ -109,6 +109,8 @@ def test_the_texts_are_kept_and_give_the_same_scores_again(policy, tmp_path):
         assert all(length <= 8 for length in row["lengths"])
     assert found["win_rate"]["value"] == pytest.approx(np.mean(shares))
     assert found["win_rate"]["standard_error"] == pytest.approx(np.std(shares, ddof=1) / math.sqrt(20))
+    for name, record in found.items():  # each score's outcomes are in the column of its name
+        assert np.mean([row[name] for row in rows]) == pytest.approx(record["value"])
     cut_off = np.mean([not flag for row in rows for flag in row["finished"]])
     assert found["cut_off"]["value"] == pytest.approx(cut_off)
 
