@@ -3,6 +3,7 @@
 import logging
 from typing import NamedTuple
 
+from apm_exp.alpha_rules.choose import AUTO
 from apm_exp.ending import UsageError, one_line
 from apm_exp.job_steps import is_finished
 from apm_exp.nodes.place import Place, place
@@ -52,6 +53,7 @@ def check_work_of(request: Request) -> Checked:
     except ValueError as error:
         raise UsageError(one_line(error)) from error
     warn_unused_alpha(request)
+    warn_unused_alpha_rule(request)
     return Checked(finished, with_rewards)
 
 
@@ -60,3 +62,12 @@ def warn_unused_alpha(request: Request) -> None:
     given = any(override.lstrip("+").startswith("alpha=") for override in request.overrides)
     if given and "alpha" not in request.config["metric"] and "alpha" not in (request.swept or {}):
         logger.warning("alpha=%s: metric=%s has no alpha; ignored", request.config["alpha"], request.choices["metric"])
+
+
+def warn_unused_alpha_rule(request: Request) -> None:
+    """Say so where a rule was typed and alpha is a number."""
+    given = any(override.lstrip("+").startswith("alpha_rule") for override in request.overrides)
+    alpha, swept = request.config["alpha"], request.swept or {}
+    if given and alpha != AUTO and not {"alpha", "alpha_rule"} & swept.keys():
+        rule = request.choices.get("alpha_rule")
+        logger.warning("alpha_rule=%s: alpha=%s is a number, and no rule is asked; write alpha=auto", rule, alpha)

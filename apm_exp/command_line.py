@@ -24,7 +24,7 @@ apm_exp: which of my preference pairs are worth training on?
 Groups (group=option; settings inside as group.key=value)
 {groups}
 Settings at the top
-  task=run|plan|status|clean       alpha=NUMBER (weight of the implicit margin in metric=map)
+  task=run|plan|status|clean       alpha=NUMBER|auto (weight of the implicit margin in metric=map)
   seed=NUMBER
   output_root=FOLDER  rebuild=none|all|STEP (build again)                           trusted_packages=[mine]
 
@@ -45,6 +45,7 @@ _GROUPS = {
     "generate": "sample the responses with the policy",
     "tokens": "how pairs become tokens",
     "metric": "how a pair is valued",
+    "alpha_rule": "how alpha=auto is chosen",
     "keep": "which pairs are kept",
     "loss": "the objective",
     "trainer": "how it is trained",

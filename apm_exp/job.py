@@ -136,7 +136,8 @@ def _run_steps(
         mirror.send(built["selection"].path, page.path)
     kept = built["selection"].counts.get("kept")
     used = built | {"report": page} | {name: one for name, one in made.items() if not one.reused}
-    return settings_compared(request.config) | {
+    alpha = built["selection"].counts.get("alpha", request.config["metric"].get("alpha"))
+    return settings_compared(request.config, alpha) | {
         "headline": headline(evaluations, request.config["evals"] or {}),
         "scores": scores,
         "kept": kept,

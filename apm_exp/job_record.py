@@ -15,10 +15,12 @@ def beginning(request: Request, folder: Path) -> dict[str, Any]:
     return record | {"command": request.command, "run": run.as_posix()}
 
 
-def settings_compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a comparison of jobs needs to know of their settings."""
+def settings_compared(config: Mapping[str, Any], alpha: float | None) -> dict[str, Any]:
+    """What a comparison of jobs needs to know of their settings. alpha: the metric's, the number where it is auto."""
     names = ("metric", "keep", "baseline", "trusted_packages")
-    return {name: config[name] for name in names}
+    compared = {name: config[name] for name in names}
+    number = {} if alpha is None else {"alpha": alpha}
+    return compared | {"metric": {**config["metric"], **number}} | {"alpha": alpha}
 
 
 def step_records(artifacts: Mapping[str, Artifact], root: Path) -> dict[str, dict[str, Any]]:

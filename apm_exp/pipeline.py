@@ -9,6 +9,7 @@ from typing import Any
 
 from apm_exp import component
 from apm_exp.adapters.preflight import adapter_name
+from apm_exp.alpha_rules.choose import AUTO, rule_name, with_rule
 from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
 from apm_exp.policies import builds_model, needs_pairs, starting_policy, trained_policy
@@ -125,13 +126,17 @@ class _Graph:
 
     def selection_step(self, steps: Mapping[str, Step]) -> Step:
         inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "logps", "rewards")}
-        inputs |= {"metric": self.config["metric"], "keep": self.config["keep"]}
+        metric = with_rule(self.config["metric"], self.config.get("alpha_rule"))
+        inputs |= {"metric": metric, "keep": self.config["keep"]}
         inputs["margin"] = self.config["reward"]["margin"]
         inputs["dtype"] = starting_policy(self.config, steps, self.digests).dtype
         return self.step(selection, slug(self.choices.metric, self.alpha(), self.choices.dataset), inputs)
 
     def alpha(self) -> str:
-        return f"alpha{self.config['alpha']:g}" if "alpha" in self.config["metric"] else ""
+        alpha = self.config["metric"].get("alpha", "")
+        if alpha == AUTO:
+            return f"alpha_{rule_name(self.config['alpha_rule'])}"
+        return f"alpha{self.config['alpha']:g}" if alpha != "" else ""
 
     def train_step(self, steps: Mapping[str, Step]) -> Step:
         inputs = {

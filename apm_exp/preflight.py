@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from apm_exp import component
+from apm_exp.alpha_rules.choose import with_any_number
 from apm_exp.component import Function
 from apm_exp.secrets_check import flatten, refuse_secrets
 from apm_exp.settings import NODES, check_top_level
@@ -113,14 +114,14 @@ def needs_rewards(metric: Mapping[str, Any]) -> bool:
     """Whether a metric asks for explicit margins, found by asking it about two pairs that have none."""
     probe = PairScores(np.array(["a", "b"]), None, np.array([0.5, -1.0]))
     try:
-        component.bind("metric", metric)(probe)
+        component.bind("metric", with_any_number(metric))(probe)
     except MissingRewards:
         return True
     return False
 
 
 def _check_metric(config: Mapping[str, Any]) -> None:
-    values = component.bind("metric", config["metric"])(
+    values = component.bind("metric", with_any_number(config["metric"]))(
         PairScores(np.array(["a", "b"]), np.array([1.0, 2.0]), np.array([0.5, -1.0]))
     )
     if "value" not in values:

@@ -1,8 +1,8 @@
 """Ranges that settings are declared with; component.py checks them."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -10,3 +10,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 BelowHalf = Annotated[float, Field(ge=0, lt=0.5)]
 Count = Annotated[int, Field(gt=0)]
+
+
+def _form_of_alpha(value: Any) -> str | None:
+    """`auto` is the only word; what is no word is left to the number's own checks."""
+    return ("auto" if value == "auto" else None) if isinstance(value, str) else "number"
+
+
+Alpha = Annotated[
+    Annotated[NotNegative, Tag("number")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(_form_of_alpha, "alpha", "Input should be a number of at least 0, or auto"),
+]

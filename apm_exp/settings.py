@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from apm_exp import component
+from apm_exp.ranges import Alpha
 
 NODES = (
     *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
-    *("adapter", "deepspeed", "evals", "tracking", "compare"),
+    *("alpha_rule", "adapter", "deepspeed", "evals", "tracking", "compare"),
 )
 
 
@@ -17,7 +18,7 @@ def top_level(
     *,
     task: Literal["run", "plan", "status", "clean"],
     clean: dict[Literal["delete"], bool],
-    alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    alpha: Alpha,
     seed: Annotated[int, Field(ge=0, lt=2**32)],
     output_root: Annotated[str, Field(min_length=1)],
     baseline: str | float | list[str | float] | None,

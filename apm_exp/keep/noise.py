@@ -26,7 +26,9 @@ def within_noise(
     Each kept pair is given the lowest value that the metric has within the noise, every other the highest, and the
     rule chooses again. The metric is evaluated at both ends of the noise and at the margin nearest to zero, which
     is exact where it rises, falls or has its extreme at zero; its scale (sigma) is computed anew each time, which
-    counts only in second order. Memory: 8 bytes a pair beside what the metric and the rule take.
+    counts only in second order. An alpha that a rule has chosen stays: `score` has the number, as the pairs counted are
+    those that the rounding of their own margins could replace. Memory: 8 bytes a pair beside what the metric and the
+    rule take.
     """
     worst_P = value_P.copy()
     with silent():  # what the metric had to say, it has said already

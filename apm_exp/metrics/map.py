@@ -1,24 +1,21 @@
 """The alignment potential, M_AP."""
 
-from typing import Annotated
-
 import numpy as np
-from pydantic import Field
 
 from apm_exp.metrics.rescale import signed_margins
+from apm_exp.ranges import Alpha
 from apm_exp.types import PairScores
 
 
-def alignment_potential(
-    scores: PairScores, *, alpha: Annotated[float, Field(ge=0, allow_inf_nan=False)], rescale: bool
-) -> dict[str, np.ndarray]:
+def alignment_potential(scores: PairScores, *, alpha: Alpha, rescale: bool) -> dict[str, np.ndarray]:
     """|explicit margin| / sigma_r - alpha * |implicit margin| / sigma_pi (paper App. D.1).
 
     Columns of shape P: explicit_term, implicit_term (with its factor alpha), value = explicit_term -
     implicit_term, all without unit. With rescale=False both sigmas are 1: that is Eq. 11 with alpha, in
-    reward units per (nat per token), as beta. Raises MissingRewards, and ValueError for margins that are not
-    finite.
+    reward units per (nat per token), as beta. alpha=auto is for settings: whoever calls this has put a number in
+    its place (alpha_rules/choose.py). Raises MissingRewards, and ValueError for margins that are not finite.
     """
+    assert not isinstance(alpha, str), "alpha=auto: no number was chosen"
     explicit_P, implicit_P = signed_margins(scores, rescale)
     explicit_term_P = np.abs(explicit_P)
     implicit_term_P = alpha * np.abs(implicit_P)

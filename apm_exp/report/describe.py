@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from apm_exp.alpha_rules.choose import rule_name
+
 Node = Mapping[str, Any]
 
 
@@ -44,6 +46,13 @@ def with_settings(node: Node) -> str:
     """A component's name with its settings in brackets, where it has any."""
     values = settings(node)
     return f"{component_name(node)} ({values})" if values else component_name(node)
+
+
+def with_alpha_in_words(config: Node, chosen: float | None) -> dict[str, Any]:
+    """The configuration, with the alpha that a rule has chosen, and the rule, in the place of alpha=auto."""
+    if chosen is None:
+        return dict(config)
+    return {**config, "metric": {**config["metric"], "alpha": f"{chosen:g} by {rule_name(config['alpha_rule'])}"}}
 
 
 def title(config: Node) -> str:

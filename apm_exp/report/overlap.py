@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from apm_exp import component
+from apm_exp.alpha_rules.choose import with_chosen_number, with_rule
 from apm_exp.keep.overlap import jaccard, jaccard_by_chance
 from apm_exp.report import figure
 from apm_exp.report.scored_pairs import ScoredPairs
@@ -26,15 +27,22 @@ class Choice:
 
 
 def choices(
-    scored: ScoredPairs, compare: Mapping[str, Mapping[str, Any]], metric: Mapping[str, Any], keep: Mapping[str, Any]
+    scored: ScoredPairs,
+    compare: Mapping[str, Mapping[str, Any]],
+    metric: Mapping[str, Any],
+    keep: Mapping[str, Any],
+    alpha_rule: Mapping[str, Any] | None = None,
 ) -> list[Choice]:
-    """The choice of every metric in `compare`, and this run's own first where `compare` does not hold it."""
+    """The choice of every metric in `compare`, and this run's own first where `compare` does not hold it.
+
+    alpha_rule: what chooses the number where a metric has alpha=auto, from the same pairs as for the run's own.
+    """
     found = []
     for name, node in compare.items():
         if dict(node) == dict(metric):
             found.append(Choice(name, True, scored.kept_P, None))
         else:
-            found.append(_choice(scored, name, node, keep))
+            found.append(_choice(scored, name, with_rule(node, alpha_rule), keep))
     if not any(choice.own for choice in found):
         found.insert(0, Choice(OWN, True, scored.kept_P, None))
     return found
@@ -42,8 +50,9 @@ def choices(
 
 def _choice(scored: ScoredPairs, name: str, node: Mapping[str, Any], keep: Mapping[str, Any]) -> Choice:
     """A metric that cannot score these pairs, or a rule that keeps none of them, is a finding and no failure."""
-    score, rule = component.bind(f"compare.{name}", node), component.bind("keep", keep)
+    rule = component.bind("keep", keep)
     try:
+        score = component.bind(f"compare.{name}", with_chosen_number(node, scored.as_scores(), keep))
         value_P = score(scored.as_scores())["value"]
         return Choice(name, False, rule(value_P, scored.pair_id_P), None)
     except ValueError as error:

@@ -43,11 +43,12 @@ def write_page(run: Run, path: Path) -> Path:
 def context(run: Run) -> Context:
     """What the template is given: plain values, and figures as markup."""
     scored = read_scored_pairs(run.artifacts["selection"].path, run.artifacts["logps"].path)
-    heading = describe.title(run.config)
+    config = describe.with_alpha_in_words(run.config, run.artifacts["selection"].counts.get("alpha"))
+    heading = describe.title(config)
     return {
         "title": f"{heading} | apm_exp report",
         "heading": heading,
-        "names": _names(run.config),
+        "names": _names(config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
         "collapse": _collapse(run),
         "within_noise": run.artifacts["selection"].counts["within_noise"],
@@ -100,7 +101,8 @@ def _values(scored: ScoredPairs, metric: str) -> Context:
 
 
 def _overlap(scored: ScoredPairs, run: Run) -> Context:
-    found = choices(scored, run.compare, run.config["metric"], run.config["keep"])
+    rule = run.config.get("alpha_rule")
+    found = choices(scored, run.compare, run.config["metric"], run.config["keep"], rule)
     return {"svg": overlap_figure(found), "rows": overlap_rows(scored, found)}
 
 

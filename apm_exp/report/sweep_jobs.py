@@ -33,7 +33,7 @@ def _row(job: Job, keys: list[str], same_as: int | None) -> Context:
     scores = [in_words(name, record) for name, record in job["scores"].items() if not name.startswith(STARTING)]
     return {
         "number": job["number"],
-        "settings": [job["swept"].get(key, "") for key in keys],
+        "settings": [_swept(job, key) for key in keys],
         "state": job["state"],
         "reason": job["reason"],
         "policy": _policy(job, same_as),
@@ -44,6 +44,12 @@ def _row(job: Job, keys: list[str], same_as: int | None) -> Context:
         "command": job["command"],
         "scores": scores,
     }
+
+
+def _swept(job: Job, key: str) -> str:
+    """A swept value; auto with the alpha that it stood for."""
+    value = str(job["swept"].get(key, ""))
+    return f"auto ({job['alpha']:g})" if (key, value) == ("alpha", "auto") and job.get("alpha") is not None else value
 
 
 def _same_model(jobs: list[dict[str, Any]]) -> dict[int, int]:

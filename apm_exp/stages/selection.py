@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from apm_exp import component
+from apm_exp.alpha_rules.choose import rule_name, with_chosen_number
 from apm_exp.artifact import Artifact
 from apm_exp.keep.noise import NOISE, within_noise
 from apm_exp.keep.rows import keep_rows
@@ -33,12 +35,13 @@ def selection(
     dtype: str,
     metric: dict[str, Any],
     keep: dict[str, Any],
-) -> dict[str, int]:
+) -> dict[str, int | float]:
     """Write selection.parquet: margins, the metric's columns and `kept` of every scored training pair.
 
     Rows are in the order of pair_id, as those of the inputs are. dtype: what the log-probs were computed in. Counts:
     pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage), within_noise (kept
-    pairs that rounding of the log-probs could replace). Raises MissingRewards where the metric needs rewards and there
+    pairs that rounding of the log-probs could replace), and alpha where a rule, a node in its place, has chosen it from
+    these pairs. Raises MissingRewards where the metric needs rewards and there
     are none, and ValueError for margins that are not finite or a keep rule that keeps nothing.
 
     Files are read and written a part at a time and pair_ids are never held. The metric sees whole arrays: for `map`
@@ -47,21 +50,31 @@ def selection(
     """
     scored, selected = out / ".scored.partial", out / "selection.parquet"
     try:
-        refused = _write_scored(scored, pairs, logps, rewards, margin, metric)
+        refused, used = _write_scored(scored, pairs, logps, rewards, margin, metric, keep)
         kept = keep_rows(scored, selected, keep)
     finally:
         scored.unlink(missing_ok=True)
-    loose = _within_noise(selected, metric, keep, NOISE[dtype])
+    loose = _within_noise(selected, used, keep, NOISE[dtype])
     logger.info("kept %d of %d pairs: those with a value of %.6g or more", kept.kept, kept.pairs, kept.cut)
     noise = f"{NOISE[dtype]:g} nats a token in {dtype}"
     logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
-    return {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
+    counts: dict[str, int | float] = {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
+    return counts if used == metric else counts | {"alpha": used["alpha"]}
 
 
 def _write_scored(
-    path: Path, pairs: Artifact, logps: Artifact, rewards: Artifact | None, margin: str, metric: Mapping[str, Any]
-) -> int:
-    """Write what selection.parquet will hold but for `kept`; returns how many training pairs have no log-probs."""
+    path: Path,
+    pairs: Artifact,
+    logps: Artifact,
+    rewards: Artifact | None,
+    margin: str,
+    metric: Mapping[str, Any],
+    keep: Mapping[str, Any],
+) -> tuple[int, dict[str, Any]]:
+    """Write what selection.parquet will hold but for `kept`.
+
+    Returns how many training pairs have no log-probs, and the metric's node as it was used, with a number for alpha.
+    """
     component.check("reward", {"margin": margin}, (explicit_margin,))
     known = rows_of_split(pairs.path / "pairs.parquet", "train")
     rewards_file = rewards.path / "rewards.parquet" if rewards else None
@@ -69,18 +82,28 @@ def _write_scored(
     if not len(scores.pair_id_P):
         remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
         raise ValueError(f"dataset: none of the {known} training pairs has log-probs; {remedy}")
-    write_tables(_tables(scores, _metric_columns(metric, scores)), path)
-    return known - len(scores.pair_id_P)
+    used = _with_number(metric, scores, keep)
+    write_tables(_tables(scores, _metric_columns(used, scores)), path)
+    return known - len(scores.pair_id_P), used
+
+
+def _with_number(metric: Mapping[str, Any], scores: PairScores, keep: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric's node with the alpha that its rule chooses, and what was chosen on the screen."""
+    with _rewards_asked_for(metric):
+        used = with_chosen_number(metric, scores, keep)
+    if used != metric:
+        rule, pairs = rule_name(metric["alpha"]), len(scores.pair_id_P)
+        logger.info("alpha=auto: the rule %s chose %g from %d pairs", rule, used["alpha"], pairs)
+        if used["alpha"] == 0:
+            logger.warning("alpha=auto: 0 leaves the implicit margin out: the order is that of metric=explicit")
+    return used
 
 
 def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, np.ndarray]:
     """The metric's columns, checked; `value`, as float64, is the last."""
     target = metric["_target_"]
-    try:
+    with _rewards_asked_for(metric):
         columns = component.bind("metric", metric)(scores)
-    except MissingRewards as error:
-        remedy = "add reward columns to the data or take another reward=, or metric=implicit or uniform"
-        raise MissingRewards(f"metric._target_={target}: {error}; {remedy}") from error
     if "value" not in columns or _TAKEN & columns.keys():
         taken = ", ".join(sorted(_TAKEN))
         raise ValueError(f"metric._target_={target}: must return 'value', and no column named {taken}")
@@ -91,6 +114,16 @@ def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, 
             raise ValueError(f"metric._target_={target}: {given}; give one entry a pair ({pairs},)")
     value_P = np.asarray(columns["value"], np.float64)
     return {name: column_P for name, column_P in columns.items() if name != "value"} | {"value": value_P}
+
+
+@contextmanager
+def _rewards_asked_for(metric: Mapping[str, Any]) -> Iterator[None]:
+    """Missing rewards with the metric that asked for them, and the remedies."""
+    try:
+        yield
+    except MissingRewards as error:
+        remedy = "add reward columns to the data or take another reward=, or metric=implicit or uniform"
+        raise MissingRewards(f"metric._target_={metric['_target_']}: {error}; {remedy}") from error
 
 
 def _tables(scores: PairScores, columns: Mapping[str, np.ndarray]) -> Iterator[pa.Table]:

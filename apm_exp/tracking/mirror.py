@@ -31,8 +31,13 @@ class Mirror:
         self._log(lambda run: self._rows(run, None))
 
     def summary(self, scores: Mapping[str, Mapping[str, Any]], selected: Mapping[str, float]) -> None:
-        """Set the run's summary: scores with their intervals, and the counts of the selection as selection_<count>."""
+        """Set the run's summary: scores with their intervals, and the counts of the selection as selection_<count>.
+
+        Where alpha=auto, `alpha` in the run's configuration becomes the number that was chosen, as curves have it.
+        """
         counts = {f"selection_{name}": count for name, count in selected.items()}
+        if "alpha" in selected:
+            self._log(lambda run: run.config.update({"alpha": selected["alpha"]}, allow_val_change=True))
         self._log(lambda run: run.summary.update(score_summary(scores) | counts))
 
     def send(self, selection: Path, report: Path) -> None:
