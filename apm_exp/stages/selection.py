@@ -40,13 +40,14 @@ def selection(
 
     Rows are in the order of pair_id, as those of the inputs are. dtype: what the log-probs were computed in. Counts:
     pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage), within_noise (kept
-    pairs that rounding of the log-probs could replace), and alpha where a rule, a node in its place, has chosen it from
-    these pairs. Raises MissingRewards where the metric needs rewards and there
-    are none, and ValueError for margins that are not finite or a keep rule that keeps nothing.
+    pairs that rounding of the log-probs could replace), and alpha where a rule, whose node then stands in the metric's
+    in its place, has chosen it from these pairs. Raises MissingRewards where the metric needs rewards and there are
+    none, and ValueError for margins that are not finite, a keep rule that keeps nothing, or a rule that cannot choose.
 
     Files are read and written a part at a time and pair_ids are never held. The metric sees whole arrays: for `map`
-    57 bytes a pair with its temporaries, and 90 where it is evaluated again for the noise. The keep rule runs from
-    file to file (see `keep_rows`), 11 to 19 bytes a pair. On disk there is a second copy of the result while it runs.
+    57 bytes a pair with its temporaries, 67 where the rule `balanced` looks for alpha, and 90 where it is evaluated
+    again for the noise. The keep rule runs from file to file (see `keep_rows`), 11 to 19 bytes a pair. On disk there is
+    a second copy of the result while it runs.
     """
     scored, selected = out / ".scored.partial", out / "selection.parquet"
     try:

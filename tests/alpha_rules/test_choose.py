@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apm_exp.alpha_rules.choose import AUTO, FEWEST, with_any_number, with_chosen_number, with_rule
@@ -43,6 +43,7 @@ def test_there_are_the_rules_that_these_tests_look_at():
 
 
 @every_rule
+@settings(max_examples=25)
 @given(seed=seeds, exponent=st.integers(-30, 30), swapped=st.booleans())
 def test_units_and_which_answer_is_called_chosen_do_not_matter(name, seed, exponent, swapped):
     scores = some_scores(seed)
@@ -52,6 +53,7 @@ def test_units_and_which_answer_is_called_chosen_do_not_matter(name, seed, expon
 
 
 @every_rule
+@settings(max_examples=25)
 @given(seed=seeds)
 def test_the_order_of_the_pairs_does_not_matter(name, seed):
     scores = some_scores(seed)
@@ -61,6 +63,7 @@ def test_the_order_of_the_pairs_does_not_matter(name, seed):
 
 
 @every_rule
+@settings(max_examples=25)
 @given(seed=seeds)
 def test_without_rescaling_alpha_is_in_reward_units_per_nat_per_token(name, seed):
     scores = some_scores(seed)
