@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from apm_exp import side_by_side
 from apm_exp.command_line import UsageLine, conf_folder, options_of
-from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR
+from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line
+from apm_exp.extras import missing_extra
 from apm_exp.nodes.place import LOST
 from apm_exp.stopping import TERMINATED
 from apm_exp.worker import TASKS, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
+STARTED = "APM_EXP_STARTED"  # when the command did (seconds since 1970), also for its jobs on other machines
 _STARTED = time.time()
 
 
@@ -45,13 +48,16 @@ def run(arguments: list[str]) -> int:
     """Compose and do what the arguments say; returns the exit code: 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 143
     (SIGTERM).
     """
-    os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
+    from apm_exp.job_function import JobFunction
+
+    os.environ |= {"APM_EXP_CONF": str(conf_folder()), STARTED: repr(_STARTED)}  # the first: for files beside the YAMLs
     os.environ.pop(SWEEP_FOLDER, None)
     sys.argv = [sys.argv[0], *arguments]
-    codes = [0]
+    function = JobFunction()
+    codes = function.codes
     job = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
     try:
-        job(lambda composed: codes.append(run_one(composed)))()
+        job(function)()
     except NothingToRun as reason:
         return int(str(reason.code))
     except Interrupted as reason:
@@ -59,13 +65,23 @@ def run(arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
         print(f"error: {explain(error, arguments)}", file=sys.stderr)
         return USAGE_ERROR
+    except Exception as error:
+        if SWEEP_FOLDER not in os.environ:
+            raise
+        print(f"error: Hydra's launcher or sweeper failed: {one_line(error)}", file=sys.stderr)
+        codes.append(FAILURE)
+    finally:
+        codes.append(side_by_side.jobs.end())
     if folder := os.environ.get(SWEEP_FOLDER):
         codes.append(report_sweep(Path(folder)))
     return max(codes)
 
 
-def run_one(composed: DictConfig) -> int:
-    """One job, single or of a multirun, in a worker of its own; returns its exit code."""
+def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) -> int:
+    """One job, single or of a multirun, in a worker of its own; returns its exit code.
+
+    environment: what the worker's has besides.
+    """
     settings = HydraConfig.get()
     try:
         request = request_of(composed, settings)
@@ -78,7 +94,7 @@ def run_one(composed: DictConfig) -> int:
 
     in_sweep = settings.mode == RunMode.MULTIRUN
     task = str(request.config["task"])
-    code = launch.start(task if task in TASKS else "check", [request], preload=in_sweep)
+    code = launch.start(task if task in TASKS else "check", [request], preload=in_sweep, environment=environment)
     if code in (INTERRUPTED, TERMINATED, LOST):
         raise Interrupted(FAILURE if code == LOST else code)
     return code
@@ -116,7 +132,7 @@ def request_of(
         choices={str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")},
         overrides=overrides,
         command=shlex.join(["python", "-m", "apm_exp", *config_dir(settings), *overrides]),
-        started=_STARTED,
+        started=float(os.environ[STARTED]),
         number=job,
         swept=_swept(folder, overrides) if swept is None else swept,
         sweep=folder,
@@ -170,6 +186,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
             return f"model.{match[1]}: no adapter is chosen; give model.adapter=lora with it"
         return f"{match[1]}: no such setting; {nearest(match[1], names)}"
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        if missing := missing_extra(match[1], match[2]):
+            return missing
         return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {text}; a value with spaces, = or brackets needs quotes: \"key='value'\""

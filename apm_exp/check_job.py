@@ -40,6 +40,19 @@ def check_settings(request: Request) -> Place:
         raise UsageError(one_line(error)) from error
 
 
+def check_for_elsewhere(request: Request) -> None:
+    """Check what can be known of a job that another machine will do: not its devices, nor what depends on them.
+
+    Raises UsageError.
+    """
+    here = {"device": "cpu", "processes": 1, "nodes": 1}
+    try:
+        check_config(request.config)
+        check_inputs({**request.config, "runtime": {**request.config["runtime"], **here}})
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+
+
 def check_work_of(request: Request) -> Checked:
     """Check what a job points at. Raises UsageError.
 

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
@@ -16,15 +16,18 @@ _SECONDS_TO_END = 10  # after Ctrl-C or SIGTERM: ranks take some
 _PRELOADED = ["torch", "transformers", "apm_exp.preload"]
 
 
-def start(task: str, requests: list[Request], *, preload: bool = False) -> int:
+def start(
+    task: str, requests: list[Request], *, preload: bool = False, environment: Mapping[str, str] | None = None
+) -> int:
     """Do `task` in a process of its own and return its exit code.
 
     preload: import the heavy packages once in the server, for many jobs in one command; the parent never does.
+    environment: what the process's has besides; the server's is that of its start.
     """
     context = multiprocessing.get_context("forkserver")
     if preload:
         context.set_forkserver_preload(_PRELOADED)
-    process: BaseProcess = context.Process(target=work, args=(task, requests))
+    process: BaseProcess = context.Process(target=work, args=(task, requests, dict(environment or {})))
     with _sigterm_passed_on(process) as sent:
         with _signals_held_back():
             process.start()

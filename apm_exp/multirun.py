@@ -22,9 +22,11 @@ from apm_exp import launch
 from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, explain, request_of
 from apm_exp.command_line import UsageLine
 from apm_exp.digest import canonical, text_digest
+from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
 from apm_exp.ending import USAGE_ERROR
 from apm_exp.files import write_json, write_text
 from apm_exp.nodes.place import place
+from apm_exp.study import at_a_time, ends, is_study, study_identity
 from apm_exp.worker import Request
 
 _HOW = ("task", "clean", "rebuild", "runtime", "deepspeed", "tracking", "output_root", "baseline")
@@ -35,6 +37,8 @@ class CheckJobs(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check all jobs, or print their plan, in one worker; stop before job 0 where one is wrong."""
+        if problem := launcher_problem(config, multirun=True):
+            _refuse(problem)
         names = swept_names(config)
         jobs = [_compose(overrides, number, names) for number, overrides in enumerate(expand(config))]
         task = str(jobs[0].config.get("task"))
@@ -43,19 +47,34 @@ class CheckJobs(Callback):
             raise NothingToRun(USAGE_ERROR)
         name, key = _identity(config, jobs)
         folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
-        asked = task if task in ("plan", "status") else "check"
-        code = launch.start(asked, [replace(job, sweep=str(folder)) for job in jobs], preload=task == "run")
+        check = "check_for_elsewhere" if on_other_machines(config) else "check"
+        asked = task if task in ("plan", "status") else check
+        here = launcher_of(config) == "BasicLauncher"
+        code = launch.start(asked, [replace(job, sweep=str(folder)) for job in jobs], preload=task == "run" and here)
         if code or task != "run":
             raise NothingToRun(code)
-        if place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
+        if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
             _describe(folder, name, key, config, jobs)
             os.environ[SWEEP_FOLDER] = str(folder)
+        prepare_launch(config, at_a_time(config) or len(jobs))
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse what only a multirun can have."""
+        if problem := launcher_problem(config, multirun=False):
+            _refuse(problem)
+
+
+def _refuse(problem: str) -> None:
+    print(f"error: {problem}", file=sys.stderr)
+    raise NothingToRun(USAGE_ERROR)
 
 
 def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of each job, as Hydra's own sweeper makes them."""
+    """The overrides of each job, as Hydra's own sweeper makes them; of a study, the ends of what it searches."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+    if is_study(config):
+        return ends(parsed)
     return list(itertools.chain.from_iterable(BasicSweeper.split_arguments(parsed, None)))
 
 
@@ -82,7 +101,7 @@ def _identity(config: DictConfig, jobs: list[Request]) -> tuple[str, str]:
     """The name of a sweep, and its key: made of every job's settings, but for those of how it is run."""
     name = str(config.hydra.runtime.choices.get("sweeps") or "multirun").replace("null", "multirun")
     settings = [{key: value for key, value in job.config.items() if key not in _HOW} for job in jobs]
-    return name, text_digest(canonical(settings))
+    return name, text_digest(canonical([*settings, *study_identity(config)]))
 
 
 def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[Request]) -> None:
@@ -93,6 +112,7 @@ def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[
     arguments = ["python", "-m", "apm_exp", "-m", *config_dir(config.hydra), *config.hydra.overrides.task]
     write_text(shlex.join(arguments) + "\n", folder / "command.txt")
     swept = [dict(_pairs(job.overrides, names)) for job in jobs]
+    swept = [{} for _ in range(config.hydra.sweeper.n_trials)] if is_study(config) else swept  # known as they come
     write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from apm_exp import component
 from apm_exp.alpha_rules.choose import with_any_number
 from apm_exp.component import Function
+from apm_exp.lockable import check_lockable
 from apm_exp.secrets_check import flatten, refuse_secrets
 from apm_exp.settings import NODES, check_top_level
 from apm_exp.types import MissingRewards, PairScores
@@ -102,8 +103,8 @@ def _check_writable(root: Path) -> None:
     while not parent.exists():
         parent = parent.parent
     try:
-        with tempfile.TemporaryFile(dir=parent):
-            pass
+        with tempfile.TemporaryFile(dir=parent) as file:
+            check_lockable(file, parent, root)
     except OSError as error:
         raise ValueError(
             f"output_root={root}: cannot write below {parent} ({error.strerror}); choose another folder"

@@ -1,10 +1,13 @@
 """Progress of long loops: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+from apm_exp.worker import LINES
 
 Item = TypeVar("Item")
 logger = logging.getLogger(__name__)
@@ -13,7 +16,7 @@ SECONDS_BETWEEN_LINES = 10
 
 def track(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
     """Yield `items` and show how many of `total` (None: unknown) are done."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and LINES not in os.environ:  # several bars would write over each other
         yield from _bar(items, description, total)
     else:
         yield from _lines(items, description, total)

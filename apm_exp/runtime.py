@@ -31,6 +31,7 @@ def run_on(
     node_rank: Annotated[int, Field(ge=0)] | None = None,
     rendezvous: str | None = None,
     join_seconds: Annotated[float, Field(gt=0)] = 600.0,
+    jobs_per_gpu: Annotated[int, Field(gt=0)] = 1,
     pairs_per_device: Annotated[int, Field(gt=0)],
     tokens_per_batch: Annotated[int, Field(gt=0)] | None,
     threads: Annotated[int, Field(gt=0)] | None,
@@ -38,9 +39,10 @@ def run_on(
 ) -> Runtime:
     """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
 
-    processes: on each of `nodes` machines; node_rank, rendezvous, join_seconds: how those meet (nodes/). tf32: whether
-    CUDA may round the factors of float32 products to 10 bits; set here for this process. On a CPU, memory that is freed
-    stays with the process from then on.
+    processes: on each of `nodes` machines; node_rank, rendezvous, join_seconds: how those meet (nodes/).
+    jobs_per_gpu: that share one, where jobs run at the same time (gpu_pool.py). tf32: whether CUDA may round the
+    factors of float32 products to 10 bits; set here for this process. On a CPU, memory that is freed stays with the
+    process from then on.
 
     Raises ValueError for a device that this machine does not have.
     """

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.ending import FAILURE, INTERRUPTED, UsageError, one_line, say
-from apm_exp.ledger import settle
+from apm_exp.ledger import settle, settle_by_record
 from apm_exp.nodes.place import Place
+from apm_exp.side_by_side import stop_with_command
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
 logger = logging.getLogger(__name__)
 TASKS = ("run", "plan", "status", "clean")
+LINES = "APM_EXP_LINES"  # what each line on the screen begins with, where several jobs write at the same time
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,18 @@ class Request:
     sweep: str | None = None
 
 
-def work(task: str, requests: list[Request]) -> None:
-    """The entry of a worker process; ends it with the exit code of `task` (a key of _TASKS)."""
+def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> None:
+    """The entry of a worker process; ends it with the exit code of `task`, a key of _TASKS.
+
+    environment: what is set in this process's before anything else.
+    """
+    os.environ |= environment  # CUDA, which reads its own when it is first used, was not yet
     _die_with_parent()
     configure_logging()
     try:
         stop_on_sigterm()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # held back while it started
+        stop_with_command()
         _TASKS[task](requests)
     except KeyboardInterrupt:
         logger.error("interrupted; finished artifacts stay, and the same command goes on from here")
@@ -76,7 +83,8 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
+        text = text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
+        return os.environ.get(LINES, "") + text
 
 
 def configure_logging() -> None:
@@ -117,6 +125,20 @@ def _check_baseline(requests: list[Request]) -> None:
         check_baseline(requests[0].config["baseline"], [request.swept or {} for request in requests])
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _check_for_elsewhere(requests: list[Request]) -> None:
+    from apm_exp.check_job import check_for_elsewhere
+
+    _check_baseline(requests)
+    for request in requests:
+        try:
+            check_for_elsewhere(request)
+        except UsageError as error:
+            raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
+    for request in requests:
+        if request.sweep:
+            settle_by_record(Path(request.sweep), request.number, Path(request.config["output_root"]))
 
 
 def _plan(requests: list[Request]) -> None:
@@ -190,6 +212,7 @@ def _named(request: Request) -> str:
 
 _TASKS: Mapping[str, Callable[[list[Request]], None]] = {
     "check": _check,
+    "check_for_elsewhere": _check_for_elsewhere,
     "plan": _plan,
     "run": _run,
     "clean": _clean,

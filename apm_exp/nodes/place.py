@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apm_exp.nodes.slurm import slurm_rendezvous
+
 _SET_BY_LAUNCHERS = ("SLURM_NODEID", "NODE_RANK", "GROUP_RANK")
 LOST = 3
 
@@ -41,6 +43,8 @@ def place(runtime: Mapping[str, Any]) -> Place:
     Raises a one-line ValueError where the settings do not say it, or contradict each other.
     """
     nodes, rendezvous = runtime.get("nodes", 1), runtime.get("rendezvous")
+    if nodes > 1 and rendezvous is None:
+        rendezvous = slurm_rendezvous()
     if nodes == 1:
         _check_alone(runtime)
         return Place()

@@ -1,0 +1,110 @@
+"""What Hydra's launchers call with each composed job: in the command, or in a process of theirs."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from apm_exp import side_by_side
+from apm_exp.application import SWEEP_FOLDER, Interrupted, run_one
+from apm_exp.ending import FAILURE, INTERRUPTED
+from apm_exp.worker import LINES, configure_logging
+
+_GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
+_SECONDS_BETWEEN_LOOKS = 0.5  # at GPUs that others have
+
+
+class JobFunction:
+    """Does a job and returns its headline score, for a sweeper that searches; None where there is none.
+
+    codes: the exit codes of the jobs done here. Unpickled it is a JobElsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.codes = [0]
+
+    def __call__(self, composed: DictConfig) -> float | None:
+        """Do the job in a worker. Raises Interrupted."""
+        self.codes.append(run_one(composed))
+        return headline_value()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The function for another process, with what this one's environment says."""
+        names = [*(name for name in os.environ if name.startswith("APM_EXP_")), _GPUS, _THREADS]
+        return JobElsewhere, ({name: os.environ.get(name) for name in names},)
+
+
+class JobElsewhere:
+    """Does a job in a process of a launcher's, on this machine or another; returns as JobFunction does.
+
+    environment: the command's; None for what is not set there.
+    """
+
+    def __init__(self, environment: Mapping[str, str | None]) -> None:
+        self.environment = environment
+
+    def __call__(self, composed: DictConfig) -> float | None:
+        """Do the job in a worker, where there are GPUs on some of its own; nothing where the command is over."""
+        ours = {name: value for name, value in self.environment.items() if value and name.startswith("APM_EXP_")}
+        os.environ |= ours
+        multiprocessing.set_start_method("forkserver", force=True)  # joblib sets one that only its own processes know
+        configure_logging()
+        try:
+            if not side_by_side.end_of_command():
+                with self._its_share(composed) as share:
+                    run_one(composed, share)
+        except Interrupted:
+            pass  # here it would end the launcher's process; the command knows
+        if side_by_side.end_of_command() == signal.SIGKILL:
+            os._exit(FAILURE)  # there is nobody who would take a result
+        return headline_value()
+
+    @contextmanager
+    def _its_share(self, composed: DictConfig) -> Iterator[dict[str, str]]:
+        """What the worker's environment has besides: its part of a machine that it shares with other jobs."""
+        if side_by_side.COMMAND not in os.environ:
+            yield {}
+            return
+        from apm_exp.gpu_pool import gpus_needed, taken, visible_gpus
+
+        share = {LINES: f"[{HydraConfig.get().job.num}] ", **self._threads(composed)}
+        gpus, needed = visible_gpus(self.environment[_GPUS]), gpus_needed(composed.runtime)
+        if not gpus or not needed:
+            yield share
+            return
+        locks = Path(composed.output_root) / ".locks"
+        with taken(gpus, needed, composed.runtime.jobs_per_gpu, locks, _pause) as held:
+            yield share | {_GPUS: ",".join(held)}
+
+    def _threads(self, composed: DictConfig) -> dict[str, str]:
+        """joblib gives each job its share of the cores; ranks divide it."""
+        share = os.environ.get(_THREADS)
+        if self.environment[_THREADS] or not share:
+            return {}
+        return {_THREADS: str(max(1, int(share) // composed.runtime.processes))}
+
+
+def _pause() -> None:
+    if side_by_side.end_of_command():
+        raise Interrupted(INTERRUPTED)
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def headline_value() -> float | None:
+    """The headline score of the job of a multirun that was just done, from its record; None where it has none."""
+    from apm_exp.report.scores import headline_name
+
+    folder, job = os.environ.get(SWEEP_FOLDER), HydraConfig.get().job
+    if folder is None or not (path := Path(folder) / "jobs" / f"{job.num}.json").exists():
+        return None
+    record = json.loads(path.read_text())
+    scores = record.get("scores")
+    return float(scores[headline_name(scores)]["value"]) if record["state"] == "done" and scores else None
