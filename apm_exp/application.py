@@ -20,7 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from apm_exp import side_by_side
 from apm_exp.command_line import UsageLine, conf_folder, options_of
 from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line
-from apm_exp.extras import missing_extra
+from apm_exp.extras import extras, missing_extra
 from apm_exp.nodes.place import LOST
 from apm_exp.stopping import TERMINATED
 from apm_exp.worker import TASKS, Request
@@ -182,13 +182,15 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     text = " ".join(str(error).split()).split(" See https")[0]
     if match := re.match(r"Could not override '([^']+)'", text):
         names = _settings(arguments)
+        if match[1].startswith("hydra.launcher."):
+            return f"{match[1]}: the launcher has no such setting; give hydra/launcher=slurm or joblib with it"
         if match[1].startswith("adapter.") and "adapter.rank" not in names:
             return f"model.{match[1]}: no adapter is chosen; give model.adapter=lora with it"
         return f"{match[1]}: no such setting; {nearest(match[1], names)}"
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         if missing := missing_extra(match[1], match[2]):
             return missing
-        return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]))}"
+        return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]) + extras(match[1]))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {text}; a value with spaces, = or brackets needs quotes: \"key='value'\""
     return text

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,10 @@ def prepare_launch(config: DictConfig, jobs: int) -> None:
     if launcher == "JoblibLauncher":
         with read_write(config), open_dict(config):
             config.hydra.launcher.n_jobs = _at_the_same_time(config, jobs)
-    if launcher != "SlurmLauncher":
+    if launcher == "SlurmLauncher":
+        logs = Path(config.hydra.sweep.dir) / ".submitit"
+        print(f"{jobs} jobs for Slurm; Ctrl-C leaves them to it; what they say is in {logs}/", file=sys.stderr)
+    else:
         side_by_side.jobs.begin(Path(config.output_root) / ".locks")
 
 

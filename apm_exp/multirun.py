@@ -26,7 +26,7 @@ from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, 
 from apm_exp.ending import USAGE_ERROR
 from apm_exp.files import write_json, write_text
 from apm_exp.nodes.place import place
-from apm_exp.study import at_a_time, ends, is_study, study_identity
+from apm_exp.study import at_a_time, ends, is_study, say_less, study_identity
 from apm_exp.worker import Request
 
 _HOW = ("task", "clean", "rebuild", "runtime", "deepspeed", "tracking", "output_root", "baseline")
@@ -56,6 +56,7 @@ class CheckJobs(Callback):
         if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
             _describe(folder, name, key, config, jobs)
             os.environ[SWEEP_FOLDER] = str(folder)
+        say_less(config)
         prepare_launch(config, at_a_time(config) or len(jobs))
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:

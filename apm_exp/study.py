@@ -4,6 +4,7 @@ A study keeps no state of its own. Its sampler is seeded, so that the same comma
 that are done are found as any finished job is, and the search goes on where it ended.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,15 @@ def is_study(config: DictConfig) -> bool:
 def at_a_time(config: DictConfig) -> int | None:
     """How many trials a study starts together; None for a grid, which starts all its jobs."""
     return int(config.hydra.sweeper.n_jobs) if is_study(config) else None
+
+
+def say_less(config: DictConfig) -> None:
+    """Have a study's libraries say nothing: each trial's job does, and its failure has had its line."""
+    if is_study(config):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)
 
 
 def study_identity(config: DictConfig) -> list[Any]:
