@@ -13,7 +13,7 @@ from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
 from apm_exp.ending import one_line
 from apm_exp.headline import headline
-from apm_exp.job_record import beginning, settings_compared, step_records
+from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
 from apm_exp.job_steps import digests_of, has_rewards, steps_of
 from apm_exp.ledger import job_with, worked_on
 from apm_exp.memory.check import check_before_training
@@ -65,11 +65,11 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
     """Do the job, with a record that says how it stands from its beginning."""
     digests = digests_of(request)
     steps = steps_of(request, digests, with_rewards=with_rewards is not False)
-    folder = new_run_folder(request, steps["policy"].slug)
+    folder = new_run_folder(request, steps.get("policy", steps["logps"]).slug)
     record = beginning(request, folder)
     keep_result(request, record, folder)
     logger.info("settings     from: %s", request.config["hyperparameters"])
-    _say_whose_model(request, steps["policy"])
+    _say_whose_model(request, steps)
     made: dict[str, Artifact] = {}
     started = time.monotonic()
     try:
@@ -87,12 +87,12 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
         digests.save()
         record["seconds"] = round(time.monotonic() - started, 1)
         keep_result(request, record, folder)
-    logger.info("%s | report: %s", record["headline"], record["report"])
+    logger.info("%s%s", record["headline"], f" | report: {record['report']}" if record["report"] else "")
 
 
-def _say_whose_model(request: Request, policy: Step) -> None:
+def _say_whose_model(request: Request, steps: Mapping[str, Step]) -> None:
     """Say so where an earlier job of the sweep trained the same: what differs between them is not used in training."""
-    same = job_with(Path(request.sweep), policy.key) if request.sweep else None
+    same = job_with(Path(request.sweep), steps["policy"].key) if request.sweep and "policy" in steps else None
     if same is not None:
         logger.info("job %d: its model is that of job %d: training uses nothing that differs", request.number, same)
 
@@ -117,7 +117,7 @@ def _run_steps(
 ) -> dict[str, Any]:
     """Build the steps and the page; returns the rest of the job's record. made: what this job has built already."""
     built: dict[str, Artifact] = {}
-    trains = _trains(request, steps["policy"], steps)
+    trains = "policy" in steps and _trains(request, steps["policy"], steps)
     with _mirror(request, steps, folder, trains) as mirror:
         for name, step in steps.items():
             also = {"log": mirror.row} if step.kind == "policy" else {}  # the training step also mirrors its log
@@ -126,25 +126,35 @@ def _run_steps(
             built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
             if name == "pairs":  # before the expensive steps
                 check_keep(request.config["keep"], int(built[name].counts["train"]))
-        page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
-        point(folder / "report", page_step.folder)
-        page = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
-        evaluations = _evaluations(built)
-        scores = {name: score for each in evaluations.values() for name, score in each.items()}
-        mirror.rest_of_history()
-        mirror.summary(scores, built["selection"].counts)
-        mirror.send(built["selection"].path, page.path)
-    kept = built["selection"].counts.get("kept")
-    used = built | {"report": page} | {name: one for name, one in made.items() if not one.reused}
-    alpha = built["selection"].counts.get("alpha", request.config["metric"].get("alpha"))
-    return settings_compared(request.config, alpha) | {
+        result: dict[str, Any] = {
+            "headline": f"done until {request.config['until']}, in {list(built.values())[-1].path}"
+        }
+        if "policy" in steps:
+            page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
+            point(folder / "report", page_step.folder)
+            page = built["report"] = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
+            result = _result(request, built, page) | {"trained": trains}
+            mirror.rest_of_history()
+            mirror.summary(result["scores"], built["selection"].counts)
+            mirror.send(built["selection"].path, page.path)
+    used = built | {name: one for name, one in made.items() if not one.reused}
+    counts = built["selection"].counts if "selection" in built else {}
+    alpha = counts.get("alpha", request.config["metric"].get("alpha"))
+    record = nothing_known() | settings_compared(request.config, alpha) | result
+    return record | {
+        "kept": counts.get("kept"),
+        "steps": step_records(used, Path(request.config["output_root"])),
+    }
+
+
+def _result(request: Request, built: Mapping[str, Artifact], page: Artifact) -> dict[str, Any]:
+    """What a job that trained has to show."""
+    evaluations = _evaluations(built)
+    return {
         "headline": headline(evaluations, request.config["evals"] or {}),
-        "scores": scores,
-        "kept": kept,
-        "trained": trains,
+        "scores": {name: score for each in evaluations.values() for name, score in each.items()},
         "policy_key": built["policy"].key,
         "report": str(page.path / "report.html"),
-        "steps": step_records(used, Path(request.config["output_root"])),
     }
 
 
@@ -163,7 +173,7 @@ def _rebuild(request: Request, step: Step, steps: Mapping[str, Step]) -> float |
 
 def _mirror(request: Request, steps: Mapping[str, Step], folder: Path, trains: bool) -> AbstractContextManager[Mirror]:
     """The job's record outside of its own folders, where one is wanted."""
-    if not request.config["tracking"]:
+    if not request.config["tracking"] or "policy" not in steps:
         return nullcontext(Mirror())
     return component.bind("tracking", request.config["tracking"])(tracked_job(request, steps, folder, trains=trains))
 

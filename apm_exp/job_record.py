@@ -15,6 +15,11 @@ def beginning(request: Request, folder: Path) -> dict[str, Any]:
     return record | {"command": request.command, "run": run.as_posix()}
 
 
+def nothing_known() -> dict[str, Any]:
+    """The result of a job that has none: it waits, was killed, failed, or was to stop before training."""
+    return {"scores": {}, "kept": None, "trained": None, "policy_key": None, "report": None, "seconds": None}
+
+
 def settings_compared(config: Mapping[str, Any], alpha: float | None) -> dict[str, Any]:
     """What a comparison of jobs needs to know of their settings. alpha: the metric's, the number where it is auto."""
     names = ("metric", "keep", "baseline", "trusted_packages")

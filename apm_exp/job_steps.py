@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from apm_exp.artifact import Artifact, Step, read_done
 from apm_exp.digest import FileDigests, local_paths
 from apm_exp.models.pretrained import is_here
-from apm_exp.pipeline import Choices, build_graph, report_step
+from apm_exp.pipeline import Choices, build_graph, report_step, up_to
 from apm_exp.worker import Request
 
 
@@ -16,7 +16,7 @@ def steps_of(request: Request, digests: FileDigests, *, with_rewards: bool) -> d
     names = {name: request.choices[name] for name in Choices.__dataclass_fields__}
     steps = build_graph(request.config, Choices(**names), with_rewards=with_rewards, digests=digests)
     assert all(step.key for step in steps.values())  # named now: an edit during the work belongs to the next command
-    return steps
+    return up_to(steps, request.config["until"])
 
 
 def digests_of(request: Request) -> FileDigests:
@@ -39,8 +39,8 @@ def is_finished(request: Request, with_rewards: bool | None) -> bool:
             pairs = read_done(steps_of(request, digests, with_rewards=True)["pairs"])
             with_rewards = pairs is not None and has_rewards(pairs)
         steps = steps_of(request, digests, with_rewards=with_rewards)
-        page = report_step(request.config, steps, command="", provenance={})
-        return all(map(read_done, [*steps.values(), page]))
+        page = [report_step(request.config, steps, command="", provenance={})] if "policy" in steps else []
+        return all(map(read_done, [*steps.values(), *page]))
     except (OSError, ValueError):
         return False
 

@@ -19,11 +19,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from apm_exp import launch
-from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, explain, request_of
+from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, request_of
 from apm_exp.command_line import UsageLine
 from apm_exp.digest import canonical, text_digest
 from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
 from apm_exp.ending import USAGE_ERROR
+from apm_exp.explain import explain
 from apm_exp.files import write_json, write_text
 from apm_exp.nodes.place import place
 from apm_exp.study import at_a_time, ends, is_study, say_less, study_identity

@@ -26,6 +26,7 @@ from apm_exp.types import Policy
 
 Config = Mapping[str, Any]
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
+_WHICH = ("task", "clean", "rebuild", "until", "baseline")  # what of a job is done, and what it is compared with
 _HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
 _CHECKPOINTS = ("save_every", "keep_checkpoints")
 _LOADING = ("dtype", "attention", "trust_remote_code", "chat_template", "revision")
@@ -168,6 +169,12 @@ class _Graph:
         return self.step(evaluate, folder, inputs, "evaluation", runtime=self.config["runtime"])
 
 
+def up_to(steps: Mapping[str, Step], last: str | None) -> dict[str, Step]:
+    """The steps up to and with the one of this name; None: all."""
+    names = list(steps)
+    return {name: steps[name] for name in (names if last is None else names[: names.index(last) + 1])}
+
+
 def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
     """The page on a run. What is only shown (command, provenance, how it was run) does not make another report."""
     policy = steps["policy"]
@@ -176,8 +183,7 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
     trainer = _without(config["trainer"], *_CHECKPOINTS)
-    beside_result = ("task", "clean", "rebuild", "baseline", *_HOW)
-    settings = {name: value for name, value in config.items() if name not in beside_result}
+    settings = {name: value for name, value in config.items() if name not in (*_WHICH, *_HOW)}
     inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"]}
     how = {name: config[name] for name in (*_HOW, "trainer")}
     beside = {"how": how, "command": command, "provenance": provenance}

@@ -50,7 +50,7 @@ def plan_of(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) ->
             missing[name] = step
         known[name] = artifact.counts if artifact else upper_bounds(name, known, config)
     training = _training(config, steps) if "policy" in missing else None
-    disk = job_disk(config, missing, training, known["policy"].get("steps"))
+    disk = job_disk(config, missing, training, known.get("policy", {}).get("steps"))
     return Plan(title, config, steps, known, missing, training, disk)
 
 

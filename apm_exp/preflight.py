@@ -80,11 +80,14 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
     from apm_exp.memory.check import check_before_work
     from apm_exp.training.preflight import check_training
 
-    check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
+    trains = config["until"] is None
+    if trains:
+        check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
     known = _check_model(config)
-    check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
-    check_loss_takes(config["loss"], with_rewards)
-    if known:
+    if trains:
+        check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
+        check_loss_takes(config["loss"], with_rewards)
+    if trains and known:
         check_before_work(config)
     if _reward_source(config) == "classifier":
         from apm_exp.rewards.preflight import preflight

@@ -35,6 +35,7 @@ def top_level(
         "evaluation",
         "report",
     ],
+    until: Literal["logps", "selection"] | None,
     hyperparameters: str,
     trusted_packages: list[str],
 ) -> None:

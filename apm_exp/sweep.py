@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from apm_exp.job_record import nothing_known
 from apm_exp.ledger import records
 from apm_exp.worker import Request
 
@@ -14,15 +15,7 @@ logger = logging.getLogger(__name__)
 
 def read_jobs(folder: Path) -> list[dict[str, Any]]:
     """One record a job, in order; what a job does not have (it waits, was killed, or failed) is None."""
-    nothing: dict[str, Any] = {
-        "scores": {},
-        "kept": None,
-        "trained": None,
-        "policy_key": None,
-        "report": None,
-        "seconds": None,
-    }
-    jobs = [nothing | record for record in records(folder)]
+    jobs = [nothing_known() | record for record in records(folder)]
     for job in jobs:
         if job["report"]:
             job["report"] = os.path.relpath(job["report"], folder)

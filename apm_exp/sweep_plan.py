@@ -63,14 +63,14 @@ def _jobs(plans: Sequence[Plan], own: Sequence[Sequence[_Own]]) -> Table:
     table = plain_table("job", "to be built", "expected")
     for number, (plan, steps) in enumerate(zip(plans, own, strict=True)):
         missing = [one.name for one in steps if one.is_missing]
-        same = next((n for n in range(number) if _policy(plans[n]) == _policy(plan)), None)
+        same = next((n for n in range(number) if _policy(plan) and _policy(plans[n]) == _policy(plan)), None)
         what = ", ".join(missing) or ("nothing" if same is None else f"nothing: its model is that of job {same}")
         table.add_row(plan.title, what, time_shown(_sum(plan.seconds(name) for name in missing)))
     return table
 
 
-def _policy(plan: Plan) -> Path:
-    return plan.steps["policy"].folder
+def _policy(plan: Plan) -> Path | None:
+    return plan.steps["policy"].folder if "policy" in plan.steps else None
 
 
 def _stages(steps: Sequence[_Own]) -> Table:

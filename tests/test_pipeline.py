@@ -31,7 +31,13 @@ def test_a_whole_alpha_has_one_name(tmp_path: Path) -> None:
 
 
 def report_key(root: Path, **changes: Any) -> str:
-    config: dict[str, Any] = {"task": "run", "rebuild": "none", "runtime": {"threads": 1}, "deepspeed": {}}
+    config: dict[str, Any] = {
+        "task": "run",
+        "rebuild": "none",
+        "until": None,
+        "runtime": {"threads": 1},
+        "deepspeed": {},
+    }
     config |= {"tracking": {}, "output_root": "a", "trusted_packages": [], "compare": {}, "seed": 0}
     config |= {"trainer": {"epochs": 1, "save_every": 10, "keep_checkpoints": 0}} | changes
     steps = {"policy": graph(root, **config).step(lambda out: {}, "policy", {}, kind="policy")}

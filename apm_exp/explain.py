@@ -1,0 +1,54 @@
+"""What Hydra refuses, as one line for the user."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import OverrideParseException
+from omegaconf import OmegaConf
+
+from apm_exp.command_line import conf_folder, options_of
+from apm_exp.extras import extras, missing_extra
+
+
+def explain(error: BaseException, arguments: Sequence[str]) -> str:
+    """Hydra's message as one line, with the nearest name where one was misspelt."""
+    from apm_exp.component import nearest
+
+    text = " ".join(str(error).split()).split(" See https")[0]
+    if match := re.match(r"Could not override '([^']+)'", text):
+        names = _settings(arguments)
+        if match[1].startswith("hydra.launcher."):
+            return f"{match[1]}: the launcher has no such setting; give hydra/launcher=slurm or joblib with it"
+        if match[1].startswith("adapter.") and "adapter.rank" not in names:
+            return f"model.{match[1]}: no adapter is chosen; give model.adapter=lora with it"
+        return f"{match[1]}: no such setting; {nearest(match[1], names)}"
+    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
+        if missing := missing_extra(match[1], match[2]):
+            return missing
+        return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]) + extras(match[1]))}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {text}; a value with spaces, = or brackets needs quotes: \"key='value'\""
+    return text
+
+
+def _settings(arguments: Sequence[str]) -> list[str]:
+    """The names of all groups, and of all settings that the chosen options have."""
+    conf = conf_folder()
+    groups = {path.name for path in conf.iterdir() if path.is_dir()}
+    split = (argument.partition("=") for argument in arguments)
+    chosen = [f"{group}={name}" for group, _, name in split if name in options_of(group) and group != "sweeps"]
+    GlobalHydra.instance().clear()  # the command ends with this error
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        composed = hydra.compose("config", chosen)
+    return [*groups, *(name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False)))]
+
+
+def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            name = f"{prefix}.{key}" if prefix else str(key)
+            yield name, value
+            yield from _flat(value, name)
