@@ -3,13 +3,14 @@
 import pytest
 
 from apm_exp.nodes.place import Place, place
+from apm_exp.nodes.slurm import first_host
 
 TWO = {"nodes": 2, "rendezvous": "node0:29500", "node_rank": None}
 
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch):
-    for name in ("SLURM_NODEID", "NODE_RANK", "GROUP_RANK"):
+    for name in ("SLURM_NODEID", "NODE_RANK", "GROUP_RANK", "SLURM_JOB_NODELIST"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -58,3 +59,24 @@ def test_what_cannot_be_right_is_one_line(settings, environment, message, monkey
     with pytest.raises(ValueError, match=message) as raised:
         place({**TWO, **settings})
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu7", "gpu7"),
+        ("gpu7,gpu9", "gpu7"),
+        ("gpu[07-09,12]", "gpu07"),
+        ("gpu[3,5],cpu1", "gpu3"),
+        ("rack[1-2]n.site.org", "rack1n.site.org"),
+    ],
+)
+def test_the_first_node_of_a_slurm_job(nodes, first):
+    assert first_host(nodes) == first
+
+
+def test_under_slurm_the_nodes_know_where_they_meet(monkeypatch):
+    for name, value in (("SLURM_JOB_NODELIST", "gpu[07-08]"), ("SLURM_JOB_ID", "1234567"), ("SLURM_NODEID", "1")):
+        monkeypatch.setenv(name, value)
+    assert place({**TWO, "rendezvous": None}) == Place(1, 2, "gpu07", 24567)
+    assert place(TWO) == Place(1, 2, "node0", 29500)
