@@ -27,6 +27,7 @@ Settings at the top
   task=run|plan|status|clean       alpha=NUMBER|auto (weight of the implicit margin in metric=map)
   seed=NUMBER
   output_root=FOLDER  rebuild=none|all|STEP (build again)                           trusted_packages=[mine]
+  until=logps|selection (stop there)  hydra/launcher=joblib|slurm (jobs at the same time: docs/cluster.md)
 
 Flags
   -m, --multirun      one job for each combination of comma-separated values
