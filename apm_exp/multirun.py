@@ -26,6 +26,7 @@ from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, 
 from apm_exp.ending import USAGE_ERROR
 from apm_exp.explain import explain
 from apm_exp.files import write_json, write_text
+from apm_exp.ledger import settle
 from apm_exp.nodes.place import place
 from apm_exp.study import at_a_time, ends, is_study, say_less, study_identity
 from apm_exp.worker import Request
@@ -51,7 +52,9 @@ class CheckJobs(Callback):
         check = "check_for_elsewhere" if on_other_machines(config) else "check"
         asked = task if task in ("plan", "status") else check
         here = launcher_of(config) == "BasicLauncher"
-        code = launch.start(asked, [replace(job, sweep=str(folder)) for job in jobs], preload=task == "run" and here)
+        if asked != check or not is_study(config):  # what is checked of a study are its ends, which are no jobs
+            jobs = [replace(job, sweep=str(folder)) for job in jobs]
+        code = launch.start(asked, jobs, preload=task == "run" and here)
         if code or task != "run":
             raise NothingToRun(code)
         if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
@@ -114,7 +117,10 @@ def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[
     arguments = ["python", "-m", "apm_exp", "-m", *config_dir(config.hydra), *config.hydra.overrides.task]
     write_text(shlex.join(arguments) + "\n", folder / "command.txt")
     swept = [dict(_pairs(job.overrides, names)) for job in jobs]
-    swept = [{} for _ in range(config.hydra.sweeper.n_trials)] if is_study(config) else swept  # known as they come
+    if is_study(config):  # its trials are known as they come, and each is looked at again
+        swept = [{} for _ in range(config.hydra.sweeper.n_trials)]
+        for number in range(len(swept)):
+            settle(folder, number, finished=False)
     write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")
 
 
