@@ -50,7 +50,7 @@ def summary(differences: list[Difference], labels: list[str], baseline: str) -> 
     words = f"No arm differs from {baseline} by more than chance may do." if not apart else differ
     words += f" {inside} {'is' if inside == 1 else 'are'} inside the noise." if apart and inside else ""
     if any(one.over_seeds is None for one in differences):
-        words += " With one seed that is about these policies, not about the settings: another training may turn it."
+        words += " With one seed this is about these policies, not about the settings: another may turn it."
     return words
 
 

@@ -28,7 +28,9 @@ def test_the_summary_counts() -> None:
     noise = replace(ABOVE, p_holm=0.2, over_seeds=(0.0, 0.1))
     assert summary([noise, noise], ["a", "b"], "c") == "No arm differs from c by more than chance may do."
     both = summary([ABOVE, noise, noise], ["a", "b", "d"], "c")
-    assert both.startswith("1 of 3 arms differ from c: a. 2 are inside the noise. With one seed that is about these policies,")
+    assert both.startswith(
+        "1 of 3 arms differ from c: a. 2 are inside the noise. With one seed this is about these policies,"
+    )
 
 
 def test_numbers_have_what_their_error_supports() -> None:

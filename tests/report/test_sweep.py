@@ -94,7 +94,7 @@ def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) 
     assert all("over 50 prompts, one seed; p" in row["sentence"] for row in found["rows"])
     assert found["summary"] == (
         "1 of 2 arms differ from uniform: map, alpha 0.5. 1 is inside the noise. "
-        "With one seed that is about these policies, not about the settings: another training may turn it."
+        "With one seed this is about these policies, not about the settings: another may turn it."
     )
 
 
