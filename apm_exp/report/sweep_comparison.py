@@ -28,7 +28,7 @@ def comparison(number: int, arms: list[Arm], baseline: int, one: ArmScores) -> C
     if one.headline:
         rows = [Row(arms[d.arm].label, d.value, d.over_items, d.over_seeds) for d in compared.differences]
         unit = f" ({made['unit']})" if made["unit"] else ""
-        axis = f"{one.words} minus {arms[baseline].label}'s{unit}"
+        axis = f"difference in {one.words}{unit}"
         made["svg"] = arms_figure(f"difference-{number}", axis, one.unit, rows, 0.0)
     return made
 

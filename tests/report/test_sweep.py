@@ -113,7 +113,7 @@ def test_an_arm_without_a_finished_job_is_not_compared(swept: tuple[Path, list[d
     root, jobs = swept
     waiting = {"number": 8, "swept": {"metric": "m1", "alpha": "1", "seed": "0"}, "state": "waiting"}
     page = page_of(root, [*jobs, waiting])
-    assert "m1, alpha 1: not compared" in page
+    assert "Not compared, for want of a finished job with a seed of the baseline's: m1, alpha 1." in html.unescape(page)
     assert "9 jobs: 8 done, 1 waiting" in page
 
 
@@ -196,6 +196,16 @@ def test_swept_numbers_have_curves_and_a_heat_map(tmp_path: Path) -> None:
     cells = re.findall(r">(\d\d\.\d ±\d\.\d)<", grid["svg"])
     assert len(cells) == 6
     assert found["selections"]["overlap"]["labels"] == ["alpha 0.25", "alpha 1", "alpha 5"]  # shared by both ratios
+
+
+def test_an_arm_that_kept_fewer_pairs_is_said_to_be_so(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    fewer = {"key": "fewer", "folder": "selection/map-0.5", "seconds": 0.5, "reused": False}
+    fewer["counts"] = {"pairs": 60, "kept": 12, "within_noise": 0}
+    changed = [job | {"steps": job["steps"] | {"selection": fewer}} for job in jobs[:2]]
+    page = page_of(root, [*changed, *jobs[2:]])
+    assert "Not at equal numbers: 12 pairs kept here, 24 in the baseline." in page
+    assert "1 of 2 not at equal numbers of pairs or steps." in page
 
 
 def test_the_same_jobs_give_the_same_page(swept: tuple[Path, list[dict[str, Any]]]) -> None:
