@@ -54,11 +54,11 @@ def test_a_write_that_fails_leaves_no_table_and_is_repeated(tmp_path: Path) -> N
 
 
 def test_the_line_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
-    from apm_exp.worker import _say
+    from apm_exp.ending import say
 
     error = OSError(errno.ENOSPC, "No space left on device")
     error.add_note("while building outputs/logps/x")
-    assert _say(error, FAILURE) == FAILURE
+    assert say(error) == FAILURE
     assert caplog.messages == [
         "OSError: [Errno 28] No space left on device (while building outputs/logps/x); make room, or give another "
         "output_root, and type the command again: finished steps stay"

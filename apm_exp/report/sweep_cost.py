@@ -67,7 +67,7 @@ def _count(jobs: list[Job], name: str, count: str) -> int | None:
 def _trained(root: Path, jobs: list[Job]) -> tuple[int, int] | None:
     """Pairs and response tokens that went through training, each time counted; None where it is not known."""
     found = []
-    for job in {job["policy_key"]: job for job in jobs}.values():
+    for job in {job["policy_key"]: job for job in jobs if job["policy_key"]}.values():
         seen = _pairs_seen(root / steps_of(job)["policy"]["folder"] / "metrics.jsonl")
         kept, tokens = _kept_tokens(root, job)
         if seen is None or not kept:
