@@ -15,10 +15,12 @@ from apm_exp.ending import one_line
 from apm_exp.headline import headline
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
 from apm_exp.job_steps import digests_of, has_rewards, steps_of
+from apm_exp.keep.preflight import check_keep
 from apm_exp.ledger import job_with, worked_on
 from apm_exp.memory.check import check_before_training
+from apm_exp.pair_ids import PairIds
 from apm_exp.pipeline import report_step
-from apm_exp.preflight import check_keep, check_loss_takes, refuse_missing_rewards
+from apm_exp.preflight import check_loss_takes, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.run_record import keep_result, new_run_folder, point
 from apm_exp.tracking.job import tracked_job
@@ -125,10 +127,11 @@ def _run_steps(
                 check_before_training(request.config, steps)
             built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
             if name == "pairs":  # before the expensive steps
-                check_keep(request.config["keep"], int(built[name].counts["train"]))
-        result: dict[str, Any] = {
-            "headline": f"done until {request.config['until']}, in {list(built.values())[-1].path}"
-        }
+                pairs = int(built[name].counts["train"])
+                names = PairIds(built[name].path / "pairs.parquet", pairs, "train")
+                check_keep(request.config["keep"], pairs, names)
+        last = list(built.values())[-1].path
+        result: dict[str, Any] = {"headline": f"done until {request.config['until']}, in {last}"}
         if "policy" in steps:
             page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
             point(folder / "report", page_step.folder)

@@ -131,6 +131,10 @@ def _kept(keep: Mapping[str, Any], pairs: int) -> int:
         from apm_exp.keep.top_fraction import kept_count
 
         return kept_count(keep["fraction"], pairs)
+    if keep["_target_"] == "apm_exp.keep.ids.ids":
+        from apm_exp.keep import ids
+
+        return min(pairs, ids.kept_count(keep["path"]))
     return min(pairs, keep.get("k", pairs))
 
 

@@ -61,6 +61,7 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     Returns whether there are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
     """
     from apm_exp.data.count import count_rows
+    from apm_exp.keep.preflight import check_keep
     from apm_exp.runtime import check_devices
 
     _check_writable(Path(config["output_root"]))
@@ -93,12 +94,6 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
         from apm_exp.rewards.preflight import preflight
 
         preflight(config["reward"])
-
-
-def check_keep(keep: Mapping[str, Any], pairs: int | None) -> None:
-    """Raise ValueError where a keep rule would keep nothing of so many pairs, whatever their values."""
-    if pairs is not None:
-        component.bind("keep", keep)(np.full(pairs, np.inf), np.arange(pairs))
 
 
 def _check_writable(root: Path) -> None:

@@ -17,7 +17,13 @@ CONF = conf_folder()
 os.environ["APM_EXP_CONF"] = str(CONF)
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and list(path.glob("*.yaml")))
 INDEPENDENT = [group for group in GROUPS if group not in ("experiment", "sweeps", "loss_defaults")]
-REQUIRED = {"dataset.path": "pairs.jsonl", "model.path": "folder", "reward.path": "folder", "keep.k": "10"}
+REQUIRED = {
+    "dataset.path": "pairs.jsonl",
+    "model.path": "folder",
+    "reward.path": "folder",
+    "keep.k": "10",
+    "keep.path": "ids.txt",
+}
 
 
 def compose(*overrides: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def selection(
     finally:
         scored.unlink(missing_ok=True)
     loose = _within_noise(selected, used, keep, NOISE[dtype])
-    logger.info("kept %d of %d pairs: those with a value of %.6g or more", kept.kept, kept.pairs, kept.cut)
+    logger.info("kept %d of %d pairs; the lowest value among them is %.6g", kept.kept, kept.pairs, kept.cut)
     noise = f"{NOISE[dtype]:g} nats a token in {dtype}"
     logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
     counts: dict[str, int | float] = {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
