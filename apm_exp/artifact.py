@@ -112,11 +112,16 @@ def damage(step: Step, record: Mapping[str, Any]) -> str | None:
     """What is wrong with a finished artifact, or None: every file must be as it was written."""
     if record["key"] != step.key:
         return "its record 'done' is damaged or of another key"
-    for name, expected in record["files"].items():
-        path = step.folder / name
+    return changed(step.folder, record["files"], step.digests)
+
+
+def changed(folder: Path, files: Mapping[str, Mapping[str, Any]], digests: FileDigests) -> str | None:
+    """What is no longer as it was written, or None. files: by name below `folder`, each with its size and sha256."""
+    for name, expected in files.items():
+        path = folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != expected["size"] or step.digests.of_file(path) != expected["sha256"]:
+        if path.stat().st_size != expected["size"] or digests.of_file(path) != expected["sha256"]:
             return f"{name} has changed since it was written"
     return None
 

@@ -20,11 +20,13 @@ apm_exp: which of my preference pairs are worth training on?
   python -m apm_exp task=plan ...                   what would run, what is reused, memory and disk; runs nothing
   python -m apm_exp sweeps=alpha task=status        how each job of a study stands; without a study: all of them
   python -m apm_exp task=clean                      what no run needs any more; clean.delete=true deletes it
+  python -m apm_exp task=export run=latest          the pairs that a run has kept, with all scores and a card, for TRL,
+                                                    SimPO's scripts and the Hub (export.push=owner/name)
 
 Groups (group=option; settings inside as group.key=value)
 {groups}
 Settings at the top
-  task=run|plan|status|clean       alpha=NUMBER|auto (weight of the implicit margin in metric=map)
+  task=run|plan|status|clean|export  alpha=NUMBER|auto (weight of the implicit margin in metric=map)
   seed=NUMBER
   output_root=FOLDER  rebuild=none|all|STEP (build again)                           trusted_packages=[mine]
   until=logps|selection (stop there)  hydra/launcher=joblib|slurm (jobs at the same time: docs/cluster.md)

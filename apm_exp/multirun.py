@@ -31,7 +31,8 @@ from apm_exp.nodes.place import place
 from apm_exp.study import at_a_time, ends, is_study, say_less, study_identity
 from apm_exp.worker import Request
 
-_HOW = ("task", "clean", "rebuild", "runtime", "deepspeed", "tracking", "output_root", "baseline")
+_HOW = ("task", "clean", "run", "export", "rebuild", "runtime", "deepspeed", "tracking", "output_root", "baseline")
+_ONE_AT_A_TIME = {"clean": "cleans one output_root", "export": "exports one run"}
 
 
 class CheckJobs(Callback):
@@ -44,8 +45,8 @@ class CheckJobs(Callback):
         names = swept_names(config)
         jobs = [_compose(overrides, number, names) for number, overrides in enumerate(expand(config))]
         task = str(jobs[0].config.get("task"))
-        if task == "clean":
-            print("error: task=clean: cleans one output_root at a time; leave out -m", file=sys.stderr)
+        if task in _ONE_AT_A_TIME:
+            print(f"error: task={task}: {_ONE_AT_A_TIME[task]} at a time; leave out -m", file=sys.stderr)
             raise NothingToRun(USAGE_ERROR)
         name, key = _identity(config, jobs)
         folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()

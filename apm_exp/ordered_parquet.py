@@ -15,14 +15,16 @@ from apm_exp.files import atomic
 ROWS_AT_ONCE = 2**20
 
 
-def ordered_tables(path: Path, columns: Sequence[str] | None = None, split: str | None = None) -> Iterator[pa.Table]:
-    """The columns of a file (`pair_id` among them), in tables of at most ROWS_AT_ONCE rows, none of them empty.
+def ordered_tables(
+    path: Path, columns: Sequence[str] | None = None, split: str | None = None, at_once: int | None = None
+) -> Iterator[pa.Table]:
+    """The columns of a file (`pair_id` among them), in tables of at most `at_once` rows, none of them empty.
 
-    columns: those to read, or all. split: only the rows of that split, or all. Asserts that the pair_ids ascend and
-    none is there twice.
+    columns: those to read, or all. split: only the rows of that split, or all. at_once: ROWS_AT_ONCE where it is
+    None, which is too many for texts. Asserts that the pair_ids ascend and none is there twice.
     """
     last = None
-    for batch in _batches(path, columns and [*columns, *(["split"] if split else [])]):
+    for batch in _batches(path, columns and [*columns, *(["split"] if split else [])], at_once):
         _check_order(path, last, batch["pair_id"])
         last = batch["pair_id"][-1].as_py()
         table = pa.Table.from_batches([batch])
@@ -32,10 +34,10 @@ def ordered_tables(path: Path, columns: Sequence[str] | None = None, split: str 
             yield table
 
 
-def _batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, columns: Sequence[str] | None, at_once: int | None = None) -> Iterator[pa.RecordBatch]:
     """pre_buffer is off: it would hold all that was read of a file until its end."""
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        yield from file.iter_batches(ROWS_AT_ONCE, columns=columns)
+        yield from file.iter_batches(at_once or ROWS_AT_ONCE, columns=columns)
 
 
 def _check_order(path: Path, last: str | None, pair_ids: pa.Array) -> None:
@@ -75,9 +77,11 @@ def write_tables(tables: Iterator[pa.Table], path: Path) -> None:
 class Beside:
     """The rows of an ordered file for pair_ids that are asked for in the same order; holds a part of it at a time."""
 
-    def __init__(self, path: Path, columns: Sequence[str], split: str | None = None):
+    def __init__(
+        self, path: Path, columns: Sequence[str], split: str | None = None, at_once: int | None = None
+    ) -> None:
         self.path = path
-        self.parts = ordered_tables(path, columns, split)
+        self.parts = ordered_tables(path, columns, split, at_once)
         self.ahead: list[pa.Table] = []
 
     def rows(self, pair_ids: pa.ChunkedArray) -> pa.Table:

@@ -26,7 +26,15 @@ from apm_exp.types import Policy
 
 Config = Mapping[str, Any]
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
-_WHICH = ("task", "clean", "rebuild", "until", "baseline")  # what of a job is done, and what it is compared with
+_WHICH = (
+    "task",
+    "clean",
+    "run",
+    "export",
+    "rebuild",
+    "until",
+    "baseline",
+)  # what of a job is done, and what it is compared with
 _HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
 _CHECKPOINTS = ("save_every", "keep_checkpoints")
 _LOADING = ("dtype", "attention", "trust_remote_code", "chat_template", "revision")

@@ -16,8 +16,10 @@ NODES = (
 
 def top_level(
     *,
-    task: Literal["run", "plan", "status", "clean"],
+    task: Literal["run", "plan", "status", "clean", "export"],
     clean: dict[Literal["delete"], bool],
+    run: str | int | float,
+    export: dict[str, Any],
     alpha: Alpha,
     seed: Annotated[int, Field(ge=0, lt=2**32)],
     output_root: Annotated[str, Field(min_length=1)],
@@ -42,6 +44,17 @@ def top_level(
     """The settings outside the groups; conf/config.yaml says what each means."""
 
 
+def export(
+    *,
+    path: Annotated[str, Field(min_length=1)] | None,
+    overwrite: bool,
+    policy: bool,
+    push: Annotated[str, Field(min_length=1)] | None,
+    private: bool,
+) -> None:
+    """The settings of task=export; conf/config.yaml says what each means."""
+
+
 def check_top_level(config: Mapping[str, Any]) -> None:
     """Check names, types and ranges at the top; raises ValueError with `key=value: what is wrong`."""
     values = {key: value for key, value in config.items() if key not in NODES}
@@ -49,3 +62,4 @@ def check_top_level(config: Mapping[str, Any]) -> None:
         component.check("", values, (top_level,))
     except ValueError as error:
         raise ValueError(" | ".join(part.removeprefix(".") for part in str(error).split(" | "))) from None
+    component.check("export", config["export"], (export,))

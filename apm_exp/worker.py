@@ -17,7 +17,7 @@ from apm_exp.side_by_side import stop_with_command
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
 logger = logging.getLogger(__name__)
-TASKS = ("run", "plan", "status", "clean")
+TASKS = ("run", "plan", "status", "clean", "export")
 LINES = "APM_EXP_LINES"  # what each line on the screen begins with, where several jobs write at the same time
 
 
@@ -184,14 +184,34 @@ def _lead(request: Request, here: Place) -> None:
 
 def _clean(requests: list[Request]) -> None:
     from apm_exp.clean.task import clean
-    from apm_exp.settings import check_top_level
 
     (request,) = requests
+    _check_top_level(request)
+    clean(Path(request.config["output_root"]), delete_found=request.config["clean"]["delete"])
+
+
+def _export(requests: list[Request]) -> None:
+    from apm_exp.export.task import export
+
+    (request,) = requests
+    _check_top_level(request)
+    export(Path(request.config["output_root"]), _typed(request, "run"), request.config["export"])
+
+
+def _check_top_level(request: Request) -> None:
+    from apm_exp.settings import check_top_level
+
     try:
         check_top_level(request.config)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
-    clean(Path(request.config["output_root"]), delete_found=request.config["clean"]["delete"])
+
+
+def _typed(request: Request, name: str) -> str:
+    """A setting as it was typed: the end of a run's name may look like a number, as 12e345 does."""
+    given = [value for key, _, value in (override.partition("=") for override in request.overrides) if key == name]
+    value = request.config[name]
+    return value if isinstance(value, str) or not given else given[-1]
 
 
 def _status(requests: list[Request]) -> None:
@@ -217,5 +237,6 @@ _TASKS: Mapping[str, Callable[[list[Request]], None]] = {
     "run": _run,
     "clean": _clean,
     "status": _status,
+    "export": _export,
     "sweep_report": _sweep_report,
 }

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from apm_exp.models.one_line import one_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md"]  # the last has the licence
 _NOT_FILES = ["*/*", "consolidated*"]  # other formats of the same weights
 
 

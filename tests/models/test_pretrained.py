@@ -82,5 +82,5 @@ def test_only_weights_tokenizer_and_settings_are_fetched(monkeypatch, tmp_path):
     for trust in (False, False, True):
         assert folder_of("model", "owner/model", "main", trust) == tmp_path
     module._snapshot.cache_clear()
-    weights = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    weights = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md"]
     assert asked == [("owner/model", "main", weights), ("owner/model", "main", [*weights, "*.py"])]  # asked once each

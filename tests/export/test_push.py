@@ -1,0 +1,92 @@
+"""Sending to the Hub: private unless asked for, with the login of the environment, and one line where it fails."""
+
+from types import SimpleNamespace
+
+import httpx
+import huggingface_hub
+import pytest
+
+from apm_exp.export.push import check_can_push, push
+
+
+class Hub:
+    """What stands for HfApi: repositories that are there, and what was sent to them."""
+
+    def __init__(self, public=(), down=False):
+        self.private = dict.fromkeys(public, False)
+        self.down, self.sent = down, []
+
+    def create_repo(self, repo, *, repo_type, private, exist_ok):
+        if self.down:
+            raise httpx.ConnectError("no route\nto host")
+        assert exist_ok
+        self.private.setdefault((repo_type, repo), private)
+        return f"https://hub/{repo_type}/{repo}"
+
+    def repo_info(self, repo, *, repo_type):
+        return SimpleNamespace(private=self.private[repo_type, repo])
+
+    def upload_folder(self, *, repo_id, repo_type, folder_path, ignore_patterns, delete_patterns, commit_message):
+        self.sent.append((repo_type, repo_id, folder_path, ignore_patterns, delete_patterns))
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    def use(**settings):
+        hub = Hub(**settings)
+        monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
+        return hub
+
+    return use
+
+
+def test_the_data_set_goes_out_private_with_the_models_card(hub, tmp_path):
+    there = hub()
+    assert push(tmp_path, "me/pairs", private=True, policy=False) == ["https://hub/dataset/me/pairs"]
+    assert there.private == {("dataset", "me/pairs"): True}
+    assert there.sent == [("dataset", "me/pairs", tmp_path, None, "data/*.parquet")]
+
+
+def test_weights_go_to_a_model_of_the_same_name_and_not_into_the_data_set(hub, tmp_path):
+    there = hub()
+    assert len(push(tmp_path, "me/pairs", private=False, policy=True)) == 2
+    assert there.private == {("dataset", "me/pairs"): False, ("model", "me/pairs"): False}
+    assert [sent[:4] for sent in there.sent] == [
+        ("dataset", "me/pairs", tmp_path, "policy/*"),
+        ("model", "me/pairs", tmp_path / "policy", None),
+    ]
+
+
+def test_what_was_to_be_private_is_not_added_to_something_public(hub, tmp_path):
+    there = hub(public=[("dataset", "me/pairs")])
+    with pytest.raises(ValueError, match=r"me/pairs is there and is public; .*export\.private=false"):
+        push(tmp_path, "me/pairs", private=True, policy=False)
+    assert not there.sent
+    push(tmp_path, "me/pairs", private=False, policy=False)
+    assert there.sent
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line_that_says_what_stays(hub, tmp_path):
+    hub(down=True)
+    with pytest.raises(
+        ValueError, match=r"^export\.push=me/pairs: ConnectError: .*stays in .*sends it again$"
+    ) as error:
+        push(tmp_path, "me/pairs", private=True, policy=False)
+    assert "\n" not in str(error.value)
+
+
+def test_before_anything_is_written_the_name_the_network_and_the_login_are_checked(monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match=r"^export\.push=me/pairs: no login .*HF_TOKEN.*nothing was written$"):
+        check_can_push("me/pairs")
+    monkeypatch.setenv("HF_TOKEN", "of a test")
+    check_can_push("me/pairs")
+    for name in ("pairs", "a/b/c", "me/pa irs", "me/pairs.git"):
+        with pytest.raises(ValueError, match=r"^export\.push=.*give owner/name$"):
+            check_can_push(name)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"^export\.push=me/pairs: HF_HUB_OFFLINE is set"):
+        check_can_push("me/pairs")
