@@ -14,7 +14,7 @@ CASES = {
     "+metric.alhpa=1": "metric.alhpa=1: no such setting; did you mean 'alpha'?",
     "alpha=-1": "alpha=-1: input should be greater than or equal to 0",
     "seed=one": "seed=one: input should be a valid integer",
-    "task=rum": "task=rum: input should be 'run', 'plan', 'status' or 'clean'",
+    "task=rum": "task=rum: input should be 'run', 'plan', 'status', 'clean' or 'export'",
     "loss.beta=-0.1": "loss.beta=-0.1: input should be greater than 0",
     "metric.alpha=2.5": "metric.alpha=2.5: alpha is set at the top; write alpha=2.5",
     "dataset=jsonl": "model is required: dataset=jsonl has none of its own",
