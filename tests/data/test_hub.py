@@ -2,7 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.data.hub import hub
+from apm_exp.data.hub import commit_of, hub
 from tests.data.sources import prepared, simpo_row
 
 
@@ -46,3 +46,9 @@ def test_no_network_is_one_line_with_the_remedy(monkeypatch):
         "check the name, these settings, the network (HF_HUB_OFFLINE set?) and access (hf auth login), or download "
         "its files and use dataset=jsonl"
     )
+
+
+def test_where_the_hub_cannot_be_asked_the_revision_stays_as_it_was_given(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
+    for revision in (None, "main"):
+        assert commit_of("owner/of-no-test", revision) == revision
