@@ -21,7 +21,7 @@ from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line
 from apm_exp.explain import explain
 from apm_exp.nodes.place import LOST
 from apm_exp.stopping import TERMINATED
-from apm_exp.worker import TASKS, Request
+from apm_exp.worker import TYPED, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
 STARTED = "APM_EXP_STARTED"  # when the command did (seconds since 1970), also for its jobs on other machines
@@ -92,7 +92,7 @@ def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) 
 
     many = settings.mode == RunMode.MULTIRUN and "SUBMITIT_EXECUTOR" not in os.environ  # which does one a process
     task = str(request.config["task"])
-    code = launch.start(task if task in TASKS else "check", [request], preload=many, environment=environment)
+    code = launch.start(task if task in TYPED else "check", [request], preload=many, environment=environment)
     if code in (INTERRUPTED, TERMINATED, LOST):
         raise Interrupted(FAILURE if code == LOST else code)
     return code

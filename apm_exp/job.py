@@ -18,8 +18,8 @@ from apm_exp.job_steps import digests_of, has_rewards, steps_of
 from apm_exp.keep.preflight import check_keep
 from apm_exp.ledger import job_with, worked_on
 from apm_exp.memory.check import check_before_training
+from apm_exp.page_step import report_step
 from apm_exp.pair_ids import PairIds
-from apm_exp.pipeline import report_step
 from apm_exp.preflight import check_loss_takes, refuse_missing_rewards
 from apm_exp.provenance import provenance
 from apm_exp.run_record import keep_result, new_run_folder, point

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 from apm_exp.artifact import Artifact, Step, read_done
 from apm_exp.digest import FileDigests, local_paths
 from apm_exp.models.pretrained import is_here
-from apm_exp.pipeline import Choices, build_graph, report_step, up_to
+from apm_exp.page_step import report_step
+from apm_exp.pipeline import Choices, build_graph, up_to
 from apm_exp.worker import Request
 
 

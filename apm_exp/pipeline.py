@@ -18,7 +18,6 @@ from apm_exp.stages.generate import generate
 from apm_exp.stages.logps import logps
 from apm_exp.stages.model import model
 from apm_exp.stages.pairs import pairs
-from apm_exp.stages.report import report
 from apm_exp.stages.rewards import rewards
 from apm_exp.stages.selection import selection
 from apm_exp.stages.train import train
@@ -26,17 +25,8 @@ from apm_exp.types import Policy
 
 Config = Mapping[str, Any]
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
-_WHICH = (
-    "task",
-    "clean",
-    "run",
-    "export",
-    "rebuild",
-    "until",
-    "baseline",
-)  # what of a job is done, and what it is compared with
-_HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
-_CHECKPOINTS = ("save_every", "keep_checkpoints")
+HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
+CHECKPOINTS = ("save_every", "keep_checkpoints")
 _LOADING = ("dtype", "attention", "trust_remote_code", "chat_template", "revision")
 
 
@@ -109,7 +99,7 @@ class _Graph:
         inputs = {
             "dataset": {**_pinned(self.config["dataset"]), **later},
             "generate": self.config["generate"],
-            "reward": _without(self.config["reward"], "margin"),
+            "reward": without(self.config["reward"], "margin"),
             "policy": policy,
         }
         name = slug(self.choices.dataset, self.choices.model)
@@ -120,7 +110,7 @@ class _Graph:
         return self.step(pairs, slug(self.choices.dataset), inputs)
 
     def rewards_step(self, pairs_step: Step) -> Step:
-        node = RECORDED if self.config["generate"] else _without(self.config["reward"], "margin")
+        node = RECORDED if self.config["generate"] else without(self.config["reward"], "margin")
         return self.step(rewards, slug(self.choices.dataset), {"pairs": pairs_step, "reward": node})
 
     def logps_step(self, steps: Mapping[str, Step]) -> Step:
@@ -153,8 +143,8 @@ class _Graph:
             "logps": steps["logps"],
             "selection": steps["selection"],
         }
-        trainer = _without(self.config["trainer"], *_CHECKPOINTS)
-        checkpoints = {name: self.config["trainer"][name] for name in _CHECKPOINTS}
+        trainer = without(self.config["trainer"], *CHECKPOINTS)
+        checkpoints = {name: self.config["trainer"][name] for name in CHECKPOINTS}
         inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
         adapter = self.config["adapter"] or None
         inputs["adapter"] = adapter
@@ -183,21 +173,6 @@ def up_to(steps: Mapping[str, Step], last: str | None) -> dict[str, Step]:
     return {name: steps[name] for name in (names if last is None else names[: names.index(last) + 1])}
 
 
-def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
-    """The page on a run. What is only shown (command, provenance, how it was run) does not make another report."""
-    policy = steps["policy"]
-    names = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy")
-    inputs: dict[str, Any] = {name: steps.get(name) for name in names}
-    prefix = "evaluation_"
-    inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
-    trainer = _without(config["trainer"], *_CHECKPOINTS)
-    settings = {name: value for name, value in config.items() if name not in (*_WHICH, *_HOW)}
-    inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"]}
-    how = {name: config[name] for name in (*_HOW, "trainer")}
-    beside = {"how": how, "command": command, "provenance": provenance}
-    return Step("report", policy.slug, report, inputs, policy.root, policy.digests, beside)
-
-
 def _pinned(dataset: Config) -> Config:
     """A Hub dataset with the commit in the place of its revision: what moves must not keep its name."""
     from apm_exp.data import hub
@@ -207,5 +182,6 @@ def _pinned(dataset: Config) -> Config:
     return {**dataset, "revision": hub.commit_of(dataset["path"], dataset["revision"])}
 
 
-def _without(node: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def without(node: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A node less some of its settings."""
     return {key: value for key, value in node.items() if key not in names}

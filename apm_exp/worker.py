@@ -5,19 +5,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from apm_exp.ending import FAILURE, INTERRUPTED, UsageError, one_line, say
-from apm_exp.ledger import settle, settle_by_record
-from apm_exp.nodes.place import Place
+from apm_exp.ending import FAILURE, INTERRUPTED, say
 from apm_exp.side_by_side import stop_with_command
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
 logger = logging.getLogger(__name__)
-TASKS = ("run", "plan", "status", "clean", "export")
+TYPED = ("run", "plan", "status", "clean", "export")  # the tasks that a user may name
 LINES = "APM_EXP_LINES"  # what each line on the screen begins with, where several jobs write at the same time
 
 
@@ -41,7 +38,7 @@ class Request:
 
 
 def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> None:
-    """The entry of a worker process; ends it with the exit code of `task`, a key of _TASKS.
+    """The entry of a worker process; ends it with the exit code of `task`, a name in tasks.TASKS.
 
     environment: what is set in this process's before anything else.
     """
@@ -52,7 +49,9 @@ def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> 
         stop_on_sigterm()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # held back while it started
         stop_with_command()
-        _TASKS[task](requests)
+        from apm_exp.tasks import TASKS  # here: the parent has no use for them
+
+        TASKS[task](requests)
     except KeyboardInterrupt:
         logger.error("interrupted; finished artifacts stay, and the same command goes on from here")
         sys.exit(INTERRUPTED)
@@ -99,144 +98,3 @@ def configure_logging() -> None:
         os.environ.setdefault(name, "error")
     # DeepSpeed warns at import on every machine without a GPU, whether it is used or not.
     logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
-
-
-def _check(requests: list[Request]) -> None:
-    from apm_exp.check_job import check_job
-
-    _check_baseline(requests)
-    finished = []
-    for request in requests:
-        try:
-            finished.append(check_job(request))
-        except UsageError as error:
-            if len(requests) == 1:
-                raise
-            raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
-    for request, is_done in zip(requests, finished, strict=True):
-        if request.sweep:
-            settle(Path(request.sweep), request.number, finished=is_done)
-
-
-def _check_baseline(requests: list[Request]) -> None:
-    from apm_exp.compare.baseline import check_baseline
-
-    try:
-        check_baseline(requests[0].config["baseline"], [request.swept or {} for request in requests])
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
-def _check_for_elsewhere(requests: list[Request]) -> None:
-    from apm_exp.check_job import check_for_elsewhere
-
-    _check_baseline(requests)
-    for request in requests:
-        try:
-            check_for_elsewhere(request)
-        except UsageError as error:
-            raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
-    for request in requests:
-        if request.sweep:
-            settle_by_record(Path(request.sweep), request.number, Path(request.config["output_root"]))
-
-
-def _plan(requests: list[Request]) -> None:
-    from apm_exp.check_job import check_settings, check_work_of
-    from apm_exp.job import plan_job
-    from apm_exp.plan import print_plan
-    from apm_exp.sweep_plan import print_sweep_plan
-
-    plans = []
-    for request in requests:
-        check_settings(request)
-        plans.append(plan_job(request, check_work_of(request).with_rewards))
-    if requests[0].sweep is None:
-        print_plan(plans[0])
-    else:
-        print_sweep_plan(Path(requests[0].sweep), plans)
-
-
-def _run(requests: list[Request]) -> None:
-    from apm_exp.check_job import check_settings
-    from apm_exp.nodes.follow import follow
-
-    for request in requests:
-        here = check_settings(request)
-        if here.node:
-            follow(request.config, here)
-        else:
-            _lead(request, here)
-
-
-def _lead(request: Request, here: Place) -> None:
-    """Do a job, with the other machines where there are any."""
-    from apm_exp.check_job import check_work_of
-    from apm_exp.job import run_job
-    from apm_exp.nodes.lead import leading
-
-    with leading(request.config, here) as leader:
-        with_rewards = check_work_of(request).with_rewards
-        if leader:
-            leader.gather()
-        run_job(request, with_rewards)
-
-
-def _clean(requests: list[Request]) -> None:
-    from apm_exp.clean.task import clean
-
-    (request,) = requests
-    _check_top_level(request)
-    clean(Path(request.config["output_root"]), delete_found=request.config["clean"]["delete"])
-
-
-def _export(requests: list[Request]) -> None:
-    from apm_exp.export.task import export
-
-    (request,) = requests
-    _check_top_level(request)
-    export(Path(request.config["output_root"]), _typed(request, "run"), request.config["export"])
-
-
-def _check_top_level(request: Request) -> None:
-    from apm_exp.settings import check_top_level
-
-    try:
-        check_top_level(request.config)
-    except ValueError as error:
-        raise UsageError(one_line(error)) from error
-
-
-def _typed(request: Request, name: str) -> str:
-    """A setting as it was typed: the end of a run's name may look like a number, as 12e345 does."""
-    given = [value for key, _, value in (override.partition("=") for override in request.overrides) if key == name]
-    value = request.config[name]
-    return value if isinstance(value, str) or not given else given[-1]
-
-
-def _status(requests: list[Request]) -> None:
-    from apm_exp.status import print_status
-
-    print_status(requests[0])
-
-
-def _sweep_report(requests: list[Request]) -> None:
-    from apm_exp.sweep import write_report
-
-    write_report(requests)
-
-
-def _named(request: Request) -> str:
-    return " ".join(f"{key}={value}" for key, value in (request.swept or {}).items())
-
-
-_TASKS: Mapping[str, Callable[[list[Request]], None]] = {
-    "check": _check,
-    "check_for_elsewhere": _check_for_elsewhere,
-    "plan": _plan,
-    "run": _run,
-    "clean": _clean,
-    "status": _status,
-    "export": _export,
-    "sweep_report": _sweep_report,
-}

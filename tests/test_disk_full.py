@@ -14,8 +14,8 @@ import pytest
 from apm_exp.artifact import Step, read_done
 from apm_exp.build import build
 from apm_exp.digest import FileDigests
+from apm_exp.ending import FAILURE, one_line
 from apm_exp.files import write_parquet
-from apm_exp.worker import FAILURE, one_line
 
 VERSION = 1
 ROWS = 100_000

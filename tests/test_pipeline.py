@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from apm_exp.digest import FileDigests
-from apm_exp.pipeline import Choices, _Graph, build_graph, report_step
+from apm_exp.page_step import report_step
+from apm_exp.pipeline import Choices, _Graph, build_graph
 from apm_exp.types import Policy
 from tests.test_configs import compose
 
