@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pyarrow as pa
@@ -12,11 +13,42 @@ from apm_exp.types import Policy, TokenisedPair
 hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no deadline")
 
+# What takes longest, first, so that no process is left with one of them at the end. Places and names of test files.
+LONG = (
+    *(
+        "test_kill",
+        "test_readme",
+        "training/test_ranks",
+        "test_main_job",
+        "nodes/test_command",
+        "launchers/test_launchers",
+    ),
+    *("nodes/test_ranks", "export/test_export", "test_score_table", "test_alpha_auto", "training/test_every_loss"),
+    *("test_bad_command", "memory/test_memory", "clean/test_clean", "training/test_deepspeed"),
+)
+
 WORDS = (
     *("name", "a", "fruit", "colour", "town", "that", "is", "red", "green", "old", "small", "apple", "pear", "plum"),
     *("rome", "oslo", "bern", "yes", "no", "it", "the", "of", "and", "one", "two", "three", "four", "five", "large"),
     *("never", "always", "sort", "copy", "last", "first"),
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of LONG first, in that order; the others stay in theirs."""
+    here = Path(__file__).parent
+    place = {here / f"{name}.py": index for index, name in enumerate(LONG)}
+    assert all(path.is_file() for path in place), "LONG names a file that is not there"
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With -n: a file to a process at a time, since its tests share what they build, in the order above."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,7 @@ def results(root: Path) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 
+@pytest.mark.slow
 def test_killed_in_long_steps_and_started_again(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for root in (whole, killed):

@@ -20,6 +20,8 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem != "extending")]
 NOT_RUN = {  # these lines are composed and checked only
     "python -m apm_exp model=gemma2_9b_it dataset=gemma2_ultrafeedback_armorm loss=simpo": "a 9B model of the Hub",
+    "python -m apm_exp deepspeed=zero2": "run by training/test_deepspeed.py",
+    "python -m apm_exp trainer=trl": "run by training/test_trl_reference.py",
 }
 SMALL = ["dataset.prompts=60", "model.steps=30", "evals=held_out_pairs", "tracking=none"]
 OWN = ["dataset.holdout=0.2", "tokens.max_length=64", "tokens.max_prompt_length=32", "tracking=none"]
@@ -77,7 +79,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, tiny_policy: Policy) -> Path:
 def test_the_readme_has_the_two_commands_of_a_newcomer() -> None:
     text = README.read_text()
     assert "pip install -e . && python -m apm_exp\n" in text
-    assert "pip install -e '.[test]' && python -m pytest -n 2 --dist loadfile\n" in text
+    assert "pip install -e '.[test]' && python -m pytest -n 2\n" in text
     assert len(text.splitlines()) <= 200
 
 

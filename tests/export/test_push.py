@@ -32,6 +32,12 @@ class Hub:
         self.sent.append((repo_type, repo_id, folder_path, ignore_patterns, delete_patterns))
 
 
+@pytest.fixture(autouse=True)
+def _online(monkeypatch):
+    """Whatever HF_HUB_OFFLINE says where the tests run: the server is theirs."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+
+
 @pytest.fixture
 def hub(monkeypatch):
     def use(**settings):

@@ -96,6 +96,7 @@ def test_zero3_in_two_ranks_with_checkpointed_activations_and_with_a_rank_that_i
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_a_loss_with_a_history_is_the_same_in_two_ranks_and_goes_on_with_it(train, one_by_eight):
     """The running mean and spread, and the draw of pairs, are of all processes' pairs and part of a checkpoint."""
     loss = node("beta_dpo", beta_slope=2.0, drop_fraction=0.25)
@@ -110,6 +111,7 @@ def test_a_loss_with_a_history_is_the_same_in_two_ranks_and_goes_on_with_it(trai
     assert_equal(again, one)
 
 
+@pytest.mark.slow
 def test_lora_under_zero3_in_two_ranks_equals_one_process(train):
     """peft's folder is gathered from both; the merged policy is made of it and of the starting policy's folder."""
     lora = adapter("lora", rank=4, alpha=8.0)
