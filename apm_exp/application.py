@@ -100,12 +100,11 @@ def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) 
 
 def _is_done(request: Request) -> bool:
     """Whether the ledger has a job as done, which was checked before job 0; says so."""
-    from apm_exp.ledger import record_of
+    from apm_exp.ledger import record_of, say_done
 
     record = record_of(Path(str(request.sweep)), request.number)
     if record["state"] == "done":
-        swept = " ".join(f"{key}={value}" for key, value in (request.swept or {}).items())
-        print(f"job {request.number}: {swept}: done before | {record['headline']}", file=sys.stderr)
+        say_done(request.number, record)
     return bool(record["state"] == "done")
 
 

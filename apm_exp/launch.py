@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from apm_exp.ending import FAILURE
 from apm_exp.worker import Request, work
@@ -17,15 +18,21 @@ _PRELOADED = ["torch", "transformers", "apm_exp.preload"]
 
 
 def start(
-    task: str, requests: list[Request], *, preload: bool = False, environment: Mapping[str, str] | None = None
+    task: str,
+    requests: list[Request],
+    *,
+    preload: bool = False,
+    alone: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> int:
     """Do `task` in a process of its own and return its exit code.
 
     preload: import the heavy packages once in the server, for many jobs in one command; the parent never does.
+    alone: not from the server, which is then still to be started: likely there is nothing to do that needs it.
     environment: what the process's has besides; the server's is that of its start.
     """
-    context = multiprocessing.get_context("forkserver")
-    if preload:
+    context: Any = multiprocessing.get_context("spawn" if alone else "forkserver")
+    if preload and not alone:
         context.set_forkserver_preload(_PRELOADED)
     process: BaseProcess = context.Process(target=work, args=(task, requests, dict(environment or {})))
     with _sigterm_passed_on(process) as sent:

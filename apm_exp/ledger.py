@@ -5,6 +5,7 @@ of a command that was killed. The lock goes with its process.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,24 @@ def records(folder: Path) -> list[Record]:
     """The record of every job of a sweep, in order, each with its `number` and its `swept` settings."""
     swept = json.loads((folder / "sweep.json").read_text())["jobs"]
     return [{"number": n, "swept": one} | record_of(folder, n) for n, one in enumerate(swept)]
+
+
+def all_done(folder: Path, jobs: int) -> bool:
+    """Whether every job is recorded as done."""
+    return all(record_of(folder, number)["state"] == "done" for number in range(jobs))
+
+
+def say_done(number: int, record: Record) -> None:
+    """Say that a job was done by an earlier command, and how it ended."""
+    swept = " ".join(f"{key}={value}" for key, value in record["swept"].items())
+    print(f"job {number}: {swept}: done before | {record['headline']}", file=sys.stderr)
+
+
+def reported(folder: Path) -> Path | None:
+    """The sweep's page where it is there and no job's record is newer."""
+    page = folder / "report.html"
+    newest = max((path.stat().st_mtime for path in (folder / "jobs").glob("*.json")), default=0)
+    return page if page.is_file() and page.stat().st_mtime >= newest else None
 
 
 def job_with(folder: Path, policy_key: str) -> int | None:

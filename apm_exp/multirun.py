@@ -19,14 +19,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from apm_exp import launch
-from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, request_of
+from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, report_sweep, request_of
 from apm_exp.command_line import UsageLine
 from apm_exp.digest import canonical, text_digest
 from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
 from apm_exp.ending import USAGE_ERROR
 from apm_exp.explain import explain
 from apm_exp.files import write_json, write_text
-from apm_exp.ledger import settle
+from apm_exp.ledger import all_done, record_of, reported, say_done, settle
 from apm_exp.nodes.place import place
 from apm_exp.study import at_a_time, ends, is_study, say_less, study_identity
 from apm_exp.worker import Request
@@ -55,9 +55,12 @@ class CheckJobs(Callback):
         here = launcher_of(config) == "BasicLauncher"
         if asked != check or not is_study(config):  # what is checked of a study are its ends, which are no jobs
             jobs = [replace(job, sweep=str(folder)) for job in jobs]
-        code = launch.start(asked, jobs, preload=task == "run" and here)
+        seems_done = not is_study(config) and all_done(folder, len(jobs))
+        code = launch.start(asked, jobs, preload=task == "run" and here, alone=seems_done)
         if code or task != "run":
             raise NothingToRun(code)
+        if seems_done and all_done(folder, len(jobs)):
+            raise NothingToRun(done_before(folder, len(jobs)))
         if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
             _describe(folder, name, key, config, jobs)
             os.environ[SWEEP_FOLDER] = str(folder)
@@ -68,6 +71,16 @@ class CheckJobs(Callback):
         """Refuse what only a multirun can have."""
         if problem := launcher_problem(config, multirun=False):
             _refuse(problem)
+
+
+def done_before(folder: Path, jobs: int) -> int:
+    """Say of each job how it ended in an earlier command, and where the report is, made again where it is older."""
+    for number in range(jobs):
+        say_done(number, record_of(folder, number))
+    if (page := reported(folder)) is None:
+        return report_sweep(folder)
+    print(f"{jobs} of {jobs} jobs done | report: {page}", file=sys.stderr)
+    return 0
 
 
 def _refuse(problem: str) -> None:
