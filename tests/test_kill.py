@@ -56,6 +56,7 @@ def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_the_command_alone_reaches_the_worker(tmp_path: Path) -> None:
     process = started(tmp_path, "models", *SMALL, "model.steps=3000")
     os.kill(process.pid, signal.SIGINT)
