@@ -16,7 +16,7 @@ from apm_exp.headline import headline
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
 from apm_exp.job_steps import digests_of, has_rewards, steps_of
 from apm_exp.keep.preflight import check_keep
-from apm_exp.ledger import job_with, worked_on
+from apm_exp.ledger import job_with, named, worked_on
 from apm_exp.memory.check import check_before_training
 from apm_exp.page_step import report_step
 from apm_exp.pair_ids import PairIds
@@ -42,8 +42,7 @@ def plan_job(request: Request, with_rewards: bool | None) -> "Plan":
 
 
 def _title(request: Request) -> str:
-    swept = " ".join(f"{key}={value}" for key, value in (request.swept or {}).items())
-    name = f"job {request.number}: {swept}" if request.sweep or swept else "plan"
+    name = f"job {request.number}: {named(request.swept)}" if request.sweep or request.swept else "plan"
     return f"{name} ({request.config['hyperparameters']})"
 
 
@@ -55,7 +54,7 @@ def run_job(request: Request, with_rewards: bool | None) -> None:
     if not request.sweep:
         _recorded(request, with_rewards)
         return
-    logger.info("job %d: %s", request.number, " ".join(f"{k}={v}" for k, v in (request.swept or {}).items()))
+    logger.info("job %d: %s", request.number, named(request.swept))
     with worked_on(Path(request.sweep), request.number) as wanted:
         if wanted:
             _recorded(request, with_rewards)

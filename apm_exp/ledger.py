@@ -37,6 +37,11 @@ def records(folder: Path) -> list[Record]:
     return [{"number": n, "swept": one} | record_of(folder, n) for n, one in enumerate(swept)]
 
 
+def named(swept: Mapping[str, str] | None) -> str:
+    """The settings of a job that its sweep does not share, as they are typed."""
+    return " ".join(f"{key}={value}" for key, value in (swept or {}).items())
+
+
 def all_done(folder: Path, jobs: int) -> bool:
     """Whether every job is recorded as done."""
     return all(record_of(folder, number)["state"] == "done" for number in range(jobs))
@@ -44,8 +49,7 @@ def all_done(folder: Path, jobs: int) -> bool:
 
 def say_done(number: int, record: Record) -> None:
     """Say that a job was done by an earlier command, and how it ended."""
-    swept = " ".join(f"{key}={value}" for key, value in record["swept"].items())
-    print(f"job {number}: {swept}: done before | {record['headline']}", file=sys.stderr)
+    print(f"job {number}: {named(record['swept'])}: done before | {record['headline']}", file=sys.stderr)
 
 
 def reported(folder: Path) -> Path | None:

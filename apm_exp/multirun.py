@@ -31,7 +31,7 @@ from apm_exp.nodes.place import place
 from apm_exp.study import at_a_time, ends, is_study, say_less, study_identity
 from apm_exp.worker import Request
 
-_HOW = ("task", "clean", "run", "export", "rebuild", "runtime", "deepspeed", "tracking", "output_root", "baseline")
+_HOW = ("task", "clean", "run", "export", "rebuild", "runtime", "deepspeed", "tracking", "output_root")
 _ONE_AT_A_TIME = {"clean": "cleans one output_root", "export": "exports one run"}
 
 
@@ -53,9 +53,9 @@ class CheckJobs(Callback):
         check = "check_for_elsewhere" if on_other_machines(config) else "check"
         asked = task if task in ("plan", "status") else check
         here = launcher_of(config) == "BasicLauncher"
-        if asked != check or not is_study(config):  # what is checked of a study are its ends, which are no jobs
+        if asked != check or not _each_again(config):
             jobs = [replace(job, sweep=str(folder)) for job in jobs]
-        seems_done = not is_study(config) and all_done(folder, len(jobs))
+        seems_done = not _each_again(config) and all_done(folder, len(jobs))
         code = launch.start(asked, jobs, preload=task == "run" and here, alone=seems_done)
         if code or task != "run":
             raise NothingToRun(code)
@@ -71,6 +71,13 @@ class CheckJobs(Callback):
         """Refuse what only a multirun can have."""
         if problem := launcher_problem(config, multirun=False):
             _refuse(problem)
+
+
+def _each_again(config: DictConfig) -> bool:
+    """Whether no job is left out for being done: what is checked of a study are its ends, which are no jobs, and
+    machines that share the jobs must all come to the same ones, though only node 0 has a ledger.
+    """
+    return is_study(config) or str(config.runtime.get("nodes", 1)) != "1"
 
 
 def done_before(folder: Path, jobs: int) -> int:
@@ -131,8 +138,9 @@ def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[
     arguments = ["python", "-m", "apm_exp", "-m", *config_dir(config.hydra), *config.hydra.overrides.task]
     write_text(shlex.join(arguments) + "\n", folder / "command.txt")
     swept = [dict(_pairs(job.overrides, names)) for job in jobs]
-    if is_study(config):  # its trials are known as they come, and each is looked at again
+    if is_study(config):  # its trials are known as they come
         swept = [{} for _ in range(config.hydra.sweeper.n_trials)]
+    if _each_again(config):
         for number in range(len(swept)):
             settle(folder, number, finished=False)
     write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from apm_exp.ledger import STATES, Record, records
+from apm_exp.ledger import STATES, Record, named, records
 from apm_exp.screen import plain_table, print_table
 from apm_exp.worker import Request
 
@@ -32,8 +32,7 @@ def print_status(request: Request) -> None:
 def _jobs(jobs: Sequence[Record]) -> Table:
     table = plain_table("job", "settings", "state", "seconds", "result")
     for job in jobs:
-        swept = " ".join(f"{key}={value}" for key, value in job["swept"].items())
-        table.add_row(str(job["number"]), swept, job["state"], _seconds(job), _result(job))
+        table.add_row(str(job["number"]), named(job["swept"]), job["state"], _seconds(job), _result(job))
     return table
 
 
@@ -52,7 +51,8 @@ def _runs(root: Path) -> Table:
     for folder in folders[:_NEWEST]:
         path = folder / "result.json"
         run = json.loads(path.read_text()) if path.exists() else {"state": "unknown"}
-        table.add_row(folder.name, run["state"], _seconds(run), _result(run))
+        state = "running or killed" if run["state"] == "running" else run["state"]  # nobody holds a lock for a run
+        table.add_row(folder.name, state, _seconds(run), _result(run))
     return table
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.job_record import nothing_known
-from apm_exp.ledger import records
+from apm_exp.ledger import named, records
 from apm_exp.worker import Request
 
 logger = logging.getLogger(__name__)
@@ -33,11 +33,7 @@ def write_report(requests: list[Request]) -> None:
     done = sum(job["state"] == "done" for job in jobs)
     for job in jobs:
         if job["state"] != "done":
-            logger.error("job %d (%s): %s", job["number"], _named(job["swept"]), job["reason"] or "not begun")
+            logger.error("job %d (%s): %s", job["number"], named(job["swept"]), job["reason"] or "not begun")
     logger.info("%d of %d jobs done | report: %s", done, len(jobs), page)
     if done < len(jobs):
         sys.exit(1)
-
-
-def _named(swept: dict[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in swept.items())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from apm_exp.ending import UsageError, one_line
-from apm_exp.ledger import settle, settle_by_record
+from apm_exp.ledger import named, settle, settle_by_record
 from apm_exp.nodes.place import Place
 from apm_exp.worker import Request
 
@@ -20,7 +20,7 @@ def _check(requests: list[Request]) -> None:
         except UsageError as error:
             if len(requests) == 1:
                 raise
-            raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
+            raise UsageError(f"job {request.number} ({named(request.swept)}): {error}") from error
     for request, is_done in zip(requests, finished, strict=True):
         if request.sweep:
             settle(Path(request.sweep), request.number, finished=is_done)
@@ -43,7 +43,7 @@ def _check_for_elsewhere(requests: list[Request]) -> None:
         try:
             check_for_elsewhere(request)
         except UsageError as error:
-            raise UsageError(f"job {request.number} ({_named(request)}): {error}") from error
+            raise UsageError(f"job {request.number} ({named(request.swept)}): {error}") from error
     for request in requests:
         if request.sweep:
             settle_by_record(Path(request.sweep), request.number, Path(request.config["output_root"]))
@@ -132,10 +132,6 @@ def _sweep_report(requests: list[Request]) -> None:
     from apm_exp.sweep import write_report
 
     write_report(requests)
-
-
-def _named(request: Request) -> str:
-    return " ".join(f"{key}={value}" for key, value in (request.swept or {}).items())
 
 
 TASKS: Mapping[str, Callable[[list[Request]], None]] = {

@@ -113,7 +113,12 @@ def test_status_without_a_sweep_lists_sweeps_and_runs(sweep: Path, capsys: pytes
     run.mkdir(parents=True)
     (run / "config.yaml").touch()
     (run / "result.json").write_text(json.dumps(DONE))
+    killed = root / "runs" / "20260102-000000-dpo-0a0b0d"
+    killed.mkdir()
+    (killed / "config.yaml").touch()
+    (killed / "result.json").write_text(json.dumps(RUNNING))
     said = [" ".join(line) for line in status({"output_root": str(root)}, None, capsys)]
+    assert "20260102-000000-dpo-0a0b0d running or killed" in said
     assert "alpha-01234567 3 waiting python -m apm_exp sweeps=alpha" in said
     assert "20260101-000000-dpo-0a0b0c done 3 win rate 0.7" in said
 
