@@ -53,9 +53,9 @@ class CheckJobs(Callback):
         check = "check_for_elsewhere" if on_other_machines(config) else "check"
         asked = task if task in ("plan", "status") else check
         here = launcher_of(config) == "BasicLauncher"
-        if asked != check or not _each_again(config):
+        if asked != check or not each_again(config):
             jobs = [replace(job, sweep=str(folder)) for job in jobs]
-        seems_done = not _each_again(config) and all_done(folder, len(jobs))
+        seems_done = not each_again(config) and all_done(folder, len(jobs))
         code = launch.start(asked, jobs, preload=task == "run" and here, alone=seems_done)
         if code or task != "run":
             raise NothingToRun(code)
@@ -73,7 +73,7 @@ class CheckJobs(Callback):
             _refuse(problem)
 
 
-def _each_again(config: DictConfig) -> bool:
+def each_again(config: DictConfig) -> bool:
     """Whether no job is left out for being done: what is checked of a study are its ends, which are no jobs, and
     machines that share the jobs must all come to the same ones, though only node 0 has a ledger.
     """
@@ -140,7 +140,7 @@ def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[
     swept = [dict(_pairs(job.overrides, names)) for job in jobs]
     if is_study(config):  # its trials are known as they come
         swept = [{} for _ in range(config.hydra.sweeper.n_trials)]
-    if _each_again(config):
+    if each_again(config):
         for number in range(len(swept)):
             settle(folder, number, finished=False)
     write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")

@@ -5,8 +5,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from apm_exp.ledger import KILLED, job_with, record_of, records, settle, worked_on, write_record
+from apm_exp.multirun import each_again
 from apm_exp.status import print_status
 from apm_exp.worker import Request
 
@@ -126,3 +128,12 @@ def test_status_without_a_sweep_lists_sweeps_and_runs(sweep: Path, capsys: pytes
 def test_status_of_a_sweep_that_was_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = status({"output_root": str(tmp_path)}, tmp_path / "sweeps" / "alpha-0", capsys)
     assert " ".join(line).endswith("alpha-0: not begun")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sweeper", "again"),
+    [(1, "BasicSweeper", False), (2, "BasicSweeper", True), (1, "hydra_plugins.x.OptunaSweeper", True)],
+)
+def test_machines_that_share_the_jobs_and_searches_leave_none_out(nodes: int, sweeper: str, again: bool) -> None:
+    config = {"runtime": {"nodes": nodes}, "hydra": {"sweeper": {"_target_": f"x.{sweeper}"}}}
+    assert each_again(OmegaConf.create(config)) is again
