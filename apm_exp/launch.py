@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -14,7 +14,14 @@ from apm_exp.ending import FAILURE
 from apm_exp.worker import Request, work
 
 _SECONDS_TO_END = 10  # after Ctrl-C or SIGTERM: ranks take some
-_PRELOADED = ["torch", "transformers", "apm_exp.preload"]
+_PRELOADED = ["apm_exp.server", "torch", "transformers", "apm_exp.preload"]
+
+
+def make_ready() -> None:
+    """Start the server with the heavy imports, which go on while this process does something else."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
+    with _signals_held_back():
+        forkserver.ensure_running()
 
 
 def start(

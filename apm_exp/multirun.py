@@ -4,18 +4,20 @@ import itertools
 import os
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from apm_exp import launch
@@ -43,7 +45,11 @@ class CheckJobs(Callback):
         if problem := launcher_problem(config, multirun=True):
             _refuse(problem)
         names = swept_names(config)
-        jobs = [_compose(overrides, number, names) for number, overrides in enumerate(expand(config))]
+        here = launcher_of(config) == "BasicLauncher"
+        if config.get("task") == "run" and here and not _was_ended(config):
+            launch.make_ready()
+        composed = [(overrides, _compose(config, overrides, number)) for number, overrides in enumerate(expand(config))]
+        jobs = [_request(each, overrides, number, names) for number, (overrides, each) in enumerate(composed)]
         task = str(jobs[0].config.get("task"))
         if task in _ONE_AT_A_TIME:
             print(f"error: task={task}: {_ONE_AT_A_TIME[task]} at a time; leave out -m", file=sys.stderr)
@@ -52,11 +58,12 @@ class CheckJobs(Callback):
         folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
         check = "check_for_elsewhere" if on_other_machines(config) else "check"
         asked = task if task in ("plan", "status") else check
-        here = launcher_of(config) == "BasicLauncher"
         if asked != check or not each_again(config):
             jobs = [replace(job, sweep=str(folder)) for job in jobs]
         seems_done = not each_again(config) and all_done(folder, len(jobs))
-        code = launch.start(asked, jobs, preload=task == "run" and here, alone=seems_done)
+        large = task == "run" and here and not seems_done  # then the server is still busy with its imports
+        code = launch.start("check_settings", jobs, alone=True) if large else 0
+        code = code or launch.start(asked, jobs, preload=task == "run" and here, alone=seems_done)
         if code or task != "run":
             raise NothingToRun(code)
         if seems_done and all_done(folder, len(jobs)):
@@ -64,6 +71,8 @@ class CheckJobs(Callback):
         if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
             _describe(folder, name, key, config, jobs)
             os.environ[SWEEP_FOLDER] = str(folder)
+        if here:
+            _launch_as_composed(composed)
         say_less(config)
         prepare_launch(config, at_a_time(config) or len(jobs))
 
@@ -90,6 +99,12 @@ def done_before(folder: Path, jobs: int) -> int:
     return 0
 
 
+def _was_ended(config: DictConfig) -> bool:
+    """Whether a sweep of this name and size is done, so that this one, whose key is not known yet, may be too."""
+    folders = Path(str(config.output_root), "sweeps").glob(f"{_name(config)}-*")
+    return any(all_done(folder, len(expand(config))) for folder in folders)
+
+
 def _refuse(problem: str) -> None:
     print(f"error: {problem}", file=sys.stderr)
     raise NothingToRun(USAGE_ERROR)
@@ -111,23 +126,57 @@ def swept_names(config: DictConfig) -> list[str]:
     return [override.get_key_element().lstrip("+") for override in parsed if override.is_sweep_override()]
 
 
-def _compose(overrides: list[str], number: int, names: list[str]) -> Request:
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    try:
-        composed = hydra.compose_config("config", overrides, run_mode=RunMode.RUN)
+def _compose(config: DictConfig, overrides: list[str], number: int) -> DictConfig:
+    """A job's configuration, as Hydra's launchers make it."""
+    with _explained(overrides, number):
+        return _loader().load_sweep_config(config, overrides)
+
+
+def _request(composed: DictConfig, overrides: list[str], number: int, names: list[str]) -> Request:
+    with _explained(overrides, number):
         HydraConfig.instance().set_config(composed)
         return request_of(composed, HydraConfig.get(), number, dict(_pairs(overrides, names)))
-    except (HydraException, OmegaConfBaseException, UsageLine) as error:  # Hydra would make it a warning
+
+
+@contextmanager
+def _explained(overrides: list[str], number: int) -> Iterator[None]:
+    """Refuse the sweep in one line for what is wrong with a job, which Hydra would make a warning."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, UsageLine) as error:
         print(f"error: job {number}: {explain(error, overrides)}", file=sys.stderr)
         raise NothingToRun(USAGE_ERROR) from None
 
 
+def _loader() -> ConfigLoader:
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    return hydra.config_loader
+
+
+def _launch_as_composed(jobs: Sequence[tuple[list[str], DictConfig]]) -> None:
+    """Have Hydra take each of these jobs as it is: its sweeper and its launcher compose every one of them again."""
+    loader, ready = _loader(), {tuple(overrides): composed for overrides, composed in jobs}
+    for composed in ready.values():
+        OmegaConf.set_readonly(composed.hydra, None)  # it became so to be read; the launcher puts the job's number in
+    compose = loader.load_sweep_config
+
+    def ready_or_composed(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        composed = ready.get(tuple(sweep_overrides))
+        return compose(master_config, sweep_overrides) if composed is None else composed
+
+    setattr(loader, "load_sweep_config", ready_or_composed)  # noqa: B010 - it is a method of this one loader
+
+
 def _identity(config: DictConfig, jobs: list[Request]) -> tuple[str, str]:
     """The name of a sweep, and its key: made of every job's settings, but for those of how it is run."""
-    name = str(config.hydra.runtime.choices.get("sweeps") or "multirun").replace("null", "multirun")
+    name = _name(config)
     settings = [{key: value for key, value in job.config.items() if key not in _HOW} for job in jobs]
     return name, text_digest(canonical([*settings, *study_identity(config)]))
+
+
+def _name(config: DictConfig) -> str:
+    return str(config.hydra.runtime.choices.get("sweeps") or "multirun").replace("null", "multirun")
 
 
 def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[Request]) -> None:

@@ -2,28 +2,43 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from apm_exp.ending import UsageError, one_line
 from apm_exp.ledger import named, settle, settle_by_record
 from apm_exp.nodes.place import Place
 from apm_exp.worker import Request
 
+_Found = TypeVar("_Found")
+
 
 def _check(requests: list[Request]) -> None:
     from apm_exp.check_job import check_job
 
     _check_baseline(requests)
-    finished = []
-    for request in requests:
-        try:
-            finished.append(check_job(request))
-        except UsageError as error:
-            if len(requests) == 1:
-                raise
-            raise UsageError(f"job {request.number} ({named(request.swept)}): {error}") from error
+    finished = [_named(check_job, request, len(requests)) for request in requests]
     for request, is_done in zip(requests, finished, strict=True):
         if request.sweep:
             settle(Path(request.sweep), request.number, finished=is_done)
+
+
+def _check_settings(requests: list[Request]) -> None:
+    """As much of `_check` as takes no large library."""
+    from apm_exp.check_job import check_settings
+
+    _check_baseline(requests)
+    for request in requests:
+        _named(check_settings, request, len(requests))
+
+
+def _named(check: Callable[[Request], _Found], request: Request, jobs: int) -> _Found:
+    """What `check` returns; where it raises, and there are several jobs, the error names the job."""
+    try:
+        return check(request)
+    except UsageError as error:
+        if jobs == 1:
+            raise
+        raise UsageError(f"job {request.number} ({named(request.swept)}): {error}") from error
 
 
 def _check_baseline(requests: list[Request]) -> None:
@@ -40,10 +55,7 @@ def _check_for_elsewhere(requests: list[Request]) -> None:
 
     _check_baseline(requests)
     for request in requests:
-        try:
-            check_for_elsewhere(request)
-        except UsageError as error:
-            raise UsageError(f"job {request.number} ({named(request.swept)}): {error}") from error
+        _named(check_for_elsewhere, request, len(requests))
     for request in requests:
         if request.sweep:
             settle_by_record(Path(request.sweep), request.number, Path(request.config["output_root"]))
@@ -136,6 +148,7 @@ def _sweep_report(requests: list[Request]) -> None:
 
 TASKS: Mapping[str, Callable[[list[Request]], None]] = {
     "check": _check,
+    "check_settings": _check_settings,
     "check_for_elsewhere": _check_for_elsewhere,
     "plan": _plan,
     "run": _run,
