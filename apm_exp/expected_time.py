@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -38,9 +39,13 @@ class _Earlier(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _earlier(folder: Path) -> list[_Earlier]:
-    """Every finished step below a folder."""
-    records = ((path.parent.name, json.loads(path.read_text())) for path in sorted(folder.glob("*/done")))
-    return [_Earlier(name[:-9], record["seconds"], record["counts"]) for name, record in records]
+    """Every finished step below a folder; one of a damaged record is as good as not there, and is built again."""
+    found = []
+    for path in sorted(folder.glob("*/done")):
+        with suppress(ValueError):
+            record = json.loads(path.read_text())
+            found.append(_Earlier(path.parent.name[:-9], record["seconds"], record["counts"]))
+    return found
 
 
 def _scaled(earlier: _Earlier, counts: Counts, grows_with: str | None) -> float:

@@ -10,6 +10,7 @@ from apm_exp.compare.arms import Arm, words
 from apm_exp.compare.paired import Mean
 from apm_exp.report import figure
 from apm_exp.report.scores import is_share
+from apm_exp.report.swept_numbers import numbers_of
 
 MOST_LINES = 6
 _STYLES = list(itertools.product(((0, ()), (0, (4, 2)), (0, (1, 1.5))), (figure.KEPT, figure.SECOND)))
@@ -34,7 +35,7 @@ def lines_over(key: str, arms: list[Arm], means: list[Mean | None]) -> list[Line
         others = [words(other, *values) for other, values in arm.settings.items() if other != key and len(values) == 1]
         if mean is not None:
             points = found.setdefault(", ".join(others), {})
-            points |= {float(value): mean for value in arm.settings.get(key, ())}
+            points |= dict.fromkeys(numbers_of(arm, key), mean)
     return [Line(label, dict(sorted(points.items()))) for label, points in found.items() if len(points) > 1]
 
 

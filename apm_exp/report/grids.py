@@ -10,6 +10,7 @@ from apm_exp.compare.arms import Arm, words
 from apm_exp.compare.paired import Mean
 from apm_exp.report.matrix_figure import matrix_figure
 from apm_exp.report.scores import is_share
+from apm_exp.report.swept_numbers import numbers_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def grids_over(row_key: str, column_key: str, arms: list[Arm], means: list[Mean 
         others = [words(key, *values) for key, values in arm.settings.items() if key not in keys and len(values) == 1]
         if mean is not None:
             cells = found.setdefault(", ".join(others), {})
-            rows, columns = (map(float, arm.settings.get(key, ())) for key in keys)
+            rows, columns = (numbers_of(arm, key) for key in keys)
             cells |= dict.fromkeys(itertools.product(rows, columns), mean)
     grids = [_grid(label, cells) for label, cells in found.items()]
     return [grid for grid in grids if len(grid.rows) > 1 and len(grid.columns) > 1]

@@ -8,7 +8,7 @@ from apm_exp.report.curves import MOST_LINES, curve_figure, lines_over
 from apm_exp.report.grids import grid_figure, grids_over
 from apm_exp.report.sweep_scores import ArmScores
 from apm_exp.report.sweep_table import axis_words
-from apm_exp.report.swept_numbers import numeric_settings
+from apm_exp.report.swept_numbers import chosen_numbers, numeric_settings
 
 Context = dict[str, Any]
 MOST_GRIDS = 4
@@ -21,9 +21,10 @@ def curves(arms: list[Arm], one: ArmScores) -> list[Context]:
         lines = lines_over(key, arms, one.compared.means)
         if lines:
             svg = curve_figure(f"curve-{one.compared.score}-{_id(key)}", key, axis_words(one), one.unit, lines)
-            notes = [f"{MOST_LINES} of {len(lines)} lines are drawn; the table has all."]
+            notes = [f"{MOST_LINES} of {len(lines)} lines are drawn; the table has all."][: len(lines) > MOST_LINES]
+            notes += [f"{key}=auto chose {number:g}." for number in chosen_numbers(arms, key)]
             title = f"{one.words} over {words(key, '').strip()}"
-            drawn.append({"title": title, "svg": svg, "notes": notes if len(lines) > MOST_LINES else []})
+            drawn.append({"title": title, "svg": svg, "notes": notes})
     return drawn
 
 

@@ -198,6 +198,14 @@ def test_swept_numbers_have_curves_and_a_heat_map(tmp_path: Path) -> None:
     assert found["selections"]["overlap"]["labels"] == ["alpha 0.25", "alpha 1", "alpha 5"]  # shared by both ratios
 
 
+def test_alpha_auto_stands_on_the_curve_at_the_number_that_it_chose(tmp_path: Path) -> None:
+    jobs = finished_sweep(tmp_path, {"alpha": ("0.5", "1", "2.5")})
+    jobs[1] |= {"swept": {"alpha": "auto"}, "alpha": 1.0}
+    (curve,) = made(tmp_path, jobs)["curves"]
+    assert curve["notes"] == ["alpha=auto chose 1."]
+    assert [f">{number}<" in curve["svg"] for number in ("0.5", "1.0", "1", "2.5")] == [True, False, True, True]
+
+
 def test_an_arm_that_kept_fewer_pairs_is_said_to_be_so(swept: tuple[Path, list[dict[str, Any]]]) -> None:
     root, jobs = swept
     fewer = {"key": "fewer", "folder": "selection/map-0.5", "seconds": 0.5, "reused": False}
