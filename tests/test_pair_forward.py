@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -89,7 +90,7 @@ def assert_gradients(model: nn.Module, prompts: list[tuple[list[int], list[list[
 def test_gradients_equal_those_of_the_full_logits(
     family: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output_head, "LOGITS_PER_CHUNK", VOCABULARY * 7)  # chunks of 7 tokens, the last one smaller
+    monkeypatch.setitem(output_head.BLOCK, "cpu", (7, VOCABULARY // 2 - 3))  # three blocks, the last ones smaller
     assert_gradients(made(family), prompts_of([(3, [4, 2]), (100, [40, 30, 1]), (1, [1, 12]), (9, [12, 1])]))
 
 
@@ -104,7 +105,7 @@ def test_gradients_with_checkpointed_layers() -> None:
 def test_a_model_with_adapters(targets: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from peft import LoraConfig, get_peft_model
 
-    monkeypatch.setattr(output_head, "LOGITS_PER_CHUNK", VOCABULARY * 7)
+    monkeypatch.setattr(output_head, "_LOGITS_AT_ONCE", VOCABULARY * 7)
     model = get_peft_model(made(llama), LoraConfig(target_modules=targets, r=2, init_lora_weights=False))
     prompts = prompts_of([(3, [4, 2]), (100, [40, 30]), (2, [1, 9])])
     with torch.inference_mode():
@@ -144,24 +145,24 @@ def test_no_token_is_computed_twice_or_padded(tiny_pairs: list[TokenisedPair]) -
     assert shapes == [(1, sum(pair.length - 2 for pair in tiny_pairs), 32)]
 
 
-def test_logits_exist_for_a_chunk_of_the_response_tokens_alone(
+def test_logits_exist_for_a_block_of_the_response_tokens_alone(
     tiny_pairs: list[TokenisedPair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output_head, "LOGITS_PER_CHUNK", VOCABULARY * 5)
-    rows, logits = [], output_head._logits
-
-    def measured(*inputs: object) -> Tensor:
-        found = logits(*inputs)  # type: ignore[arg-type]
-        rows.append(found.shape[1])
-        return found
-
     model = made(llama)
-    accept_responses(model)
-    monkeypatch.setattr(output_head, "_logits", measured)
+    whole = stacked(pair_forward(model, tiny_pairs))
+    monkeypatch.setitem(output_head.BLOCK, "cpu", (5, VOCABULARY - 3))
+    blocks, logits = [], output_head._Blocks.logits
+
+    def measured(*inputs: Any) -> Tensor:
+        blocks.append(tuple(logits(*inputs).shape))
+        return logits(*inputs)
+
+    monkeypatch.setattr(output_head._Blocks, "logits", measured)
     with torch.inference_mode():
-        pair_forward(model, tiny_pairs)
-    assert max(rows) == 5
-    assert sum(rows) == sum(len(pair.chosen_ids) + len(pair.rejected_ids) for pair in tiny_pairs)
+        torch.testing.assert_close(stacked(pair_forward(model, tiny_pairs)), whole.detach(), atol=1e-5, rtol=1e-5)
+    entries, tokens = zip(*blocks, strict=True)
+    assert (set(entries), max(tokens)) == ({VOCABULARY - 3, 3}, 5)
+    assert sum(tokens) == 2 * sum(len(pair.chosen_ids) + len(pair.rejected_ids) for pair in tiny_pairs)
 
 
 def granite() -> nn.Module:

@@ -1,10 +1,10 @@
-"""Log-probs of response tokens from hidden states, the logits of a few of them at a time.
+"""Log-probs of response tokens from hidden states, the logits of a block of them at a time.
 
-Shape letters: R response tokens, C those of one chunk, H hidden size, V vocabulary. Logits, their log-sum-exp and the
-log-probs are float32 whatever the model's dtype.
+Shape letters: R response tokens, C those of one chunk, H hidden size, V vocabulary, E entries of it in one block.
+Logits, their log-sum-exp and the log-probs are float32 whatever the model's dtype.
 """
 
-from collections.abc import Iterator
+import math
 from functools import partial
 from types import MethodType
 from typing import Any
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-LOGITS_PER_CHUNK = 2**24  # elements of one chunk's float32 logits: 64 MiB
-_ALIGNED = 64
+BLOCK = {"cpu": (512, 4096), "cuda": (2048, 8192)}  # by device, tokens x entries whose logits are there at once
+_LOGITS_AT_ONCE = 2**24  # of a head that gives them for the whole vocabulary only: 64 MiB in float32
 
 
 def teach(head: Any) -> None:
@@ -46,12 +46,6 @@ def soft_cap_of(causal_lm: Any) -> float | None:
     return getattr(causal_lm.config.get_text_config(), "final_logit_softcapping", None)
 
 
-def rows_per_chunk(vocabulary: int) -> int:
-    """The tokens whose logits are laid out at once: whole cache lines of them, which a CPU multiplies faster."""
-    rows = max(1, LOGITS_PER_CHUNK // vocabulary)
-    return rows - rows % _ALIGNED if rows > _ALIGNED else rows
-
-
 def _product_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
     """What the head's factors are cast to. CUDA adds 16-bit products up in float32 and can return that; elsewhere
     the factors themselves become float32.
@@ -63,22 +57,27 @@ def _product_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
 
 
 class _LinearLogps(torch.autograd.Function):
-    """Log-probs of tokens under a linear head. The backward pass computes the logits again, chunk by chunk.
+    """Log-probs of tokens under a linear head. The backward pass computes the logits again, block by block.
 
-    Logits are laid out [V, C]: weight @ hidden.T is the faster order of the two on a CPU, by a fifth for few tokens.
+    Logits are laid out [E, C]: weight @ hidden.T is the faster order of the two on a CPU, by a fifth for few tokens.
     """
 
     @staticmethod
     def forward(
         ctx: Any, hidden_RH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, token_R: Tensor, soft_cap: float | None
     ) -> Tensor:
+        head = _Blocks(weight_VH, bias_V, soft_cap, hidden_RH)
         logp_R = torch.empty(token_R.shape, dtype=torch.float32, device=hidden_RH.device)
         lse_R = torch.empty_like(logp_R)
-        room = _room(hidden_RH, weight_VH)
-        for part in _chunks(len(token_R), len(weight_VH)):
-            logits_VC = _logits(hidden_RH[part], weight_VH, bias_V, soft_cap, room)
-            own_C = logits_VC.gather(0, token_R[None, part])[0]
-            lse_R[part] = _log_sum_exp(logits_VC)
+        for part in head.parts:
+            own_C, top_C, total_C = torch.zeros_like(logp_R[part]), lse_R[part].fill_(-math.inf), torch.zeros(())
+            for block in head.blocks:
+                logits_EC = head.logits(hidden_RH[part], block)
+                index_C, inside_C = _within(token_R[part], block)
+                own_C = own_C.where(~inside_C, logits_EC.gather(0, index_C[None])[0])
+                before_C, top_C = top_C, top_C.maximum(logits_EC.amax(0))
+                total_C = total_C * (before_C - top_C).exp_() + logits_EC.sub_(top_C).exp_().sum(0)
+            lse_R[part] = total_C.log_().add_(top_C)
             logp_R[part] = own_C - lse_R[part]
         ctx.save_for_backward(hidden_RH, weight_VH, bias_V, token_R, lse_R)
         ctx.soft_cap = soft_cap
@@ -91,61 +90,73 @@ class _LinearLogps(torch.autograd.Function):
         hidden_grad = torch.empty_like(hidden_RH) if for_hidden else None
         weight_grad = torch.zeros_like(weight_VH, dtype=torch.float32) if for_weight else None
         bias_grad = torch.zeros_like(bias_V, dtype=torch.float32) if for_bias else None
-        room = _room(hidden_RH, weight_VH)
-        for part in _chunks(len(token_R), len(weight_VH)):
-            logits_VC = _logits(hidden_RH[part], weight_VH, bias_V, ctx.soft_cap, room)
-            slope_VC = _slope(logits_VC, lse_R[part], token_R[part], gradients[0][part], ctx.soft_cap)
-            product_VC = slope_VC.to(hidden_RH.dtype)
+        head = _Blocks(weight_VH, bias_V, ctx.soft_cap, hidden_RH)
+        for part in head.parts:
+            part_grad = torch.zeros_like(hidden_RH[part], dtype=torch.float32)
+            for block in head.blocks:
+                logits_EC = head.logits(hidden_RH[part], block)
+                inside = _within(token_R[part], block)
+                slope_EC = _slope(logits_EC, lse_R[part], *inside, gradients[0][part], ctx.soft_cap)
+                product_EC = slope_EC.to(hidden_RH.dtype)
+                if hidden_grad is not None:
+                    _add_product(part_grad, product_EC.t(), weight_VH[block])
+                if weight_grad is not None:
+                    _add_product(weight_grad[block], product_EC, hidden_RH[part])
+                if bias_grad is not None:
+                    bias_grad[block] += slope_EC.sum(1)
             if hidden_grad is not None:
-                hidden_grad[part] = product_VC.t() @ weight_VH
-            if weight_grad is not None:
-                _add_product(weight_grad, product_VC, hidden_RH[part])
-            if bias_grad is not None:
-                bias_grad += slope_VC.sum(1)
+                hidden_grad[part] = part_grad
         weight_grad = None if weight_grad is None else weight_grad.to(weight_VH.dtype)
         return hidden_grad, weight_grad, None if bias_grad is None else bias_grad.to(bias_V.dtype), None, None
 
 
-def _chunks(rows: int, vocabulary: int) -> Iterator[slice]:
-    size = rows_per_chunk(vocabulary)
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+class _Blocks:
+    """A linear head whose logits are computed for some tokens and some of the vocabulary at a time.
+
+    All blocks are laid out in the same memory: fresh pages would cost more than the softmax.
+    """
+
+    def __init__(self, weight_VH: Tensor, bias_V: Tensor | None, soft_cap: float | None, hidden_RH: Tensor) -> None:
+        self.weight_VH, self.bias_V, self.soft_cap = weight_VH, bias_V, soft_cap
+        tokens, entries = BLOCK.get(hidden_RH.device.type, BLOCK["cuda"])
+        self.parts, self.blocks = _slices(len(hidden_RH), tokens), _slices(len(weight_VH), entries)
+        most = min(tokens, len(hidden_RH)) * min(entries, len(weight_VH))
+        self.room = torch.empty(most, dtype=torch.float32, device=hidden_RH.device)
+
+    def logits(self, hidden_CH: Tensor, block: slice) -> Tensor:
+        """The capped logits of one block, [E, C], where those of the last one were."""
+        weight_EH = self.weight_VH[block]
+        logits_EC = self.room[: len(weight_EH) * len(hidden_CH)].view(len(weight_EH), len(hidden_CH))
+        if hidden_CH.dtype == torch.float32:
+            torch.mm(weight_EH, hidden_CH.t(), out=logits_EC)
+        else:
+            torch.mm(weight_EH, hidden_CH.t(), out_dtype=torch.float32, out=logits_EC)
+        if self.bias_V is not None:
+            logits_EC += self.bias_V[block, None]
+        if self.soft_cap is not None:
+            logits_EC.div_(self.soft_cap).tanh_().mul_(self.soft_cap)
+        return logits_EC
 
 
-def _room(hidden_RH: Tensor, weight_VH: Tensor) -> Tensor:
-    """Memory for the logits of one chunk, used again for each: fresh pages would cost more than the softmax."""
-    rows = min(rows_per_chunk(len(weight_VH)), len(hidden_RH))
-    return torch.empty(rows * len(weight_VH), dtype=torch.float32, device=hidden_RH.device)
+def _slices(length: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def _logits(
-    hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, soft_cap: float | None, room: Tensor
+def _within(token_C: Tensor, block: slice) -> tuple[Tensor, Tensor]:
+    """The tokens' places in a block of the vocabulary (any place where they have none), and which have one."""
+    index_C = token_C - block.start
+    inside_C = (index_C >= 0) & (index_C < block.stop - block.start)
+    return index_C.where(inside_C, 0), inside_C
+
+
+def _slope(
+    logits_EC: Tensor, lse_C: Tensor, index_C: Tensor, inside_C: Tensor, grad_C: Tensor, soft_cap: float | None
 ) -> Tensor:
-    """The logits of one chunk, [V, C], in `room`."""
-    vocabulary, rows = len(weight_VH), len(hidden_CH)
-    logits_VC = room[: vocabulary * rows].view(vocabulary, rows)
-    if hidden_CH.dtype == torch.float32:
-        torch.mm(weight_VH, hidden_CH.t(), out=logits_VC)
-    else:
-        torch.mm(weight_VH, hidden_CH.t(), out_dtype=torch.float32, out=logits_VC)
-    if bias_V is not None:
-        logits_VC += bias_V[:, None]
-    if soft_cap is not None:
-        logits_VC.div_(soft_cap).tanh_().mul_(soft_cap)
-    return logits_VC
-
-
-def _log_sum_exp(logits_VC: Tensor) -> Tensor:
-    """torch.logsumexp over the vocabulary, in the place of the logits, which are gone after it."""
-    top_C = logits_VC.amax(0)
-    return logits_VC.sub_(top_C).exp_().sum(0).log_().add_(top_C)
-
-
-def _slope(logits_VC: Tensor, lse_C: Tensor, token_C: Tensor, grad_C: Tensor, soft_cap: float | None) -> Tensor:
     """The derivative of the weighted log-probs by the uncapped logits: grad * (one-hot - softmax), tanh's included."""
-    capped = None if soft_cap is None else 1 - (logits_VC / soft_cap) ** 2
-    slope_VC = logits_VC.sub_(lse_C).exp_().mul_(-grad_C)
-    slope_VC.scatter_add_(0, token_C[None], grad_C[None].to(slope_VC.dtype))
-    return slope_VC if capped is None else slope_VC.mul_(capped)
+    capped = None if soft_cap is None else 1 - (logits_EC / soft_cap) ** 2
+    slope_EC = logits_EC.sub_(lse_C).exp_().mul_(-grad_C)
+    slope_EC.scatter_add_(0, index_C[None], grad_C.where(inside_C, 0)[None].to(slope_EC.dtype))
+    return slope_EC if capped is None else slope_EC.mul_(capped)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -161,7 +172,8 @@ def _module_logps(head: Any, hidden_RH: Tensor, token_R: Tensor, soft_cap: float
     once = partial(_chunk_logps, head.logits, soft_cap)
     again = partial(checkpoint, once, use_reentrant=False)  # an adapter's dropout is the same the second time
     run = again if torch.is_grad_enabled() else once
-    return torch.cat([run(hidden_RH[part], token_R[part]) for part in _chunks(len(token_R), vocabulary)])
+    parts = _slices(len(token_R), max(1, _LOGITS_AT_ONCE // vocabulary))
+    return torch.cat([run(hidden_RH[part], token_R[part]) for part in parts])
 
 
 def _chunk_logps(logits: Any, soft_cap: float | None, hidden_CH: Tensor, token_C: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ the MLP's gate, its SiLU, up and product.
 from apm_exp.memory.training import Lengths, Training
 
 _FLOAT32 = 4
-LOGITS_PER_CHUNK, TILE = 2**24, 128  # as forward/output_head.py and row.py have them, which take torch; a test compares
+# As forward/output_head.py and row.py have them, which take torch; a test compares.
+BLOCK = {"cpu": (512, 4096), "cuda": (2048, 8192)}
+TILE = 128
 
 
 def tokens_of(training: Training) -> int:
@@ -46,16 +48,22 @@ def layer(training: Training) -> int:
 
 
 def output_head(training: Training) -> int:
-    """The output head at its largest, in the backward: logits of a chunk, hidden states, the gradient of its weight."""
+    """The output head at its largest, in the backward: a block of logits, hidden states, the gradient of its weight."""
     shape = training.shape
     answers = sum(pair[1] + pair[2] for pair in training.forward)
     if training.padded:  # the logits of all of them, their softmax and its gradient
         return 3 * _FLOAT32 * tokens_of(training) * shape.vocabulary
-    chunk = min(LOGITS_PER_CHUNK, answers * shape.vocabulary) * _FLOAT32
+    block = logits_block(training, answers)
     weight = shape.vocabulary * shape.hidden * _FLOAT32
     gradient = 0 if training.frozen else weight
-    casts = 0 if _product(training) == _FLOAT32 else weight + gradient // 2 + chunk // 2
-    return chunk + gradient + casts + 2 * _FLOAT32 * answers * shape.hidden
+    casts = 0 if _product(training) == _FLOAT32 else weight + gradient // 2 + block // 2
+    return block + gradient + casts + 2 * _FLOAT32 * answers * shape.hidden
+
+
+def logits_block(training: Training, answers: int) -> int:
+    """The logits of so many tokens that are there at once."""
+    tokens, entries = BLOCK["cuda" if training.on_gpu else "cpu"]
+    return _FLOAT32 * min(tokens, answers) * min(entries, training.shape.vocabulary)
 
 
 def _product(training: Training) -> int:

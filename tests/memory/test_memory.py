@@ -117,17 +117,17 @@ def test_activations_by_hand() -> None:
     assert activations.laid_out(again) - activations.laid_out(ON_CPU) == of_layer
 
 
-def test_the_head_lays_out_a_chunk_of_logits_and_not_all() -> None:
+def test_the_head_lays_out_a_block_of_logits_and_not_all() -> None:
     wide = llama(hidden=4, layers=1, heads=1, intermediate=4, vocabulary=100_000, tied=False)
     long = replace(ON_CPU, shape=wide, pairs=((1, 1000, 1000),) * 4)
-    assert activations.output_head(long) == 4 * 2**24 + 4 * 100_000 * 4 + 8 * 8000 * 4
+    assert activations.output_head(long) == 4 * 512 * 4096 + 4 * 100_000 * 4 + 8 * 8000 * 4
     assert activations.output_head(replace(long, padded=True)) == 12 * (8 * 1001) * 100_000
 
 
 def test_the_constants_are_the_forwards_own() -> None:
     from apm_exp.forward import output_head, row
 
-    assert (activations.LOGITS_PER_CHUNK, activations.TILE) == (output_head.LOGITS_PER_CHUNK, row.TILE)
+    assert (activations.BLOCK, activations.TILE) == (output_head.BLOCK, row.TILE)
 
 
 def test_saved_tensors_are_what_autograd_keeps() -> None:
