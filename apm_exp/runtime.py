@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from apm_exp.allocator import keep_freed_memory
 from apm_exp.models.device import pick_device
 
 
@@ -41,8 +40,7 @@ def run_on(
 
     processes: on each of `nodes` machines; node_rank, rendezvous, join_seconds: how those meet (nodes/).
     jobs_per_gpu: that share one, where jobs run at the same time (gpu_pool.py). tf32: whether CUDA may round the
-    factors of float32 products to 10 bits; set here for this process. On a CPU, memory that is freed stays with the
-    process from then on.
+    factors of float32 products to 10 bits; set here for this process.
 
     Raises ValueError for a device that this machine does not have.
     """
@@ -54,10 +52,7 @@ def run_on(
         import torch
 
         torch.backends.cuda.matmul.fp32_precision = "tf32"
-    found = pick_device({"device": device})
-    if found == "cpu":
-        keep_freed_memory()
-    return Runtime(found, nodes * processes, pairs_per_device, tokens_per_batch)
+    return Runtime(pick_device({"device": device}), nodes * processes, pairs_per_device, tokens_per_batch)
 
 
 def all_processes(runtime: Mapping[str, Any]) -> int:

@@ -10,24 +10,26 @@ from typing import Any
 import torch
 from torch import nn
 
-from apm_exp.pair_forward import pair_forward
+from apm_exp.allocator import freed_memory_kept
+from apm_exp.pair_forward import responses_forward
 from apm_exp.runtime import Runtime
-from apm_exp.types import TokenisedPair
+from apm_exp.types import TokenisedPair, TokenisedResponses
 
 logger = logging.getLogger(__name__)
 _SUITS_CPU, _SUITS_GPU = 4096, 16384  # tokens
-Scored = list[tuple[int, float, float]]  # index of a pair, log-probs of its chosen and its rejected response (nats)
+Item = TokenisedPair | TokenisedResponses
+Scored = list[tuple[Any, ...]]  # index of an item, then the log-prob of each of its responses (nats)
 
 
 def score_pairs(
-    model: nn.Module, pairs: Sequence[TokenisedPair], names: Sequence[str], tokens_per_batch: int
-) -> Iterator[tuple[int, float, float]]:
-    """Yield (index, chosen log-prob, rejected log-prob) of each pair, in nats, longest pairs first.
+    model: nn.Module, items: Sequence[Item], names: Sequence[str], tokens_per_batch: int, noun: str = "pair"
+) -> Iterator[tuple[Any, ...]]:
+    """Yield (index, log-prob of each response in nats) of each pair, or prompt with any number of responses.
 
-    Arguments and errors are those of form_batches and score_batches.
+    Longest first. Arguments and errors are those of form_batches and score_batches.
     """
-    batches = form_batches([pair.length for pair in pairs], names, tokens_per_batch)
-    for scored in score_batches(model, pairs, names, batches, tokens_per_batch):
+    batches = form_batches([item.length for item in items], names, tokens_per_batch)
+    for scored in score_batches(model, items, names, batches, tokens_per_batch, noun):
         yield from scored
 
 
@@ -60,30 +62,44 @@ def form_batches(
 
 def score_batches(
     model: nn.Module,
-    pairs: Sequence[TokenisedPair],
+    items: Sequence[Item],
     names: Sequence[str],
     batches: Sequence[Sequence[int]],
     tokens_per_batch: int,
+    noun: str = "pair",
 ) -> Iterator[Scored]:
-    """Yield the log-probs of each batch of indices into `pairs`, one forward each.
+    """Yield the log-probs of each batch of indices into `items`, one forward each.
 
-    When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the pairs' ids,
-    for messages. Raises ValueError where memory does not suffice for one pair, and where a log-prob is not finite.
+    When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the items' ids,
+    and noun: what they are, for messages. Raises ValueError where memory does not suffice for one item, and where a
+    log-prob is not finite.
     """
+    with freed_memory_kept():
+        yield from _score_in_turn(model, items, names, batches, tokens_per_batch, noun)
+
+
+def _score_in_turn(
+    model: nn.Module,
+    items: Sequence[Item],
+    names: Sequence[str],
+    batches: Sequence[Sequence[int]],
+    tokens_per_batch: int,
+    noun: str,
+) -> Iterator[Scored]:
     budget = tokens_per_batch
     waiting = deque(list(batch) for batch in batches)
     while waiting:
         batch = waiting.popleft()
-        chosen = [pairs[index] for index in batch]
-        parts = _fill(batch, {i: pair.length for i, pair in zip(batch, chosen, strict=True)}, budget)
+        chosen = [items[index] for index in batch]
+        parts = _fill(batch, {i: item.length for i, item in zip(batch, chosen, strict=True)}, budget)
         if len(parts) > 1:
             waiting.extendleft(reversed(parts))
         elif (logps := _score(model, chosen)) is None:
-            budget = _smaller(budget, model, chosen, names[batch[0]])
+            budget = _smaller(budget, model, chosen, f"{noun} {names[batch[0]]}")
             waiting.appendleft(batch)
         else:
-            scored = [(index, *both) for index, both in zip(batch, logps, strict=True)]
-            _check_finite(scored, names)
+            scored = [(index, *each) for index, each in zip(batch, logps, strict=True)]
+            _check_finite(scored, names, noun)
             yield scored
 
 
@@ -116,26 +132,26 @@ def _fill(indices: Sequence[int], lengths: Sequence[int] | Mapping[int, int], bu
     return batches
 
 
-def _score(model: nn.Module, pairs: Sequence[TokenisedPair]) -> list[tuple[float, float]] | None:
-    """The log-probs of one batch, or None where memory ran out."""
+def _score(model: nn.Module, items: Sequence[Item]) -> list[list[float]] | None:
+    """The log-probs of the responses of each item of one batch, or None where memory ran out."""
     try:
         with torch.inference_mode():
-            logps = pair_forward(model, pairs)
-            return list(zip(logps.chosen_logp_B.tolist(), logps.rejected_logp_B.tolist(), strict=True))
+            logp_N, _ = responses_forward(model, [(item.prompt_ids, item.responses) for item in items])
+            return [part.tolist() for part in logp_N.split([len(item.responses) for item in items])]
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
     return None
 
 
-def _smaller(budget: int, model: nn.Module, batch: Sequence[TokenisedPair], longest: str) -> int:
-    """Half the budget; raises ValueError where the batch was a single pair already."""
+def _smaller(budget: int, model: nn.Module, batch: Sequence[Item], longest: str) -> int:
+    """Half the budget; raises ValueError where the batch was a single item already."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if len(batch) == 1:
         raise ValueError(
-            f"runtime.device: out of memory for the pair {longest} alone ({batch[0].length} tokens; "
+            f"runtime.device: out of memory for the {longest} alone ({batch[0].length} tokens; "
             f"{_memory(model, batch[0].length)}); take a larger device, a smaller model.dtype, or a smaller "
             "tokens.max_length"
         )
@@ -156,7 +172,7 @@ def _memory(model: Any, tokens: int) -> str:
     return f"about {held / 2**30:.2f} GiB of weights and {layer / 2**30:.2f} GiB for the widest layer"
 
 
-def _check_finite(scored: Scored, names: Sequence[str]) -> None:
+def _check_finite(scored: Scored, names: Sequence[str], noun: str) -> None:
     bad = [names[index] for index, *logps in scored if not all(map(math.isfinite, logps))]
     if bad:
-        raise ValueError(f"model.path: log-probs that are not finite for the pairs {', '.join(bad[:10])}")
+        raise ValueError(f"model.path: log-probs that are not finite for the {noun}s {', '.join(bad[:10])}")

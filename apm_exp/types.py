@@ -77,9 +77,27 @@ class TokenisedPair:
     rejected_ids: list[int]
 
     @property
+    def responses(self) -> "tuple[list[int], list[int]]":
+        """The chosen one, then the rejected one."""
+        return self.chosen_ids, self.rejected_ids
+
+    @property
     def length(self) -> int:
         """The tokens that one forward over the pair takes: the prompt is there once."""
         return len(self.prompt_ids) + len(self.chosen_ids) + len(self.rejected_ids)
+
+
+@dataclass(frozen=True)
+class TokenisedResponses:
+    """Token ids of a prompt once, and of any number of responses to it, each up to and including its end token."""
+
+    prompt_ids: list[int]
+    responses: list[list[int]]
+
+    @property
+    def length(self) -> int:
+        """The tokens that one forward over all of them takes."""
+        return len(self.prompt_ids) + sum(map(len, self.responses))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from apm_exp import scoring
 from apm_exp.models.load import load_model
-from apm_exp.pair_forward import pair_forward
+from apm_exp.pair_forward import pair_forward, responses_forward
 from apm_exp.runtime import Runtime
 from apm_exp.scoring import form_batches, out_of_memory, score_pairs, token_budget
 from apm_exp.types import TokenisedPair
@@ -39,11 +39,11 @@ def test_every_pair_once_longest_first_whatever_the_budget(model, tiny_pairs, na
 def test_no_batch_exceeds_the_budget(model, tiny_pairs, names, monkeypatch):
     sizes = []
 
-    def measured(model, pairs):
-        sizes.append(sum(pair.length for pair in pairs))
-        return pair_forward(model, pairs)
+    def measured(model, prompts):
+        sizes.append(sum(len(prompt) + sum(map(len, responses)) for prompt, responses in prompts))
+        return responses_forward(model, prompts)
 
-    monkeypatch.setattr(scoring, "pair_forward", measured)
+    monkeypatch.setattr(scoring, "responses_forward", measured)
     list(score_pairs(model, tiny_pairs, names, 100))
     assert max(sizes) <= 100
     assert len(sizes) > 1
@@ -55,9 +55,9 @@ def test_the_budget_is_halved_when_memory_runs_out(model, tiny_pairs, names, mon
     def small(model, pairs):
         if len(pairs) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        return pair_forward(model, pairs)
+        return responses_forward(model, pairs)
 
-    monkeypatch.setattr(scoring, "pair_forward", small)
+    monkeypatch.setattr(scoring, "responses_forward", small)
     found = sorted(score_pairs(model, tiny_pairs, names, 1000))
     assert [index for index, *_ in found] == [index for index, *_ in expected]
     torch.testing.assert_close([logps for _, *logps in found], [logps for _, *logps in expected], atol=1e-5, rtol=0)
@@ -68,7 +68,7 @@ def test_one_pair_that_does_not_fit_memory_is_an_error(model, tiny_pairs, names,
     def full(model, pairs):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(scoring, "pair_forward", full)
+    monkeypatch.setattr(scoring, "responses_forward", full)
     longest = max(tiny_pairs, key=lambda pair: pair.length)
     name = names[tiny_pairs.index(longest)]
     with pytest.raises(ValueError, match=rf"out of memory for the pair {name} alone \({longest.length} tokens; about"):
@@ -86,7 +86,7 @@ def test_other_errors_are_no_lack_of_memory(model, names, tiny_pairs, monkeypatc
     def broken(model, pairs):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(scoring, "pair_forward", broken)
+    monkeypatch.setattr(scoring, "responses_forward", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         list(score_pairs(model, tiny_pairs, names, 1000))
     assert out_of_memory(MemoryError())

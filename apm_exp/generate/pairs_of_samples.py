@@ -20,6 +20,8 @@ _COLUMNS = [
     ("all_generated_responses", pa.list_(pa.string())),
     ("all_rm_scores", pa.list_(pa.float64())),
     ("all_finished", pa.list_(pa.bool_())),
+    ("all_lengths", pa.list_(pa.int32())),
+    ("all_logps", pa.list_(pa.float64())),
     ("chosen", MESSAGES),
     ("rejected", MESSAGES),
 ]
@@ -71,6 +73,8 @@ def _row(prompt: Prompt, samples: Samples | Refusal, rewards: list[float]) -> di
         "all_generated_responses": samples.texts,
         "all_rm_scores": rewards,
         "all_finished": samples.finished,
+        "all_lengths": samples.lengths,
+        "all_logps": samples.logps,
         "chosen": chosen,
         "rejected": rejected,
     }

@@ -11,10 +11,12 @@ from apm_exp import component
 from apm_exp.generate.samples import Samples
 from apm_exp.progress import track
 from apm_exp.tokens.render import chat_text, token_ids, turn_end
-from apm_exp.types import Message, Policy, Refusal
+from apm_exp.types import Message, Policy, Refusal, TokenisedResponses
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+    from apm_exp.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ def sample_responses(
     top_p: Annotated[float, Field(gt=0, le=1)],
     max_new_tokens: Annotated[int, Field(ge=1)],
     batch_size: Annotated[int, Field(ge=1)],
+    log_probs: bool,
     seed: int,
 ) -> Iterator[tuple[int, Samples | Refusal]]:
     """Yield (index of the prompt, `samples` responses to it), batch after batch, longest prompts first.
@@ -46,9 +49,10 @@ def sample_responses(
     if len(known) == len(prompts):
         return
     tokenizer = load_tokenizer(policy)
-    device = component.bind("runtime", runtime)().device
-    model = load_model(policy, device)
+    settings = component.bind("runtime", runtime)()
+    model = load_model(policy, settings.device)
     model.generation_config = _sampling(model, tokenizer, samples, temperature, top_p, max_new_tokens)
+    ends = set(model.generation_config.eos_token_id)
     ids = [_prompt_ids(tokenizer, model, prompt, max_new_tokens) for prompt in prompts]
     yield from ((index, one) for index, one in enumerate(ids) if isinstance(one, Refusal) and index not in known)
     usable = {index: one for index, one in enumerate(ids) if not isinstance(one, Refusal)}
@@ -56,12 +60,15 @@ def sample_responses(
     waiting = [(number, batch) for number, batch in enumerate(batches) if not set(batch).issubset(known)]
     for number, batch in track(waiting, "sampling, batches", len(waiting)):
         try:
-            texts = _sample_batch(model, tokenizer, [usable[index] for index in batch], _seed_of(seed, number))
+            rows = _sample_batch(model, tokenizer, [usable[index] for index in batch], _seed_of(seed, number))
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             raise ValueError(f"batch_size={batch_size}: out of memory while sampling; give a smaller one") from error
-        yield from zip(batch, texts, strict=True)
+        written = [TokenisedResponses(usable[index], one) for index, one in zip(batch, rows, strict=True)]
+        logps = _logps(model, written, settings, batch) if log_probs else [None] * len(batch)
+        read = (_read(tokenizer, *one, ends) for one in zip(written, logps, strict=True))
+        yield from zip(batch, read, strict=True)
 
 
 def _sampling(
@@ -116,8 +123,10 @@ def _seed_of(seed: int, batch: int) -> int:
 
 def _sample_batch(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", ids: Sequence[list[int]], seed: int
-) -> list[Samples]:
-    """The responses to each prompt of a batch, which is padded on the left. The caller's random state is kept."""
+) -> list[list[list[int]]]:
+    """The new tokens of each response to each prompt of a batch, which is padded on the left, each up to its first end
+    token. The caller's random state is kept.
+    """
     import torch
 
     longest = max(map(len, ids))
@@ -130,17 +139,34 @@ def _sample_batch(
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
         )
-    rows = written[:, longest:].tolist()
     ends = set(model.generation_config.eos_token_id)
+    rows = [_up_to_end(row, ends) for row in written[:, longest:].tolist()]
     each = len(rows) // len(ids)
-    return [_read(tokenizer, rows[start : start + each], ends) for start in range(0, len(rows), each)]
+    return [rows[start : start + each] for start in range(0, len(rows), each)]
 
 
-def _read(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[list[int]], ends: set[int]) -> Samples:
-    """New tokens as texts, each up to its first end token."""
-    stops = [next((at for at, token in enumerate(row) if token in ends), None) for row in rows]
-    texts = tokenizer.batch_decode(
-        [row[:stop] for row, stop in zip(rows, stops, strict=True)], skip_special_tokens=True
-    )
-    lengths = [len(row) if stop is None else stop + 1 for row, stop in zip(rows, stops, strict=True)]
-    return Samples(texts, [stop is not None for stop in stops], lengths)
+def _up_to_end(row: list[int], ends: set[int]) -> list[int]:
+    stop = next((at for at, token in enumerate(row) if token in ends), len(row))
+    return row[: stop + 1]
+
+
+def _logps(
+    model: "PreTrainedModel", written: Sequence[TokenisedResponses], settings: "Runtime", batch: Sequence[int]
+) -> list[list[float]]:
+    """The log-probs of the responses to each prompt, in nats. batch: the prompts' indices, for messages."""
+    from apm_exp.scoring import score_pairs, token_budget
+
+    lengths = [one.length for one in written]
+    budget = max(token_budget(settings, lengths), *lengths)  # all of them were in memory together before
+    found = {place: logps for place, *logps in score_pairs(model, written, [*map(str, batch)], budget, "prompt")}
+    return [found[place] for place in range(len(written))]
+
+
+def _read(
+    tokenizer: "PreTrainedTokenizerBase", written: TokenisedResponses, logps: list[float] | None, ends: set[int]
+) -> Samples:
+    """Responses as texts, without the end token."""
+    finished = [row[-1] in ends for row in written.responses]
+    rows = [row[: len(row) - end] for row, end in zip(written.responses, finished, strict=True)]
+    texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
+    return Samples(texts, finished, [*map(len, written.responses)], logps)

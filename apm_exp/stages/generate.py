@@ -32,9 +32,10 @@ def generate(
     """Write generations.parquet in SimPO's on-policy schema, in the order of the dataset, and refused.jsonl.
 
     The first `limit` rows are read. chosen is the first response with the largest reward, rejected the first with
-    the smallest; all_finished says which responses ended by themselves. Counts: rows read, pairs, refused, responses
-    sampled, and those that were cut off. A killed stage goes on with the batch that it had begun. Raises ValueError
-    where a row is bad and on_bad_row is "error", and where no pair is left.
+    the smallest; all_finished says which responses ended by themselves, all_lengths how many tokens they have, and
+    all_logps their log-probs under the policy in nats (null without generate.log_probs). Counts: rows read, pairs,
+    refused, responses sampled, and those that were cut off. A killed stage goes on with the batch that it had begun.
+    Raises ValueError where a row is bad and on_bad_row is "error", and where no pair is left.
     """
     from apm_exp.generate.pairs_of_samples import pairs_of_samples
 

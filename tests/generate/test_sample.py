@@ -10,11 +10,20 @@ from apm_exp.generate.samples import Samples
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.types import Refusal
 from apm_exp.worlds.tasks_splits import draw_tasks
+from tests.forward_models import plain
 from tests.micro_world_policy import RUNTIME
 
 TASKS = [task.prompt for task in draw_tasks("preferences", 10, 0)]
 PROMPTS = [[{"role": "user", "content": task}] for task in TASKS]
-SETTINGS = {"samples": 3, "temperature": 0.8, "top_p": 0.95, "max_new_tokens": 12, "batch_size": 9, "seed": 0}
+SETTINGS = {
+    "samples": 3,
+    "temperature": 0.8,
+    "top_p": 0.95,
+    "max_new_tokens": 12,
+    "batch_size": 9,
+    "log_probs": False,
+    "seed": 0,
+}
 
 
 def sampled(policy, prompts=PROMPTS, known=(), **changes):
@@ -60,6 +69,20 @@ def test_cold_samples_are_the_greedy_answers_whatever_the_padding(micro_policy):
     for index, prompt in enumerate(PROMPTS):
         text, finished, length = greedy(micro_policy, prompt, 8)
         assert cold[index] == Samples([text] * 2, [finished] * 2, [length] * 2)
+
+
+def test_log_probs_are_those_of_every_response_and_change_none(micro_policy):
+    scored, model = sampled(micro_policy, log_probs=True), load_model(micro_policy, "cpu")
+    assert {index: replace(one, logps=None) for index, one in scored.items()} == sampled(micro_policy)
+    tokenizer = load_tokenizer(micro_policy)
+    for index, prompt in enumerate(PROMPTS):
+        text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        one = scored[index]
+        for response, finished, length, logp in zip(one.texts, one.finished, one.lengths, one.logps, strict=True):
+            written = tokenizer(response, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] * finished
+            assert len(written) == length
+            assert logp == pytest.approx(plain(model, ids, written).item(), abs=1e-4)
 
 
 def test_lengths_count_the_end_token_and_cut_off_responses_have_none(micro_policy):

@@ -31,6 +31,7 @@ SAMPLE = {
     "top_p": 0.95,
     "max_new_tokens": 12,
     "batch_size": 9,
+    "log_probs": False,
     "seed": 0,
 }
 REWARD = {"_target_": "apm_exp.rewards.micro_world.noisy_true_reward", "noise": 0.75, "spread": 0.2, "seed": 0}
@@ -92,6 +93,8 @@ def test_the_best_and_the_worst_make_the_pair_in_simpos_schema(tmp_path):
         "all_generated_responses": ["aa", "a", "aaa", "b"],
         "all_rm_scores": [2.0, 1.0, 3.0, 1.0],
         "all_finished": [True, True, False, True],
+        "all_lengths": [3, 2, 4, 2],
+        "all_logps": None,
         "chosen": [{"role": "user", "content": "p1"}, {"role": "assistant", "content": "aaa"}],
         "rejected": [{"role": "user", "content": "p1"}, {"role": "assistant", "content": "a"}],
     }
