@@ -1,0 +1,102 @@
+"""The jobs of a multirun: their overrides, and their configurations, each composed once."""
+
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from apm_exp.application import NothingToRun, request_of
+from apm_exp.command_line import UsageLine
+from apm_exp.ending import USAGE_ERROR
+from apm_exp.explain import explain
+from apm_exp.study import ends, is_study
+from apm_exp.worker import Request
+
+Composed = tuple[list[str], DictConfig]  # the overrides of a job, and what Hydra made of them
+
+
+def compose_jobs(config: DictConfig) -> list[Composed]:
+    """Every job's overrides and configuration, as Hydra's launchers make it. Raises NothingToRun where one is wrong."""
+    return [(overrides, _compose(config, overrides, number)) for number, overrides in enumerate(expand(config))]
+
+
+def requests_of(composed: Sequence[Composed], names: list[str]) -> list[Request]:
+    """What a worker needs of each job. names: the swept settings. Raises NothingToRun where one is wrong."""
+    return [_request(each, overrides, number, names) for number, (overrides, each) in enumerate(composed)]
+
+
+def expand(config: DictConfig) -> list[list[str]]:
+    """The overrides of each job, as Hydra's own sweeper makes them; of a study, the ends of what it searches."""
+    parsed = _parsed(config)
+    if is_study(config):
+        return ends(parsed)
+    return list(itertools.chain.from_iterable(BasicSweeper.split_arguments(parsed, None)))
+
+
+def swept_names(config: DictConfig) -> list[str]:
+    """The settings that are given several values."""
+    return [override.get_key_element().lstrip("+") for override in _parsed(config) if override.is_sweep_override()]
+
+
+def _parsed(config: DictConfig) -> list[Override]:
+    """What was typed, and what the study's file gives several values."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    return list(OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task]))
+
+
+def _compose(config: DictConfig, overrides: list[str], number: int) -> DictConfig:
+    """A job's configuration, as Hydra's launchers make it."""
+    with _explained(overrides, number):
+        return _loader().load_sweep_config(config, overrides)
+
+
+def _request(composed: DictConfig, overrides: list[str], number: int, names: list[str]) -> Request:
+    with _explained(overrides, number):
+        HydraConfig.instance().set_config(composed)
+        return request_of(composed, HydraConfig.get(), number, dict(swept_pairs(overrides, names)))
+
+
+@contextmanager
+def _explained(overrides: list[str], number: int) -> Iterator[None]:
+    """Refuse the sweep in one line for what is wrong with a job, which Hydra would make a warning."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, UsageLine) as error:
+        print(f"error: job {number}: {explain(error, overrides)}", file=sys.stderr)
+        raise NothingToRun(USAGE_ERROR) from None
+
+
+def _loader() -> ConfigLoader:
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    return hydra.config_loader
+
+
+def launch_as_composed(jobs: Sequence[Composed]) -> None:
+    """Have Hydra take each of these jobs as it is: its sweeper and its launcher compose every one of them again."""
+    loader, ready = _loader(), {tuple(overrides): composed for overrides, composed in jobs}
+    for composed in ready.values():
+        OmegaConf.set_readonly(composed.hydra, None)  # it became so to be read; the launcher puts the job's number in
+    compose = loader.load_sweep_config
+
+    def ready_or_composed(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        composed = ready.get(tuple(sweep_overrides))
+        return compose(master_config, sweep_overrides) if composed is None else composed
+
+    setattr(loader, "load_sweep_config", ready_or_composed)  # noqa: B010 - it is a method of this one loader
+
+
+def swept_pairs(overrides: list[str], names: list[str]) -> list[tuple[str, str]]:
+    """The settings among `names` that a job's overrides give, with their values."""
+    split = (override.partition("=") for override in overrides)
+    return [(key.lstrip("+"), value) for key, _, value in split if key.lstrip("+") in names]
