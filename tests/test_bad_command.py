@@ -1,11 +1,14 @@
 """What cannot be right is one line on the screen, exit code 2, and nothing written."""
 
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from apm_exp.command_line import conf_folder
-from tests.command import apm_exp
+from tests.command import apm_exp, command, environment
 
 CASES = {
     "metrc=map": "metrc: no such setting; did you mean 'metric'?",
@@ -37,6 +40,16 @@ def test_a_bad_job_of_a_multirun_is_found_before_job_0(tmp_path: Path) -> None:
     assert result.returncode == 2, result.stderr
     assert result.stderr.startswith("error: job 1 (alpha=-1): alpha=-1: input should be greater than or equal to 0")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked for in /proc")
+def test_a_multirun_that_is_refused_leaves_no_process(tmp_path: Path) -> None:
+    """Its server had begun to import, which takes seconds more."""
+    subprocess.run(command("-m", "alpha=1,-1"), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 2
+    while _processes_in(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _processes_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -98,3 +111,13 @@ def test_help_and_configuration_import_neither_torch_nor_transformers(arguments:
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True, timeout=60)
     assert list(tmp_path.iterdir()) == []
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """The commands of the processes whose working folder it is; none where the system does not say."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_text())
+    return found
