@@ -144,7 +144,8 @@ def config_dir(settings: Any) -> list[str]:
 
 def _no_model(dataset: str) -> str:
     names = ", ".join(name for name in options_of("model") if name != "none")
-    return f"model is required: dataset={dataset} has none of its own; give model= one of {names}"
+    own = "give model=local model.path=FOLDER"
+    return f"model is required: dataset={dataset} has none of its own; {own}, or model= one of {names}"
 
 
 def _without_hydra(composed: DictConfig) -> DictConfig:

@@ -76,6 +76,9 @@ _FLAGS_WITH_VALUE = {
 _ADAPTER = re.compile(r"^([+~]*)model\.adapter(?=[.=]|$)")  # a group of its own: Hydra fills no setting with a file
 
 
+_BY_PATH = {"dataset": "dataset=jsonl", "model": "model=local"}  # options that read what a path names
+
+
 class UsageLine(ValueError):
     """The command line cannot be right; the text is the one line for the user."""
 
@@ -140,6 +143,8 @@ def _refuse(override: str, *, multirun: bool) -> None:
         raise UsageLine(f"{override}: alpha is set at the top; write alpha={value}")
     if re.fullmatch(r"\[\s*\]|", value.strip()) and (multirun or value.strip() == "[]" or name == "alpha"):
         raise UsageLine(f"{override}: an empty list of values; give at least one, as {name}=VALUE")
+    if name in _BY_PATH and re.search(r"^[./~]|\.(jsonl|json|csv|parquet)(\.gz)?$", value):
+        raise UsageLine(f"{override}: not an option; write {_BY_PATH[name]} {name}.path={value}")
     if name == "sweeps" and "," in value:
         raise UsageLine(f"{override}: one study a command; run them one after another")
     if name == "hyperparameters":

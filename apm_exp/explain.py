@@ -12,6 +12,9 @@ from omegaconf import OmegaConf
 from apm_exp.command_line import conf_folder, options_of
 from apm_exp.extras import extras, missing_extra
 
+_SHORT_FOR = {"lr": "learning_rate", "bs": "global_batch", "batch_size": "global_batch", "num_train_epochs": "epochs"}
+_MOST_NAMED = 3
+
 
 def explain(error: BaseException, arguments: Sequence[str]) -> str:
     """Hydra's message as one line, with the nearest name where one was misspelt."""
@@ -24,14 +27,36 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
             return f"{match[1]}: the launcher has no such setting; give hydra/launcher=slurm or joblib with it"
         if match[1].startswith("adapter.") and "adapter.rank" not in names:
             return f"model.{match[1]}: no adapter is chosen; give model.adapter=lora with it"
-        return f"{match[1]}: no such setting; {nearest(match[1], names)}"
+        return f"{match[1]}: no such setting; {_hint(match[1], names)}"
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         if missing := missing_extra(match[1], match[2]):
             return missing
         return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]) + extras(match[1]))}"
+    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{match[1]}: several values are several jobs; type -m with them: python -m apm_exp -m {match[1]}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {text}; a value with spaces, = or brackets needs quotes: \"key='value'\""
     return text
+
+
+def _hint(name: str, names: Sequence[str]) -> str:
+    """What was meant by a setting that there is not: one of that last name, one of another option, or the nearest."""
+    from apm_exp.component import nearest
+
+    group, _, rest = name.rpartition(".")
+    last = _SHORT_FOR.get(rest, rest)
+    same = [one for one in names if one.split(".")[-1] == last and "." in one and one.startswith(group)]
+    if 0 < len(same) <= _MOST_NAMED:
+        return f"did you mean {' or '.join(repr(one) for one in sorted(same, key=_is_rarely_meant))}?"
+    if has := [
+        option for option in options_of(group) if last in OmegaConf.load(conf_folder() / group / f"{option}.yaml")
+    ]:
+        return f"{' or '.join(f'{group}={option}' for option in has)} has it, and must be chosen with it"
+    return nearest(name, names)
+
+
+def _is_rarely_meant(name: str) -> bool:
+    return name.startswith("model.")  # the fine-tuning of a starting policy that is made here
 
 
 def _settings(arguments: Sequence[str]) -> list[str]:
@@ -43,7 +68,7 @@ def _settings(arguments: Sequence[str]) -> list[str]:
     GlobalHydra.instance().clear()  # the command ends with this error
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         composed = hydra.compose("config", chosen)
-    return [*groups, *(name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False)))]
+    return sorted(groups | {name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False))})
 
 
 def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -15,12 +15,20 @@ CASES = {
     "metric=mapp": "metric=mapp: no such option; did you mean 'map'?",
     "sweeps=alpa": "sweeps=alpa: no such option; did you mean 'alpha'?",
     "+metric.alhpa=1": "metric.alhpa=1: no such setting; did you mean 'alpha'?",
+    "learning_rate=1": "learning_rate: no such setting; did you mean 'trainer.learning_rate' or 'model.learning_rate'?",
+    "trainer.lr=1e-5": "trainer.lr: no such setting; did you mean 'trainer.learning_rate'?",
+    "dataset=jsonl model=tiny_from_data generate.log_probs=true": (
+        "generate.log_probs: no such setting; generate=on_policy has it, and must be chosen with it"
+    ),
+    "alpha=1,2": "alpha=1,2: several values are several jobs; type -m with them: python -m apm_exp -m alpha=1,2",
+    "model=./sft": "model=./sft: not an option; write model=local model.path=./sft",
+    "dataset=my.jsonl": "dataset=my.jsonl: not an option; write dataset=jsonl dataset.path=my.jsonl",
     "alpha=-1": "alpha=-1: input should be greater than or equal to 0",
     "seed=one": "seed=one: input should be a valid integer",
     "task=rum": "task=rum: input should be 'run', 'plan', 'status', 'clean' or 'export'",
     "loss.beta=-0.1": "loss.beta=-0.1: input should be greater than 0",
     "metric.alpha=2.5": "metric.alpha=2.5: alpha is set at the top; write alpha=2.5",
-    "dataset=jsonl": "model is required: dataset=jsonl has none of its own",
+    "dataset=jsonl": "model is required: dataset=jsonl has none of its own; give model=local model.path=FOLDER, or",
     "output_root=/proc/outputs": "output_root=/proc/outputs: cannot write below /proc",
     "+tracking.api_key=abc": "tracking.api_key=...: looks like a secret",
 }
