@@ -42,8 +42,9 @@ def plan_job(request: Request, with_rewards: bool | None) -> "Plan":
 
 
 def _title(request: Request) -> str:
-    name = f"job {request.number}: {named(request.swept)}" if request.sweep or request.swept else "plan"
-    return f"{name} ({request.config['hyperparameters']})"
+    if request.sweep or request.swept:
+        return f"job {request.number}: {named(request.swept)}"
+    return f"plan ({request.config['hyperparameters']})"
 
 
 def run_job(request: Request, with_rewards: bool | None) -> None:

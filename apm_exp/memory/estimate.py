@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
-from apm_exp.memory.activations import kept, laid_out, output_head
+from apm_exp.memory.activations import kept, laid_out, output_head, tokens_of
 from apm_exp.memory.states import States, states_of
 from apm_exp.memory.training import Training
 
 _HOLES = 1.08  # of a CPU: resident memory to what was asked for; measured, docs/performance.md
 _LEFT_BY_A_LAYER = 0.4  # of a CPU: what a layer that is computed again leaves in holes between gradients; measured
+# Of a CPU, by whether layers are computed again: what an adapted matrix, which lays out its result four times (its own,
+# B's, that scaled, their sum), leaves in holes, in results; measured.
+_LEFT_BY_AN_ADAPTER = {False: 1.9, True: 1.5}
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,15 @@ def estimate(training: Training) -> Estimate:
     step = held + states.gradients + states.working
     if not training.on_gpu:
         again = int(_LEFT_BY_A_LAYER * training.shape.layers * laid_out(training)) if training.checkpointing else 0
-        backward, step = int(_HOLES * backward), int(_HOLES * (step + max(activations, again)))
+        left = _left_by_adapter(training)
+        backward, step = int(_HOLES * (backward + left)), int(_HOLES * (step + left + max(activations, again)))
     return Estimate(states, activations, head, max(backward, step), _libraries(training))
+
+
+def _left_by_adapter(training: Training) -> int:
+    if training.frozen is None:
+        return 0
+    return int(_LEFT_BY_AN_ADAPTER[training.checkpointing] * tokens_of(training) * training.frozen.results)
 
 
 def _libraries(training: Training) -> int:

@@ -21,7 +21,7 @@ def memory_table(training: Training, available: int | None, tokens_per_batch: in
     scoring = scoring_bytes(training, tokens_per_batch)
     table.add_row("scoring", shown(scoring), f"before the training, {tokens_per_batch:,} tokens at a time")
     has = "unknown" if available is None else shown(available)
-    device = "of one GPU" if training.on_gpu else f"available now, for {training.on_each_node} of them"
+    device = "of one GPU" if training.on_gpu else f"available now, for {training.on_each_node} of these processes"
     table.add_row(training.device, has, device)
     return table
 

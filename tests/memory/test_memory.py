@@ -284,6 +284,7 @@ def test_what_an_adapter_trains_by_hand(name: str, bytes_of_a_linear_weight: flo
     linear = 2 * (4 * 4 * 4 + 3 * 4 * 8)
     assert frozen.weights == 4 * (N - linear) + int(bytes_of_a_linear_weight * linear)
     assert frozen.a_token == 2 * 7 * 2 * 4  # two numbers of float32 leave each A
+    assert frozen.results == 2 * 4 * (4 * 4 + 2 * 8 + 4)  # query, key, value, output; gate, up; down
 
     training = replace(ON_CPU, shape=shape, frozen=frozen)
     states = states_of(training)
