@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 STARTING = "starting_"
+_RANKS = "A policy that gets better answers may still lose here: these are given, often the starting policy's own."
 _SHARES = {"share", "fraction", "probability", "proportion", "rate"}
 
 
@@ -83,9 +84,15 @@ def results(evaluation: str, records: Records) -> list[Result]:
 
 def _result(evaluation: str, name: str, records: Records) -> Result:
     start = records.get(STARTING + name)
-    note = "50% is the starting policy against itself." if "win_rate" in name else ""
     starting = in_words(STARTING + name, start) if start else None
-    return Result(evaluation, in_words(name, records[name]), starting, note)
+    return Result(evaluation, in_words(name, records[name]), starting, _note(name))
+
+
+def _note(name: str) -> str:
+    """What a reader of a headline has to know of it."""
+    if name == "held_out_accuracy":
+        return _RANKS
+    return "50% is the starting policy against itself." if "win_rate" in name else ""
 
 
 def headline_name(records: Records) -> str:
