@@ -17,7 +17,7 @@ class Difference:
 
     items: those of all common seeds together. over_items: interval of the bootstrap, the policies as they are.
     over_seeds: t interval of the seeds' differences, None for one seed. p: the larger of the two tests'.
-    p_holm: corrected for the number of arms.
+    seeds_decide: whether that is the seeds'. p_holm: corrected for the number of arms. same: no outcome differs.
     """
 
     arm: int
@@ -28,6 +28,8 @@ class Difference:
     over_seeds: tuple[float, float] | None
     p: float
     p_holm: float = 1.0
+    seeds_decide: bool = False
+    same: bool = False
 
     @property
     def noise(self) -> bool:
@@ -47,11 +49,15 @@ class Mean:
 
 @dataclass(frozen=True, eq=False)
 class _Estimate:
-    """by_seed: mean of each seed that has at least two items. drawn: the bootstrap's means of all of them."""
+    """by_seed: mean of each seed that has at least two items. drawn: the bootstrap's means of all of them.
+
+    zero: whether all values are 0.
+    """
 
     by_seed: np.ndarray
     items: int
     drawn: np.ndarray
+    zero: bool
 
 
 def means(values_ASN: np.ndarray) -> list[Mean | None]:
@@ -84,7 +90,8 @@ def _estimate(values_SN: np.ndarray, drawn_RS: np.ndarray) -> _Estimate | None:
     if not len(values_SN):
         return None
     items = int(np.isfinite(values_SN).any(axis=0).sum())
-    return _Estimate(np.nanmean(values_SN, axis=1), items, drawn_RS.mean(axis=1))
+    zero = not np.nan_to_num(values_SN).any()
+    return _Estimate(np.nanmean(values_SN, axis=1), items, drawn_RS.mean(axis=1), zero)
 
 
 def _mean(one: _Estimate) -> Mean:
@@ -94,6 +101,7 @@ def _mean(one: _Estimate) -> Mean:
 
 def _difference(arm: int, one: _Estimate) -> Difference:
     several = len(one.by_seed) > 1
+    p_items, p_seeds = p_value(one.drawn), t_test(one.by_seed) if several else 0.0
     return Difference(
         arm=arm,
         value=float(one.by_seed.mean()),
@@ -101,5 +109,7 @@ def _difference(arm: int, one: _Estimate) -> Difference:
         seeds=len(one.by_seed),
         over_items=percentile_interval(one.drawn, LEVEL),
         over_seeds=t_interval(one.by_seed, LEVEL) if several else None,
-        p=max(p_value(one.drawn), t_test(one.by_seed)) if several else p_value(one.drawn),
+        p=max(p_items, p_seeds),
+        seeds_decide=p_seeds > p_items,
+        same=one.zero,
     )

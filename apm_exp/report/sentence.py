@@ -22,6 +22,9 @@ def half_width(interval: tuple[float, float]) -> float:
 
 def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, items: str) -> str:
     """Whether the arm differs from the baseline arm, by how much, and what of it may be chance."""
+    if difference.same:
+        few = f"{difference.items:,} {items} cannot show a small difference"
+        return f"{arm}: no {items.removesuffix('s')}'s outcome differs from that of {baseline}; {few}."
     error = half_width(difference.over_items) / 2
 
     def number(value: float, *, signed: bool = True) -> str:
@@ -31,11 +34,12 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
     low, high = difference.over_items
     over_items = f"{number(low)} to {number(high)} over {difference.items:,} {items}"
     if difference.over_seeds is None:
-        seeds = ", one seed"
+        seeds = ", one seed; "
     else:
         low, high = difference.over_seeds
-        seeds = f", {number(low)} to {number(high)} over {difference.seeds} seeds"
-    intervals = f"95% interval {over_items}{seeds}; {p_words(difference.p_holm)}"
+        seeds = f", {number(low)} to {number(high)} over {difference.seeds} seeds; "
+        seeds += f"the {'seeds' if difference.seeds_decide else items} decide: "
+    intervals = f"95% interval {over_items}{seeds}{p_words(difference.p_holm)}"
     if difference.noise:
         return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({intervals})."
     direction = "above" if difference.value > 0 else "below"

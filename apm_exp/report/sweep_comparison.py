@@ -38,7 +38,9 @@ def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference)
     error = half_width(difference.over_items) / 2
 
     def interval(bounds: tuple[float, float] | None) -> str | None:
-        return None if bounds is None else " to ".join(in_units(bound, error, one.unit) for bound in bounds)
+        if bounds is None or difference.same:
+            return None
+        return " to ".join(in_units(bound, error, one.unit) for bound in bounds)
 
     return {
         "label": arm.label,
@@ -46,10 +48,12 @@ def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference)
         "unequal": unequal_numbers(arm, other),
         "noise": difference.noise,
         "sort": difference.value,
-        "value": in_units(difference.value, error, one.unit),
+        "same": difference.same,
+        "value": "0" if difference.same else in_units(difference.value, error, one.unit),
         "common": difference.items,
         "over_items": interval(difference.over_items),
         "seeds": difference.seeds,
+        "seeds_decide": difference.seeds_decide,
         "over_seeds": interval(difference.over_seeds),
         "p": p_words(difference.p).removeprefix("p ").removeprefix("= "),
         "p_holm": p_words(difference.p_holm).removeprefix("p ").removeprefix("= "),

@@ -30,6 +30,7 @@ def test_the_larger_p_value_decides() -> None:
     by_seed = np.mean(arms[1] - arms[0], axis=1)
     assert found.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
     assert found.p > 0.05
+    assert found.seeds_decide
     assert found.noise
     assert found.over_items[0] > 0
 
@@ -47,7 +48,13 @@ def test_holms_correction_is_over_the_arms() -> None:
 def test_the_very_same_outcomes_are_inside_the_noise() -> None:
     same = np.random.default_rng(2).normal(size=(1, 1, 50)).repeat(2, axis=0)
     (found,) = differences(same, 0)
-    assert (found.value, found.p, found.over_items) == (0.0, 1.0, (0.0, 0.0))
+    assert (found.value, found.p, found.over_items, found.same) == (0.0, 1.0, (0.0, 0.0), True)
+
+
+def test_outcomes_that_differ_but_cancel_are_not_the_same() -> None:
+    moved = np.array([[1.0, 2.0], [2.0, 1.0]])
+    (found,) = differences(np.array([np.full((2, 2), 1.5), moved]), 0)
+    assert (found.value, found.over_items, found.same) == (0.0, (0.0, 0.0), False)
 
 
 def test_an_arm_without_common_items_is_left_out() -> None:

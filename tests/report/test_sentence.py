@@ -14,14 +14,24 @@ def test_above_below_and_inside_the_noise() -> None:
     assert sentence(ABOVE, "map", "uniform", "share", "prompts") == said
     below = replace(ABOVE, value=-1.5, over_items=(-2.5, -0.5), over_seeds=(-2.9, -0.1), seeds=3)
     said = minus(
-        "map: 1.50 tokens below uniform (95% interval -2.50 to -0.50 over 400 prompts, -2.90 to -0.10 over 3 seeds;"
+        "map: 1.50 tokens below uniform (95% interval -2.50 to -0.50 over 400 prompts, -2.90 to -0.10 over 3 seeds; "
     )
-    assert sentence(below, "map", "uniform", "tokens", "prompts") == f"{said} p = 0.004)."
+    assert sentence(below, "map", "uniform", "tokens", "prompts") == f"{said}the prompts decide: p = 0.004)."
+    by_seeds = replace(below, over_seeds=(-12.9, 9.9), seeds=2, p_holm=0.34, seeds_decide=True)
+    assert sentence(by_seeds, "map", "uniform", "tokens", "prompts").endswith(
+        "over 2 seeds; the seeds decide: p = 0.34)."
+    )
     inside = replace(ABOVE, value=0.004, over_items=(-0.012, 0.02), p_holm=0.31)
     said = minus(
         "map: +0.40 points against uniform, inside the noise (95% interval -1.20 to +2.00 over 30 pairs, one seed;"
     )
     assert sentence(replace(inside, items=30), "map", "uniform", "share", "pairs") == f"{said} p = 0.31)."
+
+
+def test_where_no_outcome_differs_there_is_no_interval() -> None:
+    same = replace(ABOVE, value=0.0, items=20, over_items=(0.0, 0.0), p=1.0, p_holm=1.0, same=True)
+    said = "map: no pair's outcome differs from that of uniform; 20 pairs cannot show a small difference."
+    assert sentence(same, "map", "uniform", "share", "pairs") == said
 
 
 def test_the_summary_counts() -> None:

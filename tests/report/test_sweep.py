@@ -75,8 +75,10 @@ def test_differences_are_to_uniform_and_never_a_bare_ranking(swept: tuple[Path, 
     assert re.match(
         r"map, alpha 0.5: 19\.\d+ points above uniform \(95% interval .* over 50 prompts", better["sentence"]
     )
-    assert re.search(r"over 2 seeds; p (<|=) 0\.\d+\)\.$", better["sentence"])
-    assert "against uniform, inside the noise" in same["sentence"]
+    assert re.search(r"over 2 seeds; the (prompts|seeds) decide: p (<|=) 0\.\d+\)\.$", better["sentence"])
+    none = "no prompt's outcome differs from that of uniform; 50 prompts cannot show a small difference."
+    assert same["sentence"] == f"map, alpha 2.5: {none}"
+    assert (same["value"], same["over_items"], same["over_seeds"]) == ("0", None, None)
     assert (better["noise"], same["noise"]) == (False, True)
     assert (length["headline"], length["unit"]) == (False, "tokens")
 
@@ -90,8 +92,9 @@ def test_a_baseline_can_be_chosen_and_a_wrong_one_is_said(swept: tuple[Path, lis
 
 def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) -> None:
     root, jobs = swept
+    assert "With two seeds" not in page_of(root, jobs[::2])
     found = made(root, jobs[::2])["comparisons"][0]
-    assert all("over 50 prompts, one seed; p" in row["sentence"] for row in found["rows"])
+    assert "over 50 prompts, one seed; p" in found["rows"][0]["sentence"]
     assert found["summary"] == (
         "1 of 2 arms differ from uniform: map, alpha 0.5. 1 is inside the noise. "
         "With one seed this is about these policies, not about the settings: another may turn it."
@@ -101,12 +104,15 @@ def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) 
 def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
     root, jobs = swept
     reason = "trainer: <b>the loss is not finite</b>"
-    page = page_of(root, [*jobs[:3], failed(3, reason, metric="map", alpha="2.5", seed="1"), *jobs[4:]])
+    left = [*jobs[:3], failed(3, reason, metric="map", alpha="2.5", seed="1"), *jobs[4:]]
+    page = page_of(root, left)
     assert "<b>1 of 8 jobs without a result.</b>" in page
     assert html.escape(reason) in page
     assert reason not in page
     assert "over 2 seeds" in page
-    assert "over 50 prompts, one seed; p" in page  # map at 2.5 has only seed 0 in common
+    assert page.count("With two seeds the interval over seeds is wide by its nature") == 1
+    seeds = [row["seeds"] for row in made(root, left)["comparisons"][0]["rows"]]
+    assert seeds == [2, 1]  # map at 2.5 has only seed 0 in common
 
 
 def test_an_arm_without_a_finished_job_is_not_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
