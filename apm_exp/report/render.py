@@ -1,9 +1,11 @@
 """Pages from templates: escaped throughout, a missing name is an error, one file that asks for no other."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from apm_exp.files import write_text
 from apm_exp.report.scores import minus
@@ -22,6 +24,7 @@ def render(template: str, context: dict[str, Any], path: Path) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "count": count, "percent": percent, "seconds": seconds}
+    environment.filters["breakable"] = breakable
     write_text(environment.get_template(template).render(context), path)
     return path
 
@@ -29,6 +32,11 @@ def render(template: str, context: dict[str, Any], path: Path) -> Path:
 def number(value: float | None, places: int = 2, *, signed: bool = False) -> str:
     """A number with `places` decimals; a dash where there is none."""
     return NONE if value is None else minus(f"{value:{'+' if signed else ''},.{places}f}")
+
+
+def breakable(text: str) -> Markup:
+    """A name that may be broken into lines behind its slashes, dots, hyphens and underscores, and nowhere else."""
+    return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^/._-]*[/._-]+|[^/._-]+", text))
 
 
 def count(value: float) -> str:

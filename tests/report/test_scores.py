@@ -1,6 +1,6 @@
 """Numbers in words: a value is rounded to what its standard error supports."""
 
-from apm_exp.report.render import NONE, number, percent, seconds
+from apm_exp.report.render import NONE, breakable, number, percent, seconds
 from apm_exp.report.scores import decimals, headline_name, in_words, interval_level, results
 from tests.report.finished_run import score
 
@@ -52,3 +52,8 @@ def test_numbers_percent_and_durations() -> None:
     assert number(None) == percent(None) == seconds(None) == NONE
     assert percent(0.40016) == "40.0%"
     assert [seconds(value) for value in (3.21, 600, 9000)] == ["3.2 s", "10.0 min", "2.5 h"]
+
+
+def test_names_break_behind_their_signs_only_and_stay_escaped() -> None:
+    assert breakable("policy/map-0.5_a") == "policy/<wbr>map-<wbr>0.<wbr>5_<wbr>a"
+    assert breakable("<b>") == "&lt;b&gt;"
