@@ -10,7 +10,7 @@ from typing import Any
 from apm_exp.compare.arms import Arm, arms_of
 from apm_exp.compare.baseline import baseline_of
 from apm_exp.report.render import render
-from apm_exp.report.scores import STARTING, in_words
+from apm_exp.report.scores import STARTING, Score, in_words
 from apm_exp.report.sweep_comparison import comparison
 from apm_exp.report.sweep_cost import cost
 from apm_exp.report.sweep_jobs import job_rows, problems
@@ -48,9 +48,9 @@ def context(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -
         "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "states": list(Counter(str(job["state"]) for job in jobs).items()),
         "problems": problems(jobs),
-        "starting": [in_words(name, record) for name, record in _common_starting_scores(jobs).items()],
+        "starting": _starting(jobs),
         "keys": _in_order(key for arm in arms for key in arm.settings),
-        "headlines": [one.words for one in headlines],
+        "headlines": [(one.words, one.compared.score.replace("_", " ")) for one in headlines],
         "arms": arm_rows(arms, headlines),
         "figures": arm_figures(arms, headlines, jobs),
         "baseline": arms[baseline].label,
@@ -83,6 +83,11 @@ def _baseline(arms: list[Arm], jobs: list[dict[str, Any]]) -> tuple[int, str | N
         return baseline_of(settings, wanted), None
     except ValueError as error:
         return baseline_of(settings, None), str(error)
+
+
+def _starting(jobs: list[dict[str, Any]]) -> list[Score]:
+    """The starting policy's scores, each under the name of the score itself."""
+    return [in_words(name.removeprefix(STARTING), one) for name, one in _common_starting_scores(jobs).items()]
 
 
 def _common_starting_scores(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

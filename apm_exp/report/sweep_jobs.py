@@ -37,6 +37,7 @@ def _row(job: Job, keys: list[str], same_as: int | None) -> Context:
         "state": job["state"],
         "reason": job["reason"],
         "policy": _policy(job, same_as),
+        "same_as": same_as,
         "kept": job["kept"],
         "seconds": job["seconds"],
         "report": job["report"],

@@ -8,10 +8,11 @@ from apm_exp.report.curves import MOST_LINES, curve_figure, lines_over
 from apm_exp.report.grids import grid_figure, grids_over
 from apm_exp.report.sweep_scores import ArmScores
 from apm_exp.report.sweep_table import axis_words
-from apm_exp.report.swept_numbers import chosen_numbers, numeric_settings
+from apm_exp.report.swept_numbers import chosen_numbers, numbers_of, numeric_settings
 
 Context = dict[str, Any]
 MOST_GRIDS = 4
+_SAME = "Points of one arm at several values are the same policy, which does not depend on the setting."
 
 
 def curves(arms: list[Arm], one: ArmScores) -> list[Context]:
@@ -23,6 +24,7 @@ def curves(arms: list[Arm], one: ArmScores) -> list[Context]:
             svg = curve_figure(f"curve-{one.compared.score}-{_id(key)}", key, axis_words(one), one.unit, lines)
             notes = [f"{MOST_LINES} of {len(lines)} lines are drawn; the table has all."][: len(lines) > MOST_LINES]
             notes += [f"{key}=auto chose {number:g}." for number in chosen_numbers(arms, key)]
+            notes += [_SAME] if any(len(numbers_of(arm, key)) > 1 for arm in arms) else []
             title = f"{one.words} over {words(key, '').strip()}"
             drawn.append({"title": title, "svg": svg, "notes": notes})
     return drawn

@@ -94,6 +94,22 @@ def test_a_page_can_be_read(
     assert dark == (scheme == "dark")
 
 
+def test_a_wide_window_shows_the_runs_tables_whole(browser: Any, pages: dict[str, Path]) -> None:
+    show(browser, pages["run"], 1200, "light")
+    wide = "return [...document.querySelectorAll('.scroll, .drawn')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert browser.execute_script(wide) == 0
+    breaks = "return getComputedStyle(document.querySelector('.keys tbody th')).whiteSpace"
+    assert browser.execute_script(breaks) == "nowrap"
+
+
+def test_a_narrow_window_shows_the_headline_score_and_legible_figures(browser: Any, pages: dict[str, Path]) -> None:
+    show(browser, pages["sweep"], 380, "light")
+    right = "return document.querySelector('table.sortable td.n').getBoundingClientRect().right"
+    assert browser.execute_script(right) <= 380
+    narrowest = "return Math.min(...[...document.querySelectorAll('figure svg')].map(svg => svg.clientWidth))"
+    assert browser.execute_script(narrowest) >= 440
+
+
 def column(browser: Any, place: int) -> list[str]:
     """A column of the first table, as it is shown."""
     script = (

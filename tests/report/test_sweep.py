@@ -13,6 +13,7 @@ import pytest
 from apm_exp.keep.overlap import jaccard
 from apm_exp.report.render import NONE
 from apm_exp.report.sweep import context, write_sweep_report
+from tests.report.finished_run import score
 from tests.report.finished_sweep import COMMAND, finished_sweep, sweep_folder
 
 GRID = {"alpha": ("0.25", "1", "5"), "loss.gamma_beta_ratio": ("0.1", "0.5")}
@@ -51,13 +52,35 @@ def rows_of(page: str, name: str) -> list[str]:
 def test_an_arm_has_its_seeds_settings_score_and_links(swept: tuple[Path, list[dict[str, Any]]]) -> None:
     page = page_of(*swept)
     rows = rows_of(page, "Table of arms")
-    starts = ["map 0.5 0 1 2 ", "map 2.5 2 3 2 ", "uniform 0.5, 2.5 4 5 6 7 2 "]  # settings, jobs, seeds
-    assert all(row.startswith(start) for row, start in zip(rows, starts, strict=True))
-    assert all(row.endswith("n = 50 24 3 62.5 s") for row in rows[:2])  # kept, steps, seconds of two jobs
+    starts = [r"map 0\.5 7\d\.\d%", r"map 2\.5 5\d\.\d%", r"uniform 0\.5, 2\.5 5\d\.\d%"]  # settings, then the win rate
+    assert all(re.match(start, row) for row, start in zip(rows, starts, strict=True))
+    # After n: jobs, seeds, kept, steps, seconds of two jobs.
+    ends = ["n = 50 0 1 2 24 3 62.5 s", "n = 50 2 3 2 24 3 62.5 s"]
+    assert all(row.endswith(end) for row, end in zip(rows[:2], ends, strict=True))
     assert 'href="../../report/map-0.5-seed0/report.html"' in page
     assert COMMAND in html.unescape(page)
-    assert "Starting reward: 0.600 ± 0.010 (n = 400) in every arm" in page
     assert "python -m apm_exp metric=uniform alpha=2.5 seed=1" in page
+
+
+def test_the_starting_policys_scores_stand_beside_those_of_the_same_name(
+    swept: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    root, jobs = swept
+    said = "Starting policy, in every job: reward 0.600 ± 0.010 (n = 400)."
+    page = page_of(root, jobs)
+    assert page.count(said) == 1  # with every score of every job; no arm's row has a reward
+    assert page.index(said) > page.index("Every score of every job")
+    started = [job | {"scores": job["scores"] | {"starting_win_rate": score(0.5, 0.01, 50, "share")}} for job in jobs]
+    page = page_of(root, started)
+    assert "Starting policy, in every job: win rate 50.0% ± 1.0 (n = 50)." in page[: page.index("</caption>")]
+
+
+def test_what_jobs_and_points_share_is_explained_only_where_they_do(
+    swept: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    shared, apart = page_of(*swept), page_of(tmp_path, finished_sweep(tmp_path, GRID))
+    for words in ("the very same policy as that", "Points of one arm at several values are the same policy"):
+        assert (words in shared, words in apart) == (True, False)
 
 
 def test_the_value_of_an_arm_is_the_mean_over_its_seeds(swept: tuple[Path, list[dict[str, Any]]]) -> None:
