@@ -27,7 +27,7 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) ->
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in rows]
     metadata = DatasetCardData(
         **source.licence,
-        pretty_name=title(run.config),
+        pretty_name=_title(run),
         task_categories=["text-generation"],
         tags=["preference", "trl", "dpo", "apm_exp"],
         source_datasets=[source.hub] if source.hub else None,
@@ -35,7 +35,8 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) ->
         configs=[{"config_name": "default", "data_files": files}],
     )
     values = {
-        "title": title(run.config),
+        "title": _title(run),
+        "trained": run.trained,
         "rows": rows,
         "source": source,
         "policy": policy,
@@ -85,6 +86,10 @@ def write_model_card(run: FinishedRun, *, with_weights: bool, path: Path) -> Non
         "command": public_command(run.command),
     }
     ModelCard(_card(metadata.to_yaml(), "model_card.md.jinja", values)).save(path)
+
+
+def _title(run: FinishedRun) -> str:
+    return title(run.config, with_loss=run.trained)
 
 
 def _settings(trainer: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from apm_exp.artifact import changed
 from apm_exp.digest import FileDigests
 from apm_exp.ending import UsageError
 
-_NEEDED = ("pairs", "logps", "selection", "policy")
+_NEEDED = ("pairs", "logps", "selection")  # and the policy, where one was to be trained
 _ALSO = ("generations", "rewards", "models")
 
 
@@ -29,12 +29,20 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """name: of its folder. command: the line that made it. steps: by name, evaluations under `evaluation_<name>`."""
+    """name: of its folder. command: the line that made it. steps: by name, evaluations under `evaluation_<name>`.
+
+    A run that was to stop at its selection has no policy and no evaluations.
+    """
 
     name: str
     config: Mapping[str, Any]
     command: str
     steps: Mapping[str, StepRecord]
+
+    @property
+    def trained(self) -> bool:
+        """Whether the run has trained a policy."""
+        return "policy" in self.steps
 
     @property
     def evaluations(self) -> dict[str, Path]:
@@ -44,14 +52,27 @@ class FinishedRun:
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """The run of a folder; UsageError `run=...` where it did not end well, or a step is not as it was written."""
+    """The run of a folder, with what it was asked for.
+
+    Raises UsageError `run=...` where it did not end well, stopped before its selection, or a step is not as written.
+    """
     name = folder.name
     _check_ended(folder, name)
-    links = [folder / step for step in (*_NEEDED, *_ALSO)] + sorted(folder.glob("evaluation_*"))
+    config = _yaml(folder / "config.yaml")
+    needed = _needed(folder, config.get("until"))
+    links = [folder / step for step in (*needed, *_ALSO)] + sorted(folder.glob("evaluation_*"))
     digests = FileDigests(folder.parent.parent / ".digests.json")
-    steps = {link.name: _step(link, name, digests) for link in links if link.is_symlink() or link.name in _NEEDED}
+    steps = {link.name: _step(link, name, digests) for link in links if link.is_symlink() or link.name in needed}
     digests.save()
-    return FinishedRun(name, _yaml(folder / "config.yaml"), (folder / "command.txt").read_text().strip(), steps)
+    return FinishedRun(name, config, (folder / "command.txt").read_text().strip(), steps)
+
+
+def _needed(folder: Path, until: str | None) -> tuple[str, ...]:
+    """The steps that a run must have; UsageError where it was to stop before it selected any pairs."""
+    if until == "logps":
+        remedy = f"type the line in {folder / 'command.txt'} without until=logps; finished steps are reused"
+        raise UsageError(f"run={folder.name}: nothing was selected, as it was to stop at until=logps; {remedy}")
+    return _NEEDED if until == "selection" else (*_NEEDED, "policy")
 
 
 def _check_ended(folder: Path, name: str) -> None:

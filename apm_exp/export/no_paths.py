@@ -18,6 +18,6 @@ def public_command(command: str) -> str:
 
 
 def replay_command(command: str, folder: str) -> str:
-    """The command line that trains on the pairs of an exported folder, from the one that made the run."""
+    """The command line that chooses the pairs of an exported folder again, from the one that made the run."""
     words = [word for word in shlex.split(command) if not re.match(r"[+~]*(keep(\.\w+)?|output_root|rebuild)=", word)]
     return shlex.join([*map(without_folders, words), "keep=ids", f"keep.path={folder}"])

@@ -37,7 +37,7 @@ def dataset_source(run: FinishedRun) -> Source:
 
 
 def policy_source(run: FinishedRun) -> Source:
-    """The policy that scored the pairs, and was trained on those that were kept."""
+    """The policy that scored the pairs; a run that trains does so on those that were kept."""
     node, key = run.config["model"], run.steps["logps"].inputs["policy"]["policy"]
     if not node.get("path"):
         return Source(f"made by {component_name(node)} (key {key})", None, licence_of(None, "model", None))

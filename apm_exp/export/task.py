@@ -1,10 +1,11 @@
-"""task=export: a finished run's kept pairs as a data set that others can train on, its card, and the policy's."""
+"""task=export: a finished run's kept pairs as a data set that others can train on, its card, and any policy's."""
 
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from apm_exp.ending import UsageError
 from apm_exp.export.cards import write_dataset_card, write_model_card
 from apm_exp.export.find_run import find_run
 from apm_exp.export.finished_run import FinishedRun, read_run
@@ -25,8 +26,10 @@ def export(root: Path, run: str, settings: Mapping[str, Any]) -> None:
     if repo:
         check_can_push(repo)
     finished = read_run(find_run(root, run))
-    target = Path(settings["path"] or root / "exports" / finished.name).expanduser()
     policy = settings["policy"]
+    if policy and not finished.trained:
+        raise UsageError(f"export.policy=true: run {finished.name} has trained no policy; leave export.policy out")
+    target = Path(settings["path"] or root / "exports" / finished.name).expanduser()
     written = place(
         target,
         {"version": VERSION, "run": finished.name, "policy": policy, "steps": _keys(finished)},
@@ -41,7 +44,7 @@ def export(root: Path, run: str, settings: Mapping[str, Any]) -> None:
 
 
 def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:
-    """Write data/, README.md and policy/ into an empty folder."""
+    """Write data/ and README.md into an empty folder, and policy/ where the run has trained."""
     shards = folder / "data"
     shards.mkdir()
     rows = {"train": write_shards(kept_pairs(run), shards, "train")}
@@ -51,7 +54,8 @@ def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:
     write_dataset_card(run, rows, folder / "README.md")
     if with_weights:
         shutil.copytree(run.steps["policy"].path / "final", folder / POLICY)
-    write_model_card(run, with_weights=with_weights, path=folder / POLICY / "README.md")
+    if run.trained:
+        write_model_card(run, with_weights=with_weights, path=folder / POLICY / "README.md")
 
 
 def _keys(run: FinishedRun) -> dict[str, str]:

@@ -55,13 +55,13 @@ def with_alpha_in_words(config: Node, chosen: float | None) -> dict[str, Any]:
     return {**config, "metric": {**config["metric"], "alpha": f"{chosen:g} by {rule_name(config['alpha_rule'])}"}}
 
 
-def title(config: Node) -> str:
-    """The run in one line: metric, loss, data set, model."""
+def title(config: Node, *, with_loss: bool = True) -> str:
+    """The run in one line: metric, loss (of a run that trains), data set, model."""
     metric = component_name(config["metric"])
     alpha = f" (alpha {config['metric']['alpha']})" if "alpha" in config["metric"] else ""
-    loss, dataset = component_name(config["loss"]), source_name(config["dataset"])
-    model = source_name(config["model"])
-    return f"{metric}{alpha} with {loss} on {dataset}" + (f", {model}" if model != dataset else "")
+    loss = f" with {component_name(config['loss'])}" if with_loss else ""
+    dataset, model = source_name(config["dataset"]), source_name(config["model"])
+    return f"{metric}{alpha}{loss} on {dataset}" + (f", {model}" if model != dataset else "")
 
 
 def training_words(trainer: Node, adapter: Node | None = None) -> str:
