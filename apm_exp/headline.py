@@ -1,8 +1,13 @@
-"""The last line on the screen: the first score of the first evaluation."""
+"""The last line on the screen: the first score of the first evaluation, or what a job without training has made."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from apm_exp.artifact import Artifact
+from apm_exp.report.describe import component_name
+
+DEFAULT_ROOT = "outputs"  # of conf/config.yaml
 Scores = Mapping[str, Mapping[str, Any]]
 
 
@@ -19,3 +24,25 @@ def headline(evaluations: Mapping[str, Scores], nodes: Mapping[str, Mapping[str,
     (low, high), level = score["interval"], nodes[evaluation].get("confidence")
     interval = f"{100 * level:g}% interval" if level else "interval"
     return f"{name.replace('_', ' ')} {score['value']:.3f} ({interval} {low:.3f} to {high:.3f}, n {score['n']})"
+
+
+def untrained(last: Artifact, metric: Mapping[str, Any]) -> str:
+    """What a job that stops before training has made, in words: how many pairs are kept, by what, and the file.
+
+    last: the last step that was built. metric: its node; counts have the alpha where a rule has chosen it.
+    """
+    if last.kind != "selection":
+        return f"done until {last.kind}, in {last.path}"
+    alpha = last.counts.get("alpha", metric.get("alpha"))
+    by = component_name(metric) + ("" if alpha is None else f", alpha {alpha:g}")
+    return f"{last.counts['kept']:,} of {last.counts['pairs']:,} pairs kept by {by}: {last.path / 'selection.parquet'}"
+
+
+def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:
+    """What comes after the headline of a job: its page, or the command for the texts of what it has selected."""
+    if record["report"]:
+        return f" | report: {record['report']}"
+    if record["kept"] is None:
+        return ""
+    elsewhere = [] if output_root == DEFAULT_ROOT else [f"output_root={output_root}"]
+    return f" | their texts: {shlex.join(['python', '-m', 'apm_exp', 'task=export', f'run={run}', *elsewhere])}"

@@ -12,7 +12,7 @@ from apm_exp import component
 from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
 from apm_exp.ending import one_line
-from apm_exp.headline import headline
+from apm_exp.headline import headline, untrained, what_next
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
 from apm_exp.job_steps import digests_of, has_rewards, steps_of
 from apm_exp.keep.preflight import check_keep
@@ -89,7 +89,7 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
         digests.save()
         record["seconds"] = round(time.monotonic() - started, 1)
         keep_result(request, record, folder)
-    logger.info("%s%s", record["headline"], f" | report: {record['report']}" if record["report"] else "")
+    logger.info("%s%s", record["headline"], what_next(record, folder.name, request.config["output_root"]))
 
 
 def _say_whose_model(request: Request, steps: Mapping[str, Step]) -> None:
@@ -130,8 +130,7 @@ def _run_steps(
                 pairs = int(built[name].counts["train"])
                 names = PairIds(built[name].path / "pairs.parquet", pairs, "train")
                 check_keep(request.config["keep"], pairs, names)
-        last = list(built.values())[-1].path
-        result: dict[str, Any] = {"headline": f"done until {request.config['until']}, in {last}"}
+        result: dict[str, Any] = {"headline": untrained(list(built.values())[-1], request.config["metric"])}
         if "policy" in steps:
             page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
             point(folder / "report", page_step.folder)

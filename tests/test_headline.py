@@ -1,6 +1,9 @@
 """The last line on the screen says which interval it gives."""
 
-from apm_exp.headline import headline
+from pathlib import Path
+
+from apm_exp.artifact import Artifact
+from apm_exp.headline import headline, untrained, what_next
 
 WON = {"value": 0.68, "standard_error": 0.02, "n": 400, "interval": [0.6406, 0.7194], "unit": "share"}
 
@@ -17,3 +20,28 @@ def test_an_evaluation_of_a_user_may_have_no_level() -> None:
 
 def test_without_scores() -> None:
     assert headline({}, {}) == headline({"held_out_pairs": {}}, {}) == "done (no evaluation)"
+
+
+def test_a_selection_says_how_many_by_what_and_where() -> None:
+    folder, counts = Path("outputs/selection/mine-1"), {"kept": 1200, "pairs": 3000}
+    where = "outputs/selection/mine-1/selection.parquet"
+    given, found = (Artifact("selection", folder, "", one, 0.0) for one in (counts, counts | {"alpha": 0.7312345678}))
+    uniform, potential = ({"_target_": f"apm_exp.metrics.{name}.it"} for name in ("uniform", "map"))
+    assert untrained(given, uniform) == f"1,200 of 3,000 pairs kept by uniform: {where}"
+    assert untrained(given, potential | {"alpha": 1.0}) == f"1,200 of 3,000 pairs kept by map, alpha 1: {where}"
+    chosen = untrained(found, potential | {"alpha": "auto"})
+    assert chosen == f"1,200 of 3,000 pairs kept by map, alpha 0.731235: {where}"
+
+
+def test_what_comes_next_is_the_page_or_the_command_for_the_texts_or_nothing() -> None:
+    selected = {"report": None, "kept": 3}
+    texts = " | their texts: python -m apm_exp task=export run=one"
+    assert what_next(selected, "one", "outputs") == texts
+    assert what_next(selected, "one", "/my runs") == f"{texts} 'output_root=/my runs'"
+    assert what_next(selected | {"report": "a.html"}, "one", "outputs") == " | report: a.html"
+    assert what_next(selected | {"kept": None}, "one", "outputs") == ""
+
+
+def test_a_metric_of_a_users_own_module_has_its_functions_name() -> None:
+    made = Artifact("selection", Path("there"), "", {"kept": 1, "pairs": 2}, 0.0)
+    assert untrained(made, {"_target_": "mine.pick"}) == "1 of 2 pairs kept by pick: there/selection.parquet"

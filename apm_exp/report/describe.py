@@ -11,8 +11,8 @@ Node = Mapping[str, Any]
 
 def component_name(node: Node) -> str:
     """What a user calls a component: for ours the name of its file, for others that of the function."""
-    package, *_, module, function = str(node["_target_"]).split(".")
-    return module if package == "apm_exp" else function
+    *packages, module, function = str(node["_target_"]).split(".")
+    return module if packages[:1] == ["apm_exp"] else function
 
 
 def source_name(node: Node) -> str:

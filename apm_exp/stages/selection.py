@@ -57,8 +57,9 @@ def selection(
         scored.unlink(missing_ok=True)
     loose = _within_noise(selected, used, keep, NOISE[dtype])
     logger.info("kept %d of %d pairs; the lowest value among them is %.6g", kept.kept, kept.pairs, kept.cut)
-    noise = f"{NOISE[dtype]:g} nats a token in {dtype}"
-    logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
+    if loose:
+        noise = f"{NOISE[dtype]:g} nats a token in {dtype}"
+        logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
     counts: dict[str, int | float] = {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
     return counts if used == metric else counts | {"alpha": used["alpha"]}
 

@@ -1,5 +1,7 @@
 """The export of a run that stopped before training, as someone has it who only wants to know which pairs to keep."""
 
+import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -32,6 +34,21 @@ def copy_of_the_run(root: Path, name: str, until: str) -> Path:
     assert "until: selection\n" in config
     (copy / "config.yaml").write_text(config.replace("until: selection\n", f"until: {until}\n"))
     return copy
+
+
+def test_the_last_line_says_what_was_kept_and_its_command_writes_it(selected: tuple[Path, str]) -> None:
+    root, line = selected
+    said, _, command = line.partition(" | their texts: ")
+    record = json.loads((newest(root) / "result.json").read_text())
+    assert record["headline"] == said
+    counts = record["steps"]["selection"]["counts"]
+    words, _, path = said.partition(": ")
+    assert words == f"{counts['kept']} of {counts['pairs']} pairs kept by map, alpha 0.25"
+    assert len(pq.read_table(root / path)) == counts["pairs"]
+    assert shlex.split(command) == ["python", "-m", "apm_exp", "task=export", f"run={newest(root).name}"]
+    written = apm_exp(root, *shlex.split(command)[3:])
+    assert written.returncode == 0, written.stderr
+    assert len(list(root.glob(f"outputs/exports/{newest(root).name}/data/train-*.parquet"))) == 1
 
 
 def test_the_kept_pairs_are_written_with_a_card_that_names_no_training(selected: tuple[Path, str]) -> None:

@@ -43,7 +43,7 @@ def test_a_failed_job_is_the_commands_failure_and_the_other_is_done(ran: tuple[P
     assert result.returncode == 1, result.stderr
     first, second = (json.loads(path.read_text()) for path in sorted(root.glob("outputs/sweeps/*/jobs/*.json")))
     assert (first["state"], first["swept"]) == ("done", {"keep.minimum": "0"})
-    assert first["headline"].startswith("done until selection, in outputs/selection/")
+    assert " of 55 pairs kept by map, alpha 0.25: outputs/selection/" in first["headline"]
     assert (second["state"], second["swept"]) == ("failed", {"keep.minimum": "1000000"})
     reason = "keep.minimum=1000000: would keep 0 of 55 pairs"
     assert f"error: job 1 (keep.minimum=1000000): {reason}" in result.stderr
