@@ -39,10 +39,9 @@ def untrained(last: Artifact, metric: Mapping[str, Any]) -> str:
 
 
 def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:
-    """What comes after the headline of a job: its page, or the command for the texts of what it has selected."""
-    if record["report"]:
-        return f" | report: {record['report']}"
-    if record["kept"] is None:
-        return ""
+    """What comes after the headline of a job: its page, and where it only selects the command for the texts."""
+    page = f" | report: {record['report']}" if record["report"] else ""
+    if record["kept"] is None or record["policy_key"] is not None:
+        return page
     elsewhere = [] if output_root == DEFAULT_ROOT else [f"output_root={output_root}"]
-    return f" | their texts: {shlex.join(['python', '-m', 'apm_exp', 'task=export', f'run={run}', *elsewhere])}"
+    return f"{page} | their texts: {shlex.join(['python', '-m', 'apm_exp', 'task=export', f'run={run}', *elsewhere])}"

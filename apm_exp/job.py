@@ -131,14 +131,16 @@ def _run_steps(
                 names = PairIds(built[name].path / "pairs.parquet", pairs, "train")
                 check_keep(request.config["keep"], pairs, names)
         result: dict[str, Any] = {"headline": untrained(list(built.values())[-1], request.config["metric"])}
-        if "policy" in steps:
+        if "selection" in steps:
             page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
             point(folder / "report", page_step.folder)
             page = built["report"] = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
-            result = _result(request, built, page) | {"trained": trains}
+            result["report"] = str(page.path / "report.html")
+        if "policy" in steps:
+            result |= _result(request, built) | {"trained": trains}
             mirror.rest_of_history()
             mirror.summary(result["scores"], built["selection"].counts)
-            mirror.send(built["selection"].path, page.path)
+            mirror.send(built["selection"].path, built["report"].path)
     used = built | {name: one for name, one in made.items() if not one.reused}
     counts = built["selection"].counts if "selection" in built else {}
     alpha = counts.get("alpha", request.config["metric"].get("alpha"))
@@ -149,14 +151,13 @@ def _run_steps(
     }
 
 
-def _result(request: Request, built: Mapping[str, Artifact], page: Artifact) -> dict[str, Any]:
+def _result(request: Request, built: Mapping[str, Artifact]) -> dict[str, Any]:
     """What a job that trained has to show."""
     evaluations = _evaluations(built)
     return {
         "headline": headline(evaluations, request.config["evals"] or {}),
         "scores": {name: score for each in evaluations.values() for name, score in each.items()},
         "policy_key": built["policy"].key,
-        "report": str(page.path / "report.html"),
     }
 
 

@@ -40,7 +40,7 @@ def is_finished(request: Request, with_rewards: bool | None) -> bool:
             pairs = read_done(steps_of(request, digests, with_rewards=True)["pairs"])
             with_rewards = pairs is not None and has_rewards(pairs)
         steps = steps_of(request, digests, with_rewards=with_rewards)
-        page = [report_step(request.config, steps, command="", provenance={})] if "policy" in steps else []
+        page = [report_step(request.config, steps, command="", provenance={})] if "selection" in steps else []
         return all(map(read_done, [*steps.values(), *page]))
     except (OSError, ValueError):
         return False

@@ -12,8 +12,11 @@ _WHICH = ("task", "clean", "run", "export", "rebuild", "until", "baseline")  # w
 
 
 def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
-    """The page on a run. What is only shown (command, provenance, how it was run) does not make another report."""
-    policy = steps["policy"]
+    """The page on a run that has selected its pairs, or also trained on them.
+
+    What is only shown (command, provenance, how it was run) does not make another report.
+    """
+    last = steps["policy" if "policy" in steps else "selection"]
     names = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy")
     inputs: dict[str, Any] = {name: steps.get(name) for name in names}
     prefix = "evaluation_"
@@ -23,4 +26,4 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"]}
     how = {name: config[name] for name in (*HOW, "trainer")}
     beside = {"how": how, "command": command, "provenance": provenance}
-    return Step("report", policy.slug, report, inputs, policy.root, policy.digests, beside)
+    return Step("report", last.slug, report, inputs, last.root, last.digests, beside)

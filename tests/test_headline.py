@@ -33,13 +33,13 @@ def test_a_selection_says_how_many_by_what_and_where() -> None:
     assert chosen == f"1,200 of 3,000 pairs kept by map, alpha 0.731235: {where}"
 
 
-def test_what_comes_next_is_the_page_or_the_command_for_the_texts_or_nothing() -> None:
-    selected = {"report": None, "kept": 3}
-    texts = " | their texts: python -m apm_exp task=export run=one"
+def test_what_comes_next_is_the_page_and_the_command_for_the_texts_or_nothing() -> None:
+    selected = {"report": "a.html", "kept": 3, "policy_key": None}
+    texts = " | report: a.html | their texts: python -m apm_exp task=export run=one"
     assert what_next(selected, "one", "outputs") == texts
     assert what_next(selected, "one", "/my runs") == f"{texts} 'output_root=/my runs'"
-    assert what_next(selected | {"report": "a.html"}, "one", "outputs") == " | report: a.html"
-    assert what_next(selected | {"kept": None}, "one", "outputs") == ""
+    assert what_next(selected | {"policy_key": "abc"}, "one", "outputs") == " | report: a.html"
+    assert what_next({"report": None, "kept": None, "policy_key": None}, "one", "outputs") == ""
 
 
 def test_a_metric_of_a_users_own_module_has_its_functions_name() -> None:

@@ -25,7 +25,10 @@ Context = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its configuration, the command that repeats it, its artifacts, and where it was computed."""
+    """A finished run: its configuration, the command that repeats it, its artifacts, and where it was computed.
+
+    A run that was to stop at its selection has no policy among its artifacts, and no evaluations.
+    """
 
     config: Mapping[str, Any]
     command: str
@@ -44,7 +47,7 @@ def context(run: Run) -> Context:
     """What the template is given: plain values, and figures as markup."""
     scored = read_scored_pairs(run.artifacts["selection"].path, run.artifacts["logps"].path)
     config = describe.with_alpha_in_words(run.config, run.artifacts["selection"].counts.get("alpha"))
-    heading = describe.title(config)
+    heading = describe.title(config, with_loss="policy" in run.artifacts)
     return {
         "title": f"{heading} | apm_exp report",
         "heading": heading,
@@ -57,7 +60,7 @@ def context(run: Run) -> Context:
         "values": _values(scored, describe.component_name(run.config["metric"])),
         "overlap": _overlap(scored, run),
         "lengths": _lengths(scored),
-        "training": _training(run.artifacts["policy"].path),
+        "training": _training(run.artifacts["policy"].path) if "policy" in run.artifacts else None,
         "examples": examples(scored, run.artifacts["pairs"].path),
         "refused": _refused(run),
         "cost": provenance_rows.cost(run.artifacts, run.evaluations),
@@ -118,6 +121,8 @@ def _training(policy: Path) -> Context:
 
 
 def _collapse(run: Run) -> list[str]:
+    if "policy" not in run.artifacts:
+        return []
     signs = collapse.training_signs(read_training_log(run.artifacts["policy"].path / "metrics.jsonl"))
     scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
     return signs + [sign for name, records in scores.items() for sign in collapse.evaluation_signs(name, records)]

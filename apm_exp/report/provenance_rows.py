@@ -9,10 +9,10 @@ _SCORING = ("rewards", "logps", "selection")
 
 
 def cost(artifacts: Mapping[str, Artifact], evaluations: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Seconds of each artifact, of scoring (rewards, log-probs, selection), of training, and their ratio."""
+    """Seconds of each artifact, of scoring (rewards, log-probs, selection), of training (0: none), and their ratio."""
     everything = dict(artifacts) | {f"evaluation {name}": artifact for name, artifact in evaluations.items()}
     scoring = sum(artifacts[name].seconds for name in _SCORING if name in artifacts)
-    training = artifacts["policy"].seconds
+    training = artifacts["policy"].seconds if "policy" in artifacts else 0
     return {
         "rows": [_cost_row(name, artifact) for name, artifact in everything.items()],
         "scoring": scoring,

@@ -20,13 +20,14 @@ def report(
     rewards: Artifact | None,
     logps: Artifact,
     selection: Artifact,
-    policy: Artifact,
+    policy: Artifact | None,
     evaluations: dict[str, Artifact],
     compare: dict[str, dict[str, Any]],
     provenance: dict[str, Any],
 ) -> dict[str, int]:
     """Write `out`/report.html on a finished run; returns its number of figures and its size in bytes.
 
+    policy: None where the run was to stop at its selection.
     how: the settings by which it was run (runtime, tracking, ...), shown beside those that made the result.
     """
     from apm_exp.report.page import Run, write_page

@@ -38,13 +38,15 @@ def copy_of_the_run(root: Path, name: str, until: str) -> Path:
 
 def test_the_last_line_says_what_was_kept_and_its_command_writes_it(selected: tuple[Path, str]) -> None:
     root, line = selected
-    said, _, command = line.partition(" | their texts: ")
+    said, page, command = line.split(" | ")
     record = json.loads((newest(root) / "result.json").read_text())
-    assert record["headline"] == said
+    assert (record["headline"], f"report: {record['report']}") == (said, page)
+    assert (root / record["report"]).samefile(newest(root) / "report" / "report.html")
     counts = record["steps"]["selection"]["counts"]
     words, _, path = said.partition(": ")
     assert words == f"{counts['kept']} of {counts['pairs']} pairs kept by map, alpha 0.25"
     assert len(pq.read_table(root / path)) == counts["pairs"]
+    command = command.removeprefix("their texts: ")
     assert shlex.split(command) == ["python", "-m", "apm_exp", "task=export", f"run={newest(root).name}"]
     written = apm_exp(root, *shlex.split(command)[3:])
     assert written.returncode == 0, written.stderr
