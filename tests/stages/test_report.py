@@ -12,7 +12,7 @@ from apm_exp.stages.report import report
 from tests.report.finished_run import IMPLICIT, finished_run, score, write_evaluation
 
 ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>"
-VOID = {"meta", "link", "br", "img"}
+VOID = {"meta", "link", "br", "wbr", "img"}
 
 
 class Outline(HTMLParser):
