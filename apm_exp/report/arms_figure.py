@@ -65,8 +65,10 @@ def _draw(ax: figure.Axes, place: int, row: Row, scale: float) -> None:
 def _arrow_heads(ax: figure.Axes, place: int, low: float, high: float) -> None:
     """A mark at each edge of the axes beyond which a line goes on."""
     left, right = ax.get_xlim()
-    for edge, marker in ([(left, "<")] if low < left else []) + ([(right, ">")] if high > right else []):
-        ax.plot([edge], [place], color=figure.MUTED, marker=marker, markersize=4.5, clip_on=False)
+    room = 0.012 * (right - left)  # so that a head does not touch the arm's name
+    heads = ([(left + room, "<")] if low < left else []) + ([(right - room, ">")] if high > right else [])
+    for at, marker in heads:
+        ax.plot([at], [place], color=figure.MUTED, marker=marker, markersize=4.5)
 
 
 def _short(label: str) -> str:
