@@ -1,6 +1,6 @@
 """A difference between two arms in one plain sentence."""
 
-from apm_exp.compare.paired import Difference
+from apm_exp.compare.paired import LEVEL, Difference
 from apm_exp.report.scores import decimals, is_share, minus
 
 
@@ -39,11 +39,18 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
         low, high = difference.over_seeds
         seeds = f", {number(low)} to {number(high)} over {difference.seeds} seeds; "
         seeds += f"the {'seeds' if difference.seeds_decide else items} decide: "
-    intervals = f"95% interval {over_items}{seeds}{p_words(difference.p_holm)}"
+    intervals = f"95% interval {over_items}{seeds}{_corrected(difference)}"
     if difference.noise:
         return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({intervals})."
     direction = "above" if difference.value > 0 else "below"
     return f"{arm}: {number(abs(difference.value), signed=False)}{points} {direction} {baseline} ({intervals})."
+
+
+def _corrected(difference: Difference) -> str:
+    """The corrected p-value, after the one that it was made of where only the correction puts it inside the noise."""
+    if difference.noise and difference.p <= 1 - LEVEL:
+        return f"{p_words(difference.p)}, but {p_words(difference.p_holm)} after the correction for all arms"
+    return p_words(difference.p_holm)
 
 
 def summary(differences: list[Difference], labels: list[str], baseline: str) -> str:

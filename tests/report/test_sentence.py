@@ -17,15 +17,17 @@ def test_above_below_and_inside_the_noise() -> None:
         "map: 1.50 tokens below uniform (95% interval -2.50 to -0.50 over 400 prompts, -2.90 to -0.10 over 3 seeds; "
     )
     assert sentence(below, "map", "uniform", "tokens", "prompts") == f"{said}the prompts decide: p = 0.004)."
-    by_seeds = replace(below, over_seeds=(-12.9, 9.9), seeds=2, p_holm=0.34, seeds_decide=True)
+    by_seeds = replace(below, over_seeds=(-12.9, 9.9), seeds=2, p=0.2, p_holm=0.34, seeds_decide=True)
     assert sentence(by_seeds, "map", "uniform", "tokens", "prompts").endswith(
         "over 2 seeds; the seeds decide: p = 0.34)."
     )
-    inside = replace(ABOVE, value=0.004, over_items=(-0.012, 0.02), p_holm=0.31)
+    inside = replace(ABOVE, value=0.004, over_items=(-0.012, 0.02), p=0.31, p_holm=0.31)
     said = minus(
         "map: +0.40 points against uniform, inside the noise (95% interval -1.20 to +2.00 over 30 pairs, one seed;"
     )
     assert sentence(replace(inside, items=30), "map", "uniform", "share", "pairs") == f"{said} p = 0.31)."
+    corrected = sentence(replace(ABOVE, p=0.023, p_holm=0.094), "map", "uniform", "share", "prompts")
+    assert corrected.endswith("one seed; p = 0.023, but p = 0.094 after the correction for all arms).")
 
 
 def test_where_no_outcome_differs_there_is_no_interval() -> None:
