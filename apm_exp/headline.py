@@ -34,7 +34,8 @@ def untrained(last: Artifact, metric: Mapping[str, Any]) -> str:
     if last.kind != "selection":
         return f"done until {last.kind}, in {last.path}"
     alpha = last.counts.get("alpha", metric.get("alpha"))
-    by = component_name(metric) + ("" if alpha is None else f", alpha {alpha:g}")
+    shown = f"{alpha:g}" if isinstance(alpha, int | float) else alpha
+    by = component_name(metric) + ("" if alpha is None else f", alpha {shown}")
     return f"{last.counts['kept']:,} of {last.counts['pairs']:,} pairs kept by {by}: {last.path / 'selection.parquet'}"
 
 

@@ -80,6 +80,7 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
             made["pairs"] = build(steps["pairs"])
             if not _rows_have_rewards(request, made["pairs"]):
                 steps = steps_of(request, digests, with_rewards=False)
+                (folder / "rewards").unlink(missing_ok=True)  # no step of this run after all
                 _link(steps, folder)
         record |= _run_steps(request, steps, folder, made) | {"state": "done", "reason": None}
     except BaseException as error:
