@@ -46,6 +46,7 @@ def wait_for(root: Path, pattern: str, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_two_nodes_one_killed_and_typed_again_end_as_one_process(tmp_path: Path) -> None:
     root, alone = tmp_path / "nodes", tmp_path / "alone"
     root.mkdir()
