@@ -96,7 +96,7 @@ def test_differences_are_to_uniform_and_never_a_bare_ranking(swept: tuple[Path, 
     assert found["baseline"] == "uniform"
     better, same = win_rate["rows"]
     assert re.match(
-        r"map, alpha 0.5: 19\.\d+ points above uniform \(95% interval .* over 50 prompts", better["sentence"]
+        r"map, alpha 0.5: 20\.000 points above uniform \(95% interval .* over 50 prompts", better["sentence"]
     )
     assert re.search(r"over 2 seeds; the (prompts|seeds) decide: p (<|=) 0\.\d+\)\.$", better["sentence"])
     none = "no prompt's outcome differs from that of uniform; 50 prompts cannot show a small difference."
