@@ -43,7 +43,7 @@ def read_scores(evaluations: Mapping[str, Path]) -> dict[str, dict[str, dict[str
 
 
 def decimals(standard_error: float | None) -> int:
-    """How many decimals give a standard error two significant digits (at least 0); 3 where there is none but rounding."""
+    """How many decimals give a standard error two significant digits (at least 0); 3 where it is none, or rounding."""
     if not standard_error or not math.isfinite(standard_error) or abs(standard_error) < 1e-9:
         return 3
     return max(0, 1 - math.floor(math.log10(abs(standard_error))))
