@@ -159,9 +159,14 @@ def _swept(folder: str | None, overrides: Iterable[str]) -> dict[str, str]:
     """The settings in which this job differs from its sweep."""
     if not folder:
         return {}
-    names = (Path(folder) / "swept.txt").read_text().split()
-    pairs = (override.partition("=") for override in overrides)
-    return {key.lstrip("+"): value for key, _, value in pairs if key.lstrip("+") in names}
+    return swept_settings(overrides, (Path(folder) / "swept.txt").read_text().split())
+
+
+def swept_settings(overrides: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """The settings among `names` that a job's overrides give, with their values."""
+    split = (override.partition("=") for override in overrides)
+    wanted = set(names)
+    return {name: value for key, _, value in split if (name := key.lstrip("+")) in wanted}
 
 
 def report_sweep(folder: Path) -> int:

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from apm_exp.application import NothingToRun, request_of
+from apm_exp.application import NothingToRun, request_of, swept_settings
 from apm_exp.command_line import UsageLine
 from apm_exp.ending import USAGE_ERROR
 from apm_exp.explain import explain
@@ -63,7 +63,7 @@ def _compose(config: DictConfig, overrides: list[str], number: int) -> DictConfi
 def _request(composed: DictConfig, overrides: list[str], number: int, names: list[str]) -> Request:
     with _explained(overrides, number):
         HydraConfig.instance().set_config(composed)
-        return request_of(composed, HydraConfig.get(), number, dict(swept_pairs(overrides, names)))
+        return request_of(composed, HydraConfig.get(), number, swept_settings(overrides, names))
 
 
 @contextmanager
@@ -94,9 +94,3 @@ def launch_as_composed(jobs: Sequence[Composed]) -> None:
         return compose(master_config, sweep_overrides) if composed is None else composed
 
     setattr(loader, "load_sweep_config", ready_or_composed)  # noqa: B010 - it is a method of this one loader
-
-
-def swept_pairs(overrides: list[str], names: list[str]) -> list[tuple[str, str]]:
-    """The settings among `names` that a job's overrides give, with their values."""
-    split = (override.partition("=") for override in overrides)
-    return [(key.lstrip("+"), value) for key, _, value in split if key.lstrip("+") in names]

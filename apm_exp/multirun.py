@@ -11,8 +11,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from apm_exp import launch
-from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, report_sweep
-from apm_exp.composed_jobs import compose_jobs, expand, launch_as_composed, requests_of, swept_names, swept_pairs
+from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, report_sweep, swept_settings
+from apm_exp.composed_jobs import compose_jobs, expand, launch_as_composed, requests_of, swept_names
 from apm_exp.digest import canonical, text_digest
 from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
 from apm_exp.ending import USAGE_ERROR
@@ -123,7 +123,7 @@ def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[
     write_text("\n".join(names) + "\n", folder / "swept.txt")
     arguments = ["python", "-m", "apm_exp", "-m", *config_dir(config.hydra), *config.hydra.overrides.task]
     write_text(shlex.join(arguments) + "\n", folder / "command.txt")
-    swept = [dict(swept_pairs(job.overrides, names)) for job in jobs]
+    swept = [swept_settings(job.overrides, names) for job in jobs]
     if is_study(config):  # its trials are known as they come
         swept = [{} for _ in range(config.hydra.sweeper.n_trials)]
     if each_again(config):
