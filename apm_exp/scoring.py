@@ -74,33 +74,22 @@ def score_batches(
     and noun: what they are, for messages. Raises ValueError where memory does not suffice for one item, and where a
     log-prob is not finite.
     """
-    with freed_memory_kept():
-        yield from _score_in_turn(model, items, names, batches, tokens_per_batch, noun)
-
-
-def _score_in_turn(
-    model: nn.Module,
-    items: Sequence[Item],
-    names: Sequence[str],
-    batches: Sequence[Sequence[int]],
-    tokens_per_batch: int,
-    noun: str,
-) -> Iterator[Scored]:
     budget = tokens_per_batch
     waiting = deque(list(batch) for batch in batches)
-    while waiting:
-        batch = waiting.popleft()
-        chosen = [items[index] for index in batch]
-        parts = _fill(batch, {i: item.length for i, item in zip(batch, chosen, strict=True)}, budget)
-        if len(parts) > 1:
-            waiting.extendleft(reversed(parts))
-        elif (logps := _score(model, chosen)) is None:
-            budget = _smaller(budget, model, chosen, f"{noun} {names[batch[0]]}")
-            waiting.appendleft(batch)
-        else:
-            scored = [(index, *each) for index, each in zip(batch, logps, strict=True)]
-            _check_finite(scored, names, noun)
-            yield scored
+    with freed_memory_kept():
+        while waiting:
+            batch = waiting.popleft()
+            chosen = [items[index] for index in batch]
+            parts = _fill(batch, {i: item.length for i, item in zip(batch, chosen, strict=True)}, budget)
+            if len(parts) > 1:
+                waiting.extendleft(reversed(parts))
+            elif (logps := _score(model, chosen)) is None:
+                budget = _smaller(budget, model, chosen, f"{noun} {names[batch[0]]}")
+                waiting.appendleft(batch)
+            else:
+                scored = [(index, *each) for index, each in zip(batch, logps, strict=True)]
+                _check_finite(scored, names, noun)
+                yield scored
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -18,6 +18,15 @@ SMALL = {
     "warmup": 0.1,
     "seed": 0,
 }
+SAMPLING = {  # what generate=on_policy sets
+    "samples": 3,
+    "temperature": 0.8,
+    "top_p": 0.95,
+    "max_new_tokens": 12,
+    "batch_size": 9,
+    "log_probs": False,
+    "seed": 0,
+}
 RUNTIME = {
     "_target_": "apm_exp.runtime.run_on",
     "device": "cpu",

@@ -60,7 +60,7 @@ def sample_responses(
     waiting = [(number, batch) for number, batch in enumerate(batches) if not set(batch).issubset(known)]
     for number, batch in track(waiting, "sampling, batches", len(waiting)):
         try:
-            rows = _sample_batch(model, tokenizer, [usable[index] for index in batch], _seed_of(seed, number))
+            rows = _sample_batch(model, tokenizer, [usable[index] for index in batch], ends, _seed_of(seed, number))
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -122,7 +122,11 @@ def _seed_of(seed: int, batch: int) -> int:
 
 
 def _sample_batch(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", ids: Sequence[list[int]], seed: int
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    ids: Sequence[list[int]],
+    ends: set[int],
+    seed: int,
 ) -> list[list[list[int]]]:
     """The new tokens of each response to each prompt of a batch, which is padded on the left, each up to its first end
     token. The caller's random state is kept.
@@ -139,7 +143,6 @@ def _sample_batch(
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
         )
-    ends = set(model.generation_config.eos_token_id)
     rows = [_up_to_end(row, ends) for row in written[:, longest:].tolist()]
     each = len(rows) // len(ids)
     return [rows[start : start + each] for start in range(0, len(rows), each)]

@@ -11,23 +11,14 @@ from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.types import Refusal
 from apm_exp.worlds.tasks_splits import draw_tasks
 from tests.forward_models import plain
-from tests.micro_world_policy import RUNTIME
+from tests.micro_world_policy import RUNTIME, SAMPLING
 
 TASKS = [task.prompt for task in draw_tasks("preferences", 10, 0)]
 PROMPTS = [[{"role": "user", "content": task}] for task in TASKS]
-SETTINGS = {
-    "samples": 3,
-    "temperature": 0.8,
-    "top_p": 0.95,
-    "max_new_tokens": 12,
-    "batch_size": 9,
-    "log_probs": False,
-    "seed": 0,
-}
 
 
 def sampled(policy, prompts=PROMPTS, known=(), **changes):
-    return dict(sample_responses(policy, prompts, RUNTIME, known, **SETTINGS | changes))
+    return dict(sample_responses(policy, prompts, RUNTIME, known, **SAMPLING | changes))
 
 
 def test_the_same_seed_gives_the_same_responses_and_leaves_torchs_random_state(micro_policy):

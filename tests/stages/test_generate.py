@@ -10,7 +10,7 @@ from apm_exp.generate.sample import sample_responses
 from apm_exp.generate.samples import Samples
 from apm_exp.stages.generate import generate
 from apm_exp.types import Policy, Refusal
-from tests.micro_world_policy import RUNTIME, small_policy
+from tests.micro_world_policy import RUNTIME, SAMPLING, small_policy
 
 COMMON = {
     "limit": None,
@@ -24,16 +24,7 @@ FOUR = {"_target_": f"{__name__}.four_rows"} | COMMON
 SCRIPT = {"_target_": f"{__name__}.scripted"}
 LENGTHS = {"_target_": f"{__name__}.lengths"}
 WORLD = {"_target_": "apm_exp.data.micro_world.prompts", "prompts": 12} | COMMON
-SAMPLE = {
-    "_target_": "apm_exp.generate.sample.sample_responses",
-    "samples": 3,
-    "temperature": 0.8,
-    "top_p": 0.95,
-    "max_new_tokens": 12,
-    "batch_size": 9,
-    "log_probs": False,
-    "seed": 0,
-}
+SAMPLE = {"_target_": "apm_exp.generate.sample.sample_responses"} | SAMPLING
 REWARD = {"_target_": "apm_exp.rewards.micro_world.noisy_true_reward", "noise": 0.75, "spread": 0.2, "seed": 0}
 NOWHERE = Policy(None, "k", "float32", "auto", False)  # type: ignore[arg-type]
 
@@ -57,8 +48,7 @@ def refusing(policy, prompts, runtime, known):
 
 def interrupted(policy, prompts, runtime, known, *, after: int):
     """The real thing, killed after so many prompts."""
-    settings = {name: value for name, value in SAMPLE.items() if name != "_target_"}
-    for count, item in enumerate(sample_responses(policy, prompts, runtime, known, **settings)):
+    for count, item in enumerate(sample_responses(policy, prompts, runtime, known, **SAMPLING)):
         if count == after:
             raise KeyboardInterrupt
         yield item
