@@ -1,6 +1,7 @@
 """The log-probs of pairs against the whole model's own logits, one response at a time."""
 
 import random
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import BloomConfig, BloomForCausalLM, GraniteConfig, GraniteForCausalLM
 
-from apm_exp.forward import output_head
+from apm_exp.forward import flex, output_head
 from apm_exp.forward.row import TILE
 from apm_exp.pair_forward import ResponseLogps, accept_responses, pair_forward, responses_forward
 from apm_exp.types import TokenisedPair
@@ -217,6 +218,23 @@ def test_flex_attention_gives_the_same(family: Callable[[], nn.Module]) -> None:
         found_N, length_N = responses_forward(model, prompts)
         assert model.config._attn_implementation == "flex"
         assert_per_token(found_N, plain_of(model, prompts), length_N)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="a CPU's kernel is compiled with g++")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch by torch, as it compiles
+def test_flex_attention_is_compiled_once_for_rows_of_all_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of a GPU but for its kernel's language: window, soft-cap and grouped heads, with dynamic shapes."""
+    monkeypatch.setattr(flex, "COMPILED_ON", {"cpu"})
+    model, graphs = made(gemma2), torch._dynamo.utils.counters["stats"]
+    model.pair_attention = "flex"
+    rows = [prompts_of([(30, [200, 40]), (1, [1])]), prompts_of([(150, [90, 1, 20])]), prompts_of([(70, [80])] * 9)]
+    with torch.inference_mode():
+        for prompts in rows:
+            found_N, length_N = responses_forward(model, prompts)
+            assert model.config._attn_implementation == "flex"
+            assert_per_token(found_N, plain_of(model, prompts), length_N)
+            assert graphs["unique_graphs"] == 4  # a mask and an attention, without a window and with one
 
 
 @any_family

@@ -19,10 +19,11 @@ from apm_exp.precision import TOLERANCE
 logger = logging.getLogger(__name__)
 Forward = Callable[[Any, Sequence[Prompted]], tuple[Tensor, Tensor]]  # pair_forward.responses_forward
 _LAYERS = {"full_attention", "sliding_attention"}
-_PROBE: Sequence[Prompted] = (
+_FEW: tuple[Prompted, ...] = (
     ([3, 1, 4, 1, 5], [[9, 2, 6, 5], [3, 5, 8]]),
     ([9, 7], [[9, 3], [2, 3, 8, 4, 6]]),
 )
+_PROBE = _FEW * 9  # more than the 128 tokens of one block of FlexAttention, for which it would be compiled apart
 
 
 def choose_form(causal_lm: Any, forward: Forward | None) -> None:
@@ -99,7 +100,7 @@ def _padded(causal_lm: Any, forward: Forward) -> Tensor:
 
 def _head_is_all(causal_lm: Any) -> bool:
     """Whether the model's logits are its output head's (and the soft-cap's), not scaled on the way."""
-    ids = torch.tensor([_PROBE[0][0]], device=causal_lm.device)
+    ids = torch.tensor([_FEW[0][0]], device=causal_lm.device)
     with own_attention(causal_lm):
         hidden = causal_lm.base_model(input_ids=ids, use_cache=False).last_hidden_state
     cap, logits = soft_cap_of(causal_lm), causal_lm.get_output_embeddings()(hidden).float()

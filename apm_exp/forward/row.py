@@ -56,7 +56,7 @@ class Row:
         """The place of each token in the row."""
         return torch.arange(self.prompt_T.shape[0], device=self.prompt_T.device)
 
-    def sees(self, query: Tensor, key: Tensor, window: int | None) -> Tensor:
+    def sees(self, query: Tensor, key: Tensor, window: int | Tensor | None) -> Tensor:
         """Whether the tokens at places `query` see those at `key` (both of shapes that broadcast), as booleans.
 
         window: a token sees itself and the window - 1 tokens before it.

@@ -45,6 +45,7 @@ def time_row(name: str, timing: Timing, ours: Timing, flops: int, tokens: int) -
         "least times": min(ratios),
         "most times": max(ratios),
         "share of peak": timing.share_of_peak(flops),
+        "of sustained": timing.share_of_sustained(flops),
         "peak GFLOP/s": max(timing.peaks) / 1e9,
     }
 
