@@ -13,6 +13,7 @@ from apm_exp.alpha_rules.choose import AUTO, rule_name, with_rule
 from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
 from apm_exp.policies import builds_model, needs_pairs, starting_policy, trained_policy
+from apm_exp.runtime import all_processes
 from apm_exp.stages.evaluate import evaluate
 from apm_exp.stages.generate import generate
 from apm_exp.stages.logps import logps
@@ -50,9 +51,24 @@ def build_graph(config: Config, choices: Choices, *, with_rewards: bool, digests
     return _Graph(config, choices, Path(config["output_root"]), digests).steps(with_rewards)
 
 
-def looks_across_pairs(loss: Config) -> bool:
-    """Whether the loss of a pair depends on the other pairs of a forward: its module then says ACROSS_PAIRS = True."""
-    return bool(getattr(inspect.getmodule(component.locate("loss", loss)), "ACROSS_PAIRS", False))
+def forward_pairs(loss: Config, global_batch: int, runtime: Config) -> int | list[int] | None:
+    """What of the runtime is a setting of a loss under which pairs depend on each other; None where they do not.
+
+    Its module's ACROSS_PAIRS says which pairs it looks at together: those of one forward of one "process", where the
+    pairs of such a forward and the processes count, by which a small last batch is cut; or those of one forward of
+    all "processes". Raises ValueError where it says anything else.
+    """
+    module = inspect.getmodule(component.locate("loss", loss))
+    across, processes = getattr(module, "ACROSS_PAIRS", None), all_processes(runtime)
+    per_device = min(runtime["pairs_per_device"], max(1, global_batch // processes))
+    match across:
+        case None:
+            return None
+        case "process":
+            return [per_device, processes]
+        case "processes":
+            return per_device * processes
+    raise ValueError(f"loss._target_={loss['_target_']}: ACROSS_PAIRS = {across!r} in its file: 'process', 'processes'")
 
 
 def slug(*parts: object) -> str:
@@ -148,8 +164,9 @@ class _Graph:
         inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
         adapter = self.config["adapter"] or None
         inputs["adapter"] = adapter
-        if looks_across_pairs(self.config["loss"]):
-            inputs["pairs_per_device"] = self.config["runtime"]["pairs_per_device"]
+        together = forward_pairs(self.config["loss"], trainer["global_batch"], self.config["runtime"])
+        if together is not None:
+            inputs["forward_pairs"] = together
         name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model, adapter_name(adapter))
         beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
         beside["checkpoints"] = checkpoints

@@ -1,4 +1,6 @@
-"""How the work is run. Nothing here changes a result beyond rounding, so nothing of it is part of an artifact's key."""
+"""How the work is run. Nothing here changes a result beyond rounding, so nothing of it is part of an artifact's key but
+for a loss that looks across pairs (pipeline.forward_pairs).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

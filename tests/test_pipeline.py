@@ -54,11 +54,24 @@ def test_how_a_run_is_made_makes_no_other_report(tmp_path: Path, monkeypatch: py
     assert report_key(tmp_path, trainer=trainer | {"epochs": 2}) != report_key(tmp_path)
 
 
-@pytest.mark.parametrize(("loss", "differs"), [("kto", True), ("aot", True), ("aot_unpaired", True), ("dpo", False)])
-def test_the_pairs_of_a_forward_name_a_training_whose_loss_looks_across_them(loss: str, differs: bool) -> None:
-    keys = set()
-    for pairs in (4, 8):
-        config = compose(f"loss={loss}", f"runtime.pairs_per_device={pairs}")
-        choices = Choices("micro_world", "micro_world", "map", loss, "pairs")
-        keys.add(build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))["policy"].key)
-    assert len(keys) == (2 if differs else 1)
+def training_key(loss: str, pairs: int, processes: int) -> str:
+    config = compose(f"loss={loss}", f"runtime.pairs_per_device={pairs}", f"runtime.processes={processes}")
+    choices = Choices("micro_world", "micro_world", "map", loss, "pairs")
+    return build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))["policy"].key
+
+
+@pytest.mark.parametrize("loss", ["kto", "aot", "aot_unpaired"])
+def test_the_pairs_of_a_processs_forward_name_a_training_whose_loss_looks_across_them(loss: str) -> None:
+    assert training_key(loss, 4, 1) != training_key(loss, 8, 1)
+    assert training_key(loss, 4, 1) != training_key(loss, 4, 2)  # a small last batch is cut otherwise
+
+
+@pytest.mark.parametrize("loss", ["bco", "alpha_dpo", "beta_dpo"])
+def test_the_pairs_of_all_processes_forwards_name_a_training_whose_loss_has_running_numbers(loss: str) -> None:
+    assert training_key(loss, 4, 1) != training_key(loss, 8, 1)
+    assert training_key(loss, 4, 2) == training_key(loss, 8, 1)
+
+
+@pytest.mark.parametrize("loss", ["dpo", "margin_sigmoid"])
+def test_a_loss_of_single_pairs_trains_once_whatever_the_forwards(loss: str) -> None:
+    assert training_key(loss, 4, 2) == training_key(loss, 8, 1) == training_key(loss, 1, 1)

@@ -11,6 +11,7 @@ from apm_exp.types import PairLogps
 if TYPE_CHECKING:
     from torch import Tensor
 
+ACROSS_PAIRS = "processes"  # running numbers follow the forwards of all processes together
 _NOISE = 1e-6  # nats a token; a smaller spread, as before the first step, is rounding and says nothing of the pairs
 
 

@@ -10,9 +10,7 @@ from apm_exp.types import PairLogps
 if TYPE_CHECKING:
     from torch import Tensor
 
-ACROSS_PAIRS = (
-    True  # the pairs of one forward are looked at together, so how many they are is a setting of the training
-)
+ACROSS_PAIRS = "process"  # the pairs of one forward of one process are looked at together
 
 
 def aot_unpaired(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf = 0.0) -> "Tensor":

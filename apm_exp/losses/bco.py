@@ -10,6 +10,8 @@ from apm_exp.types import PairLogps
 if TYPE_CHECKING:
     from torch import Tensor
 
+ACROSS_PAIRS = "processes"  # running numbers follow the forwards of all processes together
+
 
 def bco(pairs: PairLogps, history: History, *, beta: Positive, reward_shift: bool) -> "Tensor":
     """-log sigmoid(r_w - d) - log sigmoid(d - r_l), r = beta * summed log-ratio: nats, shape B.

@@ -10,6 +10,7 @@ from apm_exp.types import PairLogps
 if TYPE_CHECKING:
     from torch import Tensor
 
+ACROSS_PAIRS = "processes"  # running numbers follow the forwards of all processes together
 _NOISE = 1e-6  # nats; a smaller spread, as before the first step, is rounding: all pairs are then as likely
 _LEAST_BETA = 1e-3
 

@@ -32,15 +32,15 @@ def train(
     deepspeed: dict[str, Any] | None,
     log: Callable[[dict[str, Any]], None],
     adapter: dict[str, Any] | None = None,
-    pairs_per_device: int | None = None,
+    forward_pairs: int | list[int] | None = None,
 ) -> dict[str, int | float]:
     """Write final/ and metrics.jsonl, and with an adapter its own adapter/; returns the counts of pairs and steps.
 
     Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was
     killed goes on from its newest complete checkpoint (`checkpoints`: save_every, keep_checkpoints of the trainer
     node, which change no result). With more processes than one the work is done by so many processes, which
-    write metrics.jsonl; `log` follows that file. pairs_per_device: the runtime's, for a loss that looks across pairs,
-    whose training it then names. Raises what the trainer component raises.
+    write metrics.jsonl; `log` follows that file. forward_pairs: how many pairs a loss looks at together, and so a
+    part of the training's key (pipeline.forward_pairs). Raises what the trainer component raises.
     """
     inputs: dict[str, Any] = {
         "policy": policy,
