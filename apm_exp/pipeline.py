@@ -157,6 +157,7 @@ class _Graph:
         inputs = {
             "policy": starting_policy(self.config, steps, self.digests),
             "logps": steps["logps"],
+            "rewards": steps.get("rewards"),
             "selection": steps["selection"],
         }
         trainer = without(self.config["trainer"], *CHECKPOINTS)

@@ -42,3 +42,9 @@ def alpha_dpo(
         spread = history.exponential("spread", spread, decay=decay, bias_corrected=bias_corrected)
     z_B = (all_N[own] - mean) / spread if spread > _NOISE else all_N[own] * 0
     return smoothed_logistic(beta * (chosen_B - rejected_B - gamma_beta_ratio - alpha * z_B), label_smoothing)
+
+
+def rewards(pairs: PairLogps, beta: float) -> tuple["Tensor", "Tensor"]:
+    """beta * log-prob per token of both responses, as SimPO's: the reference moves the target alone."""
+    chosen_B, rejected_B = mean_logps(pairs)
+    return beta * chosen_B, beta * rejected_B

@@ -1,5 +1,7 @@
 """beta-DPO: DPO whose beta follows the batch, on pairs whose margin is not unusual."""
 
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from apm_exp.losses.history import History
@@ -52,7 +54,8 @@ def _drawn(margin_N: "Tensor", mean: float, spread: float, drop_fraction: float,
     """Which pairs stay, as booleans. The largest of log-weight plus Gumbel noise are a draw without replacement."""
     import torch
 
-    count = max(1, int(len(margin_N) * (1 - drop_fraction)))
+    dropped = math.ceil(Fraction(repr(drop_fraction)) * len(margin_N))  # of the decimal that was typed: 0.8 of 10 is 8
+    count = max(1, len(margin_N) - dropped)
     log_weight_N = -((margin_N.double().cpu() - mean) ** 2) / (2 * spread**2) if spread > _NOISE else 0.0
     draw = torch.Generator().manual_seed((history.seed << 32) % 2**63 + history.count_forward())
     uniform_N = torch.rand(len(margin_N), generator=draw, dtype=torch.float64)

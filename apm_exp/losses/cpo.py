@@ -20,3 +20,8 @@ def cpo(pairs: PairLogps, *, beta: Positive, sft_weight: NotNegative, label_smoo
     """
     contrast_B = smoothed_logistic(beta * (pairs.chosen_logp_B - pairs.rejected_logp_B), label_smoothing)
     return contrast_B - sft_weight * mean_logps(pairs)[0]
+
+
+def rewards(pairs: PairLogps, beta: float) -> tuple["Tensor", "Tensor"]:
+    """beta * log-prob of both responses, summed over tokens."""
+    return beta * pairs.chosen_logp_B, beta * pairs.rejected_logp_B

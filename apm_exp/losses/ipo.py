@@ -18,3 +18,9 @@ def ipo(pairs: PairLogps, *, beta: Positive) -> "Tensor":
     """
     chosen_B, rejected_B = mean_log_ratios(pairs)
     return (chosen_B - rejected_B - 1 / (2 * beta)) ** 2
+
+
+def rewards(pairs: PairLogps, beta: float) -> tuple["Tensor", "Tensor"]:
+    """beta * log-ratio per token of both responses: the loss draws their difference to 1/2."""
+    chosen_B, rejected_B = mean_log_ratios(pairs)
+    return beta * chosen_B, beta * rejected_B

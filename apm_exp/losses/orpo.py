@@ -19,13 +19,19 @@ def orpo(pairs: PairLogps, *, beta: Positive) -> "Tensor":
     from torch.nn.functional import logsigmoid
 
     chosen_B, rejected_B = mean_logps(pairs)
-    log_odds_ratio_B = (chosen_B - _log_one_minus_exp(chosen_B)) - (rejected_B - _log_one_minus_exp(rejected_B))
-    return -chosen_B - beta * logsigmoid(log_odds_ratio_B)
+    return -chosen_B - beta * logsigmoid(_log_odds(chosen_B) - _log_odds(rejected_B))
 
 
-def _log_one_minus_exp(x: "Tensor") -> "Tensor":
-    """log(1 - e^x) for x < 0. A log-prob that rounding made 0 is taken for the largest below it."""
+def rewards(pairs: PairLogps, beta: float) -> tuple["Tensor", "Tensor"]:
+    """The log-odds of both responses, without beta, which weighs the contrast as a whole."""
+    chosen_B, rejected_B = mean_logps(pairs)
+    return _log_odds(chosen_B), _log_odds(rejected_B)
+
+
+def _log_odds(logp_B: "Tensor") -> "Tensor":
+    """logit(e^x) = x - log(1 - e^x), x < 0. In the second term a log-prob that rounding made 0 is taken for the largest
+    below it.
+    """
     import torch
 
-    x = x.clamp(max=-torch.finfo(x.dtype).eps)
-    return torch.log(-torch.expm1(x))
+    return logp_B - torch.log(-torch.expm1(logp_B.clamp(max=-torch.finfo(logp_B.dtype).eps)))

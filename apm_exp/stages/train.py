@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 
 from apm_exp import component
 from apm_exp.artifact import Artifact
+from apm_exp.margins import COLUMNS, explicit_margin
 from apm_exp.runtime import all_processes
 from apm_exp.training.unfinished import say_unfinished
 from apm_exp.training.unusual import warn_unusual
 from apm_exp.types import Policy
 
-VERSION = 3
+VERSION = 4
 
 
 def train(
@@ -23,6 +24,7 @@ def train(
     *,
     policy: Policy,
     logps: Artifact,
+    rewards: Artifact | None,
     selection: Artifact,
     loss: dict[str, Any],
     trainer: dict[str, Any],
@@ -45,6 +47,7 @@ def train(
     inputs: dict[str, Any] = {
         "policy": policy,
         "logps": logps,
+        "rewards": rewards,
         "selection": selection,
         "loss": loss,
         "trainer": trainer | checkpoints,
@@ -54,7 +57,9 @@ def train(
         "adapter": adapter,
     }
     say_unfinished(out)
-    warn_unusual(loss, trainer["learning_rate"], policy.folder, all_weights=adapter is None)
+    warn_unusual(
+        loss, trainer["learning_rate"], policy.folder, all_weights=adapter is None, forward_pairs=forward_pairs
+    )
     if (processes := all_processes(runtime)) == 1:
         return train_here(out, **inputs, log=log)
     from apm_exp.ranks import run_in_ranks
@@ -68,6 +73,7 @@ def train_here(
     out: Path,
     *,
     logps: Artifact,
+    rewards: Artifact | None,
     selection: Artifact,
     trainer: dict[str, Any],
     log: Callable[[dict[str, Any]], None] = lambda row: None,
@@ -76,22 +82,34 @@ def train_here(
     """Train in this process, alone or as one of several. task: the other fields of TrainingTask."""
     from apm_exp.training.settings import TrainingTask
 
-    pairs = selected_pairs(logps.path, selection.path)
+    pairs = selected_pairs(logps.path, rewards.path if rewards else None, selection.path)
     return component.bind("trainer", trainer)(TrainingTask(out=out, pairs=pairs, log=log, **task))
 
 
-def selected_pairs(logps: Path, selection: Path) -> pa.Table:
-    """The rows of logps.parquet that the selection keeps, by pair_id, with their explicit margins.
+def selected_pairs(logps: Path, rewards: Path | None, selection: Path) -> pa.Table:
+    """The rows of logps.parquet that the selection keeps, by pair_id, with their signed `explicit_margin`.
 
-    Exactly those, and only of the train split.
+    Exactly those, and only of the train split. The margin is chosen minus rejected reward whatever the metric takes for
+    one (reward.margin=max_min is of all responses), null without rewards.
     """
-    chosen = pq.read_table(selection / "selection.parquet", columns=["pair_id", "explicit_margin", "kept"])
-    chosen = chosen.filter(chosen["kept"]).sort_by("pair_id")
-    kept = chosen["pair_id"].combine_chunks()
-    table = pq.read_table(logps / "logps.parquet")
-    rows = table.filter(pc.is_in(table["pair_id"], value_set=kept)).sort_by("pair_id")
+    chosen = pq.read_table(selection / "selection.parquet", columns=["pair_id", "kept"])
+    kept = chosen.filter(chosen["kept"]).sort_by("pair_id")["pair_id"].combine_chunks()
+    rows = _rows_of(kept, logps / "logps.parquet")
     assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or has them twice"
     assert set(rows["split"].to_pylist()) <= {"train"}, "a held-out pair was selected"
     if not len(rows):
         raise ValueError("keep: no pair was kept, so there is nothing to train on")
-    return rows.append_column("explicit_margin", chosen["explicit_margin"])
+    return rows.append_column("explicit_margin", _rewards_margin(kept, rewards))
+
+
+def _rewards_margin(kept: pa.Array, rewards: Path | None) -> pa.Array | pa.ChunkedArray:
+    if rewards is None:
+        return pa.nulls(len(kept), pa.float64())
+    rows = _rows_of(kept, rewards / "rewards.parquet", ["pair_id", *COLUMNS["chosen_minus_rejected"]])
+    assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no rewards, or has them twice"
+    return pa.array(explicit_margin(rows, margin="chosen_minus_rejected"))
+
+
+def _rows_of(pair_ids: pa.Array, path: Path, columns: list[str] | None = None) -> pa.Table:
+    table = pq.read_table(path, columns=columns)
+    return table.filter(pc.is_in(table["pair_id"], value_set=pair_ids)).sort_by("pair_id")

@@ -38,6 +38,13 @@ _OURS = {
     "save_total_limit": "trainer.keep_checkpoints",
     "seed": "seed",
     "data_seed": "seed",
+    "label_smoothing_factor": "loss.label_smoothing",
+    "logging_strategy": "trainer.log_every",
+    "logging_first_step": "trainer.log_every",
+    "save_strategy": "trainer.save_every",
+    "run_name": "tracking",
+    "resume_from_checkpoint": "nothing: the same command goes on",
+    "push_to_hub": "export.repo_id of task=export",
     "deepspeed": "deepspeed",
     "bf16": "model.dtype",
     "fp16": "model.dtype",
@@ -47,12 +54,28 @@ _OURS = {
 }
 _FIXED = {"remove_unused_columns", "logging_nan_inf_filter", "save_only_model", "disable_tqdm", "ignore_data_skip"}
 _ORDER, _LOADER = {"train_sampling_strategy", "accelerator_config"}, "dataloader_"
+PASSED = {  # the others act on what this trainer does not do, or does itself: evaluation, batches, saving, the Hub
+    "max_steps",
+    "lr_scheduler_kwargs",
+    "optim_args",
+    "optim_target_modules",
+    "gradient_checkpointing_kwargs",
+    "activation_checkpointing_kwargs",
+    "torch_empty_cache_steps",
+    "full_determinism",
+    "debug",
+    "ddp_find_unused_parameters",
+    "ddp_bucket_cap_mb",
+    "ddp_broadcast_buffers",
+    "ddp_static_graph",
+    "ddp_backend",
+    "ddp_timeout",
+}
 
 
 def check_args(args: Mapping[str, Any]) -> None:
-    """Refuse in `trainer.args` what TrainingArguments does not know and what a setting of ours decides (ValueError)."""
-    names = {field.name for field in dataclasses.fields(TrainingArguments)} - _FIXED - _ORDER - set(_OURS)
-    known = {name for name in names if not name.startswith(_LOADER)}
+    """Refuse in `trainer.args` all but PASSED, with what to set instead where there is such a thing (ValueError)."""
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
     for name, value in args.items():
         if name in _OURS:
             raise ValueError(f"trainer.args.{name}={value}: set {_OURS[name]} instead")
@@ -60,8 +83,9 @@ def check_args(args: Mapping[str, Any]) -> None:
             raise ValueError(f"trainer.args.{name}={value}: another value would lose pairs or errors; leave it out")
         if name in _ORDER or name.startswith(_LOADER):
             raise ValueError(f"trainer.args.{name}={value}: the pairs' order and batches are fixed; leave it out")
-        if name not in known:
-            raise ValueError(f"trainer.args.{name}={value}: no such training argument; {nearest(name, known)}")
+        if name not in PASSED:
+            what = "would have no effect here" if name in known else "no such training argument"
+            raise ValueError(f"trainer.args.{name}={value}: {what}; {nearest(name, PASSED)}")
 
 
 def training_arguments(

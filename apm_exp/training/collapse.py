@@ -36,7 +36,8 @@ class CollapseAlarm:
         return signs
 
     def _mean(self, name: str) -> float | None:
-        """Over the last rows; None where one of them lacks it (TRL logs other quantities) or is not finite."""
-        values = [row.get(name) for row in self.rows]
-        known = [value for value in values if value is not None]
-        return sum(known) / len(known) if known and len(known) == len(values) else None
+        """Over the last ROWS rows; None before there are so many, and where one of them lacks it (TRL logs other
+        quantities) or is not finite.
+        """
+        known = [value for row in self.rows if (value := row.get(name)) is not None]
+        return sum(known) / ROWS if len(known) == ROWS else None

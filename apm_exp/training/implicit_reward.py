@@ -1,16 +1,34 @@
 """The reward that a loss pulls apart, for the training curves."""
 
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
 from torch import Tensor
 
+from apm_exp import component
 from apm_exp.losses.log_ratios import log_ratios, mean_logps
 from apm_exp.types import PairLogps
 
+Rewards = Callable[[PairLogps], tuple[Tensor, Tensor]]
 
-def implicit_rewards(pairs: PairLogps, *, beta: float, with_reference: bool) -> tuple[Tensor, Tensor]:
-    """Chosen and rejected implicit rewards [B].
 
-    With a reference: beta * log-ratio, summed over the response (DPO, Eq. 5). Without: beta * log-prob per token
-    (SimPO, Eq. 4).
+def implicit_rewards(loss: Mapping[str, Any], *, with_reference: bool) -> Rewards:
+    """The chosen and rejected implicit rewards [B] of pairs, as a loss node defines them.
+
+    What `rewards(pairs, beta)` in the loss's file says. Where there is none: beta * log-ratio, summed over tokens, of
+    a loss that looks at the reference (DPO, Eq. 5); beta * log-prob per token of one that does not (SimPO, Eq. 4).
     """
-    chosen_B, rejected_B = log_ratios(pairs) if with_reference else mean_logps(pairs)
+    own = getattr(inspect.getmodule(component.locate("loss", loss)), "rewards", None)
+    return partial(own or (_of_log_ratios if with_reference else _of_mean_logps), beta=float(loss.get("beta", 1.0)))
+
+
+def _of_log_ratios(pairs: PairLogps, beta: float) -> tuple[Tensor, Tensor]:
+    chosen_B, rejected_B = log_ratios(pairs)
+    return beta * chosen_B, beta * rejected_B
+
+
+def _of_mean_logps(pairs: PairLogps, beta: float) -> tuple[Tensor, Tensor]:
+    chosen_B, rejected_B = mean_logps(pairs)
     return beta * chosen_B, beta * rejected_B

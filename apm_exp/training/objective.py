@@ -10,6 +10,7 @@ from torch import Tensor
 from apm_exp import component
 from apm_exp.losses.history import History
 from apm_exp.training.guards import check_loss
+from apm_exp.training.implicit_reward import Rewards, implicit_rewards
 from apm_exp.training.pair_dataset import TrainingPair, explicit_margins
 from apm_exp.types import MissingRewards, PairLogps
 
@@ -18,21 +19,20 @@ Loss = Callable[[PairLogps], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """What is minimised. history: what the loss knows of the training so far. beta and with_reference: how its reward
-    is shown. dtype: of the scored policy, or the name in TOLERANCE of a coarser rounding of the trained one.
+    """What is minimised. history: what the loss knows of the training so far. rewards: what it pulls apart, to be
+    shown. dtype: of the scored policy, or the name in TOLERANCE of a coarser rounding of the trained one.
     """
 
     loss: Loss
     history: History
-    beta: float
-    with_reference: bool
+    rewards: Rewards
     dtype: str
 
 
 def make_objective(loss: Mapping[str, Any], history: History, dtype: str) -> Objective:
     """The objective of a loss node; raises ValueError where the node does not fit its function."""
-    bound = bind_loss(loss, history)
-    return Objective(bound, history, float(loss.get("beta", 1.0)), "reference" in fields_read(loss), dtype)
+    rewards = implicit_rewards(loss, with_reference="reference" in fields_read(loss))
+    return Objective(bind_loss(loss, history), history, rewards, dtype)
 
 
 def bind_loss(loss: Mapping[str, Any], history: History) -> Loss:

@@ -14,7 +14,6 @@ from apm_exp.training.batching import Batching
 from apm_exp.training.consumption import Consumption
 from apm_exp.training.global_batches import EpochLoader, GlobalBatches
 from apm_exp.training.guards import check_first_step, check_loss
-from apm_exp.training.implicit_reward import implicit_rewards
 from apm_exp.training.objective import Objective
 from apm_exp.types import PairLogps
 
@@ -140,7 +139,7 @@ def shown(pairs: PairLogps, objective: Objective) -> dict[str, Tensor]:
     """
     chosen_B = pairs.chosen_logp_B / pairs.chosen_len_B
     rejected_B = pairs.rejected_logp_B / pairs.rejected_len_B
-    reward = implicit_rewards(pairs, beta=objective.beta, with_reference=objective.with_reference)
+    reward = objective.rewards(pairs)
     margin_B = reward[0] - reward[1]
     return {
         "pairs": torch.ones_like(chosen_B),

@@ -13,11 +13,24 @@ HIGHEST_RATE = 2e-6  # of full fine-tuning on preferences; the paper and the Sim
 LOWEST_SIMPO_BETA = 1.0  # SimPO's reward is a mean over tokens, so its beta is about 100 times DPO's
 
 
-def warn_unusual(loss: Mapping[str, Any], learning_rate: float, model: Path, *, all_weights: bool) -> None:
+def warn_unusual(
+    loss: Mapping[str, Any],
+    learning_rate: float,
+    model: Path,
+    *,
+    all_weights: bool,
+    forward_pairs: int | list[int] | None = None,
+) -> None:
     """Log a warning for each setting that is far from what is known to work.
 
     model: the starting policy's folder. all_weights: whether they are trained; an adapter's want a far higher rate.
+    forward_pairs: as pipeline.forward_pairs says.
     """
+    if forward_pairs == 1 or (isinstance(forward_pairs, list) and forward_pairs[0] == 1):
+        logger.warning(
+            "runtime.pairs_per_device: the loss looks at the pairs of a forward together and is shown one at a time; "
+            "take at least 2"
+        )
     beta = loss.get("beta")
     if loss["_target_"].endswith(".simpo") and beta is not None and beta < LOWEST_SIMPO_BETA:
         logger.warning(

@@ -53,6 +53,11 @@ def test_two_equal_normal_terms_and_one_half_kept_give_about_one():
     assert balanced(explicit_P, implicit_P, highest(10_000)) == pytest.approx(1, rel=0.02)
 
 
+def test_a_rule_that_does_not_look_at_values_is_refused():
+    with pytest.raises(ValueError, match=r"^alpha=auto: .*needs a cut by value, .*; take keep=top_fraction or top_k"):
+        balanced(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0]), lambda value_P: np.arange(value_P.size) < 1)
+
+
 @pytest.mark.parametrize("keep", [highest(3), lambda value_P: threshold(value_P, np.arange(value_P.size), minimum=0.0)])
 def test_a_rule_without_a_cut_at_a_fixed_number_is_refused(keep):
     with pytest.raises(ValueError, match=r"^alpha=auto: .*balanced needs a cut .*; take keep=top_fraction .* number$"):

@@ -142,6 +142,13 @@ def test_beta_dpo_moves_beta_with_the_margins_of_the_batch(batch):
     assert released == pytest.approx([softplus(-3 * beta), softplus(4 * beta)])
 
 
+def test_beta_dpo_drops_the_decimal_fraction_that_was_typed(batch):
+    """8 of 10, where 10 * (1 - 0.8) is 1.9999999999999996."""
+    side, zero, ones = [float(index) for index in range(1, 11)], [0.0] * 10, [1] * 10
+    loss_B = bind_loss(node("beta_dpo", drop_fraction=0.8), History())(batch((side, zero), (zero, zero), (ones, ones)))
+    assert (loss_B == 0).sum() == 8
+
+
 def test_beta_dpo_leaves_out_unusual_margins_more_often(batch):
     """Of five pairs one is dropped; the odd one is 1.8 deviations away, the others 0.4."""
     side, zero, ones = [0.0, 1.0, 0.5, 1.0, 20.0], [0.0] * 5, [1] * 5

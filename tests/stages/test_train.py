@@ -38,7 +38,9 @@ def whole(folder, tiny_policy):
 
 def test_trains_exactly_the_selected_pairs(folder, whole):
     counts, logged = whole
-    assert selected_pairs(folder / "logps", folder / "selection")["pair_id"].to_pylist() == SELECTED
+    pairs = selected_pairs(folder / "logps", folder / "rewards", folder / "selection")
+    assert pairs["pair_id"].to_pylist() == SELECTED
+    assert pairs["explicit_margin"].to_pylist() == [0, 2, 3, 4, 5, 7, 8, 9]
     assert counts == {"pairs": 8, "steps": 4}
     assert [row["pairs_seen"] for row in logged] == [4, 8, 12, 16]
     assert read_rows(folder / "whole" / "metrics.jsonl") == logged
@@ -107,14 +109,14 @@ def test_a_selected_pair_that_is_held_out_or_unknown_is_an_error(tmp_path, score
         (tmp_path / name).mkdir()
         write_inputs(tmp_path / name, scored, splits, KEPT)
     with pytest.raises(AssertionError, match="held-out pair was selected"):
-        selected_pairs(tmp_path / "other" / "logps", tmp_path / "one" / "selection")
+        selected_pairs(tmp_path / "other" / "logps", None, tmp_path / "one" / "selection")
     rows = pq.read_table(tmp_path / "one" / "logps" / "logps.parquet").slice(3)
     pq.write_table(rows, tmp_path / "one" / "logps" / "logps.parquet")
     with pytest.raises(AssertionError, match="a selected pair has no log-probs"):
-        selected_pairs(tmp_path / "one" / "logps", tmp_path / "one" / "selection")
+        selected_pairs(tmp_path / "one" / "logps", None, tmp_path / "one" / "selection")
 
 
 def test_a_selection_that_keeps_nothing_is_an_error(tmp_path, scored):
     write_inputs(tmp_path, scored, SPLITS, [False] * 12)
     with pytest.raises(ValueError, match=r"^keep: no pair was kept"):
-        selected_pairs(tmp_path / "logps", tmp_path / "selection")
+        selected_pairs(tmp_path / "logps", None, tmp_path / "selection")

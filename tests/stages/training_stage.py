@@ -14,15 +14,19 @@ from tests.training.cases import DPO, runtime, trainer
 
 
 def write_inputs(folder: Path, scored: pa.Table, splits: list[str], kept: list[bool]) -> None:
-    """logps.parquet with these splits; selection.parquet with its training rows, in another order."""
-    for name in ("logps", "selection"):
+    """logps.parquet with these splits; rewards.parquet, whose margins are the rows' numbers; selection.parquet with the
+    training rows, in another order.
+    """
+    for name in ("logps", "rewards", "selection"):
         (folder / name).mkdir()
     logps = scored.set_column(scored.schema.get_field_index("split"), "split", pa.array(splits))
     pq.write_table(logps, folder / "logps" / "logps.parquet")
     rows = [row for row, split in enumerate(splits) if split == "train"][::-1]
-    columns = {"pair_id": logps["pair_id"].take(rows), "explicit_margin": [float(row) for row in rows]}
-    columns["kept"] = [kept[row] for row in rows]
+    columns = {"pair_id": logps["pair_id"].take(rows), "kept": [kept[row] for row in rows]}
     pq.write_table(pa.table(columns), folder / "selection" / "selection.parquet")
+    chosen = [row + 0.5 for row in range(len(logps))]
+    rewards = {"pair_id": logps["pair_id"], "chosen_reward": chosen, "rejected_reward": [0.5] * len(logps)}
+    pq.write_table(pa.table(rewards), folder / "rewards" / "rewards.parquet")
 
 
 def run_stage(
@@ -33,6 +37,7 @@ def run_stage(
     given: dict[str, Any] = {
         "policy": policy,
         "logps": Artifact("logps", folder / "logps", "k", {}, 0.0),
+        "rewards": Artifact("rewards", folder / "rewards", "k", {}, 0.0),
         "selection": Artifact("selection", folder / "selection", "k", {}, 0.0),
         "loss": DPO,
         "trainer": trainer(epochs=2),

@@ -25,6 +25,8 @@ def settings(**changes) -> Settings:
             "the pairs' order and batches are fixed; leave it out$",
         ),
         ("train_sampling_strategy", "sequential", "order and batches are fixed"),
+        ("label_smoothing_factor", 0.4, r"^trainer.args.label_smoothing_factor=0.4: set loss.label_smoothing instead$"),
+        ("eval_steps", 4, r"^trainer.args.eval_steps=4: would have no effect here; did you mean 'max_steps'\?$"),
     ],
 )
 def test_args_that_cannot_be(name, value, message):

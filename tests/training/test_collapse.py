@@ -17,6 +17,11 @@ def test_the_mean_of_five_rows_is_looked_at_and_each_sign_said_once():
     assert alarm.look(row(-9.0, 99.0)) == []
 
 
+def test_one_batch_of_two_sets_nothing_off():
+    alarm = CollapseAlarm()
+    assert [alarm.look(row(0.0, 0.0)), alarm.look(row(-3.1, 99.0))] == [[], []]
+
+
 def test_rows_without_these_numbers_give_no_sign():
     alarm = CollapseAlarm()
     assert [alarm.look({"logps/chosen": -900.0}), alarm.look(row(None, None)), alarm.look(row(-50.0, 200.0))] == [

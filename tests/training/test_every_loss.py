@@ -21,8 +21,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Policy, pa.Table]:
     root = tmp_path_factory.mktemp("world")
     result = small_run(root)
     assert result.returncode == 0, result.stderr
-    logps, selection, model = (folders(root, kind)[0] for kind in ("logps", "selection", "models"))
-    return Policy(model / "final", "small", "float32", "auto", False), selected_pairs(logps, selection)
+    logps, rewards, selection, model = (folders(root, kind)[0] for kind in ("logps", "rewards", "selection", "models"))
+    return Policy(model / "final", "small", "float32", "auto", False), selected_pairs(logps, rewards, selection)
 
 
 @pytest.mark.parametrize("name", NAMES)
