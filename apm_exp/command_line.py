@@ -137,7 +137,7 @@ def _flags_first(arguments: list[str]) -> list[str]:
 def _refuse(override: str, *, multirun: bool) -> None:
     key, _, value = override.partition("=")
     name = key.lstrip("+~")
-    if key.startswith("+hydra."):
+    if key.startswith("+") and name.startswith("hydra."):
         raise UsageLine(f"{override}: Hydra's settings are fixed names; leave out the +")
     if name == "metric.alpha":
         raise UsageLine(f"{override}: alpha is set at the top; write alpha={value}")
@@ -150,6 +150,6 @@ def _refuse(override: str, *, multirun: bool) -> None:
     if name == "hyperparameters":
         hint = "they follow from model, dataset and loss; set single values, as trainer.learning_rate=1e-6"
         raise UsageLine(f"{override}: not chosen by name; {hint}")
-    if name.split(".")[-1] == "gamma":
+    if name in ("gamma", "loss.gamma"):
         hint = "gamma = gamma_beta_ratio * beta; write loss.gamma_beta_ratio=VALUE"
         raise UsageLine(f"{override}: SimPO's margin has one spelling here; {hint}")

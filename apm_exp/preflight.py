@@ -90,7 +90,7 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
         check_loss_takes(config["loss"], with_rewards)
     if trains and known:
         check_before_work(config)
-    if _reward_source(config) == "classifier":
+    if config["reward"]["_target_"] == "apm_exp.rewards.classifier.classifier":
         from apm_exp.rewards.preflight import preflight
 
         preflight(config["reward"])
@@ -173,10 +173,12 @@ def _reward_source(config: Mapping[str, Any]) -> str:
 def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
     """Raise ValueError where the metric asks for the rewards that the rows do not have."""
     if needs_rewards(config["metric"]):
+        from apm_exp.data.preflight import where_of
+
         name = config["metric"]["_target_"].split(".")[-2]
         raise ValueError(
-            f"reward=recorded: the metric {name} needs rewards and the rows of "
-            f"dataset.path={config['dataset']['path']} have none; name their columns (dataset.chosen_reward=, "
+            f"reward=recorded: the metric {name} needs rewards and the rows of {where_of(config['dataset'])} "
+            "have none; name their columns (dataset.chosen_reward=, "
             "dataset.rejected_reward=), score them with a reward model (reward=classifier reward.path=FOLDER), "
             "or take metric=implicit or metric=uniform"
         )

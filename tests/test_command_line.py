@@ -15,6 +15,7 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
             "sweeps=alpha,gamma_beta",
             "sweeps=alpha,gamma_beta: one study a command; run them one after another",
         ),
+        ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings are fixed names; leave out the +"),
         (
             "loss.gamma=5",
             "loss.gamma=5: SimPO's margin has one spelling here; gamma = gamma_beta_ratio * beta; ",
@@ -46,9 +47,10 @@ def test_refused_with_a_remedy(argument: str, message: str) -> None:
         "tokens=simpo_2024",
         "runtime.tokens_per_batch=512",
         "tokens.max_length=64",
+        "metric.gamma=1",
     ],
 )
-def test_settings_about_tokens_are_no_secrets(argument: str) -> None:
+def test_settings_of_users_and_about_tokens_are_let_through(argument: str) -> None:
     assert prepare([argument]) == [argument]
 
 

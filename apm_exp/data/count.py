@@ -14,8 +14,8 @@ _CHUNK = 2**20
 
 def count_rows(node: Mapping[str, Any]) -> int | None:
     """The number of rows of a dataset node's files, at most `limit`; None where only the source knows (the Hub)."""
-    if "prompts" in node:
-        rows = int(node["prompts"])
+    if isinstance(node.get("prompts"), int):
+        rows = node["prompts"]
     elif node["_target_"].endswith(".jsonl"):
         rows = sum(_rows(file) for file in files_of(node["path"]))
     else:

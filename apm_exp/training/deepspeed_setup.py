@@ -1,5 +1,6 @@
 """DeepSpeed in this process: what it needs before it starts, and leaving no trace of it afterwards."""
 
+import difflib
 import importlib.util
 import logging
 import os
@@ -9,6 +10,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+_SECTIONS = {  # of the configurations that ship, and those that are often added to them
+    "train_batch_size",
+    "train_micro_batch_size_per_gpu",
+    "gradient_accumulation_steps",
+    "gradient_clipping",
+    "steps_per_print",
+    "zero_allow_untested_optimizer",
+    "zero_force_ds_cpu_optimizer",
+    "zero_optimization",
+    "bf16",
+    "fp16",
+    "communication_data_type",
+    "prescale_gradients",
+    "gradient_predivide_factor",
+    "wall_clock_breakdown",
+    "activation_checkpointing",
+    "data_types",
+    "torch_autocast",
+}
 _GATHER = "stage3_gather_16bit_weights_on_model_save"
 
 
@@ -46,9 +66,14 @@ def stage_of(node: Mapping[str, Any] | None) -> int | None:
 
 
 def check_deepspeed(node: Mapping[str, Any] | None) -> None:
-    """Let DeepSpeed's own class check the ZeRO section; raises a one-line ValueError."""
+    """Let DeepSpeed's own class check the ZeRO section, and refuse sections that are nearly those that ship, as it
+    passes over names that it does not know; raises a one-line ValueError.
+    """
     if not node or importlib.util.find_spec("deepspeed") is None:
         return
+    for name in set(node) - _SECTIONS:
+        if close := difflib.get_close_matches(name, _SECTIONS, 1, 0.8):
+            raise ValueError(f"deepspeed.{name}={node[name]}: no such setting; did you mean {close[0]!r}?")
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
     from pydantic import ValidationError
 

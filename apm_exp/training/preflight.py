@@ -31,6 +31,7 @@ def check_training(
         processes=all_processes(runtime),
     )
     check_one_process(trainer["implementation"], all_processes(runtime))
+    check_first_gpu(runtime["device"])
     if trainer["implementation"] == "trl":
         check_trl_loss(loss)
     if trainer["args"]:
@@ -50,6 +51,14 @@ def check_one_process(implementation: str, processes: int) -> None:
     if implementation == "trl" and processes > 1:
         remedy = "set 1 on one node, or take trainer=pairs"
         raise ValueError(f"runtime.processes={processes} in all: trainer=trl trains in one; {remedy}")
+
+
+def check_first_gpu(device: str) -> None:
+    """Raise ValueError for another GPU than the first, which is the one that transformers' trainer takes."""
+    index = device.partition(":")[2]
+    if index not in ("", "0"):
+        remedy = f"set CUDA_VISIBLE_DEVICES={index} and runtime.device=cuda"
+        raise ValueError(f"runtime.device={device}: training takes the first GPU that it sees; {remedy}")
 
 
 def check_trl_loss(loss: Mapping[str, Any]) -> str:

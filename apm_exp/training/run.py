@@ -19,7 +19,7 @@ from apm_exp.training.make_trainer import make_trainer
 from apm_exp.training.merge import merge
 from apm_exp.training.objective import check_objective
 from apm_exp.training.pair_dataset import training_pairs
-from apm_exp.training.preflight import check_one_process
+from apm_exp.training.preflight import check_first_gpu, check_one_process
 from apm_exp.training.settings import Settings, TrainingTask
 from apm_exp.training.stop_callback import StopCallback
 from apm_exp.training.watch import Watch, attach, go_on, watch
@@ -67,10 +67,7 @@ def _check_runtime(runtime: Runtime, implementation: str) -> None:
         remedy = f"start it without a launcher, with runtime.processes={started}"
         raise ValueError(f"WORLD_SIZE={started}: not runtime.processes={runtime.processes}; {remedy}")
     check_one_process(implementation, runtime.processes)
-    index = runtime.device.partition(":")[2]
-    if index not in ("", "0"):
-        remedy = f"set CUDA_VISIBLE_DEVICES={index} and runtime.device=cuda"
-        raise ValueError(f"runtime.device={runtime.device}: training takes the first GPU that it sees; {remedy}")
+    check_first_gpu(runtime.device)
 
 
 def _train(trainer: Any, onlookers: Watch, settings: Settings, batches: Batching) -> int:

@@ -42,6 +42,14 @@ def test_the_shipped_settings_pass():
             {"trainer": trainer(optimizer="galore_adamw")},
             "^trainer.optimizer=galore_adamw: needs galore_torch, .*; pip install galore-torch, or .*=adamw_torch$",
         ),
+        (
+            {"deepspeed": {"gradient_cliping": 1.0}},
+            "^deepspeed.gradient_cliping=1.0: .*'gradient_clipping'",
+        ),
+        (
+            {"runtime": runtime(device="cuda:1")},
+            "^runtime.device=cuda:1: training takes the first GPU that it sees; set CUDA_VISIBLE_DEVICES=1 and ",
+        ),
         ({"deepspeed": {"zero_optimization": {"stage": 7}}}, "^deepspeed.zero_optimization.stage=7: "),
         (
             {"trainer": trainer(implementation="trl"), "loss": {"_target_": "apm_exp.losses.other.hinge"}},
