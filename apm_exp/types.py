@@ -1,6 +1,6 @@
 """The records that pass between stages and components. Shape letters: P pairs, B pairs in a batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -70,11 +70,16 @@ class PairLogps:
 
 @dataclass(frozen=True)
 class TokenisedPair:
-    """Token ids of one pair: the prompt once, and each response up to and including its end token."""
+    """Token ids of one pair: the prompt once, and each response up to and including its end token.
+
+    cut_prompt, cut_responses: whether the prompt, and how many of the responses, were longer.
+    """
 
     prompt_ids: list[int]
     chosen_ids: list[int]
     rejected_ids: list[int]
+    cut_prompt: bool = field(default=False, compare=False)
+    cut_responses: int = field(default=0, compare=False)
 
     @property
     def responses(self) -> "tuple[list[int], list[int]]":

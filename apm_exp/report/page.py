@@ -135,4 +135,4 @@ def _refused(run: Run) -> list[Context]:
         "Tokenising and scoring": "logps",
     }
     present = {words: run.artifacts[kind] for words, kind in stages.items() if kind in run.artifacts}
-    return [{"name": words} | refusals(artifact.path) for words, artifact in present.items()]
+    return [{"name": words, "counts": a.counts} | refusals(a.path) for words, a in present.items()]

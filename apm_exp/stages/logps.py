@@ -43,8 +43,9 @@ Refused = list[dict[str, str]]
 def logps(
     out: Path, *, pairs: Artifact, policy: Policy, tokens: dict[str, Any], on_bad_row: str, runtime: dict[str, Any]
 ) -> dict[str, int]:
-    """Write logps.parquet (train and held-out pairs, by pair_id) and refused.jsonl; counts of pairs, tokens, refused.
+    """Write logps.parquet (train and held-out pairs, by pair_id) and refused.jsonl.
 
+    Counts: pairs, tokens, refused, cut_prompts and cut_responses (of the pairs, by the tokens' limits).
     Log-probs are summed over the response's tokens, in nats; lengths in tokens. A killed attempt goes on from what
     it had scored. Raises ValueError where no pair is left, where on_bad_row=error and one is refused, for a token
     that the model does not have, and for log-probs that are not finite.
@@ -53,8 +54,9 @@ def logps(
 
     table = pq.read_table(pairs.path / "pairs.parquet").sort_by("pair_id")
     tokenizer = load_tokenizer(policy)
-    refused = _tokenise(tokenizer, table, tokens, out / TOKENISED)
+    refused, cut = _tokenise(tokenizer, table, tokens, out / TOKENISED)
     _check_refused(refused, on_bad_row, len(table))
+    _say_cut(cut, len(table) - len(refused), tokens)
     write_jsonl(refused, out / "refused.jsonl")
     tokenised = pq.read_table(out / TOKENISED)
     _warn_unknown(tokenised, tokenizer.unk_token_id)
@@ -62,13 +64,14 @@ def logps(
     write_parquet(_scored(tokenised, score_table(out, policy, runtime)), out / "logps.parquet")
     (out / TOKENISED).unlink()
     shutil.rmtree(out / SHARDS)
-    return {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum())}
+    return {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum()), **cut}
 
 
-def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Path) -> Refused:
-    """Write the tokens of the pairs that have any, in the order of the table; returns the others."""
+def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Path) -> tuple[Refused, dict[str, int]]:
+    """Write the tokens of the pairs that have any, in the order of the table; returns the others, and what was cut."""
     profile = component.bind("tokens", tokens)
     refused: Refused = []
+    cut = {"cut_prompts": 0, "cut_responses": 0}
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
         for chunk in _chunks(table):
             texts = (chunk[name].to_pylist() for name in ("prompt", "chosen", "rejected"))
@@ -79,8 +82,10 @@ def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Pat
                     refused.append({**named, "reason": result.reason, "detail": result.detail})
                 else:
                     accepted.append(_row(row, result))
+                    cut["cut_prompts"] += result.cut_prompt
+                    cut["cut_responses"] += result.cut_responses
             writer.write_table(pa.Table.from_pylist(accepted, _TOKENS_SCHEMA))
-    return refused
+    return refused, cut
 
 
 def _chunks(table: pa.Table) -> Iterator[pa.Table]:
@@ -112,6 +117,15 @@ def _check_refused(refused: Refused, on_bad_row: str, pairs: int) -> None:
     if len(refused) == pairs:
         raise ValueError(f"tokens: all {pairs} pairs were refused, the first: {example}; change tokens or the data")
     logger.warning("%d of %d pairs refused by their tokens, the first: %s", len(refused), pairs, example)
+
+
+def _say_cut(cut: dict[str, int], pairs: int, tokens: dict[str, Any]) -> None:
+    if any(cut.values()):
+        limits = " ".join(f"tokens.{name}={value}" for name, value in tokens.items() if name.startswith("max_"))
+        logger.warning(
+            "%d of %d prompts and %d of %d responses are longer than %s and were cut",
+            *(cut["cut_prompts"], pairs, cut["cut_responses"], 2 * pairs, limits),
+        )
 
 
 def _warn_unknown(table: pa.Table, unknown: int | None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from apm_exp.artifact import Artifact
 
-VERSION = 3
+VERSION = 4
 
 
 def report(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from apm_exp.tokens.render import tokenise_pairs
+from apm_exp.tokens.render import how_cut, tokenise_pairs
 from apm_exp.types import Message, Refusal, TokenisedPair
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _cut(pair: TokenisedPair, bos: int | None, max_length: int, max_prompt_lengt
     chosen, rejected = pair.chosen_ids[:budget], pair.rejected_ids[:budget]
     if chosen == rejected:
         return Refusal("answers have the same tokens", f"within the {budget} tokens that the prompt leaves")
-    return TokenisedPair(prompt, chosen, rejected)
+    return TokenisedPair(prompt, chosen, rejected, *how_cut(pair, prompt, chosen, rejected))
 
 
 def _last(ids: list[int], count: int, bos: int | None) -> list[int]:

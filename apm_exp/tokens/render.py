@@ -185,3 +185,11 @@ def _ended(answer_ids: list[int], end: TurnEnd) -> list[int] | Refusal:
     if not content:
         return Refusal("empty answer", "the chat template leaves nothing of the answer's text")
     return [*content, end.token_id]
+
+
+def how_cut(
+    pair: TokenisedPair, prompt_ids: list[int], chosen_ids: list[int], rejected_ids: list[int]
+) -> tuple[bool, int]:
+    """Whether these are less than the pair's prompt, and how many of them less than its responses."""
+    cut_responses = (len(chosen_ids) < len(pair.chosen_ids)) + (len(rejected_ids) < len(pair.rejected_ids))
+    return len(prompt_ids) < len(pair.prompt_ids), cut_responses

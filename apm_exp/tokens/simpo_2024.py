@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from apm_exp.tokens.render import chat_text, token_ids
+from apm_exp.tokens.render import chat_text, how_cut, token_ids
 from apm_exp.types import Message, Refusal, TokenisedPair
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ def cut(pair: TokenisedPair, max_length: int, max_prompt_length: int) -> Tokenis
         return pair
     prompt = pair.prompt_ids[-max_prompt_length:]
     if len(prompt) + longer <= max_length:
-        return TokenisedPair(prompt, pair.chosen_ids, pair.rejected_ids)
-    kept = max_length - max_prompt_length
-    return TokenisedPair(prompt, pair.chosen_ids[:kept], pair.rejected_ids[:kept])
+        parts = prompt, pair.chosen_ids, pair.rejected_ids
+    else:
+        kept = max_length - max_prompt_length
+        parts = prompt, pair.chosen_ids[:kept], pair.rejected_ids[:kept]
+    return TokenisedPair(*parts, *how_cut(pair, *parts))

@@ -62,7 +62,20 @@ def test_scores_every_pair_of_both_splits_in_order_of_pair_id(given, tiny_policy
         logp = model(ids).logits.log_softmax(-1)[0, :-1].gather(-1, ids[0, 1:, None])[-row["rejected_len"] :].sum()
         assert abs(logp.item() - row["rejected_logp"]) < 1e-5
     parts = [row[name] for row in table.to_pylist() for name in ("prompt_ids", "chosen_ids", "rejected_ids")]
-    assert counts == {"pairs": 3, "refused": 0, "tokens": sum(map(len, parts))}
+    none_cut = {"cut_prompts": 0, "cut_responses": 0}
+    assert counts == {"pairs": 3, "refused": 0, "tokens": sum(map(len, parts)), **none_cut}
+
+
+def test_what_is_cut_is_counted_and_shown(given, caplog):
+    rows = {
+        **ROWS,
+        "long": ("no " * 70, "yes " * 70, "no yes " * 70, "train"),
+        "half": ("no", "yes " * 70, "no", "train"),
+    }
+    given["pairs"] = an_artifact(given["out"] / "pairs", rows)
+    counts = logps(**given | {"tokens": TOKENS | {"max_length": 40, "max_prompt_length": 20}})
+    assert (counts["pairs"], counts["cut_prompts"], counts["cut_responses"]) == (5, 1, 3)
+    assert "1 of 5 prompts and 3 of 10 responses are longer than tokens.max_length=40 " in caplog.text
 
 
 def test_what_tokens_refuse_is_listed_counted_and_shown(given, caplog):

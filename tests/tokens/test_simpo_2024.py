@@ -36,6 +36,8 @@ def pair_of(prompt, chosen, rejected):
 )
 def test_cut(lengths, kept):
     whole, pair = pair_of(*lengths), cut(pair_of(*lengths), 2048, 1800)
+    assert pair.cut_prompt == (kept[0] < lengths[0])
+    assert pair.cut_responses == (kept[1] < lengths[1]) + (kept[2] < lengths[2])
     assert pair.prompt_ids == whole.prompt_ids[len(whole.prompt_ids) - kept[0] :]  # keep_end
     assert pair.chosen_ids == whole.chosen_ids[: kept[1]]
     assert pair.rejected_ids == whole.rejected_ids[: kept[2]]
