@@ -70,7 +70,7 @@ def _identity(value: Any, digests: FileDigests) -> Any:
         return {"artifact": value.key}
     if isinstance(value, Policy):
         template = text_digest(value.chat_template) if value.chat_template else None
-        settings = {"dtype": value.dtype, "attention": value.attention, "chat_template": template}
+        settings = {"dtype": value.rounding, "attention": value.attention, "chat_template": template}
         return {"policy": value.key, **settings}
     if isinstance(value, Mapping):
         return _node_identity(value, digests)

@@ -144,7 +144,7 @@ class _Graph:
         metric = with_rule(self.config["metric"], self.config.get("alpha_rule"))
         inputs |= {"metric": metric, "keep": self.config["keep"]}
         inputs["margin"] = self.config["reward"]["margin"]
-        inputs["dtype"] = starting_policy(self.config, steps, self.digests).dtype
+        inputs["dtype"] = starting_policy(self.config, steps, self.digests).rounding
         return self.step(selection, slug(self.choices.metric, self.alpha(), self.choices.dataset), inputs)
 
     def alpha(self) -> str:

@@ -1,6 +1,7 @@
 """The policies of a run: the one that is scored and trained, whether built here or given, and the trained one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ def resolve_dtype(name: str, runtime: Config) -> str:
     return "bfloat16" if multiplies_bfloat16(pick_device(dict(runtime))) else "float32"
 
 
+def _rounds_products(dtype: str, runtime: Config) -> bool:
+    """Whether CUDA may round the factors of float32 products, which is part of what the log-probs are."""
+    return dtype == "float32" and bool(runtime.get("tf32")) and pick_device(dict(runtime)).startswith("cuda")
+
+
 def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:
     """The policy that is scored and trained, as a folder, whether built here or given."""
     node = config["model"]
@@ -38,14 +44,15 @@ def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDige
         folder, key = steps["models"].folder / "final", steps["models"].key
     else:
         folder, key = _given_weights(config, digests)
-    template = node.get("chat_template")
+    template, dtype = node.get("chat_template"), resolve_dtype(node["dtype"], config["runtime"])
     return Policy(
         folder=folder,
         key=key,
-        dtype=resolve_dtype(node["dtype"], config["runtime"]),
+        dtype=dtype,
         attention=node["attention"],
         trust_remote_code=node["trust_remote_code"],
         chat_template=Path(template).read_text() if template else None,
+        tf32=_rounds_products(dtype, config["runtime"]),
     )
 
 
@@ -62,4 +69,4 @@ def trained_policy(config: Config, steps: Mapping[str, Step], digests: FileDiges
     """The policy that the run trains, loaded as the starting policy is."""
     start = starting_policy(config, steps, digests)
     folder = steps["policy"].folder / "final"
-    return Policy(folder, steps["policy"].key, start.dtype, start.attention, start.trust_remote_code, None)
+    return replace(start, folder=folder, key=steps["policy"].key, chat_template=None)

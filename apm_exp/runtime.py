@@ -1,5 +1,5 @@
 """How the work is run. Nothing here changes a result beyond rounding, so nothing of it is part of an artifact's key but
-for a loss that looks across pairs (pipeline.forward_pairs).
+tf32, which is coarser, and the pairs of a forward for a loss that looks across them (pipeline.forward_pairs).
 """
 
 import os

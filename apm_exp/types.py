@@ -120,7 +120,8 @@ class Policy:
     folder: an ordinary Hugging Face folder. key: what identifies its weights (digest, commit or artifact key).
     dtype: "float32", "bfloat16" or "float16". attention: auto, segments, flex, or transformers'
     attn_implementation (see models/attention.py).
-    chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None.
+    chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None. tf32: whether float32
+    products are rounded (runtime.tf32 on CUDA).
     """
 
     folder: Path
@@ -129,3 +130,9 @@ class Policy:
     attention: str
     trust_remote_code: bool
     chat_template: str | None = None
+    tf32: bool = False
+
+    @property
+    def rounding(self) -> str:
+        """What log-probs are rounded to: the dtype, or tf32."""
+        return "tf32" if self.tf32 else self.dtype

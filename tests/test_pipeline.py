@@ -8,6 +8,7 @@ import pytest
 from apm_exp.digest import FileDigests
 from apm_exp.page_step import report_step
 from apm_exp.pipeline import Choices, _Graph, build_graph
+from apm_exp.policies import starting_policy
 from apm_exp.types import Policy
 from tests.test_configs import compose
 
@@ -75,3 +76,12 @@ def test_the_pairs_of_all_processes_forwards_name_a_training_whose_loss_has_runn
 @pytest.mark.parametrize("loss", ["dpo", "margin_sigmoid"])
 def test_a_loss_of_single_pairs_trains_once_whatever_the_forwards(loss: str) -> None:
     assert training_key(loss, 4, 2) == training_key(loss, 8, 1) == training_key(loss, 1, 1)
+
+
+def test_rounded_products_are_another_precision_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = {"dtype": "float32", "attention": "auto", "trust_remote_code": False, "path": "x", "revision": None}
+    config = {"model": node, "runtime": {"device": "auto", "tf32": True}, "task": "plan"}
+    monkeypatch.setattr("apm_exp.policies._given_weights", lambda config, digests: (Path("x"), "key"))
+    for device, rounding in {"cuda": "tf32", "cpu": "float32"}.items():
+        monkeypatch.setattr("apm_exp.policies.pick_device", lambda runtime, device=device: device)
+        assert starting_policy(config, {}, FileDigests(Path("none"))).rounding == rounding

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.backends import cuda
 
 from apm_exp.forward.flex import FLEX
 from apm_exp.forward.output_head import soft_cap_of, teach
@@ -83,7 +84,10 @@ def _tried(causal_lm: Any, forward: Forward) -> str | None:
     finally:
         causal_lm.train(training)
     difference = ((shared_N - padded_N).abs() / lengths_N).max().item()
-    if difference <= TOLERANCE[str(causal_lm.dtype).removeprefix("torch.")]:
+    rounding = str(causal_lm.dtype).removeprefix("torch.")
+    if rounding == "float32" and causal_lm.device.type == "cuda" and cuda.matmul.fp32_precision == "tf32":
+        rounding = "tf32"
+    if difference <= TOLERANCE[rounding]:
         return None
     return f"gives other log-probs with shared prompts (by {difference:.2g} nats a token)"
 

@@ -71,7 +71,7 @@ def check_saved(model: Any, folder: Path, policy: Policy, pair: TokenisedPair, e
     """
     found = logps_of(model, pair)
     difference = max(abs(a - b) for a, b in zip(found, expected, strict=True))
-    if not (math.isfinite(difference) and difference <= TOLERANCE[policy.dtype]):
+    if not (math.isfinite(difference) and difference <= TOLERANCE[policy.rounding]):
         raise ValueError(
             f"{folder}: the saved policy gives {found} nats a token where the trained one gave {expected}; "
             "the weights were not saved whole, run the same command again"

@@ -44,7 +44,7 @@ def make_trainer(
 
         return trl_trainer(task, arguments, model, pairs, onlookers.consumption)
     made = arguments()
-    precision = (adapter and adapter.precision) or task.policy.dtype
+    precision = (adapter and adapter.precision) or task.policy.rounding
     return PairTrainer(
         batches=batches,
         objective=make_objective(task.loss, onlookers.history, precision),
