@@ -1,7 +1,7 @@
 """The plain form: each response after its own copy of the prompt, rows padded on the right, the model's own logits.
 
 Slower and larger than the shared form, and right for every causal model. Its logits of the positions from the
-shortest prompt's end on exist at once, in float32.
+shortest prompt's end on exist at once, in the model's dtype, and those of one response in float32.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from apm_exp.forward.row import Prompted, refuse_empty
@@ -28,8 +29,9 @@ def padded_logps(logits: Any, input_ids: Tensor, spans: Sequence[tuple[int, int]
     """The log-probs of all responses' tokens [R], nats, float32. logits: the model's own forward."""
     first = min(start for start, _ in spans) - 1
     places = torch.arange(first, input_ids.shape[1] - 1, device=input_ids.device)
-    logits_NTV = logits(input_ids=input_ids, logits_to_keep=places, use_cache=False, **given).logits.float()
-    found = logits_NTV.log_softmax(-1).gather(-1, input_ids[:, first + 1 :, None])[..., 0]
-    return torch.cat(
-        [row[start - first - 1 : stop - first - 1] for row, (start, stop) in zip(found, spans, strict=True)]
-    )
+    logits_NTV = logits(input_ids=input_ids, logits_to_keep=places, use_cache=False, **given).logits
+    found = []
+    for logits_TV, ids, (start, stop) in zip(logits_NTV, input_ids, spans, strict=True):
+        own = logits_TV[start - first - 1 : stop - first - 1].float()
+        found.append(-cross_entropy(own, ids[start:stop], reduction="none"))
+    return torch.cat(found)
