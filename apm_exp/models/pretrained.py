@@ -9,6 +9,7 @@ from typing import Any, Literal
 from apm_exp.models.one_line import one_line
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_SNAPSHOT = re.compile(r"models--[^/]+/snapshots/[0-9a-f]{40}")  # as the Hub's client lays out its cache
 _FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md"]  # the last has the licence
 _NOT_FILES = ["*/*", "consolidated*"]  # other formats of the same weights
 
@@ -63,7 +64,7 @@ def is_here(node: Mapping[str, Any]) -> bool:
 
 def commit_of(folder: Path) -> str | None:
     """The commit of a folder in the Hub's cache, which stands for its content; None for any other folder."""
-    return folder.name if folder.parent.name == "snapshots" else None
+    return folder.name if _SNAPSHOT.fullmatch("/".join(folder.parts[-3:])) else None
 
 
 @cache  # one question to the Hub a process, however often the folder is asked for

@@ -1,11 +1,14 @@
 import socket
+from pathlib import Path
 
 import huggingface_hub
 import huggingface_hub.constants
 import pytest
 
+from apm_exp.digest import FileDigests
 from apm_exp.models import pretrained as module
 from apm_exp.models.pretrained import commit_of, folder_of, is_here, pretrained
+from apm_exp.policies import starting_policy
 
 LOADING = {"dtype": "auto", "attention": "auto", "trust_remote_code": False, "chat_template": None}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -41,6 +44,32 @@ def test_local_folder_has_no_revision(tmp_path):
     with pytest.raises(ValueError, match=r"model\.revision=main: .* is a local folder; leave model\.revision=null"):
         pretrained(path=str(tmp_path), revision="main", **LOADING)
     assert commit_of(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "snapshots/step100",
+        f"snapshots/{'0a' * 20}",
+        "models--owner--model/snapshots/step100",
+        f"models--owner--model/snapshots/{'0a' * 20}/step100",
+        f"datasets--owner--rows/snapshots/{'0a' * 20}",
+    ],
+)
+def test_a_folder_of_the_users_own_is_no_commit_whatever_its_name(name):
+    assert commit_of(Path(name)) is None
+
+
+def test_replaced_weights_in_a_folder_called_snapshots_are_other_weights(tmp_path):
+    folder = tmp_path / "snapshots" / "step100"
+    folder.mkdir(parents=True)
+    node = {"_target_": "apm_exp.models.pretrained.pretrained", "path": str(folder), "revision": None, **LOADING}
+    config = {"task": "run", "model": node | {"dtype": "float32"}, "runtime": {}}
+    keys = []
+    for weights in ("first", "second"):
+        (folder / "model.safetensors").write_text(weights)
+        keys.append(starting_policy(config, {}, FileDigests(tmp_path / "digests.json")).key)
+    assert keys[0] != keys[1]
 
 
 @pytest.mark.parametrize("path", ["./missing", "/no/such/folder", "a/b/c", "~/missing-model", ""])
