@@ -85,5 +85,6 @@ def local_paths(value: Any) -> list[Path]:
     patterns = value if isinstance(value, list) else [value]
     if not all(isinstance(pattern, str) for pattern in patterns):
         return []
-    found = [Path(name) for p in patterns for name in ([p] if os.path.exists(p) else sorted(glob.glob(p)))]
+    named = map(os.path.expanduser, patterns)
+    found = [Path(name) for p in named for name in ([p] if os.path.exists(p) else sorted(glob.glob(p)))]
     return found

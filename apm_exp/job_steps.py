@@ -8,6 +8,7 @@ from apm_exp.artifact import Artifact, Step, read_done
 from apm_exp.digest import FileDigests, local_paths
 from apm_exp.models.pretrained import is_here
 from apm_exp.page_step import report_step
+from apm_exp.pinned import reward_is_here
 from apm_exp.pipeline import Choices, build_graph, up_to
 from apm_exp.worker import Request
 
@@ -33,7 +34,8 @@ def is_finished(request: Request, with_rewards: bool | None) -> bool:
     """
     config, digests = request.config, digests_of(request)
     paths = [path for group in ("dataset", "model", "reward") for path in local_paths(config[group].get("path"))]
-    if config["rebuild"] != "none" or not is_here(config["model"]) or not all(map(digests.knows, paths)):
+    here = is_here(config["model"]) and reward_is_here(config["reward"])
+    if config["rebuild"] != "none" or not here or not all(map(digests.knows, paths)):
         return False
     try:
         if with_rewards is None:

@@ -12,6 +12,7 @@ from apm_exp.adapters.preflight import adapter_name
 from apm_exp.alpha_rules.choose import AUTO, rule_name, with_rule
 from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
+from apm_exp.pinned import pinned_dataset, pinned_reward
 from apm_exp.policies import builds_model, needs_pairs, starting_policy, trained_policy
 from apm_exp.runtime import all_processes
 from apm_exp.stages.evaluate import evaluate
@@ -113,21 +114,24 @@ class _Graph:
         # What is done with the pairs later does not sample other responses.
         later = {"holdout": 0.0, "chosen_reward": None, "rejected_reward": None}
         inputs = {
-            "dataset": {**_pinned(self.config["dataset"]), **later},
+            "dataset": {**pinned_dataset(self.config["dataset"]), **later},
             "generate": self.config["generate"],
-            "reward": without(self.config["reward"], "margin"),
+            "reward": self.reward_node(),
             "policy": policy,
         }
         name = slug(self.choices.dataset, self.choices.model)
         return self.step(generate, name, inputs, "generations", runtime=self.config["runtime"])
 
     def pairs_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {"dataset": _pinned(self.config["dataset"]), "generations": steps.get("generations")}
+        inputs = {"dataset": pinned_dataset(self.config["dataset"]), "generations": steps.get("generations")}
         return self.step(pairs, slug(self.choices.dataset), inputs)
 
     def rewards_step(self, pairs_step: Step) -> Step:
-        node = RECORDED if self.config["generate"] else without(self.config["reward"], "margin")
+        node = RECORDED if self.config["generate"] else self.reward_node()
         return self.step(rewards, slug(self.choices.dataset), {"pairs": pairs_step, "reward": node})
+
+    def reward_node(self) -> Config:
+        return pinned_reward(without(self.config["reward"], "margin"), self.config["task"])
 
     def logps_step(self, steps: Mapping[str, Step]) -> Step:
         inputs = {
@@ -189,15 +193,6 @@ def up_to(steps: Mapping[str, Step], last: str | None) -> dict[str, Step]:
     """The steps up to and with the one of this name; None: all."""
     names = list(steps)
     return {name: steps[name] for name in (names if last is None else names[: names.index(last) + 1])}
-
-
-def _pinned(dataset: Config) -> Config:
-    """A Hub dataset with the commit in the place of its revision: what moves must not keep its name."""
-    from apm_exp.data import hub
-
-    if component.locate("dataset", dataset) is not hub.hub:
-        return dataset
-    return {**dataset, "revision": hub.commit_of(dataset["path"], dataset["revision"])}
 
 
 def without(node: Mapping[str, Any], *names: str) -> dict[str, Any]:

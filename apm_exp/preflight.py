@@ -12,6 +12,7 @@ from apm_exp import component
 from apm_exp.alpha_rules.choose import with_any_number
 from apm_exp.component import Function
 from apm_exp.lockable import check_lockable
+from apm_exp.pinned import is_reward_model, reward_is_here
 from apm_exp.secrets_check import flatten, refuse_secrets
 from apm_exp.settings import NODES, check_top_level
 from apm_exp.types import MissingRewards, PairScores
@@ -90,10 +91,8 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
         check_loss_takes(config["loss"], with_rewards)
     if trains and known:
         check_before_work(config)
-    if config["reward"]["_target_"] == "apm_exp.rewards.classifier.classifier":
-        from apm_exp.rewards.preflight import preflight
-
-        preflight(config["reward"])
+    if is_reward_model(config["reward"]):
+        _check_reward_model(config)
 
 
 def _check_writable(root: Path) -> None:
@@ -147,6 +146,16 @@ def _check_model(config: Mapping[str, Any]) -> bool:
     elif template := config["model"].get("chat_template"):
         raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
     return True
+
+
+def _check_reward_model(config: Mapping[str, Any]) -> None:
+    """Check the folder of the reward model; a plan downloads none."""
+    if config["task"] == "plan" and not reward_is_here(config["reward"]):
+        logger.warning("reward.path=%s: not here yet; a run downloads it first", config["reward"]["path"])
+        return
+    from apm_exp.rewards.preflight import preflight
+
+    preflight(config["reward"])
 
 
 def _check_rewards(config: Mapping[str, Any]) -> bool | None:

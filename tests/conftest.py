@@ -1,6 +1,8 @@
 """What the tests of several modules share: a tiny random policy with a tokenizer, and a handful of tokenised pairs."""
 
 import random
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,9 @@ WORDS = (
     *("rome", "oslo", "bern", "yes", "no", "it", "the", "of", "and", "one", "two", "three", "four", "five", "large"),
     *("never", "always", "sort", "copy", "last", "first"),
 )
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -77,6 +82,29 @@ def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return Policy(Path(folder), "tiny", "float32", "auto", False)
+
+
+@pytest.fixture
+def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The Hub's cache holds owner/model, and there is no network; the folder of its only snapshot."""
+    import huggingface_hub.constants
+
+    from apm_exp.models import pretrained
+
+    def no_network(*_: Any) -> None:
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--owner--model"
+    (folder / "snapshots" / COMMIT).mkdir(parents=True)
+    (folder / "snapshots" / COMMIT / "config.json").write_text("{}")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+    pretrained._snapshot.cache_clear()
+    yield folder / "snapshots" / COMMIT
+    pretrained._snapshot.cache_clear()
 
 
 @pytest.fixture(scope="session")

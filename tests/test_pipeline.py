@@ -7,7 +7,7 @@ import pytest
 
 from apm_exp.digest import FileDigests
 from apm_exp.page_step import report_step
-from apm_exp.pipeline import Choices, _Graph, build_graph
+from apm_exp.pipeline import RECORDED, Choices, _Graph, build_graph
 from apm_exp.policies import starting_policy
 from apm_exp.types import Policy
 from tests.test_configs import compose
@@ -23,7 +23,8 @@ def graph(root: Path, **config: Any) -> _Graph:
 def test_prompts_of_the_hub_are_known_by_their_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apm_exp.data.hub.commit_of", lambda path, revision: "abc123")
     policy = Policy(tmp_path, "key", "float32", "auto", False)
-    step = graph(tmp_path, dataset=HUB, generate={}, reward={}, runtime={}).generations_step(policy)
+    config = {"task": "run", "dataset": HUB, "generate": {}, "reward": RECORDED, "runtime": {}}
+    step = graph(tmp_path, **config).generations_step(policy)
     assert step.inputs["dataset"]["revision"] == "abc123"
 
 

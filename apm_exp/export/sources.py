@@ -55,9 +55,9 @@ def reward_source(run: FinishedRun) -> str:
         return "recorded in the source"
     if not node.get("path"):
         return described(node)
-    digests = _digests(run.steps["rewards"].inputs["reward"].get("path"))
-    revision = [f"revision {node['revision']}"] if node.get("revision") else []
-    return f"{component_name(node)} {_named(node, [f'sha256 {digest}' for digest in digests] or revision)}"
+    read = run.steps["generations" if "generations" in run.steps else "rewards"].inputs["reward"]
+    revision = [f"revision {read['revision']}"] if read.get("revision") else []
+    return f"{component_name(node)} {_named(node, [f'sha256 {one}' for one in _digests(read.get('path'))] or revision)}"
 
 
 def described(node: Mapping[str, Any]) -> str:

@@ -1,37 +1,15 @@
-import socket
 from pathlib import Path
 
 import huggingface_hub
-import huggingface_hub.constants
 import pytest
 
 from apm_exp.digest import FileDigests
 from apm_exp.models import pretrained as module
 from apm_exp.models.pretrained import commit_of, folder_of, is_here, pretrained
 from apm_exp.policies import starting_policy
+from tests.conftest import COMMIT
 
 LOADING = {"dtype": "auto", "attention": "auto", "trust_remote_code": False, "chat_template": None}
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture
-def offline_cache(tmp_path, monkeypatch):
-    """The Hub's cache holds owner/model, and there is no network."""
-
-    def no_network(*_):
-        raise AssertionError("the network was used")
-
-    monkeypatch.setattr(socket.socket, "connect", no_network)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    folder = tmp_path / "models--owner--model"
-    (folder / "snapshots" / COMMIT).mkdir(parents=True)
-    (folder / "snapshots" / COMMIT / "config.json").write_text("{}")
-    (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text(COMMIT)
-    module._snapshot.cache_clear()
-    yield folder / "snapshots" / COMMIT
-    module._snapshot.cache_clear()
 
 
 def test_local_folder_is_returned_as_it_is(tmp_path, monkeypatch):
