@@ -80,8 +80,11 @@ def _identity(value: Any, digests: FileDigests) -> Any:
 
 
 def _node_identity(node: Mapping[str, Any], digests: FileDigests) -> dict[str, Any]:
-    """A node is its values, the content of the files that a `path` names, and its component's source."""
-    identity = {key: _identity(value, digests) for key, value in node.items()}
+    """A node is its values, the content of the files that a `path` names, and its component's source.
+
+    Settings that the component declares as component.UNHASHED say how it is run and are left out.
+    """
+    identity = {key: _identity(value, digests) for key, value in component.identifying(node).items()}
     if paths := local_paths(node.get("path")):
         identity["path"] = [digests.of_path(path) for path in paths]
     if "_target_" in node:

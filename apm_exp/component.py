@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, create_model
 
 Function = Callable[..., Any]
+UNHASHED = "how it is run"  # in a setting's Annotated: what changes a result by no more than rounding
 _trusted_packages = {"apm_exp"}
 _MOST_NAMES = 15
 
@@ -69,6 +70,21 @@ def positional_names(function: Function) -> list[str]:
 def settings_of(function: Function, node: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a node that belongs to `function`: the values of its keyword-only parameters."""
     return {name: node[name] for name in _settings(function) if name in node}
+
+
+def identifying(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A node without the settings that its function declares as UNHASHED: what is hashed of it.
+
+    Raises ValueError as `locate`; a node without a `_target_` is returned as it is.
+    """
+    if "_target_" not in node:
+        return dict(node)
+    declared = _settings(locate("config", node))
+    return {key: value for key, value in node.items() if key not in declared or not _is_unhashed(declared[key])}
+
+
+def _is_unhashed(setting: inspect.Parameter) -> bool:
+    return UNHASHED in getattr(setting.annotation, "__metadata__", ())
 
 
 def _message(group: str, error: Mapping[str, Any], names: Iterable[str]) -> str:

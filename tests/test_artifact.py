@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
 
+from apm_exp import component
 from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build
+from apm_exp.component import UNHASHED
 from apm_exp.digest import FileDigests
 from apm_exp.types import Policy
 
@@ -114,6 +117,32 @@ def test_a_chat_template_may_hold_what_looks_like_an_interpolation(step: StepMak
 
 def ignore(out: Path, *, policy: Policy) -> dict[str, int]:
     return {}
+
+
+def own_source(responses: Any, *, path: str, batch_size: Annotated[int, Field(gt=0), UNHASHED]) -> list[list[float]]:
+    """A reward source as a user writes it, with a setting that says how it is run."""
+    return [[float(batch_size)]]
+
+
+def bind_and_call(out: Path, *, node: dict[str, Any]) -> dict[str, float]:
+    return {"given": component.bind("reward", node)(None)[0][0]}
+
+
+def test_a_setting_declared_as_unhashed_reaches_its_component_and_makes_no_artifact_new(
+    step: StepMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apm_exp.component._trusted_packages", {"tests"})
+    node = {"_target_": f"{__name__}.own_source", "path": "none", "batch_size": 4}
+    first = build(step(bind_and_call, node=node))
+    assert first.counts == {"given": 4.0}
+    assert build(step(bind_and_call, node=node | {"batch_size": 8})) == first
+    assert (
+        step(bind_and_call, node={"nested": node | {"batch_size": 8}}).key
+        == step(bind_and_call, node={"nested": node}).key
+    )
+    assert step(bind_and_call, node=node | {"path": "other"}).key != first.key
+    with pytest.raises(ValueError, match=r"^reward\.batch_size=0: input should be greater than 0"):
+        component.bind("reward", node | {"batch_size": 0})
 
 
 def test_an_edited_component_is_another_input(step: StepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

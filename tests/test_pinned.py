@@ -61,3 +61,12 @@ def test_a_local_reward_model_is_known_by_its_content(
         assert home.key == found.key
         keys.append(found.key)
     assert keys[0] != keys[1]
+
+
+@pytest.mark.usefixtures("offline_cache")
+@pytest.mark.parametrize("generate", ["none", "on_policy"])
+def test_the_batch_size_of_a_reward_model_makes_no_rewards_new(generate: str) -> None:
+    small, large = (step(f"generate={generate}", f"reward.batch_size={size}") for size in (4, 16))
+    assert small.key == large.key
+    assert large.inputs["reward"]["batch_size"] == 16
+    assert step(f"generate={generate}", "reward.max_length=100").key != large.key

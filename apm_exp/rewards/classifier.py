@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pyarrow as pa
 from pydantic import Field
 
+from apm_exp.component import UNHASHED
 from apm_exp.models.device import pick_device
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
@@ -27,7 +28,7 @@ def classifier(
     path: str,
     revision: str | None,
     dtype: Literal["float32", "bfloat16", "float16"],
-    batch_size: Annotated[int, Field(gt=0)],
+    batch_size: Annotated[int, Field(gt=0), UNHASHED],
     max_length: Annotated[int, Field(gt=0)],
     trust_remote_code: bool,
 ) -> list[list[float]]:
