@@ -128,7 +128,8 @@ class _Graph:
 
     def rewards_step(self, pairs_step: Step) -> Step:
         node = RECORDED if self.config["generate"] else self.reward_node()
-        return self.step(rewards, slug(self.choices.dataset), {"pairs": pairs_step, "reward": node})
+        inputs = {"pairs": pairs_step, "reward": node}
+        return self.step(rewards, slug(self.choices.dataset), inputs, runtime=self.config["runtime"])
 
     def reward_node(self) -> Config:
         return pinned_reward(without(self.config["reward"], "margin"), self.config["task"])

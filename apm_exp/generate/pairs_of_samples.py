@@ -1,6 +1,6 @@
 """From samples to pairs: rewards for all responses, the best against the worst, in SimPO's on-policy schema."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,9 +8,9 @@ import pyarrow as pa
 from apm_exp.generate.best_worst import best_and_worst
 from apm_exp.generate.prompts import Prompt, refusal
 from apm_exp.generate.samples import Samples
+from apm_exp.rewards.source import RewardSource
 from apm_exp.types import Message, Refusal
 
-RewardSource = Callable[[pa.Table], list[list[float]]]
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _ASKED = pa.schema(
     [("prompt", MESSAGES), ("responses", pa.list_(pa.string())), ("recorded_rewards", pa.list_(pa.float64()))]

@@ -1,15 +1,15 @@
 """Reward source: a reward model that is a sequence classifier with one label."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
+from apm_exp import component
 from apm_exp.component import UNHASHED
-from apm_exp.models.device import pick_device
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
 from apm_exp.tokens.render import chat_text, token_ids
@@ -24,6 +24,7 @@ _ROWS_AT_ONCE = 1000
 
 def classifier(
     responses: pa.Table,
+    runtime: Mapping[str, Any],
     *,
     path: str,
     revision: str | None,
@@ -32,7 +33,7 @@ def classifier(
     max_length: Annotated[int, Field(gt=0)],
     trust_remote_code: bool,
 ) -> list[list[float]]:
-    """The reward model's score of each response to its prompt, reward units; runs on the GPU where there is one.
+    """The reward model's score of each response to its prompt, reward units; runs on the runtime's device.
 
     The conversation is written by the reward model's own chat template; of one with more than max_length tokens the
     end is lost, which is counted in a warning. Raises ValueError where the model has another number of labels, or
@@ -52,7 +53,7 @@ def classifier(
     if model.config.num_labels != 1:
         remedy = "give a reward model with one"
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; {remedy}")
-    model = model.to(pick_device({"device": "auto"}))  # type: ignore[arg-type]
+    model = model.to(component.bind("runtime", runtime)().device)
     ids = _token_ids(tokenizer, responses, label)
     _warn_of_cut(ids, max_length, label)
     scores = iter(_scores(model, [each[:max_length] for each in ids], tokenizer.pad_token_id, batch_size))

@@ -1,6 +1,7 @@
 """Stage: responses of the starting policy to a dataset's prompts, rewarded; the best and the worst make a pair."""
 
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from apm_exp import component
 from apm_exp.files import write_jsonl, write_parquet
+from apm_exp.rewards.source import SCORED, reward_source
 from apm_exp.types import Policy, Refusal
 
 if TYPE_CHECKING:
@@ -34,14 +36,15 @@ def generate(
     The first `limit` rows are read. chosen is the first response with the largest reward, rejected the first with
     the smallest; all_finished says which responses ended by themselves, all_lengths how many tokens they have, and
     all_logps their log-probs under the policy in nats (null without generate.log_probs). Counts: rows read, pairs,
-    refused, responses sampled, and those that were cut off. A killed stage goes on with the batch that it had begun.
+    refused, responses sampled, and those that were cut off. A killed stage goes on with the batch that it had begun,
+    or with what its reward source has kept.
     Raises ValueError where a row is bad and on_bad_row is "error", and where no pair is left.
     """
     from apm_exp.generate.pairs_of_samples import pairs_of_samples
 
     found = _prompts(dataset)
     sampled = _sample(out, found.accepted, policy, generate, runtime)
-    table, without_pair = pairs_of_samples(found.accepted, sampled, component.bind("reward", reward))
+    table, without_pair = pairs_of_samples(found.accepted, sampled, reward_source(reward, out, runtime))
     refused = found.refused + without_pair
     write_jsonl(refused, out / "refused.jsonl")
     reasons = _reasons(refused)
@@ -51,6 +54,7 @@ def generate(
         logger.warning("%d of %d prompts gave no pair (%s)", len(refused), found.rows, reasons)
     write_parquet(table, out / "generations.parquet")
     (out / _JOURNAL).unlink()
+    shutil.rmtree(out / SCORED, ignore_errors=True)
     finished = [flag for one in sampled.values() if not isinstance(one, Refusal) for flag in one.finished]
     counts = {"rows": found.rows, "pairs": len(table), "refused": len(refused)}
     return counts | {"responses": len(finished), "cut_off": finished.count(False)}

@@ -1,6 +1,7 @@
 """Stage: the reward of every response of every pair."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.files import write_parquet
+from apm_exp.rewards.source import SCORED, reward_source
 
 VERSION = 1
 logger = logging.getLogger(__name__)
@@ -19,15 +20,16 @@ _ASKED = ["prompt", "responses", "recorded_rewards"]
 _IDS_SHOWN = 5
 
 
-def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any]) -> dict[str, int]:
+def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any], runtime: dict[str, Any]) -> dict[str, int]:
     """Write rewards.parquet: chosen_reward, rejected_reward and all_rewards (of `responses`), sorted by pair_id.
 
-    Counts: pairs, and responses whose reward is known. Reward units. Raises ValueError for a reward that is not
+    Counts: pairs, and responses whose reward is known. Reward units. A killed attempt goes on from what its source
+    has kept. Raises ValueError for a reward that is not
     finite, with the pair_ids; only responses that are neither chosen nor rejected may be unknown (NaN).
     """
     columns = ["pair_id", "chosen_index", "rejected_index", *_ASKED]
     table = pq.read_table(pairs.path / "pairs.parquet", columns=columns).sort_by("pair_id")
-    found = component.bind("reward", reward)(table.select(_ASKED))
+    found = reward_source(reward, out, runtime)(table.select(_ASKED))
     all_rewards = pa.array(found, pa.list_(pa.float64()))
     _check_lengths(table, all_rewards, reward)
     result = pa.table(
@@ -40,6 +42,7 @@ def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any]) -> dict[str, 
     )
     _check_finite(result, reward)
     write_parquet(result, out / "rewards.parquet")
+    shutil.rmtree(out / SCORED, ignore_errors=True)
     known = int(np.isfinite(all_rewards.flatten().to_numpy(zero_copy_only=False)).sum())
     return {"pairs": len(result), "responses": known}
 

@@ -4,6 +4,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from apm_exp.rewards.classifier import _free_id, classifier
+from tests.micro_world_policy import RUNTIME
 from tests.models.tiny_folder import tiny_folder
 from tests.rewards.reward_folder import alone, reward_folder
 
@@ -21,7 +22,8 @@ def folder(tmp_path_factory):
 
 
 def scores(folder, rows=ROWS, batch_size=8, **changed):
-    return classifier(pa.Table.from_pylist(rows), path=str(folder), batch_size=batch_size, **SETTINGS | changed)
+    table = pa.Table.from_pylist(rows)
+    return classifier(table, RUNTIME, path=str(folder), batch_size=batch_size, **SETTINGS | changed)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
@@ -56,7 +58,8 @@ def test_long_text_loses_its_end_and_is_counted(folder, caplog):
 
 def test_nothing_to_score(folder):
     rows = [{"prompt": [{"role": "user", "content": "What?"}], "responses": ["a"]}]
-    assert classifier(pa.Table.from_pylist(rows).slice(0, 0), path=str(folder), batch_size=2, **SETTINGS) == []
+    table = pa.Table.from_pylist(rows).slice(0, 0)
+    assert classifier(table, RUNTIME, path=str(folder), batch_size=2, **SETTINGS) == []
 
 
 def test_random_head_is_an_error(tmp_path):

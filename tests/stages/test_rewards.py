@@ -1,4 +1,6 @@
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +9,8 @@ import pytest
 from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.stages.rewards import rewards
+from tests.micro_world_policy import RUNTIME
+from tests.rewards.reward_folder import reward_folder
 
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
 THIS = {"_target_": f"{__name__}.lengths"}
@@ -37,7 +41,8 @@ def stage(tmp_path, monkeypatch):
             "recorded_rewards": pa.array([recorded_b, recorded_a], pa.list_(pa.float64())),
         }
         pq.write_table(pa.table(columns), tmp_path / "pairs.parquet")
-        counts = rewards(tmp_path, pairs=Artifact("pairs", tmp_path, "k", {}, 0.0), reward=reward)
+        pairs = Artifact("pairs", tmp_path, "k", {}, 0.0)
+        counts = rewards(tmp_path, pairs=pairs, reward=reward, runtime=RUNTIME)
         return counts, pq.read_table(tmp_path / "rewards.parquet")
 
     return run
@@ -59,6 +64,24 @@ def test_a_source_sees_prompts_and_responses(stage):
     _, table = stage(THIS, recorded_a=None, recorded_b=None)
     assert table["all_rewards"].to_pylist() == [[3.0, 4.0, 5.0], [3.0, 4.0]]
     assert table["chosen_reward"].to_pylist() == [4.0, 4.0]
+
+
+def device_asked_for(responses: pa.Table, runtime: Mapping[str, Any], *, scale: float) -> list[list[float]]:
+    """Rewards that say whether the source was told of the CPU."""
+    return [[scale * (runtime["device"] == "cpu")] * len(row) for row in responses["responses"].to_pylist()]
+
+
+def test_a_source_is_told_how_the_work_is_run_where_it_asks(stage):
+    _, table = stage({"_target_": f"{__name__}.device_asked_for", "scale": 2.0})
+    assert table["chosen_reward"].to_pylist() == [2.0, 2.0]
+
+
+def test_a_reward_model_runs_on_the_device_of_the_runtime(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr("apm_exp.models.device.count_gpus", lambda: 1)  # which there is not: nothing could run on it
+    folder = reward_folder(tmp_path / "model")
+    settings = {"revision": None, "dtype": "float32", "batch_size": 8, "max_length": 256, "trust_remote_code": False}
+    counts, _ = stage({"_target_": "apm_exp.rewards.classifier.classifier", "path": str(folder)} | settings)
+    assert counts == {"pairs": 2, "responses": 5}
 
 
 def test_unknown_reward_of_another_response_stays_unknown(stage):
