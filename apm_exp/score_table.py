@@ -16,7 +16,7 @@ from apm_exp import component
 from apm_exp.progress import track
 from apm_exp.ranks import run_in_ranks
 from apm_exp.runtime import all_processes
-from apm_exp.shards import Logps, read_shards, record
+from apm_exp.shards import Scores, read_shards, record
 from apm_exp.types import Policy, TokenisedPair
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def lengths_of(table: pa.Table) -> np.ndarray:
     return np.sum([pc.list_value_length(table[name]).to_numpy() for name in PARTS], axis=0)
 
 
-def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Logps:
+def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Scores:
     """The log-probs of each pair of `out/tokenised.parquet` by pair_id, in as many processes as the runtime says.
 
     Values that an earlier attempt left in `out/shards` are taken as they are; where nothing else changed, the rest is
@@ -72,7 +72,7 @@ def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Logps:
     return _all_shards(out / SHARDS, names)
 
 
-def _all_shards(folder: Path, names: Sequence[str]) -> Logps:
+def _all_shards(folder: Path, names: Sequence[str]) -> Scores:
     """The log-probs of all pairs. A shared folder may show what another machine has written only after a while."""
     deadline = time.monotonic() + _SECONDS_TO_SHOW
     while absent := len(set(names) - (known := read_shards(folder)).keys()):

@@ -33,7 +33,7 @@ def scored(out, policy, settings=ONE):
 
 def killed_share(out, **given):
     """score_share in ranks of which the second is killed in its third forward; each forward is a shard."""
-    shards.PAIRS_PER_SHARD = 1
+    shards.ITEMS_PER_SHARD = 1
     count = iter(range(2))
 
     def score(model, pairs):
@@ -55,7 +55,7 @@ def interrupted(monkeypatch, after):
         return score_one(model, pairs)
 
     monkeypatch.setattr(scoring, "_score", score)
-    monkeypatch.setattr(shards, "PAIRS_PER_SHARD", 1)
+    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
 
 
 def forwards(monkeypatch):
@@ -93,7 +93,7 @@ def test_a_killed_scoring_goes_on_and_ends_with_the_same_bits(out, tiny_policy, 
 
 
 def test_a_damaged_shard_is_scored_again(out, tiny_policy, monkeypatch, caplog):
-    monkeypatch.setattr(shards, "PAIRS_PER_SHARD", 1)
+    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
     whole = scored(out, tiny_policy)
     cut, flipped, *_ = sorted((out / SHARDS).iterdir())
     cut.write_bytes(cut.read_bytes()[:-9])
@@ -101,7 +101,7 @@ def test_a_damaged_shard_is_scored_again(out, tiny_policy, monkeypatch, caplog):
     content[80] ^= 1
     flipped.write_bytes(content)
     assert scored(out, tiny_policy) == whole
-    assert caplog.messages == [f"{path}: damaged; its pairs are scored again" for path in (cut, flipped)]
+    assert caplog.messages == [f"{path}: damaged; what it holds is scored again" for path in (cut, flipped)]
 
 
 @pytest.mark.parametrize("change", [{"tokens_per_batch": 90}, {"tokens_per_batch": 45}])
@@ -132,7 +132,7 @@ def test_what_remains_is_every_pair_that_is_not_known_equally_often_for_each_ran
 
 
 def test_a_shard_that_is_shown_late_is_waited_for(out, tiny_policy, monkeypatch):
-    monkeypatch.setattr(shards, "PAIRS_PER_SHARD", 1)
+    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
     monkeypatch.setattr(score_table, "_SECONDS_BETWEEN_LOOKS", 0.01)
     whole = scored(out, tiny_policy)
     first = sorted((out / SHARDS).iterdir())[0]

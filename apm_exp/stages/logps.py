@@ -15,7 +15,7 @@ from apm_exp.artifact import Artifact
 from apm_exp.files import atomic, write_jsonl, write_parquet
 from apm_exp.progress import track
 from apm_exp.score_table import PARTS, SHARDS, TOKENISED, lengths_of, score_table
-from apm_exp.shards import Logps
+from apm_exp.shards import Scores
 from apm_exp.types import Policy, Refusal, TokenisedPair
 
 VERSION = 1
@@ -141,7 +141,7 @@ def _warn_unknown(table: pa.Table, unknown: int | None) -> None:
         )
 
 
-def _scored(table: pa.Table, logps: Logps) -> pa.Table:
+def _scored(table: pa.Table, logps: Scores) -> pa.Table:
     """The table of the tokens with the log-probs and lengths of the responses."""
     values = [logps[name] for name in table["pair_id"].to_pylist()]
     columns = {name: table[name] for name in table.column_names}
