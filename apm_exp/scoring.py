@@ -100,6 +100,13 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, kinds) or spoken
 
 
+def free_memory() -> None:
+    """After memory ran out: give back to the device what is no longer used."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def _check_budget(lengths: Sequence[int], names: Sequence[str], longest_first: Sequence[int], budget: int) -> None:
     if longest_first and lengths[longest_first[0]] > budget:
         name, needed = names[longest_first[0]], lengths[longest_first[0]]
@@ -135,9 +142,7 @@ def _score(model: nn.Module, items: Sequence[Item]) -> list[list[float]] | None:
 
 def _smaller(budget: int, model: nn.Module, batch: Sequence[Item], longest: str) -> int:
     """Half the budget; raises ValueError where the batch was a single item already."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_memory()
     if len(batch) == 1:
         raise ValueError(
             f"runtime.device: out of memory for the {longest} alone ({batch[0].length} tokens; "

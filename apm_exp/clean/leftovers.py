@@ -9,6 +9,7 @@ from apm_exp.clean.needed import Needed, needed
 
 _GO_ON_FROM = {  # what an attempt that ended early left for the same command to go on from
     "policy": "checkpoints/checkpoint-*/COMPLETE",
+    "rewards": "scored/*",
     "logps": "shards/*.shard",
     "generations": "sampled.jsonl",
 }

@@ -1,8 +1,9 @@
 """Reward source: a reward model that is a sequence classifier with one label."""
 
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
@@ -10,8 +11,10 @@ from pydantic import Field
 
 from apm_exp import component
 from apm_exp.component import UNHASHED
+from apm_exp.digest import text_digest
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
+from apm_exp.shards import read_shards, record
 from apm_exp.tokens.render import chat_text, token_ids
 from apm_exp.types import Message, Refusal
 
@@ -25,6 +28,7 @@ _ROWS_AT_ONCE = 1000
 def classifier(
     responses: pa.Table,
     runtime: Mapping[str, Any],
+    scored: Path,
     *,
     path: str,
     revision: str | None,
@@ -36,9 +40,10 @@ def classifier(
     """The reward model's score of each response to its prompt, reward units; runs on the runtime's device.
 
     The conversation is written by the reward model's own chat template; of one with more than max_length tokens the
-    end is lost, which is counted in a warning. Raises ValueError where the model has another number of labels, or
-    its head would be random: a class that transformers does not know loads as a plain classifier with an untrained
-    head (ArmoRM without its own code does).
+    end is lost, which is counted in a warning. Equal conversations are scored once. scored: a folder for what has been
+    scored so far, from which a killed attempt goes on. Raises ValueError where the model has another number of labels,
+    where memory does not suffice for one response, or where its head would be random: a class that transformers does
+    not know loads as a plain classifier with an untrained head (ArmoRM without its own code does).
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -56,8 +61,11 @@ def classifier(
     model = model.to(component.bind("runtime", runtime)().device)
     ids = _token_ids(tokenizer, responses, label)
     _warn_of_cut(ids, max_length, label)
-    scores = iter(_scores(model, [each[:max_length] for each in ids], tokenizer.pad_token_id, batch_size))
-    return [[next(scores) for _ in row] for row in responses["responses"].to_pylist()]
+    ids = [each[:max_length] for each in ids]
+    names = [text_digest(json.dumps(each)) for each in ids]
+    rewards = _scores(model, dict(zip(names, ids, strict=True)), tokenizer.pad_token_id, batch_size, scored, label)
+    in_order = iter(names)
+    return [[rewards[next(in_order)] for _ in row] for row in responses["responses"].to_pylist()]
 
 
 def _token_ids(tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str) -> list[list[int]]:
@@ -89,37 +97,16 @@ def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:
         )
 
 
-def _scores(model: "PreTrainedModel", ids: list[list[int]], pad: int | None, batch_size: int) -> list[float]:
-    """The score of each token sequence, scored in batches of similar length."""
-    by_length = sorted(range(len(ids)), key=lambda index: -len(ids[index]))  # longest first: memory runs out at once
-    batches = [by_length[start : start + batch_size] for start in range(0, len(ids), batch_size)]
-    scores = [0.0] * len(ids)
-    for batch in track(batches, f"rewards: batches of {batch_size} responses", len(batches)):
-        for index, score in zip(batch, _batch_scores(model, [ids[index] for index in batch], pad), strict=True):
-            scores[index] = score
-    return scores
+def _scores(
+    model: "PreTrainedModel", ids: Mapping[str, list[int]], pad: int | None, batch_size: int, scored: Path, label: str
+) -> dict[str, float]:
+    """The score of each token sequence by its name; those that an earlier attempt has left in `scored` are taken."""
+    from apm_exp.rewards.sequence_scores import form_batches, score_batches
 
-
-def _batch_scores(model: "PreTrainedModel", ids: list[list[int]], pad: int | None) -> Iterator[float]:
-    """The model's only logit for each sequence, padded on the right.
-
-    Decoder classifiers read the last token that is not the pad id, so a pad id that a text contains (pad = end token)
-    moves the place that is read. Padding is masked: any id that no text of the batch contains marks the end.
-    """
-    import torch
-
-    pad = _free_id(ids, pad)
-    for config in (model.config, model.config.get_text_config()):
-        config.pad_token_id = pad
-    longest = max(len(each) for each in ids)
-    padded = torch.tensor([each + [pad] * (longest - len(each)) for each in ids])
-    mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in ids])
-    with torch.inference_mode():
-        logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
-    return iter(logits[:, 0].float().tolist())
-
-
-def _free_id(ids: Sequence[Sequence[int]], pad: int | None) -> int:
-    """The pad id if no sequence contains it, else the first id that none contains."""
-    used = set().union(*ids)
-    return pad if pad is not None and pad not in used else next(id for id in count() if id not in used)
+    names, sequences, known = list(ids), list(ids.values()), read_shards(scored)
+    if known:
+        logger.info("%d of %d different responses were scored before", len(known), len(names))
+    batches = form_batches(sequences, names, known.keys(), batch_size)
+    new = record(score_batches(model, sequences, batches, pad, label), names, scored)
+    each = track((item for batch in new for item in batch), "rewards: responses", sum(map(len, batches)))
+    return {name: score for name, (score,) in known.items()} | {names[index]: score for index, score in each}

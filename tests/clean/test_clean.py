@@ -11,6 +11,8 @@ from filelock import FileLock
 
 from apm_exp.artifact import Step, read_done
 from apm_exp.build import build
+from apm_exp.clean.folders import StepFolder
+from apm_exp.clean.leftovers import goes_on
 from apm_exp.clean.task import clean
 from apm_exp.digest import FileDigests
 from apm_exp.run_record import point
@@ -125,6 +127,18 @@ def test_a_killed_training_stays_as_long_as_its_run_has_a_record(
     clean(root, delete_found=True)
     assert left(root) == names(root, 1, 2, 4)
     assert f"unfinished, its command goes on from here: {step(root, 4).folder}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"), [("rewards", "scored/000000000-0.shard"), ("logps", "shards/000000000-0.shard")]
+)
+def test_what_a_killed_scoring_has_kept_is_gone_on_from(tmp_path: Path, kind: str, kept: str) -> None:
+    folder = StepFolder(tmp_path, kind, "name-01234567", "01234567", None)
+    assert not goes_on(folder)
+    (tmp_path / kept).parent.mkdir()
+    assert not goes_on(folder)
+    (tmp_path / kept).touch()
+    assert goes_on(folder)
 
 
 def test_what_was_set_aside_goes_unless_it_is_the_only_copy(root: Path) -> None:

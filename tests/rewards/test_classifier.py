@@ -1,9 +1,15 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pyarrow as pa
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, LlamaForSequenceClassification
+from transformers.modeling_outputs import SequenceClassifierOutput
 
-from apm_exp.rewards.classifier import _free_id, classifier
+from apm_exp.rewards.classifier import classifier
+from apm_exp.rewards.sequence_scores import _free_id
 from tests.micro_world_policy import RUNTIME
 from tests.models.tiny_folder import tiny_folder
 from tests.rewards.reward_folder import alone, reward_folder
@@ -14,6 +20,7 @@ ROWS = [
     {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "Why?"}], "responses": ["1", "22"]},
 ]
 SETTINGS = {"revision": None, "dtype": "float32", "max_length": 256, "trust_remote_code": False}
+FORWARD = LlamaForSequenceClassification.forward
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +30,9 @@ def folder(tmp_path_factory):
 
 def scores(folder, rows=ROWS, batch_size=8, **changed):
     table = pa.Table.from_pylist(rows)
-    return classifier(table, RUNTIME, path=str(folder), batch_size=batch_size, **SETTINGS | changed)
+    with TemporaryDirectory() as scored:
+        settings = SETTINGS | changed
+        return classifier(table, RUNTIME, Path(scored), path=str(folder), batch_size=batch_size, **settings)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
@@ -56,10 +65,78 @@ def test_long_text_loses_its_end_and_is_counted(folder, caplog):
     assert "1 of 5 responses have more than reward.max_length=30 tokens" in record.getMessage()
 
 
-def test_nothing_to_score(folder):
+def test_nothing_to_score(folder, tmp_path):
     rows = [{"prompt": [{"role": "user", "content": "What?"}], "responses": ["a"]}]
     table = pa.Table.from_pylist(rows).slice(0, 0)
-    assert classifier(table, RUNTIME, path=str(folder), batch_size=2, **SETTINGS) == []
+    assert classifier(table, RUNTIME, tmp_path, path=str(folder), batch_size=2, **SETTINGS) == []
+
+
+def out_of_memory_above(monkeypatch, most):
+    """Let the model's memory run out for more than so many sequences at once; the sizes that it is given."""
+    sizes = []
+
+    def forward(self, input_ids, attention_mask):
+        sizes.append(len(input_ids))
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return FORWARD(self, input_ids, attention_mask)
+
+    monkeypatch.setattr(LlamaForSequenceClassification, "forward", forward)
+    return sizes
+
+
+def test_the_batch_is_halved_when_memory_runs_out(folder, monkeypatch, caplog):
+    expected = scores(folder, batch_size=5)
+    sizes = out_of_memory_above(monkeypatch, most=1)
+    for got, wanted in zip(scores(folder, batch_size=5), expected, strict=True):
+        assert got == pytest.approx(wanted, abs=1e-5)
+    assert sizes == [5, 2, 1, 1, 1, 1, 1]
+    halved = "out of memory: reward.batch_size is now {} instead of {}"
+    assert caplog.messages == [halved.format(2, 5), halved.format(1, 2)]
+
+
+def test_one_response_that_does_not_fit_memory_is_an_error(folder, monkeypatch):
+    out_of_memory_above(monkeypatch, most=0)
+    problem = (
+        r"^reward\.max_length: out of memory for one response alone \(\d+ tokens.* reward\.batch_size does not help"
+    )
+    with pytest.raises(ValueError, match=problem) as error:
+        scores(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_other_errors_are_no_lack_of_memory(folder, monkeypatch):
+    def forward(self, input_ids, attention_mask):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(LlamaForSequenceClassification, "forward", forward)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        scores(folder)
+
+
+@pytest.mark.parametrize(
+    ("output", "shape"),
+    [
+        (SequenceClassifierOutput(logits=torch.zeros(5)), r"\(5,\)"),
+        (SequenceClassifierOutput(logits=torch.zeros(5, 2)), r"\(5, 2\)"),
+        (SequenceClassifierOutput(logits=torch.zeros(5, 9, 1)), r"\(5, 9, 1\)"),
+        (SequenceClassifierOutput(), r"\(\)"),
+        ((torch.zeros(5, 1),), r"\(\)"),
+    ],
+)
+def test_a_model_that_does_not_give_one_number_for_each_response(folder, monkeypatch, output, shape):
+    monkeypatch.setattr(LlamaForSequenceClassification, "forward", lambda self, input_ids, attention_mask: output)
+    problem = (
+        rf"^reward\.path={folder}: the model gives scores of shape {shape} for 5 responses instead of \(5, 1\); give"
+    )
+    with pytest.raises(ValueError, match=problem):
+        scores(folder)
+
+
+def test_equal_conversations_are_scored_once(folder, monkeypatch):
+    sizes = out_of_memory_above(monkeypatch, most=9)
+    assert scores(folder, [*ROWS, ROWS[0]]) == [*scores(folder), scores(folder)[0]]
+    assert sizes == [5, 5, 5]
 
 
 def test_random_head_is_an_error(tmp_path):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -120,6 +121,26 @@ def too_few(responses: pa.Table) -> list[list[float]]:
 def test_a_reward_for_each_response_or_an_error(tmp_path):
     with pytest.raises(ValueError, match="did not give one reward for each response"):
         run(tmp_path, reward={"_target_": f"{__name__}.too_few"})
+
+
+def keeping(responses: pa.Table, scored: Path) -> list[list[float]]:
+    """A source of a user that keeps the first row's rewards, is killed, and goes on from them."""
+    kept = scored / "first.json"
+    if not kept.exists():
+        kept.write_text(json.dumps(lengths(responses)[0]))
+        raise KeyboardInterrupt
+    return [json.loads(kept.read_text()), *lengths(responses)[1:]]
+
+
+def test_a_reward_source_goes_on_from_what_it_has_kept(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    counts = run(whole)
+    node = {"_target_": f"{__name__}.keeping"}
+    with pytest.raises(KeyboardInterrupt):
+        run(killed, reward=node)
+    assert run(killed, reward=node) == counts
+    assert (killed / "generations.parquet").read_bytes() == (whole / "generations.parquet").read_bytes()
+    assert sorted(path.name for path in killed.iterdir()) == ["generations.parquet", "refused.jsonl"]
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp import component
+from apm_exp import component, shards
 from apm_exp.artifact import Artifact
+from apm_exp.rewards import sequence_scores
 from apm_exp.stages.rewards import rewards
 from tests.micro_world_policy import RUNTIME
 from tests.rewards.reward_folder import reward_folder
 
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
+LOGITS = sequence_scores._logits
 THIS = {"_target_": f"{__name__}.lengths"}
 
 
@@ -76,12 +79,66 @@ def test_a_source_is_told_how_the_work_is_run_where_it_asks(stage):
     assert table["chosen_reward"].to_pylist() == [2.0, 2.0]
 
 
-def test_a_reward_model_runs_on_the_device_of_the_runtime(stage, tmp_path, monkeypatch):
-    monkeypatch.setattr("apm_exp.models.device.count_gpus", lambda: 1)  # which there is not: nothing could run on it
+@pytest.fixture
+def classifier(tmp_path):
+    """The node of a reward model that scores two responses at once."""
+    settings = {"revision": None, "dtype": "float32", "batch_size": 2, "max_length": 256, "trust_remote_code": False}
     folder = reward_folder(tmp_path / "model")
-    settings = {"revision": None, "dtype": "float32", "batch_size": 8, "max_length": 256, "trust_remote_code": False}
-    counts, _ = stage({"_target_": "apm_exp.rewards.classifier.classifier", "path": str(folder)} | settings)
-    assert counts == {"pairs": 2, "responses": 5}
+    return {"_target_": "apm_exp.rewards.classifier.classifier", "path": str(folder)} | settings
+
+
+def forwards(monkeypatch, most=99):
+    """The device and number of responses of each forward from here on; a kill comes in the one after so many."""
+    seen = []
+
+    def logits(model, ids, pad):
+        if len(seen) == most:
+            raise KeyboardInterrupt
+        seen.append((model.device.type, len(ids)))
+        return LOGITS(model, ids, pad)
+
+    monkeypatch.setattr(sequence_scores, "_logits", logits)
+    return seen
+
+
+def test_a_reward_model_runs_on_the_device_of_the_runtime(stage, classifier, monkeypatch):
+    monkeypatch.setattr("apm_exp.models.device.count_gpus", lambda: 1)
+    seen = forwards(monkeypatch)
+    assert stage(classifier)[0] == {"pairs": 2, "responses": 5}
+    assert seen == [("cpu", 2), ("cpu", 2), ("cpu", 1)]
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_killed_reward_model_goes_on_and_ends_with_the_same_file(
+    stage, classifier, monkeypatch, tmp_path, caplog, done
+):
+    stage(classifier)
+    whole = (tmp_path / "rewards.parquet").read_bytes()
+    (tmp_path / "rewards.parquet").unlink()
+    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
+    forwards(monkeypatch, most=done)
+    with pytest.raises(KeyboardInterrupt):
+        stage(classifier)
+    seen = forwards(monkeypatch)
+    with caplog.at_level(logging.INFO, "apm_exp"):
+        stage(classifier)
+    assert [size for _, size in seen] == [2, 2, 1][done:]
+    assert f"{2 * done} of 5 different responses were scored before" in caplog.text
+    assert (tmp_path / "rewards.parquet").read_bytes() == whole
+    assert not (tmp_path / "scored").exists()
+
+
+def test_another_batch_size_after_a_kill_scores_only_the_rest(stage, classifier, monkeypatch):
+    _, whole = stage(classifier)
+    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
+    forwards(monkeypatch, most=1)
+    with pytest.raises(KeyboardInterrupt):
+        stage(classifier)
+    seen = forwards(monkeypatch)
+    _, table = stage(classifier | {"batch_size": 4})
+    assert [size for _, size in seen] == [2, 1]
+    for name in ("chosen_reward", "rejected_reward"):
+        assert table[name].to_pylist() == pytest.approx(whole[name].to_pylist(), abs=1e-5)
 
 
 def test_unknown_reward_of_another_response_stays_unknown(stage):
