@@ -94,7 +94,9 @@ def _margins(scored: ScoredPairs) -> Context | None:
     if scored.explicit_P is None:
         return None
     svg, notes = margins_figure(scored)
-    return {"svg": svg, "notes": notes}
+    inverted_P, tied_P = scored.explicit_P < 0, scored.explicit_P == 0
+    counts = {"inverted": inverted_P, "inverted_kept": inverted_P & scored.kept_P, "tied": tied_P}
+    return {"svg": svg, "notes": notes, **{name: int(mask_P.sum()) for name, mask_P in counts.items()}}
 
 
 def _values(scored: ScoredPairs, metric: str) -> Context:

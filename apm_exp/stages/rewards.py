@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from apm_exp.artifact import Artifact
 from apm_exp.files import write_parquet
+from apm_exp.margins import explicit_margin
 from apm_exp.rewards.source import SCORED, reward_source
 
 VERSION = 1
@@ -23,9 +24,10 @@ _IDS_SHOWN = 5
 def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any], runtime: dict[str, Any]) -> dict[str, int]:
     """Write rewards.parquet: chosen_reward, rejected_reward and all_rewards (of `responses`), sorted by pair_id.
 
-    Counts: pairs, and responses whose reward is known. Reward units. A killed attempt goes on from what its source
-    has kept. Raises ValueError for a reward that is not
-    finite, with the pair_ids; only responses that are neither chosen nor rejected may be unknown (NaN).
+    Counts: pairs; responses whose reward is known; pairs that are inverted (the rejected response has the higher
+    reward) or tied. Reward units. A killed attempt goes on from what its source has kept. Raises ValueError for a
+    reward that is not finite, with the pair_ids; only responses that are neither chosen nor rejected may be unknown
+    (NaN).
     """
     columns = ["pair_id", "chosen_index", "rejected_index", *_ASKED]
     table = pq.read_table(pairs.path / "pairs.parquet", columns=columns).sort_by("pair_id")
@@ -44,7 +46,14 @@ def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any], runtime: dict
     write_parquet(result, out / "rewards.parquet")
     shutil.rmtree(out / SCORED, ignore_errors=True)
     known = int(np.isfinite(all_rewards.flatten().to_numpy(zero_copy_only=False)).sum())
-    return {"pairs": len(result), "responses": known}
+    margin_P = explicit_margin(result, margin="chosen_minus_rejected")
+    inverted, tied = int((margin_P < 0).sum()), int((margin_P == 0).sum())
+    if inverted or tied:
+        logger.info(
+            "in %d of %d pairs the rejected response has the higher reward, in %d both have the same",
+            *(inverted, len(result), tied),
+        )
+    return {"pairs": len(result), "responses": known, "inverted": inverted, "tied": tied}
 
 
 def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:

@@ -53,7 +53,7 @@ def stage(tmp_path, monkeypatch):
 
 def test_recorded_rewards_are_sorted_by_pair_id_and_taken_by_index(stage):
     counts, table = stage(RECORDED)
-    assert counts == {"pairs": 2, "responses": 5}
+    assert counts == {"pairs": 2, "responses": 5, "inverted": 0, "tied": 0}
     assert table.to_pydict() == {
         "pair_id": ["a", "b"],
         "chosen_reward": [2.0, 4.0],
@@ -104,7 +104,7 @@ def forwards(monkeypatch, most=99):
 def test_a_reward_model_runs_on_the_device_of_the_runtime(stage, classifier, monkeypatch):
     monkeypatch.setattr("apm_exp.models.device.count_gpus", lambda: 1)
     seen = forwards(monkeypatch)
-    assert stage(classifier)[0] == {"pairs": 2, "responses": 5}
+    assert stage(classifier)[0]["responses"] == 5
     assert seen == [("cpu", 2), ("cpu", 2), ("cpu", 1)]
 
 
@@ -141,9 +141,14 @@ def test_another_batch_size_after_a_kill_scores_only_the_rest(stage, classifier,
         assert table[name].to_pylist() == pytest.approx(whole[name].to_pylist(), abs=1e-5)
 
 
+def test_pairs_whose_rewards_contradict_the_label_are_counted(stage):
+    counts, _ = stage(RECORDED, recorded_a=(2.5, 2.0, 1.0), recorded_b=(4.0, 4.0))
+    assert (counts["inverted"], counts["tied"]) == (1, 1)
+
+
 def test_unknown_reward_of_another_response_stays_unknown(stage):
     counts, table = stage(RECORDED, recorded_a=(0.5, 2.0, math.nan))
-    assert counts == {"pairs": 2, "responses": 4}
+    assert counts == {"pairs": 2, "responses": 4, "inverted": 0, "tied": 0}
     assert math.isnan(table["all_rewards"].to_pylist()[0][2])
 
 
