@@ -6,7 +6,8 @@ import numpy as np
 
 from apm_exp.compare.bootstrap import p_value, percentile_interval, resampled_means
 from apm_exp.compare.holm import holm
-from apm_exp.compare.student_t import t_interval, t_test
+from apm_exp.compare.two_sources import Error, judged
+from apm_exp.standard_error import standard_error
 
 LEVEL = 0.95
 
@@ -15,20 +16,18 @@ LEVEL = 0.95
 class Difference:
     """An arm's mean outcome minus the baseline's, over common items and common seeds.
 
-    items: those of all common seeds together. over_items: interval of the bootstrap, the policies as they are.
-    over_seeds: t interval of the seeds' differences, None for one seed. p: the larger of the two tests'.
-    seeds_decide: whether that is the seeds'. p_holm: corrected for the number of arms. same: no outcome differs.
+    items: those of all common seeds together. interval, p: over items and seeds (`judged`); of one seed the
+    bootstrap's over items, the policies as they are. p_holm: corrected for the number of arms. same: no outcome
+    differs.
     """
 
     arm: int
     value: float
     items: int
     seeds: int
-    over_items: tuple[float, float]
-    over_seeds: tuple[float, float] | None
+    interval: tuple[float, float]
     p: float
     p_holm: float = 1.0
-    seeds_decide: bool = False
     same: bool = False
 
     @property
@@ -47,25 +46,14 @@ class Mean:
     over_items: tuple[float, float] | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Estimate:
-    """by_seed: mean of each seed that has at least two items. drawn: the bootstrap's means of all of them.
-
-    zero: whether all values are 0.
-    """
-
-    by_seed: np.ndarray
-    items: int
-    drawn: np.ndarray
-    zero: bool
-
-
 def means(values_ASN: np.ndarray) -> list[Mean | None]:
     """The mean of each arm, None for one with fewer than two items.
 
     values_ASN: the outcome of each of A arms in each of S seeds for each of N items, NaN where there is none.
     """
-    return [None if one is None else _mean(one) for one in _estimates(values_ASN)]
+    arms = _known(values_ASN)
+    found = {arm: _mean(arms[arm], drawn_R) for arm, drawn_R in _drawn(arms).items()}
+    return [found.get(arm) for arm in range(len(values_ASN))]
 
 
 def differences(values_ASN: np.ndarray, baseline: int) -> list[Difference]:
@@ -73,43 +61,48 @@ def differences(values_ASN: np.ndarray, baseline: int) -> list[Difference]:
 
     Paired: only an item that both arms have, in the same seed, counts. values_ASN: as in `means`.
     """
-    estimates = _estimates(values_ASN - values_ASN[baseline])
-    found = [_difference(arm, one) for arm, one in enumerate(estimates) if arm != baseline and one is not None]
+    arms = _known(values_ASN - values_ASN[baseline])
+    arms.pop(baseline, None)
+    drawn = _drawn({arm: values_SN for arm, values_SN in arms.items() if len(values_SN) == 1})
+    found = [_difference(arm, values_SN, drawn.get(arm)) for arm, values_SN in arms.items()]
     adjusted = holm([one.p for one in found])
     return [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
 
 
-def _estimates(values_ASN: np.ndarray) -> list[_Estimate | None]:
-    known_AS = np.isfinite(values_ASN).sum(axis=2) >= 2
-    values_CN, arm_C = values_ASN[known_AS], np.nonzero(known_AS)[0]
-    drawn_RC = resampled_means(values_CN)
-    return [_estimate(values_CN[arm_C == arm], drawn_RC[:, arm_C == arm]) for arm in range(len(values_ASN))]
+def _known(values_ASN: np.ndarray) -> dict[int, np.ndarray]:
+    """By the number of the arm: its seeds that have at least two items, shape (seeds, N); no arm without any."""
+    known = [values_SN[np.isfinite(values_SN).sum(axis=1) >= 2] for values_SN in values_ASN]
+    return {arm: values_SN for arm, values_SN in enumerate(known) if len(values_SN)}
 
 
-def _estimate(values_SN: np.ndarray, drawn_RS: np.ndarray) -> _Estimate | None:
-    if not len(values_SN):
-        return None
-    items = int(np.isfinite(values_SN).any(axis=0).sum())
-    zero = not np.nan_to_num(values_SN).any()
-    return _Estimate(np.nanmean(values_SN, axis=1), items, drawn_RS.mean(axis=1), zero)
+def _drawn(arms: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The bootstrap's means over items and seeds of each arm, shape R; all arms see the same draws."""
+    if not arms:
+        return {}
+    drawn_RC = resampled_means(np.concatenate(list(arms.values())))
+    ends = np.cumsum([len(values_SN) for values_SN in arms.values()])[:-1]
+    return dict(zip(arms, (part.mean(axis=1) for part in np.split(drawn_RC, ends, axis=1)), strict=True))
 
 
-def _mean(one: _Estimate) -> Mean:
-    interval = percentile_interval(one.drawn, LEVEL)
-    return Mean(float(one.by_seed.mean()), one.items, tuple(map(float, one.by_seed)), interval)
+def _items(values_SN: np.ndarray) -> int:
+    """How many items have a value in any seed."""
+    return int(np.isfinite(values_SN).any(axis=0).sum())
 
 
-def _difference(arm: int, one: _Estimate) -> Difference:
-    several = len(one.by_seed) > 1
-    p_items, p_seeds = p_value(one.drawn), t_test(one.by_seed) if several else 0.0
-    return Difference(
-        arm=arm,
-        value=float(one.by_seed.mean()),
-        items=one.items,
-        seeds=len(one.by_seed),
-        over_items=percentile_interval(one.drawn, LEVEL),
-        over_seeds=t_interval(one.by_seed, LEVEL) if several else None,
-        p=max(p_items, p_seeds),
-        seeds_decide=p_seeds > p_items,
-        same=one.zero,
-    )
+def _mean(values_SN: np.ndarray, drawn_R: np.ndarray) -> Mean:
+    by_seed = np.nanmean(values_SN, axis=1)
+    interval = percentile_interval(drawn_R, LEVEL)
+    return Mean(float(by_seed.mean()), _items(values_SN), tuple(map(float, by_seed)), interval)
+
+
+def _difference(arm: int, values_SN: np.ndarray, drawn_R: np.ndarray | None) -> Difference:
+    by_seed, items = np.nanmean(values_SN, axis=1), _items(values_SN)
+    value = float(by_seed.mean())
+    if drawn_R is not None:
+        interval, p = percentile_interval(drawn_R, LEVEL), p_value(drawn_R)
+    else:
+        over_items = Error(standard_error(values_SN), items - 1)
+        over_seeds = Error(standard_error(by_seed[None]), len(by_seed) - 1)
+        interval, p = judged(value, over_items, over_seeds, LEVEL)
+    same = not np.nan_to_num(values_SN).any()
+    return Difference(arm, value, items, len(by_seed), interval, p, same=same)

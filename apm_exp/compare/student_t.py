@@ -1,43 +1,50 @@
-"""Student's t for whole degrees of freedom: its probabilities in closed form."""
+"""Student's t, whose degrees of freedom need not be a whole number."""
 
 import math
 
-import numpy as np
+_FAR = 5.0  # beyond, the small tail itself is summed; nearer, what lies inside, in fewer terms
 
 
-def t_interval(values: np.ndarray, level: float) -> tuple[float, float]:
-    """The confidence interval of the mean of at least two independent values."""
-    centre, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    width = t_quantile(level, len(values) - 1) * error
-    return centre - width, centre + width
+def t_interval(value: float, error: float, freedom: float, level: float) -> tuple[float, float]:
+    """The confidence interval of an estimate with its standard error."""
+    width = t_quantile(level, freedom) * error
+    return value - width, value + width
 
 
-def t_test(values: np.ndarray) -> float:
-    """The two-sided p-value of the mean of at least two independent values against 0."""
-    centre, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
+def t_test(value: float, error: float, freedom: float) -> float:
+    """The two-sided p-value of an estimate with its standard error against 0."""
     if error == 0:
-        return 1.0 if centre == 0 else 0.0
-    return 1 - inside(abs(centre) / error, len(values) - 1)
+        return 1.0 if value == 0 else 0.0
+    return outside(abs(value) / error, freedom)
 
 
-def t_quantile(level: float, freedom: int) -> float:
+def t_quantile(level: float, freedom: float) -> float:
     """The t between whose negative and positive value a share `level` of the distribution lies."""
     low, high = 0.0, 1.0
-    while inside(high, freedom) < level:
+    while outside(high, freedom) > 1 - level:
         high *= 2
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if inside(middle, freedom) < level else (low, middle)
+        low, high = (middle, high) if outside(middle, freedom) > 1 - level else (low, middle)
     return high
 
 
-def inside(t: float, freedom: int) -> float:
-    """The probability of a value between -t and t (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    term = cosine if freedom % 2 else 1.0
-    total = term if freedom > 1 else 0.0
-    for power in range(3 if freedom % 2 else 2, freedom - 1, 2):
-        term *= cosine * cosine * (power - 1) / power
+def outside(t: float, freedom: float) -> float:
+    """The probability of a value below -t or above t, for t >= 0 (Abramowitz and Stegun 26.7.1 and 26.5.2)."""
+    if t > _FAR:
+        return _incomplete_beta(freedom / (freedom + t * t), freedom / 2, 0.5)
+    return 1 - _incomplete_beta(t * t / (freedom + t * t), 0.5, freedom / 2)
+
+
+def _incomplete_beta(x: float, a: float, b: float) -> float:
+    """I_x(a, b) for x below 1, by its series of positive terms (Abramowitz and Stegun 26.5.4)."""
+    if x == 0:
+        return 0.0
+    logarithm = a * math.log(x) + b * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a + 1) - math.lgamma(b)
+    term = total = math.exp(logarithm)
+    step = 0
+    while term > 1e-16 * total:
+        term *= x * (a + b + step) / (a + 1 + step)
         total += term
-    return 2 / math.pi * (angle + sine * total) if freedom % 2 else sine * total
+        step += 1
+    return total

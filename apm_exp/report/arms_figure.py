@@ -13,20 +13,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """One arm. bar: the interval drawn thick. line: a second one, drawn thin. ticks: each seed's value."""
+    """One arm. bar: its interval. ticks: each seed's value."""
 
     label: str
     value: float
     bar: Interval | None
-    line: Interval | None = None
     ticks: tuple[float, ...] = ()
 
 
 def arms_figure(name: str, axis: str, unit: str | None, rows: list[Row], reference: float | None) -> Markup:
-    """A row for each arm in the given order; a dashed line at `reference` where there is one.
-
-    The axis is that of values and thick bars: a thin line may leave the figure, which an arrow head then says.
-    """
+    """A row for each arm in the given order; a dashed line at `reference` where there is one."""
     scale = 100.0 if is_share(unit) else 1.0
     labels = [_short(row.label) for row in rows]
     left = 0.2 + 0.075 * max(len(label) for label in labels)
@@ -52,23 +48,11 @@ def _limits(rows: list[Row], reference: float | None, scale: float) -> Interval:
 
 
 def _draw(ax: figure.Axes, place: int, row: Row, scale: float) -> None:
-    if row.line:
-        ax.plot([scale * bound for bound in row.line], [place, place], color=figure.MUTED, linewidth=1)
-        _arrow_heads(ax, place, scale * row.line[0], scale * row.line[1])
     if row.bar:
         ax.plot([scale * bound for bound in row.bar], [place, place], color=figure.KEPT, linewidth=3, alpha=0.55)
     for tick in row.ticks if len(row.ticks) > 1 else ():
         ax.plot([scale * tick] * 2, [place - 0.22, place + 0.22], color=figure.MUTED, linewidth=1)
     ax.plot([scale * row.value], [place], color=figure.KEPT, marker="o", markersize=5.5)
-
-
-def _arrow_heads(ax: figure.Axes, place: int, low: float, high: float) -> None:
-    """A mark at each edge of the axes beyond which a line goes on."""
-    left, right = ax.get_xlim()
-    room = 0.012 * (right - left)  # so that a head does not touch the arm's name
-    heads = ([(left + room, "<")] if low < left else []) + ([(right - room, ">")] if high > right else [])
-    for at, marker in heads:
-        ax.plot([at], [place], color=figure.MUTED, marker=marker, markersize=4.5)
 
 
 def _short(label: str) -> str:

@@ -25,25 +25,20 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
     if difference.same:
         few = f"{difference.items:,} {items} cannot show a small difference"
         return f"{arm}: no {items.removesuffix('s')}'s outcome differs from that of {baseline}; {few}."
-    error = half_width(difference.over_items) / 2
+    error = half_width(difference.interval) / 2
 
     def number(value: float, *, signed: bool = True) -> str:
         return in_units(value, error, unit, signed=signed)
 
     points = unit_words(unit)
-    low, high = difference.over_items
-    over_items = f"{number(low)} to {number(high)} over {difference.items:,} {items}"
-    if difference.over_seeds is None:
-        seeds = ", one seed; "
-    else:
-        low, high = difference.over_seeds
-        seeds = f", {number(low)} to {number(high)} over {difference.seeds} seeds; "
-        seeds += f"the {'seeds' if difference.seeds_decide else items} decide: "
-    intervals = f"95% interval {over_items}{seeds}{_corrected(difference)}"
+    low, high = difference.interval
+    seeds = ", one seed" if difference.seeds == 1 else f" and {difference.seeds} seeds"
+    over = f"over {difference.items:,} {items}{seeds}"
+    chance = f"95% interval {number(low)} to {number(high)} {over}; {_corrected(difference)}"
     if difference.noise:
-        return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({intervals})."
+        return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({chance})."
     direction = "above" if difference.value > 0 else "below"
-    return f"{arm}: {number(abs(difference.value), signed=False)}{points} {direction} {baseline} ({intervals})."
+    return f"{arm}: {number(abs(difference.value), signed=False)}{points} {direction} {baseline} ({chance})."
 
 
 def _corrected(difference: Difference) -> str:
@@ -60,7 +55,7 @@ def summary(differences: list[Difference], labels: list[str], baseline: str) -> 
     differ = f"{len(apart)} of {len(labels)} arms differ from {baseline}: {'; '.join(apart)}."
     words = f"No arm differs from {baseline} by more than chance may do." if not apart else differ
     words += f" {inside} {'is' if inside == 1 else 'are'} inside the noise." if apart and inside else ""
-    if any(one.over_seeds is None for one in differences):
+    if any(one.seeds == 1 for one in differences):
         words += " With one seed this is about these policies, not about the settings: another may turn it."
     return words
 

@@ -26,7 +26,7 @@ def comparison(number: int, arms: list[Arm], baseline: int, one: ArmScores) -> C
     without = set(range(len(arms))) - {baseline} - {difference.arm for difference in compared.differences}
     made["missing"] = [arms[arm].label for arm in sorted(without)]
     if one.headline:
-        rows = [Row(arms[d.arm].label, d.value, d.over_items, d.over_seeds) for d in compared.differences]
+        rows = [Row(arms[d.arm].label, d.value, d.interval) for d in compared.differences]
         unit = f" ({made['unit']})" if made["unit"] else ""
         axis = f"difference in {one.words}{unit}"
         made["svg"] = arms_figure(f"difference-{number}", axis, one.unit, rows, 0.0)
@@ -35,13 +35,8 @@ def comparison(number: int, arms: list[Arm], baseline: int, one: ArmScores) -> C
 
 def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference) -> Context:
     arm, other = arms[difference.arm], arms[baseline]
-    error = half_width(difference.over_items) / 2
-
-    def interval(bounds: tuple[float, float] | None) -> str | None:
-        if bounds is None or difference.same:
-            return None
-        return " to ".join(in_units(bound, error, one.unit) for bound in bounds)
-
+    error = half_width(difference.interval) / 2
+    interval = " to ".join(in_units(bound, error, one.unit) for bound in difference.interval)
     return {
         "label": arm.label,
         "sentence": sentence(difference, arm.label, other.label, one.unit, one.compared.items),
@@ -51,10 +46,8 @@ def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference)
         "same": difference.same,
         "value": "0" if difference.same else in_units(difference.value, error, one.unit),
         "common": difference.items,
-        "over_items": interval(difference.over_items),
+        "interval": None if difference.same else interval,
         "seeds": difference.seeds,
-        "seeds_decide": difference.seeds_decide,
-        "over_seeds": interval(difference.over_seeds),
         "p": p_words(difference.p).removeprefix("p ").removeprefix("= "),
         "p_holm": p_words(difference.p_holm).removeprefix("p ").removeprefix("= "),
     }

@@ -16,23 +16,44 @@ def test_only_common_items_of_common_seeds_count() -> None:
     found = differences(np.array([baseline, arm, only_first]), 0)
     # Seed 0: 1 and 2, mean 1.5; seed 1: 0, 1 and 2, mean 1.
     assert [(one.arm, one.value, one.items, one.seeds) for one in found] == [(1, 1.25, 3, 2), (2, 0.5, 2, 1)]
-    # t with one degree of freedom: 12.706 standard errors of 0.25.
-    assert found[0].over_seeds == pytest.approx((1.25 - 12.706 * 0.25, 1.25 + 12.706 * 0.25), abs=1e-3)
-    assert found[1].over_seeds is None
+    # t with one degree of freedom, of the seeds alone: 12.706 standard errors of 0.25.
+    assert found[0].interval == pytest.approx((1.25 - 12.706 * 0.25, 1.25 + 12.706 * 0.25), abs=1e-3)
+    assert found[1].interval == (0.0, 1.0)  # of the bootstrap
 
 
-def test_the_larger_p_value_decides() -> None:
-    stream = np.random.default_rng(0)
-    items = stream.normal(size=200)
-    shift = np.array([0.5, 0.1, 0.9])[:, None]  # clear over items, not over three seeds
-    arms = np.array([np.tile(items, (3, 1)), items + shift + stream.normal(0, 0.05, (3, 200))])
-    (found,) = differences(arms, 0)
-    by_seed = np.mean(arms[1] - arms[0], axis=1)
-    assert found.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
-    assert found.p > 0.05
-    assert found.seeds_decide
+def test_prompts_and_seeds_make_one_interval_and_one_p() -> None:
+    # Items' means -3, 3, 0, 8: deviation sqrt(22), error sqrt(5.5). Seeds' means 1, 2 and 3: error 1 / sqrt(3).
+    by_item, by_seed = np.array([-3.0, 3.0, 0.0, 8.0]), np.array([[-1.0], [0.0], [1.0]])
+    (found,) = differences(np.array([np.zeros((3, 4)), by_item + by_seed]), 0)
+    error = (5.5 + 1 / 3) ** 0.5
+    freedom = error**4 / (5.5**2 / 3 + (1 / 3) ** 2 / 2)  # 3.359
+    width = stats.t.ppf(0.975, freedom) * error
+    assert found.interval == pytest.approx((2 - width, 2 + width))
+    assert found.p == pytest.approx(2 * stats.t.sf(2 / error, freedom))
+    assert found.p_holm == found.p
     assert found.noise
-    assert found.over_items[0] > 0
+
+
+def test_seeds_that_happen_to_agree_are_no_certainty() -> None:
+    """Two seeds, each with three more of 40 prompts won than lost, on other prompts."""
+    wins = np.zeros((2, 40))
+    wins[0, :3] = wins[1, 3:6] = 1
+    (found,) = differences(np.array([np.zeros((2, 40)), wins]), 0)
+    assert found.value == pytest.approx(3 / 40)
+    error = (6 * 0.5**2 - 40 * 0.075**2) ** 0.5 / (39 * 40) ** 0.5  # six prompts with a mean of a half
+    assert found.p == pytest.approx(2 * stats.t.sf(0.075 / error, 39))
+    assert found.p > 0.01
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+@pytest.mark.parametrize("interaction", [0.0, 0.2])
+def test_false_differences_are_as_rare_as_they_should_be(seeds: int, interaction: float) -> None:
+    """600 arms without a difference: prompts suit them (0.02 of the mean), or do not, and so do seeds (0.02)."""
+    stream = np.random.default_rng(seeds)
+    outcomes = interaction * stream.normal(size=(601, 1, 100)) + 0.02 * seeds**0.5 * stream.normal(size=(601, seeds, 1))
+    outcomes = outcomes + 0.05 * stream.normal(size=(601, seeds, 100))
+    outcomes[0] = 0
+    assert np.mean([one.p <= 0.05 for one in differences(outcomes, 0)]) < 0.075  # 5% and three standard errors
 
 
 def test_holms_correction_is_over_the_arms() -> None:
@@ -48,13 +69,13 @@ def test_holms_correction_is_over_the_arms() -> None:
 def test_the_very_same_outcomes_are_inside_the_noise() -> None:
     same = np.random.default_rng(2).normal(size=(1, 1, 50)).repeat(2, axis=0)
     (found,) = differences(same, 0)
-    assert (found.value, found.p, found.over_items, found.same) == (0.0, 1.0, (0.0, 0.0), True)
+    assert (found.value, found.p, found.interval, found.same) == (0.0, 1.0, (0.0, 0.0), True)
 
 
 def test_outcomes_that_differ_but_cancel_are_not_the_same() -> None:
     moved = np.array([[1.0, 2.0], [2.0, 1.0]])
     (found,) = differences(np.array([np.full((2, 2), 1.5), moved]), 0)
-    assert (found.value, found.over_items, found.same) == (0.0, (0.0, 0.0), False)
+    assert (found.value, found.interval, found.same) == (0.0, (0.0, 0.0), False)
 
 
 def test_an_arm_without_common_items_is_left_out() -> None:
@@ -72,4 +93,5 @@ def test_prompts_that_differ_between_seeds_are_paired_within_each() -> None:
     arm = [[2.0, 4.0, NONE, NONE], [NONE, NONE, 8.0, 9.0]]
     (found,) = differences(np.array([baseline, arm]), 0)
     assert (found.value, found.items, found.seeds) == (2.0, 4, 2)
-    assert found.over_items == (2.0, 2.0)  # each seed's differences are all the same: 1 and 3
+    # Each seed's differences are all the same, 1 and 3: what is left is an error of 1 over seeds.
+    assert found.interval == pytest.approx((2 - 12.706, 2 + 12.706), abs=1e-3)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from apm_exp.report import figure
-from apm_exp.report.arms_figure import Row, arms_figure
 from apm_exp.report.length_bias import length_figure, length_rows, quartile_figure
 from apm_exp.report.margins import MOST_DOTS, drawn_rows, margins_figure
 from apm_exp.report.metric_values import metric_figure, ties_at_cut
@@ -58,12 +57,6 @@ def test_an_outlier_does_not_squash_the_rest_and_is_counted() -> None:
     assert low < 0 < 1 < high < 1.2
     assert figure.beyond(values) == 1
     assert figure.beyond_note(1) == ["1 pair beyond the axes drawn at the edge."]
-
-
-@pytest.mark.parametrize(("line", "heads"), [((-0.5, 0.5), 2), ((-0.05, 0.5), 1), ((-0.05, 0.05), 0), (None, 0)])
-def test_a_line_that_leaves_the_figure_has_an_arrow_head(line: tuple[float, float] | None, heads: int) -> None:
-    rows = [Row("a", 0.0, (-0.1, 0.1), line)]
-    assert arms_figure("arms", "difference", "share", rows, None).count("<use") == 1 + heads  # one dot
 
 
 def test_equal_values_still_have_an_axis() -> None:

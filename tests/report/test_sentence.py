@@ -6,22 +6,18 @@ from apm_exp.compare.paired import Difference
 from apm_exp.report.scores import minus
 from apm_exp.report.sentence import in_units, p_words, sentence, summary
 
-ABOVE = Difference(1, 0.031, 400, 1, (0.012, 0.05), None, p=0.002, p_holm=0.004)
+ABOVE = Difference(1, 0.031, 400, 1, (0.012, 0.05), p=0.002, p_holm=0.004)
 
 
 def test_above_below_and_inside_the_noise() -> None:
     said = minus("map: 3.10 points above uniform (95% interval +1.20 to +5.00 over 400 prompts, one seed; p = 0.004).")
     assert sentence(ABOVE, "map", "uniform", "share", "prompts") == said
-    below = replace(ABOVE, value=-1.5, over_items=(-2.5, -0.5), over_seeds=(-2.9, -0.1), seeds=3)
+    below = replace(ABOVE, value=-1.5, interval=(-2.5, -0.5), seeds=3)
     said = minus(
-        "map: 1.50 tokens below uniform (95% interval -2.50 to -0.50 over 400 prompts, -2.90 to -0.10 over 3 seeds; "
+        "map: 1.50 tokens below uniform (95% interval -2.50 to -0.50 over 400 prompts and 3 seeds; p = 0.004)."
     )
-    assert sentence(below, "map", "uniform", "tokens", "prompts") == f"{said}the prompts decide: p = 0.004)."
-    by_seeds = replace(below, over_seeds=(-12.9, 9.9), seeds=2, p=0.2, p_holm=0.34, seeds_decide=True)
-    assert sentence(by_seeds, "map", "uniform", "tokens", "prompts").endswith(
-        "over 2 seeds; the seeds decide: p = 0.34)."
-    )
-    inside = replace(ABOVE, value=0.004, over_items=(-0.012, 0.02), p=0.31, p_holm=0.31)
+    assert sentence(below, "map", "uniform", "tokens", "prompts") == said
+    inside = replace(ABOVE, value=0.004, interval=(-0.012, 0.02), p=0.31, p_holm=0.31)
     said = minus(
         "map: +0.40 points against uniform, inside the noise (95% interval -1.20 to +2.00 over 30 pairs, one seed;"
     )
@@ -31,13 +27,13 @@ def test_above_below_and_inside_the_noise() -> None:
 
 
 def test_where_no_outcome_differs_there_is_no_interval() -> None:
-    same = replace(ABOVE, value=0.0, items=20, over_items=(0.0, 0.0), p=1.0, p_holm=1.0, same=True)
+    same = replace(ABOVE, value=0.0, items=20, interval=(0.0, 0.0), p=1.0, p_holm=1.0, same=True)
     said = "map: no pair's outcome differs from that of uniform; 20 pairs cannot show a small difference."
     assert sentence(same, "map", "uniform", "share", "pairs") == said
 
 
 def test_the_summary_counts() -> None:
-    noise = replace(ABOVE, p_holm=0.2, over_seeds=(0.0, 0.1))
+    noise = replace(ABOVE, p_holm=0.2, seeds=2)
     assert summary([noise, noise], ["a", "b"], "c") == "No arm differs from c by more than chance may do."
     both = summary([ABOVE, noise, noise], ["a", "b", "d"], "c")
     assert both.startswith(
