@@ -6,6 +6,7 @@ from typing import Any
 
 from apm_exp.artifact import Artifact
 from apm_exp.report.describe import component_name
+from apm_exp.report.scores import items_of
 
 DEFAULT_ROOT = "outputs"  # of conf/config.yaml
 Scores = Mapping[str, Mapping[str, Any]]
@@ -23,7 +24,8 @@ def headline(evaluations: Mapping[str, Scores], nodes: Mapping[str, Mapping[str,
     name, score = next(iter(scores.items()))
     (low, high), level = score["interval"], nodes[evaluation].get("confidence")
     interval = f"{100 * level:g}% interval" if level else "interval"
-    return f"{name.replace('_', ' ')} {score['value']:.3f} ({interval} {low:.3f} to {high:.3f}, n {score['n']})"
+    number = items_of(score["n"], score.get("prompts"))
+    return f"{name.replace('_', ' ')} {score['value']:.3f} ({interval} {low:.3f} to {high:.3f}, n {number})"
 
 
 def untrained(last: Artifact, metric: Mapping[str, Any]) -> str:

@@ -183,6 +183,7 @@ class _Graph:
             "evaluation": self.config["evals"][name],
             "policy": trained_policy(self.config, steps, self.digests),
             "starting_policy": starting_policy(self.config, steps, self.digests),
+            "pairs": steps["pairs"],
             "logps": steps["logps"],
             "rewards": steps.get("rewards"),
         }

@@ -12,6 +12,8 @@ def test_the_level_is_the_evaluations_own() -> None:
     evaluations = {"held_out_pairs": {}, "win_rate": {"win_rate": WON, "length": {}}}
     nodes = {"held_out_pairs": {"confidence": 0.5}, "win_rate": {"confidence": 0.9}}
     assert headline(evaluations, nodes) == "win rate 0.680 (90% interval 0.641 to 0.719, n 400)"
+    evaluations["win_rate"]["win_rate"] = WON | {"prompts": 100}
+    assert headline(evaluations, nodes).endswith("n 400 of 100 prompts)")
 
 
 def test_an_evaluation_of_a_user_may_have_no_level() -> None:

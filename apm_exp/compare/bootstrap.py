@@ -1,4 +1,4 @@
-"""The bootstrap over items: what the means would be, had other items been drawn."""
+"""The bootstrap over prompts: what the means would be, had other prompts been drawn."""
 
 import numpy as np
 
@@ -7,30 +7,36 @@ _SEED = 20250301  # of the resampling; the same for all arms, so that their diff
 _AT_ONCE = 2**21  # counts
 
 
-def resampled_means(values_CN: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
-    """The mean of each of C rows over items drawn with replacement, shape (resamples, C).
+def resampled_means(values_CN: np.ndarray, group_N: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:
+    """The mean of each of C rows over groups of items drawn with replacement, shape (resamples, C).
 
+    group_N: the number of each item's group (its prompt), from 0, none left out; a group is drawn with all its items.
     All rows see the same draws. NaN is no value: a row's mean is that of the drawn items that it has, and NaN where
     it has none of them. Memory: some 50 MB, whatever the sizes.
     """
-    known_NC = np.isfinite(values_CN).T
-    filled_NC = np.where(known_NC, values_CN.T, 0.0)
-    items = len(known_NC)
+    known_GC = _of_groups(np.isfinite(values_CN).astype(float), group_N)
+    total_GC = _of_groups(np.nan_to_num(values_CN), group_N)
+    groups = len(known_GC)
     stream = np.random.default_rng(_SEED)
     means = np.empty((resamples, len(values_CN)))
-    step = max(1, _AT_ONCE // items)
+    step = max(1, _AT_ONCE // groups)
     for start in range(0, resamples, step):
-        counts = _counts(stream, min(step, resamples - start), items)
-        drawn = float(items) if known_NC.all() else counts @ known_NC
+        counts = _counts(stream, min(step, resamples - start), groups)
+        drawn = float(groups) if (known_GC == 1).all() else counts @ known_GC
         with np.errstate(invalid="ignore"):
-            means[start : start + len(counts)] = counts @ filled_NC / drawn
+            means[start : start + len(counts)] = counts @ total_GC / drawn
     return means
 
 
-def _counts(stream: np.random.Generator, rows: int, items: int) -> np.ndarray:
-    """How often each item is drawn in each of `rows` resamples."""
-    drawn = stream.integers(items, size=(rows, items)) + items * np.arange(rows)[:, None]
-    return np.bincount(drawn.ravel(), minlength=rows * items).reshape(rows, items).astype(float)
+def _of_groups(values_CN: np.ndarray, group_N: np.ndarray) -> np.ndarray:
+    """The sum of each group's values, shape (groups, C)."""
+    return np.stack([np.bincount(group_N, values_N) for values_N in values_CN], axis=1)
+
+
+def _counts(stream: np.random.Generator, rows: int, groups: int) -> np.ndarray:
+    """How often each group is drawn in each of `rows` resamples."""
+    drawn = stream.integers(groups, size=(rows, groups)) + groups * np.arange(rows)[:, None]
+    return np.bincount(drawn.ravel(), minlength=rows * groups).reshape(rows, groups).astype(float)
 
 
 def percentile_interval(replicates: np.ndarray, level: float) -> tuple[float, float]:

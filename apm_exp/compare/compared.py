@@ -34,10 +34,11 @@ def compare(root: Path, arms: list[Arm], baseline: int, evaluation: str, score: 
     present = [one for row in read for one in row if one is not None]
     if not present:
         return Compared(evaluation, score, "items", [None] * len(arms), [], "no job finished with it")
-    values_ASN = side_by_side([one for row in read for one in row]).reshape(len(arms), len(seeds), -1)
-    found = differences(values_ASN, baseline) if len(arms) > 1 else []
+    values, prompt_N = side_by_side([one for row in read for one in row])
+    values_ASN = values.reshape(len(arms), len(seeds), -1)
+    found = differences(values_ASN, prompt_N, baseline) if len(arms) > 1 else []
     problem = None if found else _problem(arms, values_ASN, baseline)
-    return Compared(evaluation, score, present[0].items, means(values_ASN), found, problem)
+    return Compared(evaluation, score, present[0].items, means(values_ASN, prompt_N), found, problem)
 
 
 def _outcomes(root: Path, job: Job | None, evaluation: str, score: str) -> Outcomes | None:

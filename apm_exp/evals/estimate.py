@@ -1,4 +1,8 @@
-"""A mean over items with its uncertainty, as the record of a score."""
+"""A mean over items with its uncertainty, as the record of a score.
+
+Items of one prompt (`prompt_N`: the number of each item's prompt) may resemble each other, so that prompts are what
+standard errors and intervals are taken over; where each item is a prompt of its own, that is the usual ones.
+"""
 
 import math
 from statistics import NormalDist
@@ -6,34 +10,42 @@ from typing import Any
 
 import numpy as np
 
+from apm_exp.standard_error import standard_error
 
-def share(values: np.ndarray, confidence: float) -> dict[str, Any]:
+
+def share(values: np.ndarray, prompt_N: np.ndarray, confidence: float) -> dict[str, Any]:
     """The mean of values in [0, 1] (1, 0, and 1/2 for a tie), with Wilson's interval, which stays inside [0, 1]."""
-    n, mean = len(values), float(np.mean(values))
+    n, mean = _independent(values, prompt_N), float(np.mean(values))
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     centre, width = mean + z * z / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
     low, high = ((centre + sign * width) / (1 + z * z / n) for sign in (-1, 1))
-    return _record(values, "share", [max(0.0, low), min(1.0, high)])
+    return _record(values, prompt_N, "share", [max(0.0, low), min(1.0, high)])
 
 
-def mean(values: np.ndarray, confidence: float, unit: str) -> dict[str, Any]:
+def mean(values: np.ndarray, prompt_N: np.ndarray, confidence: float, unit: str) -> dict[str, Any]:
     """The mean of any values in `unit`, with the normal interval, which for a share is cut to [0, 1]."""
     centre = float(np.mean(values))
-    width = NormalDist().inv_cdf(0.5 + confidence / 2) * standard_error(values)
+    width = NormalDist().inv_cdf(0.5 + confidence / 2) * standard_error(values[None], prompt_N)
     low, high = centre - width, centre + width
-    return _record(values, unit, [max(0.0, low), min(1.0, high)] if unit == "share" else [low, high])
+    return _record(values, prompt_N, unit, [max(0.0, low), min(1.0, high)] if unit == "share" else [low, high])
 
 
-def standard_error(values: np.ndarray) -> float:
-    """The standard error of the mean of at least two values."""
-    return float(np.std(values, ddof=1)) / math.sqrt(len(values))
+def _independent(values: np.ndarray, prompt_N: np.ndarray) -> float:
+    """How many independent values would have this standard error; at most all. As many as prompts where all are one."""
+    n, prompts, variance = len(values), len(np.unique(prompt_N)), float(np.var(values, ddof=1))
+    if prompts == n or variance == 0:
+        return float(prompts)
+    return variance / max(standard_error(values[None], prompt_N) ** 2, variance / n)
 
 
-def _record(values: np.ndarray, unit: str, interval: list[float]) -> dict[str, Any]:
-    return {
+def _record(values: np.ndarray, prompt_N: np.ndarray, unit: str, interval: list[float]) -> dict[str, Any]:
+    """The record of a score; `prompts` where they are fewer than its n items."""
+    n, prompts = len(values), len(np.unique(prompt_N))
+    record = {
         "value": float(np.mean(values)),
-        "standard_error": standard_error(values),
-        "n": len(values),
+        "standard_error": standard_error(values[None], prompt_N),
+        "n": n,
         "interval": interval,
         "unit": unit,
     }
+    return record | ({"prompts": prompts} if prompts < n else {})

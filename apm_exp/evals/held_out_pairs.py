@@ -12,6 +12,7 @@ from pydantic import Field
 
 from apm_exp import component
 from apm_exp.artifact import Artifact
+from apm_exp.digest import canonical, text_digest
 from apm_exp.evals.estimate import mean, share
 from apm_exp.files import write_json, write_parquet
 from apm_exp.progress import track
@@ -25,36 +26,53 @@ _FEW = 20  # below, the interval of an accuracy is some 40 points wide
 def held_out_pairs(
     out: Path,
     policy: Policy,
+    pairs: Artifact,
     logps: Artifact,
     runtime: dict[str, Any],
     *,
     confidence: Annotated[float, Field(gt=0, lt=1)],
 ) -> None:
-    """Write scores.json and evaluation.parquet (one row a held-out pair, by pair_id, with each score's outcome).
+    """Write scores.json and evaluation.parquet (one row a held-out pair, by pair_id, with each score's outcome and
+    its prompt: 16 hexadecimal digits of the prompt's sha256).
 
     Scores: held_out_accuracy (share of pairs whose chosen answer has the higher log-prob per token; ties 1/2),
     held_out_margin (chosen minus rejected, nats per token), both also of the starting policy (starting_...), and
-    held_out_log_ratio_accuracy and _margin of the log-ratio to the starting policy per token. Fewer than two
-    held-out pairs give no scores, and a warning. The starting policy's log-probs are those of the logps artifact.
+    held_out_log_ratio_accuracy and _margin of the log-ratio to the starting policy per token. Means
+    over pairs; standard errors and intervals over prompts, of which several pairs may be. Fewer than two held-out
+    prompts give no scores, and a warning. The starting policy's log-probs are those of the logps artifact.
     """
     table = pq.read_table(logps.path / "logps.parquet")
     rows = table.filter(np.array(table["split"].to_pylist()) == "held_out").sort_by("pair_id")
-    if len(rows) < 2:
-        logger.warning("held_out_pairs: %d held-out pairs, so no scores; raise dataset.holdout", len(rows))
-        rows = rows.slice(0, 0)
-    elif len(rows) < _FEW:
-        logger.warning("held_out_pairs: only %d held-out pairs say little; raise dataset.holdout", len(rows))
+    prompts = _prompts(pairs, rows["pair_id"].to_pylist())
+    number = len(set(prompts))
+    if number < 2:
+        logger.warning("held_out_pairs: %d held-out prompts, so no scores; raise dataset.holdout", number)
+        rows, prompts = rows.slice(0, 0), []
+    elif number < _FEW:
+        logger.warning("held_out_pairs: only %d held-out prompts say little; raise dataset.holdout", number)
     columns = _margins(rows, *_logps(rows, policy, runtime))
-    write_parquet(pa.table({"pair_id": rows["pair_id"], **columns, **outcomes(columns)}), out / "evaluation.parquet")
-    write_json(scores(columns, confidence) if len(rows) else {}, out / "scores.json")
+    named = {"pair_id": rows["pair_id"], "prompt": pa.array(prompts, pa.string())}
+    write_parquet(pa.table(named | columns | outcomes(columns)), out / "evaluation.parquet")
+    write_json(scores(columns, prompts, confidence) if prompts else {}, out / "scores.json")
 
 
-def scores(columns: dict[str, np.ndarray], confidence: float) -> dict[str, Any]:
-    """The records of scores.json from the margins (nats per token, shape P)."""
-    found = outcomes(columns).items()
+def _prompts(pairs: Artifact, pair_ids: Sequence[str]) -> list[str]:
+    """The digest of each held-out pair's prompt."""
+    held_out = [("split", "==", "held_out")]
+    table = pq.read_table(pairs.path / "pairs.parquet", columns=["pair_id", "prompt"], filters=held_out)
+    digests = (text_digest(canonical(prompt))[:16] for prompt in table["prompt"].to_pylist())
+    of_pair = dict(zip(table["pair_id"].to_pylist(), digests, strict=True))
+    return [of_pair[pair_id] for pair_id in pair_ids]
+
+
+def scores(columns: dict[str, np.ndarray], prompts: Sequence[str], confidence: float) -> dict[str, Any]:
+    """The records of scores.json from the margins (nats per token, shape P) and the name of each pair's prompt."""
+    prompt_P = np.unique(np.array(prompts), return_inverse=True)[1]
     return {
-        name: share(each, confidence) if name.endswith("accuracy") else mean(each, confidence, MARGIN_UNIT)
-        for name, each in found
+        name: share(each, prompt_P, confidence)
+        if name.endswith("accuracy")
+        else mean(each, prompt_P, confidence, MARGIN_UNIT)
+        for name, each in outcomes(columns).items()
     }
 
 

@@ -108,7 +108,8 @@ def scores(columns: dict[str, Any], confidence: float) -> dict[str, Any]:
     """The records of scores.json: every score is a mean over prompts."""
     units = {"reward": "reward", "gain": "reward", "length": "tokens"}
     found = outcomes(columns)
-    return {name: mean(found[name], confidence, units.get(name.split("_")[-1], "share")) for name in found}
+    each = np.arange(len(columns["win_rate"]))
+    return {name: mean(found[name], each, confidence, units.get(name.split("_")[-1], "share")) for name in found}
 
 
 def outcomes(columns: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -75,7 +75,7 @@ def _draw(ax: figure.Axes, line: Line, place: int, x: list[float], scale: float)
     style, colour = _STYLES[place]
     values = [scale * mean.value for mean in line.points.values()]
     for at, mean in zip(x, line.points.values(), strict=True):
-        if mean.over_items:
-            ax.plot([at, at], [scale * bound for bound in mean.over_items], color=colour, linewidth=1.2, alpha=0.7)
+        if mean.over_prompts:
+            ax.plot([at, at], [scale * bound for bound in mean.over_prompts], color=colour, linewidth=1.2, alpha=0.7)
     marker = _MARKERS[place]
     ax.plot(x, values, color=colour, linestyle=style, marker=marker, markersize=4.5, label=line.label or None)

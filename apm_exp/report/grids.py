@@ -55,5 +55,5 @@ def grid_figure(name: str, grid: Grid, keys: tuple[str, str], unit: str | None) 
 
 def _text(mean: Mean, scale: float) -> str:
     places = 1 if scale == 100 else 3
-    half = f" ±{scale * (mean.over_items[1] - mean.over_items[0]) / 2:.{places}f}" if mean.over_items else ""
+    half = f" ±{scale * (mean.over_prompts[1] - mean.over_prompts[0]) / 2:.{places}f}" if mean.over_prompts else ""
     return f"{scale * mean.value:.{places}f}{half}"

@@ -71,9 +71,14 @@ def in_words(name: str, record: Mapping[str, Any]) -> Score:
         value=minus(f"{record['value'] * scale:,.{places}f}{sign}"),
         standard_error="" if error is None else f"{error * scale:,.{places}f}",
         interval=minus(f"{low} to {high}"),
-        n=f"{record['n']:,}",
+        n=items_of(record["n"], record.get("prompts")),
         unit="%" if share else str(record.get("unit") or ""),
     )
+
+
+def items_of(n: int, prompts: int | None) -> str:
+    """The number of items, with that of their prompts where it is another one."""
+    return f"{n:,}" if prompts in (None, n) else f"{n:,} of {prompts:,} prompts"
 
 
 def results(evaluation: str, records: Records) -> list[Result]:

@@ -33,7 +33,8 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
     points = unit_words(unit)
     low, high = difference.interval
     seeds = ", one seed" if difference.seeds == 1 else f" and {difference.seeds} seeds"
-    over = f"over {difference.items:,} {items}{seeds}"
+    of = f" of {difference.prompts:,} prompts" if difference.prompts < difference.items else ""
+    over = f"over {difference.items:,} {items}{of}{seeds}"
     chance = f"95% interval {number(low)} to {number(high)} {over}; {_corrected(difference)}"
     if difference.noise:
         return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({chance})."

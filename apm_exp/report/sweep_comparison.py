@@ -6,7 +6,7 @@ from apm_exp.compare.arms import Arm
 from apm_exp.compare.equal_numbers import unequal_numbers
 from apm_exp.compare.paired import Difference
 from apm_exp.report.arms_figure import Row, arms_figure
-from apm_exp.report.scores import is_share
+from apm_exp.report.scores import is_share, items_of
 from apm_exp.report.sentence import half_width, in_units, p_words, sentence, summary
 from apm_exp.report.sweep_scores import ArmScores
 
@@ -45,7 +45,7 @@ def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference)
         "sort": difference.value,
         "same": difference.same,
         "value": "0" if difference.same else in_units(difference.value, error, one.unit),
-        "common": difference.items,
+        "common": items_of(difference.items, difference.prompts),
         "interval": None if difference.same else interval,
         "seeds": difference.seeds,
         "p": p_words(difference.p).removeprefix("p ").removeprefix("= "),

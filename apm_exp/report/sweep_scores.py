@@ -90,4 +90,5 @@ def _recorded(arm: Arm, score: str) -> Mean | None:
     values = tuple(float(record["value"]) for record in records)
     low, high = records[0]["interval"]
     interval = (float(low), float(high)) if len(records) == 1 else None
-    return Mean(float(np.mean(values)), records[0]["n"], values, interval)
+    n = records[0]["n"]
+    return Mean(float(np.mean(values)), n, records[0].get("prompts", n), values, interval)

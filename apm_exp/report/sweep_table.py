@@ -5,7 +5,7 @@ from typing import Any
 from apm_exp.compare.arms import Arm, steps_of
 from apm_exp.compare.paired import Mean
 from apm_exp.report.arms_figure import Row, arms_figure
-from apm_exp.report.scores import STARTING, is_share
+from apm_exp.report.scores import STARTING, is_share, items_of
 from apm_exp.report.sentence import half_width, in_units
 from apm_exp.report.sweep_scores import ArmScores
 
@@ -37,10 +37,10 @@ def _score(mean: Mean | None, unit: str | None) -> Context | None:
     if mean is None:
         return None
     sign = "%" if is_share(unit) else ""
-    error = half_width(mean.over_items) / 2 if mean.over_items else 0.0
-    numbers = [in_units(value, error, unit, signed=False) + sign for value in (mean.value, *(mean.over_items or ()))]
-    interval = f"{numbers[1]} to {numbers[2]}" if mean.over_items else "no interval"
-    return {"sort": mean.value, "value": numbers[0], "interval": interval, "n": mean.items}
+    error = half_width(mean.over_prompts) / 2 if mean.over_prompts else 0.0
+    numbers = [in_units(value, error, unit, signed=False) + sign for value in (mean.value, *(mean.over_prompts or ()))]
+    interval = f"{numbers[1]} to {numbers[2]}" if mean.over_prompts else "no interval"
+    return {"sort": mean.value, "value": numbers[0], "interval": interval, "n": items_of(mean.items, mean.prompts)}
 
 
 def _each(numbers: list[int | None]) -> list[int]:
@@ -53,7 +53,7 @@ def arm_figures(arms: list[Arm], headlines: list[ArmScores], jobs: list[Context]
     drawn = []
     for number, one in enumerate(headlines):
         rows = [
-            Row(arm.label, mean.value, mean.over_items, ticks=mean.by_seed)
+            Row(arm.label, mean.value, mean.over_prompts, ticks=mean.by_seed)
             for arm, mean in zip(arms, one.compared.means, strict=True)
             if mean is not None
         ]

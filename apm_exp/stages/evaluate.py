@@ -8,7 +8,7 @@ from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.types import Policy
 
-VERSION = 1
+VERSION = 2
 
 
 def evaluate(
@@ -17,6 +17,7 @@ def evaluate(
     evaluation: dict[str, Any],
     policy: Policy,
     starting_policy: Policy,
+    pairs: Artifact,
     logps: Artifact,
     rewards: Artifact | None,
     runtime: dict[str, Any],
@@ -29,6 +30,7 @@ def evaluate(
         "out": out,
         "policy": policy,
         "starting_policy": starting_policy,
+        "pairs": pairs,
         "logps": logps,
         "rewards": rewards,
         "runtime": runtime,

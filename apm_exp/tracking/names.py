@@ -39,10 +39,14 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def score_summary(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """A run's summary of its scores: `<score>`, and with _low, _high (its interval), _standard_error and _n."""
+    """A run's summary of its scores: `<score>`, and with _low, _high (its interval), _standard_error and _n.
+
+    With _prompts too where they are fewer than n.
+    """
     summary: dict[str, float] = {}
     for name, score in scores.items():
         low, high = score["interval"]
         summary |= {name: score["value"], f"{name}_low": low, f"{name}_high": high}
         summary |= {f"{name}_standard_error": score["standard_error"], f"{name}_n": score["n"]}
+        summary |= {f"{name}_prompts": score["prompts"]} if "prompts" in score else {}
     return summary

@@ -22,6 +22,16 @@ def test_a_score_is_read_from_the_column_of_its_name(tmp_path: Path) -> None:
     assert compared_scores(tmp_path, ["judged", "starting_judged", "length"]) == ["judged"]
 
 
+def test_items_know_their_prompts(tmp_path: Path) -> None:
+    messages = [[{"role": "user", "content": text}] for text in "xyx"]
+    write(tmp_path, pair_id=["a", "b", "c"], prompt=messages, margin=[1.0, None, 2.0])
+    found = read_outcomes(tmp_path, "margin")
+    assert (found.item_N.to_pylist(), found.value_N.tolist(), found.items) == (["a", "c"], [1.0, 2.0], "pairs")
+    assert found.prompt_N[0] == found.prompt_N[1]
+    write(tmp_path, pair_id=["a", "b", "c"], margin=[1.0, 2.0, 3.0])
+    assert len(set(read_outcomes(tmp_path, "margin").prompt_N.to_pylist())) == 3
+
+
 def test_what_the_file_lacks_is_said(tmp_path: Path) -> None:
     write(tmp_path, prompt=["a", "b"], margin=[1.0, 2.0])
     with pytest.raises(ValueError, match=r"has no column 'win_rate', only prompt, margin; .* writes one value an item"):
@@ -35,7 +45,8 @@ def test_items_that_cannot_be_told_apart_are_an_error(tmp_path: Path) -> None:
 
 
 def test_outcomes_meet_by_their_items() -> None:
-    first = Outcomes(pa.array(["b", "a"]), np.array([2.0, 1.0]), "prompts")
-    second = Outcomes(pa.array(["c", "b"]), np.array([30.0, 20.0]), "prompts")
-    found = side_by_side([first, None, second])
-    np.testing.assert_array_equal(found, [[2, 1, np.nan], [np.nan] * 3, [20, np.nan, 30]])
+    first = Outcomes(pa.array(["b", "a"]), pa.array(["y", "x"]), np.array([2.0, 1.0]), "pairs")
+    second = Outcomes(pa.array(["c", "b", "d"]), pa.array(["y", "y", "z"]), np.array([30.0, 20.0, 40.0]), "pairs")
+    found, prompt_N = side_by_side([first, None, second])
+    np.testing.assert_array_equal(found, [[2, 1, np.nan, np.nan], [np.nan] * 4, [20, np.nan, 30, 40]])
+    assert prompt_N.tolist() == [0, 1, 0, 2]

@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from apm_exp.compare.paired import differences, means
+from apm_exp.compare.paired import Difference, differences, means
 
 NONE = np.nan
+
+
+def compared(values_ASN: np.ndarray) -> list[Difference]:
+    """The differences to the first arm; every item is a prompt of its own."""
+    return differences(values_ASN, np.arange(values_ASN.shape[2]), 0)
 
 
 def test_only_common_items_of_common_seeds_count() -> None:
     baseline = [[1.0, 2.0, NONE, 4.0], [1.0, 1.0, 1.0, NONE]]
     arm = [[2.0, 4.0, 9.0, NONE], [1.0, 2.0, 3.0, 5.0]]
     only_first = [[NONE, 2.0, 5.0, 5.0], [NONE] * 4]
-    found = differences(np.array([baseline, arm, only_first]), 0)
+    found = compared(np.array([baseline, arm, only_first]))
     # Seed 0: 1 and 2, mean 1.5; seed 1: 0, 1 and 2, mean 1.
     assert [(one.arm, one.value, one.items, one.seeds) for one in found] == [(1, 1.25, 3, 2), (2, 0.5, 2, 1)]
     # t with one degree of freedom, of the seeds alone: 12.706 standard errors of 0.25.
@@ -24,7 +29,7 @@ def test_only_common_items_of_common_seeds_count() -> None:
 def test_prompts_and_seeds_make_one_interval_and_one_p() -> None:
     # Items' means -3, 3, 0, 8: deviation sqrt(22), error sqrt(5.5). Seeds' means 1, 2 and 3: error 1 / sqrt(3).
     by_item, by_seed = np.array([-3.0, 3.0, 0.0, 8.0]), np.array([[-1.0], [0.0], [1.0]])
-    (found,) = differences(np.array([np.zeros((3, 4)), by_item + by_seed]), 0)
+    (found,) = compared(np.array([np.zeros((3, 4)), by_item + by_seed]))
     error = (5.5 + 1 / 3) ** 0.5
     freedom = error**4 / (5.5**2 / 3 + (1 / 3) ** 2 / 2)  # 3.359
     width = stats.t.ppf(0.975, freedom) * error
@@ -38,7 +43,7 @@ def test_seeds_that_happen_to_agree_are_no_certainty() -> None:
     """Two seeds, each with three more of 40 prompts won than lost, on other prompts."""
     wins = np.zeros((2, 40))
     wins[0, :3] = wins[1, 3:6] = 1
-    (found,) = differences(np.array([np.zeros((2, 40)), wins]), 0)
+    (found,) = compared(np.array([np.zeros((2, 40)), wins]))
     assert found.value == pytest.approx(3 / 40)
     error = (6 * 0.5**2 - 40 * 0.075**2) ** 0.5 / (39 * 40) ** 0.5  # six prompts with a mean of a half
     assert found.p == pytest.approx(2 * stats.t.sf(0.075 / error, 39))
@@ -53,14 +58,14 @@ def test_false_differences_are_as_rare_as_they_should_be(seeds: int, interaction
     outcomes = interaction * stream.normal(size=(601, 1, 100)) + 0.02 * seeds**0.5 * stream.normal(size=(601, seeds, 1))
     outcomes = outcomes + 0.05 * stream.normal(size=(601, seeds, 100))
     outcomes[0] = 0
-    assert np.mean([one.p <= 0.05 for one in differences(outcomes, 0)]) < 0.075  # 5% and three standard errors
+    assert np.mean([one.p <= 0.05 for one in compared(outcomes)]) < 0.075  # 5% and three standard errors
 
 
 def test_holms_correction_is_over_the_arms() -> None:
     stream = np.random.default_rng(1)
     arms = stream.normal(size=(4, 1, 100)) * 0.1
     arms[1] += 1
-    found = differences(arms, 0)
+    found = compared(arms)
     assert found[0].p == pytest.approx(2 / 10_001)
     assert found[0].p_holm == pytest.approx(3 * 2 / 10_001)
     assert not found[0].noise
@@ -68,20 +73,20 @@ def test_holms_correction_is_over_the_arms() -> None:
 
 def test_the_very_same_outcomes_are_inside_the_noise() -> None:
     same = np.random.default_rng(2).normal(size=(1, 1, 50)).repeat(2, axis=0)
-    (found,) = differences(same, 0)
+    (found,) = compared(same)
     assert (found.value, found.p, found.interval, found.same) == (0.0, 1.0, (0.0, 0.0), True)
 
 
 def test_outcomes_that_differ_but_cancel_are_not_the_same() -> None:
     moved = np.array([[1.0, 2.0], [2.0, 1.0]])
-    (found,) = differences(np.array([np.full((2, 2), 1.5), moved]), 0)
+    (found,) = compared(np.array([np.full((2, 2), 1.5), moved]))
     assert (found.value, found.interval, found.same) == (0.0, (0.0, 0.0), False)
 
 
 def test_an_arm_without_common_items_is_left_out() -> None:
     values = np.array([[[1.0, 2.0, NONE]], [[NONE, NONE, 3.0]]])
-    assert differences(values, 0) == []
-    mean, none = means(values)
+    assert compared(values) == []
+    mean, none = means(values, np.arange(3))
     assert mean is not None
     assert (mean.value, mean.items, mean.by_seed) == (1.5, 2, (1.5,))
     assert none is None
@@ -91,7 +96,30 @@ def test_prompts_that_differ_between_seeds_are_paired_within_each() -> None:
     """dataset.seed repeats the whole world: no prompt is in both seeds."""
     baseline = [[1.0, 3.0, NONE, NONE], [NONE, NONE, 5.0, 6.0]]
     arm = [[2.0, 4.0, NONE, NONE], [NONE, NONE, 8.0, 9.0]]
-    (found,) = differences(np.array([baseline, arm]), 0)
+    (found,) = compared(np.array([baseline, arm]))
     assert (found.value, found.items, found.seeds) == (2.0, 4, 2)
     # Each seed's differences are all the same, 1 and 3: what is left is an error of 1 over seeds.
     assert found.interval == pytest.approx((2 - 12.706, 2 + 12.706), abs=1e-3)
+
+
+def test_the_pairs_of_a_prompt_are_drawn_together() -> None:
+    # Pairs 1, 1, 1 of one prompt and -1 of another: means of two drawn prompts are 1, 1/2 and -1.
+    pairs, prompt_N = np.array([[[0.0] * 4], [[1.0, 1.0, 1.0, -1.0]]]), np.array([0, 0, 0, 1])
+    (found,) = differences(pairs, prompt_N, 0)
+    assert (found.value, found.items, found.prompts) == (0.5, 4, 2)
+    assert found.interval == (-1.0, 1.0)
+    assert found.p == pytest.approx(2 * 0.25, abs=0.02)
+    one = means(pairs, prompt_N)[1]
+    assert one is not None
+    assert (one.items, one.prompts, one.over_prompts) == (4, 2, (-1.0, 1.0))
+    assert differences(pairs[:, :, :3], prompt_N[:3], 0) == []  # one prompt alone says nothing of others
+
+
+def test_over_several_seeds_too_the_prompt_is_what_counts() -> None:
+    """Each prompt four times over is as much as each once."""
+    once = np.random.default_rng(3).normal(size=(2, 3, 20))
+    once[0] = 0
+    (alone,) = compared(once)
+    (found,) = differences(np.repeat(once, 4, axis=2), np.repeat(np.arange(20), 4), 0)
+    assert (found.items, found.prompts) == (80, 20)
+    assert (found.p, found.interval) == (pytest.approx(alone.p), pytest.approx(alone.interval))

@@ -14,6 +14,7 @@ def test_a_share_is_read_as_per_cent() -> None:
     words = in_words("win_rate", score(0.675, 0.0234, 1400, "share"))
     assert (words.name, words.value, words.standard_error) == ("win rate", "67.5%", "2.3")
     assert (words.interval, words.n, words.unit) == ("62.9% to 72.1%", "1,400", "%")
+    assert in_words("accuracy", score(0.5, 0.02, 1400, "share") | {"prompts": 350}).n == "1,400 of 350 prompts"
 
 
 def test_other_units_stay_as_they_are() -> None:

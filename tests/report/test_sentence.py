@@ -6,7 +6,7 @@ from apm_exp.compare.paired import Difference
 from apm_exp.report.scores import minus
 from apm_exp.report.sentence import in_units, p_words, sentence, summary
 
-ABOVE = Difference(1, 0.031, 400, 1, (0.012, 0.05), p=0.002, p_holm=0.004)
+ABOVE = Difference(1, 0.031, 400, 400, 1, (0.012, 0.05), p=0.002, p_holm=0.004)
 
 
 def test_above_below_and_inside_the_noise() -> None:
@@ -21,7 +21,9 @@ def test_above_below_and_inside_the_noise() -> None:
     said = minus(
         "map: +0.40 points against uniform, inside the noise (95% interval -1.20 to +2.00 over 30 pairs, one seed;"
     )
-    assert sentence(replace(inside, items=30), "map", "uniform", "share", "pairs") == f"{said} p = 0.31)."
+    assert sentence(replace(inside, items=30, prompts=30), "map", "uniform", "share", "pairs") == f"{said} p = 0.31)."
+    shared = sentence(replace(ABOVE, items=400, prompts=100, seeds=3), "map", "uniform", "share", "pairs")
+    assert "over 400 pairs of 100 prompts and 3 seeds;" in shared
     corrected = sentence(replace(ABOVE, p=0.023, p_holm=0.094), "map", "uniform", "share", "prompts")
     assert corrected.endswith("one seed; p = 0.023, but p = 0.094 after the correction for all arms).")
 

@@ -29,3 +29,4 @@ def test_a_score_has_its_interval_beside_it() -> None:
     assert score_summary({"gain": SCORE}) == {
         **{"gain": 0.68, "gain_low": 0.64, "gain_high": 0.72, "gain_standard_error": 0.02, "gain_n": 40},
     }
+    assert score_summary({"gain": SCORE | {"prompts": 10}})["gain_prompts"] == 10
