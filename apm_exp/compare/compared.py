@@ -9,8 +9,6 @@ from apm_exp.compare.arms import Arm, Job, steps_of
 from apm_exp.compare.outcomes import Outcomes, read_outcomes, side_by_side
 from apm_exp.compare.paired import Difference, Mean, differences, means
 
-Seed = tuple[str, ...]
-
 
 @dataclass(frozen=True)
 class Compared:

@@ -12,10 +12,10 @@ from apm_exp.memory.adapted import adapt
 from apm_exp.memory.device import available_memory, device_memory
 from apm_exp.memory.fits import problem
 from apm_exp.memory.longest import longest_pairs, shortest_possible
-from apm_exp.memory.shape import empty_llama, empty_model, is_built_here, shape_of
+from apm_exp.memory.shape import empty_llama, empty_model, shape_of
 from apm_exp.memory.training import Lengths, Training, training_of
 from apm_exp.models.device import pick_device
-from apm_exp.policies import resolve_dtype
+from apm_exp.policies import builds_model, resolve_dtype
 
 logger = logging.getLogger(__name__)
 _ERROR = 0.2  # of an estimate, either way: docs/performance.md
@@ -65,7 +65,7 @@ def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Traini
         return None
     frozen = None
     if adapter := adapter_of(config["adapter"] or None):
-        empty = empty_llama(shape) if is_built_here(model) else empty_model(_folder(model), model["trust_remote_code"])
+        empty = empty_llama(shape) if builds_model(model) else empty_model(_folder(model), model["trust_remote_code"])
         shape, frozen = adapt(shape, empty, adapter, 4 if dtype == "float32" else 2)
     return training_of(config, shape, frozen, device, dtype, pairs, bound)
 

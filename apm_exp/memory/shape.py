@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp import component
+from apm_exp.policies import builds_model
 
 _BUILDERS = {"apm_exp.models.micro_world.sft_policy", "apm_exp.models.tiny_from_data.tiny_from_data"}
 
@@ -91,14 +92,9 @@ def _micro_world_vocabulary() -> int:
     return len(VOCABULARY) + 5  # the tokenizer's own: padding, begin, end, answer, unknown
 
 
-def is_built_here(node: Mapping[str, Any]) -> bool:
-    """Whether a model node builds its model, rather than naming a folder of one."""
-    return "out" in component.positional_names(component.locate("model", node))
-
-
 def shape_of(node: Mapping[str, Any]) -> Shape | None:
     """The shape of a model node's model; None where nothing is known of it. ValueError where it cannot be had."""
-    if is_built_here(node):
+    if builds_model(node):
         return shape_of_node(node)
     return shape_of_folder(component.bind("model", node)(), bool(node["trust_remote_code"]))
 

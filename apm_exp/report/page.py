@@ -18,7 +18,8 @@ from apm_exp.report.refusals import refusals
 from apm_exp.report.render import render
 from apm_exp.report.scored_pairs import ScoredPairs, read_scored_pairs
 from apm_exp.report.scores import interval_level, read_scores, results
-from apm_exp.report.training_curves import read_training_log, thinned, training_figures
+from apm_exp.report.training_curves import thinned, training_figures
+from apm_exp.training.rows import read_rows
 
 Context = dict[str, Any]
 
@@ -118,14 +119,14 @@ def _lengths(scored: ScoredPairs) -> Context:
 
 
 def _training(policy: Path) -> Context:
-    rows = read_training_log(policy / "metrics.jsonl")
+    rows = read_rows(policy / "metrics.jsonl")
     return {"steps": len(rows), "every": thinned(rows)[1], "panels": training_figures(rows)}
 
 
 def _collapse(run: Run) -> list[str]:
     if "policy" not in run.artifacts:
         return []
-    signs = collapse.training_signs(read_training_log(run.artifacts["policy"].path / "metrics.jsonl"))
+    signs = collapse.training_signs(read_rows(run.artifacts["policy"].path / "metrics.jsonl"))
     scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
     return signs + [sign for name, records in scores.items() for sign in collapse.evaluation_signs(name, records)]
 

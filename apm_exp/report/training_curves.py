@@ -2,13 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from apm_exp.files import read_jsonl
 from apm_exp.report import figure
 
 MOST_POINTS = 600
@@ -39,12 +37,6 @@ PANELS = (
     Panel("grad-norm", "Gradient norm", "Before clipping.", (("grad_norm", ""),)),
 )
 _COLOURS = (figure.KEPT, figure.SECOND)
-
-
-def read_training_log(path: Path) -> list[dict[str, Any]]:
-    """The logged steps in order, each step once (a resumed run logs some twice; the later line counts)."""
-    by_step = {row["step"]: row for row in read_jsonl(path) if "step" in row}
-    return [by_step[step] for step in sorted(by_step)]
 
 
 def thinned(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:

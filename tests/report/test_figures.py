@@ -10,7 +10,7 @@ from apm_exp.report.length_bias import length_figure, length_rows, quartile_figu
 from apm_exp.report.margins import MOST_DOTS, drawn_rows, margins_figure
 from apm_exp.report.metric_values import metric_figure, ties_at_cut
 from apm_exp.report.scored_pairs import ScoredPairs
-from apm_exp.report.training_curves import read_training_log, thinned, training_figures
+from apm_exp.report.training_curves import thinned, training_figures
 from tests.report.finished_run import CHOSEN_LENGTHS, REJECTED_LENGTHS, names, training_row
 
 
@@ -147,12 +147,6 @@ def test_values_that_are_not_numbers_are_gaps() -> None:
     rows = [{"step": 1, "loss": None}, {"step": 2, "loss": float("nan")}, {"step": 3, "loss": 0.5}]
     assert [panel.name for panel, _ in training_figures(rows)] == ["loss"]
     assert training_figures(rows[:2]) == []
-
-
-def test_a_resumed_log_counts_each_step_once(tmp_path) -> None:
-    log = tmp_path / "metrics.jsonl"
-    log.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 9}\n{"step": 2, "loss": 2}\n{"train_runtime": 1}\n')
-    assert read_training_log(log) == [{"step": 1, "loss": 3}, {"step": 2, "loss": 2}]
 
 
 def test_long_logs_are_thinned_and_keep_their_ends() -> None:
