@@ -23,6 +23,7 @@ NOT_RUN = {  # these lines are composed and checked only
     "python -m apm_exp deepspeed=zero2": "run by training/test_deepspeed.py",
     "python -m apm_exp -m metric=map,uniform seed=0,1,2": "as the line with three metrics, which is run",
     "python -m apm_exp trainer=trl": "run by training/test_trl_reference.py",
+    "python -m apm_exp metric=map alpha=2.5": "a job of the line with three metrics, which is run",
     "python -m apm_exp loss=ipo": "as loss=simpo, which is run; the loss by training/test_every_loss.py",
     "python -m apm_exp seed=1 tracking=none": "as the first line, which is run; seeds by test_main_job.py",
 }
