@@ -15,6 +15,8 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
             "sweeps=alpha,gamma_beta",
             "sweeps=alpha,gamma_beta: one study a command; run them one after another",
         ),
+        ("metric=null", "metric=null: not an option; choose metric= one of explicit, "),
+        ("loss=1.5", "loss=1.5: not an option; choose loss= one of "),
         ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings are fixed names; leave out the +"),
         (
             "loss.gamma=5",
@@ -38,6 +40,12 @@ def test_refused_with_a_remedy(argument: str, message: str) -> None:
     with pytest.raises(UsageLine) as caught:
         prepare([argument])
     assert str(caught.value).startswith(message)
+
+
+def test_a_value_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(UsageLine, match=r"^seed=0,1,0: 0 is given twice; name each value once$"):
+        prepare(["-m", "seed=0,1,0"])
+    assert prepare(["-m", "seed=0,1"]) == ["-m", "seed=0,1"]
 
 
 @pytest.mark.parametrize(
