@@ -145,8 +145,9 @@ def _refuse(override: str, *, multirun: bool) -> None:
         raise UsageLine(f"{override}: an empty list of values; give at least one, as {name}=VALUE")
     if name in _BY_PATH and re.search(r"^[./~]|\.(jsonl|json|csv|parquet)(\.gz)?$", value):
         raise UsageLine(f"{override}: not an option; write {_BY_PATH[name]} {name}.path={value}")
-    if key in _GROUPS and re.fullmatch(r"null|true|false|[\d.]+", value.strip(), re.IGNORECASE):
-        raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options_of(name))}")
+    no_name = key in _GROUPS and re.fullmatch(r"null|true|false|[\d.]+", value.strip(), re.IGNORECASE)
+    if no_name and value.strip() not in (options := options_of(name)):
+        raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options)}")
     given = [one.strip() for one in value.split(",")] if multirun and not re.search(r"[\[\](){}'\"]", value) else []
     if twice := [one for one in given if given.count(one) > 1]:
         raise UsageLine(f"{override}: {twice[0]} is given twice; name each value once")

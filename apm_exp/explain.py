@@ -25,6 +25,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         names = _settings(arguments)
         if match[1].startswith("hydra.launcher."):
             return f"{match[1]}: the launcher has no such setting; give hydra/launcher=slurm or joblib with it"
+        if match[1].startswith("trainer.args"):
+            return f"{match[1]}: an argument is added with a plus; write +trainer.args.NAME=VALUE"
         if match[1].startswith("adapter.") and "adapter.rank" not in names:
             return f"model.{match[1]}: no adapter is chosen; give model.adapter=lora with it"
         return f"{match[1]}: no such setting; {_hint(match[1], names)}"

@@ -16,6 +16,7 @@ CASES = {
     "sweeps=alpa": "sweeps=alpa: no such option; did you mean 'alpha'?",
     "+metric.alhpa=1": "metric.alhpa=1: no such setting; did you mean 'alpha'?",
     "learning_rate=1": "learning_rate: no such setting; did you mean 'trainer.learning_rate' or 'model.learning_rate'?",
+    "trainer.args.debug=x": "trainer.args.debug: an argument is added with a plus; write +trainer.args.NAME=VALUE",
     "trainer.lr=1e-5": "trainer.lr: no such setting; did you mean 'trainer.learning_rate'?",
     "dataset=jsonl model=tiny_from_data generate.log_probs=true": (
         "generate.log_probs: no such setting; generate=on_policy has it, and must be chosen with it"

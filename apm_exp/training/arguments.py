@@ -43,8 +43,6 @@ _OURS = {
     "logging_first_step": "trainer.log_every",
     "save_strategy": "trainer.save_every",
     "run_name": "tracking",
-    "resume_from_checkpoint": "nothing: the same command goes on",
-    "push_to_hub": "export.repo_id of task=export",
     "deepspeed": "deepspeed",
     "bf16": "model.dtype",
     "fp16": "model.dtype",
