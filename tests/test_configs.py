@@ -96,6 +96,44 @@ def test_the_papers_settings_come_by_themselves(choice: tuple[str, str, str]) ->
     assert (config["tokens"]["max_length"], config["tokens"]["max_prompt_length"]) == (2048, 1800)
 
 
+ALPHA = {  # Section 3.2 (Appendix D.1)
+    ("gemma2_9b_it", "gemma2_ultrafeedback_armorm"): 2.5,
+    ("llama3_8b_instruct", "llama3_ultrafeedback_armorm"): 2.5,
+    ("llama3_8b_instruct", "llama3_ultrafeedback"): 1.0,
+}
+MAY_SET_ALPHA = {"config.yaml", "model_defaults", "model_dataset_defaults", "experiment", "sweeps"}
+
+
+def alpha_of(model: str, dataset: str) -> float:
+    """The paper's own, the micro world's, else 1."""
+    return ALPHA.get((model, dataset), 0.25 if model == "micro_world" else 1.0)
+
+
+def test_no_file_that_depends_on_the_loss_sets_alpha() -> None:
+    for path in CONF.rglob("*.yaml"):
+        text = path.read_text()
+        if "@package _global_" in text and "alpha" in OmegaConf.load(path):
+            assert path.relative_to(CONF).parts[0] in MAY_SET_ALPHA, path
+    assert not any("@package" in path.read_text() for path in (CONF / "loss").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("loss", ["dpo", "simpo", "alpha_dpo", "ipo"])  # with files of their own and without
+@pytest.mark.parametrize(("model", "dataset"), ALPHA)
+def test_every_loss_selects_the_same_pairs(model: str, dataset: str, loss: str) -> None:
+    config = compose(f"model={model}", f"dataset={dataset}", f"loss={loss}")
+    assert config["alpha"] == config["metric"]["alpha"] == ALPHA[model, dataset]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", options_of("dataset"))
+@pytest.mark.parametrize("model", [name for name in options_of("model") if name != "none"])
+def test_alpha_belongs_to_model_and_data_set_whatever_the_loss(model: str, dataset: str) -> None:
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = [[f"model={model}", f"dataset={dataset}", f"loss={loss}"] for loss in options_of("loss")]
+        alphas = {hydra.compose("config", overrides).alpha for overrides in chosen}
+    assert alphas == {alpha_of(model, dataset)}
+
+
 def test_the_command_line_wins_over_the_experiment_and_it_over_the_settings() -> None:
     by_default = compose("experiment=section_3_2_gemma_simpo")
     assert (by_default["trainer"]["learning_rate"], by_default["reward"]["margin"]) == (8e-7, "max_min")
