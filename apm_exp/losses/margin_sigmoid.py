@@ -23,7 +23,8 @@ def margin_sigmoid(
     """(1 - e) max(0, l+ - delta) + e max(0, l- - delta), l+- = -log sigmoid(+-beta D): nats, shape B.
 
     The adaptive margin-sigmoid loss of the small-model report (Sec. 4.1); D is the margin of the summed log-ratios, e
-    label_smoothing. delta (nats) rises evenly from 0 to its value over curriculum_epochs (Sec. 6.4.4); 0: at once.
+    label_smoothing. The report's delta (nats) is fixed, which is curriculum_epochs=0. Above 0 it rises from 0 to its
+    value over so many epochs, evenly with the optimizer steps, which Sec. 6.4.4 suggests as an extension.
     """
     from torch.nn.functional import logsigmoid
 

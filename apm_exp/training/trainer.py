@@ -1,5 +1,6 @@
 """The Hugging Face Trainer with a loss over pairs in the place of a loss over labels."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,9 +79,16 @@ class PairTrainer(Trainer):
     def _losses(self, model: nn.Module, pairs: PairLogps, weight_B: Tensor) -> Tensor:
         """The loss of each pair; a stand-in's is 0, though the others may ask this process for what it has."""
         history, self.weight_B = self.objective.history, weight_B
-        history.epochs, history.frozen = float(self.state.epoch or 0), not model.training
+        history.epochs, history.frozen = self._epochs(), not model.training
         loss_B = self.objective.loss(pairs)
         return loss_B if weight_B.any() else 0 * (pairs.chosen_logp_B + pairs.rejected_logp_B)
+
+    def _epochs(self) -> float:
+        """Passes over the pairs so far, in optimizer steps. transformers counts forwards, of which a small last batch
+        has fewer than others, and how many follows from runtime.pairs_per_device.
+        """
+        pairs: Any = self.train_dataset
+        return self.state.global_step / math.ceil(len(pairs) / self.batches.global_batch)
 
     def _all_pairs(self, value_B: Tensor) -> AllPairs:
         """See History.gather. Each process sends as many rows as a forward can have, and how many of them count."""
@@ -125,6 +133,7 @@ class PairTrainer(Trainer):
             pairs = sums.pop("pairs")
             logs |= {name: total / pairs for name, total in sums.items()}
             self.sums = {}
+        self.state.epoch = self._epochs()
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:

@@ -6,19 +6,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.losses.nodes import node
 from tests.training.cases import DPO, runtime, task, trained
 
+RISING = node("margin_sigmoid", delta=0.6, curriculum_epochs=2.0)
 
-def test_4_x_2_equals_1_x_8_also_in_the_last_small_batch(tmp_path, tiny_policy, scored):
-    """11 pairs: 8, and then 3, which are 2 + 1 where forwards take 2."""
+
+@pytest.mark.parametrize("loss", [DPO, RISING], ids=["dpo", "margin_sigmoid"])
+def test_4_x_2_equals_1_x_8_also_in_the_last_small_batch(tmp_path, tiny_policy, scored, loss):
+    """11 pairs: 8, and then 3, which are 2 + 1 where forwards take 2. Half an epoch is one of its two steps."""
     pairs = scored.slice(0, 11)
     rows, weights = [], []
     for per_device in (2, 8):
         out = tmp_path / str(per_device)
-        given = task(out, tiny_policy, pairs, runtime=runtime(pairs_per_device=per_device))
+        given = task(out, tiny_policy, pairs, loss=loss, runtime=runtime(pairs_per_device=per_device))
         rows.append(trained(given, global_batch=8, epochs=2))
         weights.append(load_file(out / "final" / "model.safetensors"))
     assert [row["pairs_seen"] for row in rows[0]] == [row["pairs_seen"] for row in rows[1]] == [8, 11, 19, 22]
+    assert [row["epoch"] for row in rows[0]] == [row["epoch"] for row in rows[1]] == [0.5, 1.0, 1.5, 2.0]
     for name in ("loss", "grad_norm", "rewards/margins", "chosen_logp"):
         torch.testing.assert_close([r[name] for r in rows[0]], [r[name] for r in rows[1]], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=0)
