@@ -18,6 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from apm_exp import side_by_side
 from apm_exp.command_line import UsageLine, conf_folder, options_of
 from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line
+from apm_exp.environment import clear_settings, started_too_often
 from apm_exp.explain import explain
 from apm_exp.nodes.place import LOST
 from apm_exp.stopping import TERMINATED
@@ -50,6 +51,9 @@ def run(arguments: list[str]) -> int:
 
     os.environ |= {"APM_EXP_CONF": str(conf_folder()), STARTED: repr(_STARTED)}  # the first: for files beside the YAMLs
     os.environ.pop(SWEEP_FOLDER, None)
+    if names := clear_settings():
+        meant = "results do not depend on the environment; see model.dtype, runtime and deepspeed"
+        print(f"warning: {', '.join(names)}: ignored; {meant}", file=sys.stderr)
     sys.argv = [sys.argv[0], *arguments]
     function = JobFunction()
     codes = function.codes
@@ -120,6 +124,8 @@ def request_of(
         key = str(error.full_key)
         raise UsageLine(f"{key} is required: give {key}=VALUE") from None
     assert isinstance(config, dict)
+    if config.get("task") in ("run", "plan") and (problem := started_too_often(config.get("runtime"))):
+        raise UsageLine(problem)
     folder = os.environ.get(SWEEP_FOLDER)
     overrides = list(settings.overrides.task)
     job = number if number is not None else settings.job.get("num", 0) if folder else 0

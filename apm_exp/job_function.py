@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from apm_exp import side_by_side
 from apm_exp.application import SWEEP_FOLDER, Interrupted, run_one
 from apm_exp.ending import FAILURE, INTERRUPTED
+from apm_exp.environment import clear_settings
 from apm_exp.worker import LINES, configure_logging
 
 _GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
@@ -55,6 +56,7 @@ class JobElsewhere:
         """Do the job in a worker, where there are GPUs on some of its own; nothing where the command is over."""
         ours = {name: value for name, value in self.environment.items() if value and name.startswith("APM_EXP_")}
         os.environ |= ours
+        clear_settings()  # of this machine's: the command has named its own
         multiprocessing.set_start_method("forkserver", force=True)  # joblib sets one that only its own processes know
         configure_logging()
         try:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from apm_exp.environment import without_launcher
 from apm_exp.nodes.place import NodeError
 from apm_exp.rank_report import launcher_log
 from apm_exp.stopping import Stopped
 
 ALONE = ("--standalone", "--local-addr=127.0.0.1")
-_FROM_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 _PASSED_ON = {
     KeyboardInterrupt: signal.SIGINT,
     Stopped: signal.SIGTERM,
@@ -52,8 +52,11 @@ def launched(
 
 def _environment(processes: int, threads: int | None) -> dict[str, str]:
     """This process's environment, less what another launcher left there; modules are found where they are here."""
-    kept = {name: value for name, value in os.environ.items() if name not in _FROM_A_LAUNCHER}
-    kept |= {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path), "PYTHONSAFEPATH": "1"}
+    kept = without_launcher(os.environ)
+    kept |= {
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONSAFEPATH": "1",
+    }
     each = str(threads or max(1, available_cores() // processes))
     return kept | {"OMP_NUM_THREADS": each if threads else kept.get("OMP_NUM_THREADS", each)}
 

@@ -2,7 +2,6 @@
 tf32, which is coarser, and the pairs of a forward for a loss that looks across them (pipeline.forward_pairs).
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -64,12 +63,7 @@ def all_processes(runtime: Mapping[str, Any]) -> int:
 
 
 def check_devices(runtime: Mapping[str, Any]) -> None:
-    """Raise ValueError where this machine does not have the device, or not as many of them as there are processes, and
-    where a launcher has started the command several times.
-    """
-    if (started := int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > 1:
-        remedy = f"start it once, without a launcher, with runtime.processes={started}"
-        raise ValueError(f"LOCAL_WORLD_SIZE={started}: a launcher has started the command {started} times; {remedy}")
+    """Raise ValueError where this machine does not have the device, or not as many of them as there are processes."""
     device, processes = pick_device(dict(runtime)), runtime["processes"]
     if all_processes(runtime) == 1 or device == "cpu":
         return

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apm_exp.ending import FAILURE, INTERRUPTED, say
+from apm_exp.environment import clear_launcher
 from apm_exp.side_by_side import stop_with_command
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
@@ -42,6 +43,7 @@ def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> 
 
     environment: what is set in this process's before anything else.
     """
+    clear_launcher()
     os.environ |= environment  # CUDA, which reads its own when it is first used, was not yet
     _die_with_parent()
     configure_logging()

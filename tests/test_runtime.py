@@ -26,14 +26,6 @@ def test_more_processes_than_devices_is_an_error(device, processes, message, mon
     check_devices({"device": "cpu", "processes": 8})
 
 
-def test_a_command_that_a_launcher_started_several_times_is_refused(monkeypatch):
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match=r"^LOCAL_WORLD_SIZE=2: .* without a launcher, with runtime.processes=2$"):
-        check_devices({"device": "cpu", "processes": 1})
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")  # one on each machine: GROUP_RANK says which
-    check_devices({"device": "cpu", "processes": 1})
-
-
 def test_tf32_is_off_unless_asked_for():
     products = torch.backends.cuda.matmul
     try:
