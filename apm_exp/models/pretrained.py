@@ -26,7 +26,8 @@ def pretrained(
     """The local folder of a model: `path` where that is a folder, else the Hub's, downloaded if it is not cached.
 
     revision: branch, tag or commit on the Hub. The other settings say how it is loaded: models/load.py. Raises a
-    one-line ValueError where there is no such folder, or the Hub cannot be reached and the model is not cached.
+    one-line ValueError where there is no such folder, or the Hub cannot be reached and the model is not cached, and for
+    a folder that has an adapter beside the model.
     """
     return folder_of("model", path, revision, trust_remote_code)
 
@@ -37,16 +38,27 @@ def folder_of(group: str, path: str, revision: str | None, trust_remote_code: bo
     if path and folder.is_dir():
         if revision is not None:
             raise ValueError(f"{group}.revision={revision}: {path} is a local folder; leave {group}.revision=null")
-        return folder
+        return _whole(folder, f"{group}.path={path}")
     if folder.exists() or not _HUB_NAME.fullmatch(path):
         raise ValueError(f"{group}.path={path}: no such folder; give a Hugging Face model folder or a Hub name")
     try:
-        return _snapshot(path, revision, trust_remote_code)
+        folder = _snapshot(path, revision, trust_remote_code)
     except (OSError, ValueError, RuntimeError) as error:  # those of the Hub's client and of HTTP are among them
         raise ValueError(
             f"{group}.path={path}: no such folder, and not to be had from the Hugging Face Hub "
             f"({one_line(error)}); give a local folder, or fetch it where there is a network with `hf download {path}`"
         ) from error
+    return _whole(folder, f"{group}.path={path}")
+
+
+def _whole(folder: Path, label: str) -> Path:
+    """The folder, unless it has an adapter beside a model: transformers applies it to whatever weights it loads there,
+    without a word, and also where it was merged into them before they were saved.
+    """
+    if (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
+        remedy = "if it is merged into the weights, move adapter_config.json and adapter_model.* out, else merge it"
+        raise ValueError(f"{label}: an adapter lies beside the model, and transformers would apply it again; {remedy}")
+    return folder
 
 
 def is_here(node: Mapping[str, Any]) -> bool:

@@ -50,6 +50,25 @@ def test_replaced_weights_in_a_folder_called_snapshots_are_other_weights(tmp_pat
     assert keys[0] != keys[1]
 
 
+@pytest.mark.parametrize("group", ["model", "reward"])
+def test_a_folder_with_an_adapter_beside_the_model_is_refused(tmp_path, group):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert folder_of(group, str(tmp_path), None, False) == tmp_path  # an adapter alone: preflight names it
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(
+        ValueError, match=rf"^{group}\.path={tmp_path}: an adapter lies beside the model, and .* merge it"
+    ):
+        folder_of(group, str(tmp_path), None, False)
+
+
+def test_a_snapshot_with_an_adapter_beside_the_model_is_refused(tmp_path, monkeypatch):
+    for name in ("config.json", "adapter_config.json"):
+        (tmp_path / name).write_text("{}")
+    monkeypatch.setattr(module, "_snapshot", lambda *given: tmp_path)
+    with pytest.raises(ValueError, match=r"^model\.path=owner/name: an adapter lies beside the model"):
+        pretrained(path="owner/name", revision=None, **LOADING)
+
+
 @pytest.mark.parametrize("path", ["./missing", "/no/such/folder", "a/b/c", "~/missing-model", ""])
 def test_missing_folder_is_an_error(path):
     with pytest.raises(ValueError, match=rf"^model\.path={path}: no such folder; give a Hugging Face model folder"):
