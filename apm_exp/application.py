@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,23 @@ def run(arguments: list[str]) -> int:
         print(f"error: {explain(error, arguments)}", file=sys.stderr)
         return USAGE_ERROR
     except Exception as error:
-        if SWEEP_FOLDER not in os.environ:
-            raise
-        print(f"error: Hydra's launcher or sweeper failed: {one_line(error)}", file=sys.stderr)
-        codes.append(FAILURE)
+        what = "Hydra's launcher or sweeper failed: " if SWEEP_FOLDER in os.environ else ""
+        codes.append(say_failed(error, what))
     finally:
         codes.append(side_by_side.jobs.end())
     if folder := os.environ.get(SWEEP_FOLDER):
         codes.append(report_sweep(Path(folder)))
     return max(codes)
+
+
+def say_failed(error: Exception, what: str = "") -> int:
+    """Print what nobody foresaw as one line that begins with `what`; returns the exit code."""
+    if shown := bool(os.environ.get("APM_EXP_TRACEBACK")):
+        traceback.print_exception(error)
+    kind = f"{type(error).__name__}: " if isinstance(error, ValueError) else ""  # one_line names the others' kinds
+    remedy = "" if shown else "; HYDRA_FULL_ERROR=1 shows the traceback"
+    print(f"error: {what}{kind}{one_line(error)}{remedy}", file=sys.stderr)
+    return FAILURE
 
 
 def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) -> int:

@@ -148,9 +148,6 @@ def _refuse(override: str, *, multirun: bool) -> None:
     no_name = key in _GROUPS and re.fullmatch(r"null|true|false|[\d.]+", value.strip(), re.IGNORECASE)
     if no_name and value.strip() not in (options := options_of(name)):
         raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options)}")
-    given = [one.strip() for one in value.split(",")] if multirun and not re.search(r"[\[\](){}'\"]", value) else []
-    if twice := [one for one in given if given.count(one) > 1]:
-        raise UsageLine(f"{override}: {twice[0]} is given twice; name each value once")
     if name == "sweeps" and "," in value:
         raise UsageLine(f"{override}: one study a command; run them one after another")
     if name == "hyperparameters":

@@ -1,9 +1,11 @@
 """The jobs of a multirun: their overrides, and their configurations, each composed once."""
 
 import itertools
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -22,6 +24,7 @@ from apm_exp.explain import explain
 from apm_exp.study import ends, is_study
 from apm_exp.worker import Request
 
+MOST_JOBS = 10_000  # a range without a step that was meant asks for more
 Composed = tuple[list[str], DictConfig]  # the overrides of a job, and what Hydra made of them
 
 
@@ -36,8 +39,14 @@ def requests_of(composed: Sequence[Composed], names: list[str]) -> list[Request]
 
 
 def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of each job, as Hydra's own sweeper makes them; of a study, the ends of what it searches."""
+    """The overrides of each job, as Hydra's own sweeper makes them; of a study, the ends of what it searches.
+
+    Raises NothingToRun if the values of a setting are no list of jobs.
+    """
     parsed = _parsed(config)
+    jobs = math.prod(len(values_of(override)) for override in parsed if override.is_discrete_sweep())
+    if jobs > MOST_JOBS:
+        raise _refused(f"-m: more than {MOST_JOBS:,} jobs; give fewer values")
     if is_study(config):
         return ends(parsed)
     return list(itertools.chain.from_iterable(BasicSweeper.split_arguments(parsed, None)))
@@ -51,7 +60,37 @@ def swept_names(config: DictConfig) -> list[str]:
 def _parsed(config: DictConfig) -> list[Override]:
     """What was typed, and what the study's file gives several values."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    return list(OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task]))
+    parser = OverridesParser.create(config_loader=_loader())  # which glob() asks for the options of a group
+    return list(parser.parse_overrides([*params, *config.hydra.overrides.task]))
+
+
+def values_of(override: Override) -> list[Any]:
+    """The values that a multirun gives a setting, once they are checked. Raises NothingToRun."""
+    try:
+        values = list(itertools.islice(override.sweep_iterator(), MOST_JOBS + 1))
+        problem = _problem(override, values)
+    except (HydraException, ValueError, ArithmeticError) as error:
+        problem = " ".join(str(error).split())
+    if problem:
+        raise _refused(f"{override.input_line}: {problem}")
+    return values
+
+
+def _problem(override: Override, values: list[Any]) -> str | None:
+    """What is wrong with a setting's values in a multirun, with the remedy; None if nothing is."""
+    if getattr(override.value(), "shuffle", False):
+        return "puts the jobs in another order each time; leave shuffle out"
+    if not values:
+        return "no value at all, so no job; give at least one"
+    plain = [getattr(value, "text", value) for value in values]  # "a" is a
+    typed = [(isinstance(value, bool), value) for value in plain]  # 1.0 is 1, and true is neither
+    twice = next((value for value, key in zip(plain, typed, strict=True) if typed.count(key) > 1), None)
+    return None if twice is None else f"{twice} is given twice; name each value once"
+
+
+def _refused(problem: str) -> NothingToRun:
+    print(f"error: {problem}", file=sys.stderr)
+    return NothingToRun(USAGE_ERROR)
 
 
 def _compose(config: DictConfig, overrides: list[str], number: int) -> DictConfig:
@@ -72,8 +111,7 @@ def _explained(overrides: list[str], number: int) -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
-        print(f"error: job {number}: {explain(error, overrides)}", file=sys.stderr)
-        raise NothingToRun(USAGE_ERROR) from None
+        raise _refused(f"job {number}: {explain(error, overrides)}") from None
 
 
 def _loader() -> ConfigLoader:

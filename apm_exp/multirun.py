@@ -3,19 +3,25 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from apm_exp import launch
-from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, report_sweep, swept_settings
+from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, report_sweep, say_failed, swept_settings
+from apm_exp.command_line import UsageLine
 from apm_exp.composed_jobs import compose_jobs, expand, launch_as_composed, requests_of, swept_names
 from apm_exp.digest import canonical, text_digest
 from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
 from apm_exp.ending import USAGE_ERROR
+from apm_exp.explain import explain
 from apm_exp.files import write_json, write_text
 from apm_exp.ledger import all_done, record_of, reported, say_done, settle
 from apm_exp.nodes.place import place
@@ -31,36 +37,54 @@ class CheckJobs(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check all jobs, or print their plan, in one worker; stop before job 0 where one is wrong."""
-        if problem := launcher_problem(config, multirun=True):
-            _refuse(problem)
-        here = launcher_of(config) == "BasicLauncher"
-        if config.get("task") == "run" and here and not _was_ended(config):
-            launch.make_ready()
-        composed = compose_jobs(config)
-        jobs = requests_of(composed, swept_names(config))
-        task = str(jobs[0].config.get("task"))
-        if task in _ONE_AT_A_TIME:
-            _refuse(f"task={task}: {_ONE_AT_A_TIME[task]} at a time; leave out -m")
-        name, key = _identity(config, jobs)
-        folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
-        seems_done = not each_again(config) and all_done(folder, len(jobs))
-        code = _look_at(config, jobs, task, folder, seems_done)
-        if code or task != "run":
-            raise NothingToRun(code)
-        if seems_done and all_done(folder, len(jobs)):
-            raise NothingToRun(done_before(folder, len(jobs)))
-        if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
-            _describe(folder, name, key, config, jobs)
-            os.environ[SWEEP_FOLDER] = str(folder)
-        if here:
-            launch_as_composed(composed)
-        say_less(config)
-        prepare_launch(config, at_a_time(config) or len(jobs))
+        with _ends_the_command():
+            _check_and_prepare(config)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what only a multirun can have."""
-        if problem := launcher_problem(config, multirun=False):
-            _refuse(problem)
+        with _ends_the_command():
+            if problem := launcher_problem(config, multirun=False):
+                _refuse(problem)
+
+
+@contextmanager
+def _ends_the_command() -> Iterator[None]:
+    """End the command with one line for what is raised: Hydra would warn, and start the jobs without their checks."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, UsageLine) as error:
+        _refuse(explain(error, sys.argv[1:]))
+    except Exception as error:
+        raise NothingToRun(say_failed(error, "the check before job 0 failed: ")) from None
+
+
+def _check_and_prepare(config: DictConfig) -> None:
+    """Check the jobs of a multirun and make ready for them. Raises NothingToRun if no job is to be started."""
+    if problem := launcher_problem(config, multirun=True):
+        _refuse(problem)
+    here = launcher_of(config) == "BasicLauncher"
+    if config.get("task") == "run" and here and not _was_ended(config):
+        launch.make_ready()
+    composed = compose_jobs(config)
+    jobs = requests_of(composed, swept_names(config))
+    task = str(jobs[0].config.get("task"))
+    if task in _ONE_AT_A_TIME:
+        _refuse(f"task={task}: {_ONE_AT_A_TIME[task]} at a time; leave out -m")
+    name, key = _identity(config, jobs)
+    folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
+    seems_done = not each_again(config) and all_done(folder, len(jobs))
+    code = _look_at(config, jobs, task, folder, seems_done)
+    if code or task != "run":
+        raise NothingToRun(code)
+    if seems_done and all_done(folder, len(jobs)):
+        raise NothingToRun(done_before(folder, len(jobs)))
+    if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
+        _describe(folder, name, key, config, jobs)
+        os.environ[SWEEP_FOLDER] = str(folder)
+    if here:
+        launch_as_composed(composed)
+    say_less(config)
+    prepare_launch(config, at_a_time(config) or len(jobs))
 
 
 def _look_at(config: DictConfig, jobs: list[Request], task: str, folder: Path, seems_done: bool) -> int:

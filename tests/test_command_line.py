@@ -42,12 +42,6 @@ def test_refused_with_a_remedy(argument: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-def test_a_value_that_is_given_twice_is_refused() -> None:
-    with pytest.raises(UsageLine, match=r"^seed=0,1,0: 0 is given twice; name each value once$"):
-        prepare(["-m", "seed=0,1,0"])
-    assert prepare(["-m", "seed=0,1"]) == ["-m", "seed=0,1"]
-
-
 @pytest.mark.parametrize(
     "argument",
     [
