@@ -1,9 +1,10 @@
-"""Digests of files and folders, remembered by path, size and time so that weights are read once."""
+"""Digests of files and folders, remembered so that weights are read once."""
 
 import glob
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from apm_exp.files import write_json
 
 _IGNORED_NAMES = {".git", "__pycache__", ".cache"}
+_SETTLED = 2.0  # seconds: file systems tell two changes apart only if that much lies between them
+_ENTRY = 5  # a state and a digest
+Known = list[int | str]  # what _state returns, then the sha256
 
 
 def text_digest(text: str) -> str:
@@ -32,35 +36,46 @@ def _plain(content: Any) -> Any:
 
 
 class FileDigests:
-    """sha256 of files, remembered in one JSON file by absolute path, size and modification time."""
+    """sha256 of files, remembered in one JSON file: by path, for the size, times and inode that the file then had.
+
+    The modification time alone proves nothing: tar and reproducible builds set it. The change time cannot be set.
+    """
 
     def __init__(self, memory: Path) -> None:
         self.memory = memory
-        self.known: dict[str, str] = self._read()
+        self.known: dict[str, Known] = self._read()
 
-    def _read(self) -> dict[str, str]:
+    def _read(self) -> dict[str, Known]:
+        """What is remembered; entries of an earlier form (a digest by path, size and time) are dropped."""
         try:
-            return json.loads(self.memory.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            content = json.loads(self.memory.read_text())
+        except (FileNotFoundError, ValueError):
             return {}
+        entries = content.items() if isinstance(content, dict) else ()
+        return {name: entry for name, entry in entries if isinstance(entry, list) and len(entry) == _ENTRY}
 
     def of_file(self, path: Path) -> str:
-        """sha256 of a file's content."""
-        name = _name(path)
-        if name not in self.known:
-            with path.open("rb") as content:
-                self.known[name] = hashlib.file_digest(content, "sha256").hexdigest()
-        return self.known[name]
+        """sha256 of a file's content. Not remembered for a file that has just changed: it may change again unseen."""
+        name, state = str(path.resolve()), _state(path)
+        if (known := self._known(name, state)) is not None:
+            return known
+        started = time.time()
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if _state(path) == state and started - state[-1] / 1e9 >= _SETTLED:
+            self.known[name] = [*state, digest]
+        return digest
 
     def of_path(self, path: Path) -> str:
         """A file's digest, or one digest of a folder's relative file names and contents."""
         if path.is_file():
             return self.of_file(path)
-        return text_digest(canonical({str(f.relative_to(path)): self.of_file(f) for f in _files(path)}))
+        return text_digest(canonical({str(f.relative_to(path)): self.of_file(f) for f in self._files(path)}))
 
     def knows(self, path: Path) -> bool:
         """Whether of_path would read nothing."""
-        return all(_name(file) in self.known for file in ([path] if path.is_file() else _files(path)))
+        files = [path] if path.is_file() else self._files(path)
+        return all(self._known(str(file.resolve()), _state(file)) is not None for file in files)
 
     def save(self) -> None:
         """Remember what was learned; entries of other processes are kept."""
@@ -68,16 +83,23 @@ class FileDigests:
         if merged != self._read() and self.memory.parent.is_dir():
             write_json(merged, self.memory)
 
+    def _known(self, name: str, state: list[int]) -> str | None:
+        *then, digest = self.known.get(name, [None])
+        return str(digest) if then == state else None
 
-def _name(file: Path) -> str:
+    def _files(self, folder: Path) -> Iterable[Path]:
+        """The files of a folder, but for those that runs write into it where output_root lies in it."""
+        written = self.memory.parent.resolve()
+        for parent, folders, names in os.walk(folder):
+            within = sorted(set(folders) - _IGNORED_NAMES)
+            folders[:] = [name for name in within if Path(parent, name).resolve() != written]
+            yield from (Path(parent) / name for name in sorted(names))
+
+
+def _state(file: Path) -> list[int]:
+    """Size, modification time, inode and change time: what is the same only if the content is."""
     status = file.stat()
-    return f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(set(folders) - _IGNORED_NAMES)
-        yield from (Path(parent) / name for name in sorted(names))
+    return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns]
 
 
 def local_paths(value: Any) -> list[Path]:
