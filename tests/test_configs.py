@@ -137,6 +137,7 @@ def test_alpha_belongs_to_model_and_data_set_whatever_the_loss(model: str, datas
 def test_the_command_line_wins_over_the_experiment_and_it_over_the_settings() -> None:
     by_default = compose("experiment=section_3_2_gemma_simpo")
     assert (by_default["trainer"]["learning_rate"], by_default["reward"]["margin"]) == (8e-7, "max_min")
+    assert by_default["trainer"]["max_grad_norm"] is None
     typed = compose(
         "experiment=section_3_2_gemma_simpo",
         "trainer.learning_rate=1e-5",

@@ -122,7 +122,7 @@ def _from_settings(settings: Settings, batches: Batching) -> dict[str, Any]:
         "adam_beta1": settings.adam_beta1,
         "adam_beta2": settings.adam_beta2,
         "adam_epsilon": settings.adam_epsilon,
-        "max_grad_norm": settings.max_grad_norm,
+        "max_grad_norm": settings.max_grad_norm or 0.0,  # 0 clips nothing, in transformers, TRL and DeepSpeed
         "logging_steps": settings.log_every,
         "logging_first_step": True,
         "save_strategy": "steps" if settings.save_every else "no",
@@ -135,7 +135,7 @@ def _from_task(task: TrainingTask, device: str) -> dict[str, Any]:
     return {
         "output_dir": str(task.out / "checkpoints"),
         "seed": task.seed,
-        "deepspeed": deepcopy(dict(task.deepspeed)) if task.deepspeed else None,
+        "deepspeed": deepspeed_node(task.deepspeed) if task.deepspeed else None,
         "use_cpu": device == "cpu",
         "bf16": task.policy.dtype == "bfloat16",
         "fp16": task.policy.dtype == "float16",
@@ -147,6 +147,11 @@ def _from_task(task: TrainingTask, device: str) -> dict[str, Any]:
         "disable_tqdm": True,
         "report_to": [],
     }
+
+
+def deepspeed_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which trainer.max_grad_norm decides: without `gradient_clipping` DeepSpeed would not clip at all."""
+    return {"gradient_clipping": "auto", **deepcopy(dict(node))}
 
 
 def _warmup_steps(ratio: float, steps: int) -> int:

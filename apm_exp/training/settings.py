@@ -40,7 +40,7 @@ class Settings:
     adam_beta1: float
     adam_beta2: float
     adam_epsilon: float
-    max_grad_norm: float
+    max_grad_norm: float | None
     gradient_checkpointing: bool
     torch_compile: bool
     log_every: int

@@ -34,7 +34,7 @@ def train_policy(
     adam_beta1: BelowOne,
     adam_beta2: BelowOne,
     adam_epsilon: Positive,
-    max_grad_norm: Positive,
+    max_grad_norm: Positive | None,
     gradient_checkpointing: bool,
     torch_compile: bool,
     log_every: Count,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 from omegaconf import OmegaConf
+from safetensors.torch import load_file
 
 from apm_exp import component
 from apm_exp.stages.logps import SCHEMA
@@ -64,6 +65,12 @@ def task(out: Path, policy: Policy, pairs: pa.Table, **changes: Any) -> Training
     given = {"loss": DPO, "seed": 1, "runtime": runtime(), "deepspeed": None, "log": lambda row: None, **changes}
     out.mkdir(parents=True, exist_ok=True)
     return TrainingTask(out=out, policy=policy, pairs=pairs, **given)
+
+
+def moved(policy: Policy, out: Path) -> float:
+    """The norm of what a training has added to all weights, in learning rates of `trainer`."""
+    before, after = (load_file(folder / "model.safetensors") for folder in (Path(policy.folder), out / "final"))
+    return sum(float((after[name] - weight).square().sum()) for name, weight in before.items()) ** 0.5 / 1e-3
 
 
 def trained(given: TrainingTask, **changes: Any) -> list[dict[str, Any]]:

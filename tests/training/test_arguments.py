@@ -1,6 +1,6 @@
 import pytest
 
-from apm_exp.training.arguments import _warmup_steps, check_args, training_arguments
+from apm_exp.training.arguments import _warmup_steps, check_args, deepspeed_node, training_arguments
 from apm_exp.training.batching import Batching
 from apm_exp.training.settings import Settings
 from tests.training.cases import task, trainer
@@ -49,6 +49,11 @@ def test_our_settings_arrive(tmp_path, tiny_policy, scored):
     assert made.get_warmup_steps(25) == 3  # 10% of 25 steps, rounded up
     assert (made.learning_rate, made.seed, made.use_cpu, made.bf16) == (1e-3, 1, True, False)
     assert made.report_to == []
+
+
+def test_deepspeed_clips_as_the_trainer_says_though_its_own_file_says_nothing() -> None:
+    assert deepspeed_node({"bf16": {}}) == {"gradient_clipping": "auto", "bf16": {}}
+    assert deepspeed_node({"gradient_clipping": 2.0}) == {"gradient_clipping": 2.0}  # transformers compares them
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.scoring import score_pairs
 from apm_exp.training.deepspeed_setup import check_deepspeed, stage_of
 from apm_exp.training.rows import read_rows
-from tests.training.cases import deepspeed, logps_table
+from tests.training.cases import deepspeed, logps_table, moved
 
 
 def write_tied(policy, folder):
@@ -67,6 +67,9 @@ def test_zero2_in_one_process_on_the_cpu_trains_as_without(tmp_path, tiny_policy
     assert not (tmp_path / "built").exists()
     first = read_rows(tmp_path / "rough" / "metrics.jsonl")[0]  # the sum of ten log-probs has a spacing of 0.25 there
     assert max(abs(first[name]) for name in ("rewards/chosen", "rewards/rejected")) < 2e-3
+    (free,) = read_rows(tmp_path / "free" / "metrics.jsonl")
+    assert moved(policy, tmp_path / "free") == pytest.approx(free["grad_norm"], rel=1e-3)
+    assert free["grad_norm"] > 1
     weights = (final_weights(tmp_path / name) for name in ("zero2", "none"))
     torch.testing.assert_close(*weights, atol=1e-4, rtol=0)
     assert [path.name for path in (tmp_path / "zero2" / "checkpoints").iterdir()] == ["checkpoint-4"]

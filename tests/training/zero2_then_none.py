@@ -1,4 +1,4 @@
-"""Run by a test in a process of its own: trainings under ZeRO-2, without, again, offloaded, and in bfloat16."""
+"""Run by a test in a process of its own: trainings under ZeRO-2, without, again, offloaded, unclipped, in bfloat16."""
 
 import sys
 from dataclasses import replace
@@ -19,6 +19,8 @@ def main(folder: Path) -> None:
     trained(again, global_batch=8, epochs=2)
     offload = deepspeed("zero3_offload")
     trained(task(folder / "offload", policy, given.pairs, runtime=given.runtime, deepspeed=offload), global_batch=8)
+    free = task(folder / "free", policy, given.pairs, runtime=given.runtime, deepspeed=deepspeed("zero2"))
+    trained(free, global_batch=4, optimizer="sgd", max_grad_norm=None, args={"max_steps": 1})
     rough = task(folder / "rough", replace(policy, dtype="bfloat16"), given.pairs, deepspeed=deepspeed("zero2"))
     trained(rough, global_batch=4, epochs=1)
 
