@@ -1,9 +1,19 @@
 """Running the command line as a user does, on a micro world that is small enough for a test."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 SMALL = [
     "dataset.prompts=60",
@@ -11,24 +21,73 @@ SMALL = [
     "evals.win_rate.prompts=16",
     "evals.win_rate.samples=1",
 ]
+SECONDS = 280
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
 
 
 def environment() -> dict[str, str]:
     """The test's environment, without network, without a login."""
-    offline = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
     kept = {k: v for k, v in os.environ.items() if k not in ("WANDB_API_KEY", "HF_TOKEN", "HYDRA_FULL_ERROR")}
-    return kept | offline
+    return kept | _OFFLINE
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "apm_exp", *arguments]
 
 
-def apm_exp(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m apm_exp <arguments>` in `folder`; its outputs go to folder/outputs."""
+def started(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m apm_exp <arguments>` in `folder`, from a new interpreter: a test of what is imported needs that."""
     return subprocess.run(
-        command(*arguments), cwd=folder, env=environment(), capture_output=True, text=True, timeout=280
+        command(*arguments), cwd=folder, env=environment(), capture_output=True, text=True, timeout=SECONDS
     )
+
+
+def apm_exp(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m apm_exp <arguments>` in `folder`; its outputs go to folder/outputs.
+
+    It is forked from a process that has imported everything, as the jobs of a multirun are, and so is its worker: the
+    imports take 5 s of a processor, and the suite types some 200 commands.
+    """
+    with _server() as context, tempfile.TemporaryDirectory() as streams:
+        process = context.Process(target=_main, args=(folder, arguments, environment(), streams))
+        process.start()
+        process.join(SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(command(*arguments), SECONDS)
+        out, err = ((Path(streams) / name).read_text() for name in ("out", "err"))
+    return subprocess.CompletedProcess(command(*arguments), process.exitcode, out, err)
+
+
+@contextmanager
+def _server() -> Iterator[Any]:
+    """multiprocessing's fork server, with the imports, which read the offline variables."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["apm_exp.preload", "apm_exp.application", "apm_exp.job_function", "tests.command"])
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _OFFLINE.items():
+            patch.setenv(name, value)
+        forkserver.ensure_running()
+    yield context
+
+
+def _main(folder: Path, arguments: tuple[str, ...], environ: dict[str, str], streams: str) -> None:
+    """The child: what a new interpreter would find, then apm_exp's own main."""
+    from apm_exp import __main__, application
+
+    os.chdir(folder)
+    for number, name in enumerate(("out", "err"), start=1):
+        os.dup2(os.open(Path(streams) / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = [str(Path(application.__file__).with_name("__main__.py")), *arguments]
+    application._STARTED = time.time()
+    fork = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda _=None: SimpleNamespace(  # type: ignore[assignment]
+        Process=fork.Process, set_forkserver_preload=lambda _: None
+    )
+    forkserver.ensure_running = lambda: None
+    __main__.main()
 
 
 def small_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from apm_exp.dashboard import command as dashboard
-from tests.command import SMALL, apm_exp, folders, small_run
+from tests.command import SMALL, apm_exp, folders, small_run, started
 from tests.dashboard.metric_names import known, names, written_workspace
 from tests.offline_run import read_offline_run
 
@@ -97,7 +97,7 @@ def test_the_same_command_again_builds_nothing_and_imports_nothing_large(
 ) -> None:
     before = weights(ran)
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # every process of the command names what it imports
-    result = apm_exp(ran, *SMALL)
+    result = started(ran, *SMALL)
     imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", result.stderr, re.MULTILINE))
     assert "apm_exp.job" in imported
     assert not imported & {"torch", "transformers", "trl", "datasets", "wandb", "matplotlib"}

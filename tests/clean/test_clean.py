@@ -16,7 +16,7 @@ from apm_exp.clean.leftovers import goes_on
 from apm_exp.clean.task import clean
 from apm_exp.digest import FileDigests
 from apm_exp.run_record import point
-from tests.command import apm_exp, folders
+from tests.command import apm_exp, folders, started
 
 VERSION = 1
 Made = Callable[..., Path]
@@ -210,7 +210,7 @@ def test_the_command_cleans_what_a_real_run_left_and_the_run_is_found_whole(
     (trained,) = folders(tmp_path, "policy")
     assert list(trained.glob("checkpoints/checkpoint-*"))
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    listed = apm_exp(tmp_path, "task=clean")
+    listed = started(tmp_path, "task=clean")
     assert listed.returncode == 0, listed.stderr
     assert "torch" not in {line.rpartition("|")[2].strip() for line in listed.stderr.splitlines()}
     monkeypatch.delenv("PYTHONPROFILEIMPORTTIME")
