@@ -5,9 +5,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ SMALL = [
     "evals.win_rate.samples=1",
 ]
 SECONDS = 280
+_STARTING = threading.Lock()
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
 
 
@@ -48,8 +48,8 @@ def apm_exp(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     It is forked from a process that has imported everything, as the jobs of a multirun are, and so is its worker: the
     imports take 5 s of a processor, and the suite types some 200 commands.
     """
-    with _server() as context, tempfile.TemporaryDirectory() as streams:
-        process = context.Process(target=_main, args=(folder, arguments, environment(), streams))
+    with tempfile.TemporaryDirectory() as streams:
+        process = _server().Process(target=_main, args=(folder, arguments, environment(), streams))
         process.start()
         process.join(SECONDS)
         if process.exitcode is None:
@@ -59,16 +59,15 @@ def apm_exp(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command(*arguments), process.exitcode, out, err)
 
 
-@contextmanager
-def _server() -> Iterator[Any]:
+def _server() -> Any:
     """multiprocessing's fork server, with the imports, which read the offline variables."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["apm_exp.preload", "apm_exp.application", "apm_exp.job_function", "tests.command"])
-    with pytest.MonkeyPatch.context() as patch:
+    with _STARTING, pytest.MonkeyPatch.context() as patch:
         for name, value in _OFFLINE.items():
             patch.setenv(name, value)
         forkserver.ensure_running()
-    yield context
+    return context
 
 
 def _main(folder: Path, arguments: tuple[str, ...], environ: dict[str, str], streams: str) -> None:
