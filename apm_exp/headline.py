@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.artifact import Artifact
+from apm_exp.data.holdout import AUTO, USUAL
 from apm_exp.report.describe import component_name
 from apm_exp.report.scores import items_of
 
@@ -28,8 +29,9 @@ def headline(evaluations: Mapping[str, Scores], nodes: Mapping[str, Mapping[str,
     return f"{name.replace('_', ' ')} {score['value']:.3f} ({interval} {low:.3f} to {high:.3f}, n {number})"
 
 
-def untrained(last: Artifact, metric: Mapping[str, Any]) -> str:
-    """What a job that stops before training has made, in words: how many pairs are kept, by what, and the file.
+def untrained(last: Artifact, metric: Mapping[str, Any], held_out: int) -> str:
+    """What a job that stops before training has made, in words: how many of the ranked pairs are kept, by what, how
+    many were held out, and the file.
 
     last: the last step that was built. metric: its node; counts have the alpha where a rule has chosen it.
     """
@@ -38,7 +40,17 @@ def untrained(last: Artifact, metric: Mapping[str, Any]) -> str:
     alpha = last.counts.get("alpha", metric.get("alpha"))
     shown = f"{alpha:g}" if isinstance(alpha, int | float) else alpha
     by = component_name(metric) + ("" if alpha is None else f", alpha {shown}")
-    return f"{last.counts['kept']:,} of {last.counts['pairs']:,} pairs kept by {by}: {last.path / 'selection.parquet'}"
+    kept = f"{last.counts['kept']:,} of {last.counts['pairs']:,} pairs kept by {by}; {held_out or 'none'} held out"
+    return f"{kept}: {last.path / 'selection.parquet'}"
+
+
+def nothing_held_out(dataset: Mapping[str, Any], pairs: int) -> str | None:
+    """What `until=selection` ranks where dataset.holdout=auto holds nothing out for it; None for other data sets."""
+    if dataset["holdout"] != AUTO or dataset.get("holdout_split"):
+        return None
+    later = f"a training holds out {USUAL:.0%} of the prompts and scores its pairs anew"
+    remedy = f"dataset.holdout={USUAL:g} holds them out now"
+    return f"until=selection: ranks all {pairs:,} pairs, as nothing is evaluated; {later}; {remedy}"
 
 
 def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:

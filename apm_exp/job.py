@@ -12,7 +12,7 @@ from apm_exp import component
 from apm_exp.artifact import Artifact, Step, follows, read_done
 from apm_exp.build import build, built_after
 from apm_exp.ending import one_line
-from apm_exp.headline import headline, untrained, what_next
+from apm_exp.headline import headline, nothing_held_out, untrained, what_next
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
 from apm_exp.job_steps import digests_of, has_rewards, steps_of
 from apm_exp.keep.preflight import check_keep
@@ -131,7 +131,10 @@ def _run_steps(
                 pairs = int(built[name].counts["train"])
                 names = PairIds(built[name].path / "pairs.parquet", pairs, "train")
                 check_keep(request.config["keep"], pairs, names)
-        result: dict[str, Any] = {"headline": untrained(list(built.values())[-1], request.config["metric"])}
+                _say_ranked(request, pairs)
+        held_out = int(built["pairs"].counts["held_out"])
+        last = list(built.values())[-1]
+        result: dict[str, Any] = {"headline": untrained(last, request.config["metric"], held_out)}
         if "selection" in steps:
             page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
             point(folder / "report", page_step.folder)
@@ -150,6 +153,12 @@ def _run_steps(
         "kept": counts.get("kept"),
         "steps": step_records(used, Path(request.config["output_root"])),
     }
+
+
+def _say_ranked(request: Request, pairs: int) -> None:
+    """Say which pairs a job that only selects ranks, where a training would rank fewer."""
+    if request.config["until"] == "selection" and (said := nothing_held_out(request.config["dataset"], pairs)):
+        logger.info(said)
 
 
 def _result(request: Request, built: Mapping[str, Artifact]) -> dict[str, Any]:

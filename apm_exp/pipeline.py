@@ -11,6 +11,7 @@ from apm_exp import component
 from apm_exp.adapters.preflight import adapter_name
 from apm_exp.alpha_rules.choose import AUTO, rule_name, with_rule
 from apm_exp.artifact import Step
+from apm_exp.data.holdout import with_holdout
 from apm_exp.digest import FileDigests
 from apm_exp.pinned import pinned_dataset, pinned_reward
 from apm_exp.policies import builds_model, needs_pairs, starting_policy, trained_policy
@@ -114,7 +115,7 @@ class _Graph:
         # What is done with the pairs later does not sample other responses.
         later = {"holdout": 0.0, "chosen_reward": None, "rejected_reward": None}
         inputs = {
-            "dataset": {**pinned_dataset(self.config["dataset"]), **later},
+            "dataset": {**self.dataset(), **later},
             "generate": self.config["generate"],
             "reward": self.reward_node(),
             "policy": policy,
@@ -123,8 +124,11 @@ class _Graph:
         return self.step(generate, name, inputs, "generations", runtime=self.config["runtime"])
 
     def pairs_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {"dataset": pinned_dataset(self.config["dataset"]), "generations": steps.get("generations")}
+        inputs = {"dataset": self.dataset(), "generations": steps.get("generations")}
         return self.step(pairs, slug(self.choices.dataset), inputs)
+
+    def dataset(self) -> Config:
+        return pinned_dataset(with_holdout(self.config["dataset"], self.config.get("until")))
 
     def rewards_step(self, pairs_step: Step) -> Step:
         node = RECORDED if self.config["generate"] else self.reward_node()

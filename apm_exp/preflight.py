@@ -42,9 +42,9 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
 def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
     """Functions whose settings stand in the same node as the component's own."""
     if group == "dataset":
-        from apm_exp.data.prepare import prepare_pairs
+        from apm_exp.data.reader import companions
 
-        return [prepare_pairs]
+        return companions(node)
     if group == "model":
         from apm_exp.models.loading import loading
 
@@ -164,6 +164,7 @@ def _check_rewards(config: Mapping[str, Any]) -> bool | None:
     None where only the rows themselves can tell (the Hub's).
     """
     if config["generate"]:
+        _refuse_split_of_others(config["dataset"])
         return True
     from apm_exp.data.preflight import preflight
 
@@ -173,6 +174,15 @@ def _check_rewards(config: Mapping[str, Any]) -> bool | None:
     if recorded is False:
         refuse_missing_rewards(config)
     return recorded
+
+
+def _refuse_split_of_others(dataset: Mapping[str, Any]) -> None:
+    """Raise ValueError for a held-out split beside pairs that are sampled here: that split has others' responses."""
+    if split := dataset.get("holdout_split"):
+        remedy = "set dataset.holdout_split=null, and dataset.holdout to a share of the prompts"
+        raise ValueError(
+            f"dataset.holdout_split={split}: its pairs are not of responses that generate= samples; {remedy}"
+        )
 
 
 def _reward_source(config: Mapping[str, Any]) -> str:

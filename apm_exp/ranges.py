@@ -12,12 +12,16 @@ BelowHalf = Annotated[float, Field(ge=0, lt=0.5)]
 Count = Annotated[int, Field(gt=0)]
 
 
-def _form_of_alpha(value: Any) -> str | None:
+def _number_or_auto(value: Any) -> str | None:
     """`auto` is the only word; what is no word is left to the number's own checks."""
     return ("auto" if value == "auto" else None) if isinstance(value, str) else "number"
 
 
 Alpha = Annotated[
     Annotated[NotNegative, Tag("number")] | Annotated[Literal["auto"], Tag("auto")],
-    Discriminator(_form_of_alpha, "alpha", "Input should be a number of at least 0, or auto"),
+    Discriminator(_number_or_auto, "alpha", "Input should be a number of at least 0, or auto"),
+]
+Holdout = Annotated[
+    Annotated[float, Field(ge=0, lt=1), Tag("number")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(_number_or_auto, "holdout", "Input should be a number from 0 to below 1, or auto"),
 ]

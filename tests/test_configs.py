@@ -10,8 +10,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from apm_exp.command_line import conf_folder, options_of
+from apm_exp.data.holdout import with_holdout
 from apm_exp.pipeline import Choices
-from apm_exp.preflight import check_config
+from apm_exp.preflight import check_config, check_inputs
 
 CONF = conf_folder()
 os.environ["APM_EXP_CONF"] = str(CONF)
@@ -51,6 +52,21 @@ def test_every_option_composes_and_fits_its_function(group: str, option: str) ->
 @pytest.mark.parametrize("name", options_of("experiment"))
 def test_every_experiment_composes(name: str) -> None:
     check_config(compose(f"experiment={name}"))
+
+
+@pytest.mark.parametrize("name", options_of("experiment"))
+def test_a_recipe_ranks_all_of_the_training_split(name: str) -> None:
+    dataset = with_holdout(compose(f"experiment={name}")["dataset"], None)
+    assert (dataset["split"], dataset["holdout_split"], dataset["holdout"]) == ("train", "test", 0)
+
+
+def test_a_held_out_split_of_others_responses_is_refused_beside_samples_of_ones_own(tmp_path: Path) -> None:
+    chosen = ("dataset=llama3_ultrafeedback", "generate=on_policy", f"output_root={tmp_path}", "runtime=cpu")
+    with pytest.raises(
+        ValueError, match=r"^dataset\.holdout_split=test: its pairs are not of responses that generate="
+    ):
+        check_inputs(compose(*chosen))
+    assert check_inputs(compose(*chosen, "dataset.holdout_split=null"))
 
 
 @pytest.mark.parametrize("name", options_of("sweeps"))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from apm_exp.artifact import Artifact
-from apm_exp.headline import headline, untrained, what_next
+from apm_exp.headline import headline, nothing_held_out, untrained, what_next
 
 WON = {"value": 0.68, "standard_error": 0.02, "n": 400, "interval": [0.6406, 0.7194], "unit": "share"}
 
@@ -29,10 +29,20 @@ def test_a_selection_says_how_many_by_what_and_where() -> None:
     where = "outputs/selection/mine-1/selection.parquet"
     given, found = (Artifact("selection", folder, "", one, 0.0) for one in (counts, counts | {"alpha": 0.7312345678}))
     uniform, potential = ({"_target_": f"apm_exp.metrics.{name}.it"} for name in ("uniform", "map"))
-    assert untrained(given, uniform) == f"1,200 of 3,000 pairs kept by uniform: {where}"
-    assert untrained(given, potential | {"alpha": 1.0}) == f"1,200 of 3,000 pairs kept by map, alpha 1: {where}"
-    chosen = untrained(found, potential | {"alpha": "auto"})
-    assert chosen == f"1,200 of 3,000 pairs kept by map, alpha 0.731235: {where}"
+    assert untrained(given, uniform, 0) == f"1,200 of 3,000 pairs kept by uniform; none held out: {where}"
+    one = untrained(given, potential | {"alpha": 1.0}, 150)
+    assert one == f"1,200 of 3,000 pairs kept by map, alpha 1; 150 held out: {where}"
+    chosen = untrained(found, potential | {"alpha": "auto"}, 0)
+    assert chosen == f"1,200 of 3,000 pairs kept by map, alpha 0.731235; none held out: {where}"
+
+
+def test_what_a_selection_ranks_is_said_where_a_training_would_rank_less() -> None:
+    assert nothing_held_out({"holdout": 0.05}, 762) is None
+    assert nothing_held_out({"holdout": "auto", "holdout_split": "test"}, 762) is None
+    assert nothing_held_out({"holdout": "auto"}, 762) == (
+        "until=selection: ranks all 762 pairs, as nothing is evaluated; a training holds out 5% of the prompts and "
+        "scores its pairs anew; dataset.holdout=0.05 holds them out now"
+    )
 
 
 def test_what_comes_next_is_the_page_and_the_command_for_the_texts_or_nothing() -> None:
@@ -46,4 +56,5 @@ def test_what_comes_next_is_the_page_and_the_command_for_the_texts_or_nothing() 
 
 def test_a_metric_of_a_users_own_module_has_its_functions_name() -> None:
     made = Artifact("selection", Path("there"), "", {"kept": 1, "pairs": 2}, 0.0)
-    assert untrained(made, {"_target_": "mine.pick"}) == "1 of 2 pairs kept by pick: there/selection.parquet"
+    one = untrained(made, {"_target_": "mine.pick"}, 0)
+    assert one == "1 of 2 pairs kept by pick; none held out: there/selection.parquet"

@@ -12,7 +12,7 @@ from apm_exp.policies import starting_policy
 from apm_exp.types import Policy
 from tests.test_configs import compose
 
-HUB = {"_target_": "apm_exp.data.hub.hub", "path": "someone/pairs", "revision": None}
+HUB = {"_target_": "apm_exp.data.hub.hub", "path": "someone/pairs", "revision": None, "holdout": 0.05}
 
 
 def graph(root: Path, **config: Any) -> _Graph:
@@ -26,6 +26,21 @@ def test_prompts_of_the_hub_are_known_by_their_commit(tmp_path: Path, monkeypatc
     config = {"task": "run", "dataset": HUB, "generate": {}, "reward": RECORDED, "runtime": {}}
     step = graph(tmp_path, **config).generations_step(policy)
     assert step.inputs["dataset"]["revision"] == "abc123"
+
+
+def test_only_what_holds_out_something_else_makes_other_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log-probs until=logps serve a training; a selection of the paper's data sets, which hold out their test, too."""
+    monkeypatch.setattr("apm_exp.data.hub.commit_of", lambda path, revision: "abc123")
+
+    def held_out(*overrides: str) -> tuple[float, str | None]:
+        config = compose("model=tiny_from_data", *overrides)
+        node = graph(Path("outputs"), **config).pairs_step({}).inputs["dataset"]
+        return node["holdout"], node.get("holdout_split")
+
+    own, paper = "dataset=jsonl", "dataset=llama3_ultrafeedback"
+    assert held_out(own) == held_out(own, "until=logps") == (0.05, None)
+    assert held_out(own, "until=selection") == (0.0, None)
+    assert held_out(paper) == held_out(paper, "until=selection") == (0.0, "test")
 
 
 def test_a_whole_alpha_has_one_name(tmp_path: Path) -> None:

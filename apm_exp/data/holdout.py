@@ -1,11 +1,26 @@
 """The hold-out split, by prompt: all pairs of a prompt lie on the same side."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 from apm_exp.digest import canonical, text_digest
 from apm_exp.types import Message
+
+AUTO, USUAL = "auto", 0.05
+
+
+def with_holdout(dataset: Mapping[str, Any], until: str | None) -> dict[str, Any]:
+    """A dataset node with a number in the place of holdout=auto.
+
+    0 where `holdout_split` names the held-out pairs, and where `until=selection` ends the run before anything is
+    evaluated; else 0.05.
+    """
+    if dataset["holdout"] != AUTO:
+        return dict(dataset)
+    none = until == "selection" or dataset.get("holdout_split")
+    return {**dataset, "holdout": 0.0 if none else USUAL}
 
 
 def prompt_order(prompt: Sequence[Message], seed: int) -> str:

@@ -8,6 +8,17 @@ from typing import Any
 from apm_exp.data.rows import SourceRow
 
 
+def held_out_rows(
+    *, path: str, holdout_split: str | None = None, subset: str | None, revision: str | None
+) -> Iterator[SourceRow]:
+    """The rows of the split that is held out, as `hub` reads the other; none without one."""
+    if holdout_split is None:
+        return iter(())
+    rows = _loaded(path, holdout_split, subset, revision, setting="holdout_split")
+    source = f"{path}/{holdout_split}"
+    return (SourceRow(f"{source}:{number}", row, None, held_out=True) for number, row in enumerate(rows, 1))
+
+
 def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
     """The rows of one split of a dataset on the Hub, or in a local folder laid out like one.
 
@@ -19,14 +30,14 @@ def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> I
     return (SourceRow(f"{path}/{split}:{number}", row, None) for number, row in enumerate(rows, 1))
 
 
-def _loaded(path: str, split: str, subset: str | None, revision: str | None) -> Any:
+def _loaded(path: str, split: str, subset: str | None, revision: str | None, setting: str = "split") -> Any:
     import datasets
 
     try:
         return datasets.load_dataset(path, name=subset, split=split, revision=revision)
     except Exception as error:  # libraries below raise a dozen unrelated types for the same few causes
         cause = " ".join(f"{type(error).__name__}: {error}".split())
-        settings = f"dataset.split={split} dataset.subset={subset} dataset.revision={revision}"
+        settings = f"dataset.{setting}={split} dataset.subset={subset} dataset.revision={revision}"
         remedy = (
             "check the name, these settings, the network (HF_HUB_OFFLINE set?) and access (hf auth login)"
             ", or download its files and use dataset=jsonl"

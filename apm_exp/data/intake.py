@@ -15,12 +15,13 @@ from apm_exp.data.schemas import Columns, Recogniser
 
 @dataclass(frozen=True)
 class Accepted:
-    """A good row. digest: of its content; order: of its prompt; offset: of its line in the spool."""
+    """A row. digest: of its content; order: of its prompt; offset: of its line in the spool; held_out: of its row."""
 
     identifier: str | None
     digest: str
     order: str
     offset: int
+    held_out: bool
 
 
 @dataclass
@@ -60,7 +61,7 @@ def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool:
         try:
             content, meaning = _readable(row, columns)
             identifier = identifier_of(content, meaning)
-            _accept(intake, row.source, meaning, identifier, pair_of(content, meaning), seed)
+            _accept(intake, row, meaning, identifier, pair_of(content, meaning), seed)
         except BadRow as bad:
             refusal = {
                 "source": row.source,
@@ -79,7 +80,7 @@ def _readable(row: SourceRow, columns: Columns | None) -> tuple[dict[str, Any], 
 
 
 def _accept(
-    intake: Intake, source: str, columns: Columns, identifier: str | None, pair: PreferencePair, seed: int
+    intake: Intake, row: SourceRow, columns: Columns, identifier: str | None, pair: PreferencePair, seed: int
 ) -> None:
     digest = pair.digest
     shared = columns.identifier == "prompt_id"
@@ -87,10 +88,11 @@ def _accept(
     if identity in intake.first:
         same = "prompt, chosen and rejected" if shared or identifier is None else columns.identifier
         raise BadRow("duplicate id", f"the same {same} as {intake.first[identity]}")
-    intake.first[identity] = source
+    intake.first[identity] = row.source
     intake.groups.update([identifier] if shared and identifier else [])
-    intake.accepted.append(Accepted(identifier, digest, prompt_order(pair.prompt, seed), intake.spool.tell()))
-    intake.spool.write(json.dumps(table_row(pair, source), ensure_ascii=False).encode() + b"\n")
+    order = prompt_order(pair.prompt, seed)
+    intake.accepted.append(Accepted(identifier, digest, order, intake.spool.tell(), row.held_out))
+    intake.spool.write(json.dumps(table_row(pair, row.source), ensure_ascii=False).encode() + b"\n")
 
 
 def _pair_id(pair: Accepted, groups: Counter[str]) -> str:

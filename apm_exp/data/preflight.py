@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from apm_exp import component
 from apm_exp.data.jsonl import jsonl
-from apm_exp.data.prepare import prepare_pairs
+from apm_exp.data.reader import reader
 from apm_exp.data.recognition import ROWS_LOOKED_AT, with_columns
 from apm_exp.data.rows import SourceRow
 from apm_exp.data.schemas import Recogniser
@@ -20,7 +19,7 @@ def preflight(node: Mapping[str, Any]) -> bool | None:
     or unreadable file, columns that fit no schema or differ between files, a named reward column that is not
     there.
     """
-    read = component.bind("dataset", node, also=(prepare_pairs,))
+    read = reader(node)
     if read.func is not jsonl:
         return None
     recogniser = Recogniser(where_of(node), node["chosen_reward"], node["rejected_reward"])

@@ -2,21 +2,22 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from apm_exp.data.holdout import held_out
-from apm_exp.data.intake import Intake, take_in
+from apm_exp.data.holdout import AUTO, held_out
+from apm_exp.data.intake import Accepted, Intake, take_in
 from apm_exp.data.pairs_table import Placed, write_pairs
 from apm_exp.data.rows import SourceRow
 from apm_exp.data.schemas import Recogniser
 from apm_exp.files import write_jsonl
 from apm_exp.progress import track
+from apm_exp.ranges import Holdout
 
 logger = logging.getLogger(__name__)
 _PROBLEMS_SHOWN = 3
@@ -26,9 +27,10 @@ def prepare_pairs(
     out: Path,
     rows: Iterable[SourceRow],
     where: str,
+    aside: Iterable[SourceRow] = (),
     *,
     limit: Annotated[int, Field(ge=1)] | None,
-    holdout: Annotated[float, Field(ge=0, lt=1)],
+    holdout: Holdout,
     seed: int,
     on_bad_row: Literal["refuse", "error"],
     chosen_reward: str | None,
@@ -36,14 +38,16 @@ def prepare_pairs(
 ) -> dict[str, int]:
     """Write out/pairs.parquet and out/refused.jsonl; return the numbers of rows.
 
-    where: starts each error, such as "dataset.path=a.jsonl". limit: read the first so many rows of the
-    source, good or bad. The table depends on the set of rows, not on their order, but for which of several
-    rows with the same id is kept: the first. Raises ValueError where the columns fit no schema, there are no
-    rows, all rows are refused, or one is and on_bad_row is "error"; refused.jsonl is there then too.
+    where: starts each error, such as "dataset.path=a.jsonl". aside: rows of a held-out split. limit: read the first so
+    many rows of the source, and of the held-out split, good or bad. holdout: a number by now. The table depends on the
+    set of rows, not on their order, but for which of several rows with the same id is kept: the first. Raises
+    ValueError where the columns fit no schema, there are no rows, all rows are refused, or one is and on_bad_row is
+    "error"; refused.jsonl is there then too.
     """
     recogniser = Recogniser(where, chosen_reward, rejected_reward)
     with TemporaryFile(dir=out) as spool:
-        intake = take_in(track(islice(rows, limit), "reading rows", None), recogniser, seed, spool)
+        both = chain(islice(rows, limit), islice(aside, limit))
+        intake = take_in(track(both, "reading rows", None), recogniser, seed, spool)
         write_jsonl(intake.refused, out / "refused.jsonl")
         _judge(intake, where, on_bad_row, out / "refused.jsonl")
         placed = _placed(intake, holdout)
@@ -58,12 +62,22 @@ def prepare_pairs(
     }
 
 
-def _placed(intake: Intake, holdout: float) -> list[Placed]:
-    aside = held_out((pair.order for pair in intake.accepted), holdout)
+def _placed(intake: Intake, holdout: Holdout) -> list[Placed]:
+    assert holdout != AUTO
+    aside = held_out((pair.order for pair in intake.accepted if not pair.held_out), float(holdout))
+    _say_shared([pair for pair in intake.accepted if pair.order not in aside])
     return [
-        Placed(pair_id, "held_out" if pair.order in aside else "train", pair.offset)
+        Placed(pair_id, "held_out" if pair.held_out or pair.order in aside else "train", pair.offset)
         for pair_id, pair in zip(intake.pair_ids(), intake.accepted, strict=True)
     ]
+
+
+def _say_shared(accepted: Sequence[Accepted]) -> None:
+    """Warn of training pairs whose prompt the held-out split has too: they stay, as the split is the data set's own."""
+    prompts = {pair.order for pair in accepted if pair.held_out}
+    shared = sum(pair.order in prompts for pair in accepted if not pair.held_out)
+    if shared:
+        logger.warning("dataset.holdout_split: %d training pairs have the prompt of a held-out pair", shared)
 
 
 def _judge(intake: Intake, where: str, on_bad_row: str, listed: Path) -> None:

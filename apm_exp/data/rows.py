@@ -10,12 +10,13 @@ class SourceRow:
     """One row of a source, before any check of its content.
 
     source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None where it
-    cannot be read; then problem is "reason: detail".
+    cannot be read; then problem is "reason: detail". held_out: whether its split is the held-out one.
     """
 
     source: str
     row: dict[str, Any] | None
     problem: str | None
+    held_out: bool = False
 
     @property
     def file(self) -> str:

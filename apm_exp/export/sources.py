@@ -28,7 +28,8 @@ def dataset_source(run: FinishedRun) -> Source:
     on_hub = node["_target_"].endswith(".hub.hub") and not Path(node["path"]).exists()
     revision = read.get("revision")
     if on_hub:
-        more = [f"split {node['split']}", f"revision {revision}" if revision else "no revision known"]
+        aside = [f"held out {node['holdout_split']}"] if node.get("holdout_split") else []
+        more = [f"split {node['split']}", *aside, f"revision {revision}" if revision else "no revision known"]
     else:
         more = [f"sha256 {digest}" for digest in _digests(read.get("path"))]
     made = f"made by {component_name(node)} ({settings(node)})" if not node.get("path") else _named(node, more)

@@ -62,11 +62,10 @@ def generate(
 
 def _prompts(dataset: dict[str, Any]) -> "Prompts":
     from apm_exp.data.preflight import where_of
-    from apm_exp.data.prepare import prepare_pairs
+    from apm_exp.data.reader import reader
     from apm_exp.generate.prompts import read_prompts
 
-    rows = component.bind("dataset", dataset, also=(prepare_pairs,))()
-    found = read_prompts(islice(rows, dataset["limit"]))
+    found = read_prompts(islice(reader(dataset)(), dataset["limit"]))
     if not found.rows:
         raise ValueError(f"{where_of(dataset)}: has no rows")
     if found.refused and dataset["on_bad_row"] == "error":

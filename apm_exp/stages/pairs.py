@@ -21,10 +21,11 @@ def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | Non
     from apm_exp.data.parquet_file import parquet_rows
     from apm_exp.data.preflight import where_of
     from apm_exp.data.prepare import prepare_pairs
+    from apm_exp.data.reader import held_out_rows, reader
 
-    read = component.bind("dataset", dataset, also=(prepare_pairs,))
+    read = reader(dataset)
     settings = component.settings_of(prepare_pairs, dataset)
     if generations is None:
-        return prepare_pairs(out, read(), where_of(dataset), **settings)
+        return prepare_pairs(out, read(), where_of(dataset), held_out_rows(dataset), **settings)
     table = generations.path / "generations.parquet"
     return prepare_pairs(out, parquet_rows(table), f"generations {table}", **settings)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apm_exp.data.holdout import held_out, prompt_order
+from apm_exp.data.holdout import held_out, prompt_order, with_holdout
 from tests.data.sources import turn
 
 prompt_orders = st.lists(st.text("0123456789abcdef", min_size=4, max_size=4), max_size=60)
@@ -30,6 +30,20 @@ fractions = st.integers(0, 99).map(lambda percent: percent / 100)
 )
 def test_the_number_of_prompts_is_exact(prompts, fraction, expected):
     assert len(held_out([f"{number:06d}" for number in range(prompts)], fraction)) == expected
+
+
+@pytest.mark.parametrize(
+    ("node", "until", "expected"),
+    [
+        ({"holdout": "auto"}, None, 0.05),
+        ({"holdout": "auto"}, "logps", 0.05),  # a selection and a training that follow take the same log-probs
+        ({"holdout": "auto"}, "selection", 0.0),
+        ({"holdout": "auto", "holdout_split": "test"}, None, 0.0),
+        ({"holdout": 0.1, "holdout_split": None}, "selection", 0.1),
+    ],
+)
+def test_auto_holds_out_what_will_be_evaluated(node, until, expected):
+    assert with_holdout(node, until) == node | {"holdout": expected}
 
 
 @given(prompt_orders, fractions)

@@ -2,8 +2,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.data.hub import commit_of, hub
-from tests.data.sources import prepared, simpo_row
+from apm_exp.data.holdout import with_holdout
+from apm_exp.data.hub import commit_of, held_out_rows, hub
+from apm_exp.stages.pairs import pairs
+from tests.data.sources import SETTINGS, prepared, simpo_row
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +25,34 @@ def test_a_local_folder_laid_out_like_a_hub_dataset_is_read(tmp_path):
     assert prepared(tmp_path / "out", rows).counts["pairs"] == 2
 
 
+def test_the_rows_of_the_held_out_split_are_the_held_out_pairs(tmp_path):
+    """Of three training pairs all are ranked; the two of the test split are held out, a limit reads as many of each."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for split, numbers in {"train": (0, 1, 2), "test": (3, 4)}.items():
+        rows = [simpo_row(number) for number in numbers]
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}-00000-of-00001.parquet")
+    node = {"_target_": "apm_exp.data.hub.hub", "path": str(folder), "split": "train", "holdout_split": "test"}
+    node |= SETTINGS | {"subset": None, "revision": None, "holdout": "auto"}
+    for limit, trained, held_out in ((None, 3, 2), (1, 1, 1)):
+        out = tmp_path / str(limit)
+        out.mkdir()
+        counts = pairs(out, dataset=with_holdout(node | {"limit": limit}, None), generations=None)
+        assert (counts["train"], counts["held_out"]) == (trained, held_out)
+        table = pq.read_table(out / "pairs.parquet").to_pylist()
+        assert {row["source"] for row in table if row["split"] == "held_out"} == {
+            f"{folder}/test:{number}" for number in range(1, held_out + 1)
+        }
+
+
 def test_a_split_that_is_not_there_is_one_line(tmp_path):
     folder = tmp_path / "own"
     folder.mkdir()
     pq.write_table(pa.Table.from_pylist([simpo_row()]), folder / "train-00000-of-00001.parquet")
     with pytest.raises(ValueError, match=r'cannot be loaded with dataset\.split=bogus .*Unknown split "bogus"'):
         hub(path=str(folder), split="bogus", subset=None, revision=None)
+    with pytest.raises(ValueError, match=r"cannot be loaded with dataset\.holdout_split=bogus "):
+        held_out_rows(path=str(folder), holdout_split="bogus", subset=None, revision=None)
 
 
 def test_no_network_is_one_line_with_the_remedy(monkeypatch):

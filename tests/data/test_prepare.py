@@ -1,6 +1,7 @@
 import json
 import logging
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -63,6 +64,14 @@ def test_an_id_that_is_none_is_refused(tmp_path, value, problem):
     refusal = prepared(tmp_path, as_rows([trl_row(0), trl_row(1, id=value)])).refused[0]
     assert (refusal["reason"], refusal["detail"]) == problem
     assert refusal["pair_id"] is None
+
+
+def test_a_prompt_of_the_held_out_split_in_the_other_one_is_said(tmp_path, caplog):
+    shared, own, aside = trl_row(0, id="a"), trl_row(1, id="b"), trl_row(2, id="c", prompt="question 0")
+    held_out = [replace(row, held_out=True) for row in as_rows([aside], "test.jsonl")]
+    result = prepared(tmp_path, [*as_rows([shared, own]), *held_out])
+    assert [pair["split"] for pair in result.pairs] == ["train", "train", "held_out"]
+    assert caplog.messages == ["dataset.holdout_split: 1 training pairs have the prompt of a held-out pair"]
 
 
 def test_of_rows_with_one_id_the_first_is_kept(tmp_path):

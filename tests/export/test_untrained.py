@@ -44,7 +44,8 @@ def test_the_last_line_says_what_was_kept_and_its_command_writes_it(selected: tu
     assert (root / record["report"]).samefile(newest(root) / "report" / "report.html")
     counts = record["steps"]["selection"]["counts"]
     words, _, path = said.partition(": ")
-    assert words == f"{counts['kept']} of {counts['pairs']} pairs kept by map, alpha 0.25"
+    assert words == f"{counts['kept']} of {counts['pairs']} pairs kept by map, alpha 0.25; none held out"
+    assert counts["pairs"] == record["steps"]["pairs"]["counts"]["pairs"]
     assert len(pq.read_table(root / path)) == counts["pairs"]
     command = command.removeprefix("their texts: ")
     assert shlex.split(command) == ["python", "-m", "apm_exp", "task=export", f"run={newest(root).name}"]
