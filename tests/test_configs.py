@@ -150,6 +150,21 @@ def test_alpha_belongs_to_model_and_data_set_whatever_the_loss(model: str, datas
     assert alphas == {alpha_of(model, dataset)}
 
 
+ALPHA_DPO = {  # learning rate, beta, gamma/beta, alpha: its release, commit fab3209
+    ("gemma2_9b_it", "gemma2_ultrafeedback_armorm"): (8e-7, 10.0, 0.4, 0.05),
+    ("llama3_8b_instruct", "llama3_ultrafeedback_armorm"): (1e-6, 10.0, 0.4, 0.2),
+    ("llama3_8b_instruct", "llama3_ultrafeedback"): (1e-6, 2.5, 0.6, 0.2),
+}
+
+
+@pytest.mark.parametrize(("model", "dataset"), ALPHA_DPO)
+def test_alpha_dpo_takes_its_releases_values(model: str, dataset: str) -> None:
+    config = compose(f"model={model}", f"dataset={dataset}", "loss=alpha_dpo")
+    values = [config["loss"][name] for name in ("beta", "gamma_beta_ratio", "alpha")]
+    assert (config["trainer"]["learning_rate"], *values) == ALPHA_DPO[model, dataset]
+    assert config["hyperparameters"].startswith("alpha-DPO release, values of ")
+
+
 def test_the_command_line_wins_over_the_experiment_and_it_over_the_settings() -> None:
     by_default = compose("experiment=section_3_2_gemma_simpo")
     assert (by_default["trainer"]["learning_rate"], by_default["reward"]["margin"]) == (8e-7, "max_min")
