@@ -1,19 +1,23 @@
-"""Checkpoints that can be trusted: complete ones carry a marker, written last, with the size of every file."""
+"""Checkpoints that can be trusted: complete ones carry a marker, written last, with size and sha256 of every file."""
 
-import json
+import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from apm_exp.files import write_json
+from apm_exp.sealed import Damaged, read_sealed, write_sealed
 
 logger = logging.getLogger(__name__)
 MARKER = "COMPLETE"
+_ASIDE = "damaged-checkpoint"
+_FILES_AT_ONCE = 4  # are read and hashed: ZeRO writes two a process
+Content = dict[str, dict[str, Any]]
 
 
 class State(Protocol):
@@ -42,21 +46,27 @@ class MarkComplete(TrainerCallback):
 
 def mark_complete(folder: Path, how: dict[str, Any]) -> None:
     """Write the marker. how: what a run must share with this one to go on from the checkpoint."""
-    write_json({"how": how, "files": _sizes(folder)}, folder / MARKER)
+    write_sealed({"how": how, "files": _content(folder)}, folder / MARKER)
 
 
 def newest_complete(folder: Path, how: dict[str, Any]) -> Path | None:
-    """The checkpoint with the most steps that is complete, or None.
+    """The checkpoint with the most steps that is complete and as it was written, or None.
 
-    Newer ones that are not are named in a warning and removed. Raises ValueError where it was made in another way.
+    Newer ones are named in a warning: a half-written one, which a kill leaves, is removed, a damaged one set aside.
+    Raises ValueError where it was made in another way.
     """
     for checkpoint in _newest_first(folder):
-        fault = _fault(checkpoint)
-        if fault is None:
+        if not (checkpoint / MARKER).exists():
+            logger.warning("%s is half-written: skipped and removed", checkpoint)
+            shutil.rmtree(checkpoint)
+        elif fault := _fault(checkpoint):
+            aside = checkpoint.with_name(f"{_ASIDE}-{step_of(checkpoint)}")
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoint.rename(aside)
+            logger.warning("%s: %s; moved to %s until the training is done", checkpoint, fault, aside.name)
+        else:
             _check_same(checkpoint, how)
             return checkpoint
-        logger.warning("%s %s: skipped and removed", checkpoint, fault)
-        shutil.rmtree(checkpoint)
     return None
 
 
@@ -73,6 +83,13 @@ def keep_newest(folder: Path, count: int) -> None:
         folder.rmdir()
 
 
+def leave_newest(folder: Path, count: int) -> None:
+    """What is left of a training that is done: the newest `count` checkpoints, and none that was set aside."""
+    for aside in folder.glob(f"{_ASIDE}-*"):
+        shutil.rmtree(aside)
+    keep_newest(folder, count)
+
+
 def step_of(checkpoint: Path) -> int:
     """The optimizer steps behind a checkpoint."""
     return int(checkpoint.name.rpartition("-")[2])
@@ -84,7 +101,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _check_same(checkpoint: Path, how: dict[str, Any]) -> None:
-    made = json.loads((checkpoint / MARKER).read_text())["how"]
+    made = read_sealed(checkpoint / MARKER)["how"]
     if made != how:
         raise ValueError(
             f"{_settings(how)}: {checkpoint} was made with {_settings(made)}; give that to go on from it, or remove "
@@ -98,14 +115,27 @@ def _settings(how: dict[str, Any]) -> str:
 
 
 def _fault(checkpoint: Path) -> str | None:
+    """What is not as it was written, or None."""
     try:
-        marker = json.loads((checkpoint / MARKER).read_text())
-        files, _ = marker["files"], marker["how"]["zero_stage"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return "is half-written"
-    return "has lost files or parts of them" if files != _sizes(checkpoint) else None
+        written, there = read_sealed(checkpoint / MARKER, "how", "files")["files"], _content(checkpoint)
+    except Damaged:
+        return f"{MARKER} is damaged"
+    except OSError as error:
+        return f"cannot be read ({error})"
+    if lost := sorted(written.keys() - there.keys()):
+        return f"{lost[0]} is missing"
+    changed = sorted(name for name, content in there.items() if content != written.get(name))
+    return f"{changed[0]} has changed since it was written" if changed else None
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER)
-    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
+def _content(folder: Path) -> Content:
+    """Size and sha256 of each file of a checkpoint but the marker, by its name."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MARKER]
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        return dict(zip((path.relative_to(folder).as_posix() for path in files), pool.map(_look, files), strict=True))
+
+
+def _look(file: Path) -> dict[str, Any]:
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"size": file.stat().st_size, "sha256": digest}

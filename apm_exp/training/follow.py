@@ -41,4 +41,4 @@ def follow(path: Path, log: Callable[[dict[str, Any]], None]) -> Iterator[None]:
 
 def _lines(path: Path) -> list[str]:
     """The lines that are there as a whole."""
-    return path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if path.exists() else []

@@ -29,11 +29,18 @@ class MetricsLog(TrainerCallback):
         self.alarm = CollapseAlarm()
         self.started, self.seconds_before = time.monotonic(), 0.0
 
-    def go_on_after(self, step: int) -> None:
-        """Drop the rows after `step` (0: all), which will be trained again."""
-        rows = [row for row in read_rows(self.path) if row["step"] <= step]
+    def save(self, folder: Path) -> None:
+        """Keep the rows so far beside a checkpoint."""
+        write_text("".join(json.dumps(row) + "\n" for row in read_rows(self.path)), folder / self.path.name)
+
+    def go_on_from(self, checkpoint: Path | None) -> None:
+        """Go on with the rows of a checkpoint (None: without any): the steps after it are trained again."""
+        before = (checkpoint / self.path.name).read_text(encoding="utf-8") if checkpoint else ""
+        if not _text(self.path).startswith(before):
+            logger.warning("%s: damaged; written again up to the step of %s", self.path, checkpoint)
+        write_text(before, self.path)
+        rows = read_rows(self.path)
         self.seconds_before = rows[-1]["seconds"] if rows else 0.0
-        write_text("".join(json.dumps(row) + "\n" for row in rows), self.path)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Write the row of a training step; the trainer's closing summary is none."""
@@ -48,6 +55,10 @@ class MetricsLog(TrainerCallback):
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         self.mirror(row)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _number(value: Any) -> float | None:

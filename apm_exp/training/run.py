@@ -58,7 +58,7 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
         if adapter is not None:
             merge(saved, final, task.policy, adapter, runtime.device, longest, trained)
         check_final(final, task.policy, runtime.device, longest, trained)
-        checkpoints.keep_newest(folder, settings.keep_checkpoints)
+        checkpoints.leave_newest(folder, settings.keep_checkpoints)
     return {"pairs": len(pairs), "steps": steps}
 
 

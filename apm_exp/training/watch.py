@@ -39,13 +39,14 @@ def watch(task: TrainingTask, processes: int, keep_checkpoints: int) -> Watch:
     """The onlookers of a task's training, before its first step."""
     consumption, history = Consumption(task.pairs["pair_id"].to_pylist()), History(task.seed)
     how = checkpoints.how_made(stage_of(task.deepspeed), processes)
+    metrics = MetricsLog(task.out / "metrics.jsonl", consumption, task.log)
     return Watch(
         consumption=consumption,
         history=history,
-        metrics=MetricsLog(task.out / "metrics.jsonl", consumption, task.log),
+        metrics=metrics,
         guard=GradientGuard(consumption),
         progress=StepProgress(),
-        marker=checkpoints.MarkComplete((consumption, history), how, keep_checkpoints),
+        marker=checkpoints.MarkComplete((consumption, history, metrics), how, keep_checkpoints),
         folder=task.out / "checkpoints",
         how=how,
     )
@@ -67,10 +68,9 @@ def go_on(onlookers: Watch) -> str | None:
     checkpoint = None
     if PartialState().is_main_process:
         checkpoint = checkpoints.newest_complete(onlookers.folder, onlookers.how)
-        step = checkpoints.step_of(checkpoint) if checkpoint else 0
-        onlookers.metrics.go_on_after(step)
+        onlookers.metrics.go_on_from(checkpoint)
         if checkpoint:
-            logger.info("training goes on from step %d", step)
+            logger.info("training goes on from step %d", checkpoints.step_of(checkpoint))
     checkpoint = broadcast_object_list([checkpoint])[0]
     if checkpoint is None:
         return None

@@ -65,18 +65,25 @@ def test_final_is_an_ordinary_folder_that_has_changed(folder, whole, tiny_policy
 
 @pytest.mark.usefixtures("whole")
 def test_killed_and_started_again_ends_with_the_same_bits(folder, tiny_policy, caplog):
-    """Killed after step 3; the checkpoint of step 2 is complete, and a later one is half-written."""
+    """Killed after step 3; the checkpoint of step 2 is whole; later ones, and the log, are damaged."""
     command = [sys.executable, "-m", "tests.stages.killed_training", str(folder), "3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
     killed = folder / "killed"
     assert [row["step"] for row in read_rows(killed / "metrics.jsonl")] == [1, 2, 3]
-    half = killed / "checkpoints" / "checkpoint-4"
-    shutil.copytree(killed / "checkpoints" / "checkpoint-2", half)
+    damaged, half = (killed / "checkpoints" / f"checkpoint-{step}" for step in (3, 4))
+    for later in (damaged, half):
+        shutil.copytree(killed / "checkpoints" / "checkpoint-2", later)
     (half / "COMPLETE").unlink()
+    state = damaged / "trainer_state.json"
+    state.write_text(state.read_text().replace('"global_step": 2', '"global_step": 3'))
+    (killed / "metrics.jsonl").write_bytes(b"\xff\n")
     logged = []
     assert run_stage(killed, folder, tiny_policy, log=logged.append) == {"pairs": 8, "steps": 4}
     assert "checkpoint-4 is half-written" in caplog.text
+    assert "checkpoint-3: trainer_state.json has changed since it was written; moved to" in caplog.text
+    assert "metrics.jsonl: damaged; written again" in caplog.text
+    assert not (killed / "checkpoints").exists()
     assert [row["step"] for row in logged] == [3, 4]
     weights = [(folder / name / "final" / "model.safetensors").read_bytes() for name in ("killed", "whole")]
     assert weights[0] == weights[1]

@@ -1,6 +1,6 @@
 import pytest
 
-from apm_exp.training.checkpoints import how_made, keep_newest, mark_complete, newest_complete
+from apm_exp.training.checkpoints import how_made, keep_newest, leave_newest, mark_complete, newest_complete
 
 HOW = how_made(None, 1)
 
@@ -12,6 +12,7 @@ def folder(tmp_path):
         checkpoint = tmp_path / f"checkpoint-{step}"
         (checkpoint / "inner").mkdir(parents=True)
         (checkpoint / "inner" / "weights").write_bytes(b"weights")
+        (checkpoint / "trainer_state.json").write_text(f'{{"global_step": {step}}}')
         mark_complete(checkpoint, HOW)
     return tmp_path
 
@@ -23,17 +24,36 @@ def test_the_one_with_the_most_steps_is_the_newest(folder):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda c: (c / "COMPLETE").unlink(), "half-written"),
-        (lambda c: (c / "COMPLETE").write_text('{"how":'), "half-written"),
-        (lambda c: (c / "inner" / "weights").write_bytes(b"wei"), "lost files or parts"),
-        (lambda c: (c / "inner" / "weights").unlink(), "lost files or parts"),
+        (lambda c: (c / "COMPLETE").write_text('{"how":'), "COMPLETE is damaged"),
+        (lambda c: (c / "COMPLETE").write_text("[]"), "COMPLETE is damaged"),
+        (lambda c: edit(c / "COMPLETE", b'"zero_stage": null', b'"zero_stage": 2'), "COMPLETE is damaged"),
+        (lambda c: edit(c / "inner" / "weights", b"weights", b"wei"), "inner/weights has changed"),
+        (lambda c: edit(c / "inner" / "weights", b"weights", b"weighty"), "inner/weights has changed"),
+        (lambda c: edit(c / "trainer_state.json", b"10", b"11"), "trainer_state.json has changed"),
+        (lambda c: (c / "inner" / "weights").unlink(), "inner/weights is missing"),
     ],
 )
-def test_a_damaged_one_is_skipped_with_a_warning(folder, damage, says, caplog):
+def test_a_damaged_one_is_named_and_set_aside_and_the_one_before_is_used(folder, damage, says, caplog):
     damage(folder / "checkpoint-10")
     assert newest_complete(folder, HOW).name == "checkpoint-4"
-    assert says in caplog.text
-    assert not (folder / "checkpoint-10").exists()
+    assert f"checkpoint-10: {says}" in caplog.text
+    assert (folder / "damaged-checkpoint-10").is_dir()
+    assert newest_complete(folder, HOW).name == "checkpoint-4"
+    keep_newest(folder, 1)
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-4", "damaged-checkpoint-10"]
+    leave_newest(folder, 0)
+    assert not folder.exists()
+
+
+def edit(path, old, new):
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
+def test_a_half_written_one_is_removed(folder, caplog):
+    (folder / "checkpoint-10" / "COMPLETE").unlink()
+    assert newest_complete(folder, HOW).name == "checkpoint-4"
+    assert "checkpoint-10 is half-written" in caplog.text
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-2", "checkpoint-4"]
 
 
 def test_another_number_of_processes_goes_on_from_whole_states(folder):

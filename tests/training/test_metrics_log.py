@@ -13,7 +13,7 @@ def logged(tmp_path):
     """A log with steps 1 to 3, and what its mirror was given."""
     consumption, mirrored = Consumption(["a", "b"]), []
     log = MetricsLog(tmp_path / "metrics.jsonl", consumption, mirrored.append)
-    log.go_on_after(0)
+    log.go_on_from(None)
     for step in (1, 2, 3):
         consumption.take([step % 2])
         state = SimpleNamespace(is_world_process_zero=True, global_step=step)
@@ -30,11 +30,34 @@ def test_each_step_is_one_line_on_disk_and_in_the_mirror(logged):
     assert rows[0]["grad_norm"] is None
 
 
-def test_a_resumed_log_loses_the_steps_that_are_trained_again(logged):
+def test_a_resumed_log_loses_the_steps_that_are_trained_again(logged, tmp_path, caplog):
     log, _ = logged
-    log.path.write_text(log.path.read_text() + '{"step": 4, "lo')  # a kill in the middle of a line
-    log.go_on_after(2)
-    assert [row["step"] for row in read_rows(log.path)] == [1, 2]
-    assert log.seconds_before == read_rows(log.path)[-1]["seconds"]
-    log.go_on_after(0)
+    (checkpoint := tmp_path / "checkpoint-3").mkdir()
+    log.save(checkpoint)
+    rows = read_rows(log.path)
+    log.path.write_text(log.path.read_text() + '{"step": 4}\n{"step": 5, "lo')  # a kill in the middle of a line
+    log.go_on_from(checkpoint)
+    assert read_rows(log.path) == rows
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert log.seconds_before == rows[-1]["seconds"]
+    assert not caplog.text
+    log.go_on_from(None)
     assert read_rows(log.path) == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\n", b"", b'[]\n{"step": 2}\n', None])
+def test_a_damaged_log_is_named_and_written_again(logged, tmp_path, caplog, content):
+    log, _ = logged
+    (checkpoint := tmp_path / "checkpoint-3").mkdir()
+    log.save(checkpoint)
+    rows = read_rows(log.path)
+    log.path.unlink() if content is None else log.path.write_bytes(content)
+    log.go_on_from(checkpoint)
+    assert read_rows(log.path) == rows
+    assert f"{log.path}: damaged; written again" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", [b"\xff", b"[]", b'{"loss": 1}', b"null", b'{"step": "two"}'])
+def test_rows_are_read_up_to_one_that_is_damaged(tmp_path, damaged):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + damaged + b'\n{"step": 3}\n')
+    assert read_rows(tmp_path / "metrics.jsonl") == [{"step": 1}]
