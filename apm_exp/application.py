@@ -3,8 +3,8 @@
 import os
 import shlex
 import sys
-import time
 import traceback
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from apm_exp.stopping import TERMINATED
 from apm_exp.worker import TYPED, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
-STARTED = "APM_EXP_STARTED"  # when the command did (seconds since 1970), also for its jobs on other machines
-_STARTED = time.time()
+COMMAND_ID = "APM_EXP_COMMAND_ID"  # one for all jobs of a command, also for those on other machines
 
 
 class NothingToRun(SystemExit):
@@ -50,7 +49,8 @@ def run(arguments: list[str]) -> int:
     """
     from apm_exp.job_function import JobFunction
 
-    os.environ |= {"APM_EXP_CONF": str(conf_folder()), STARTED: repr(_STARTED)}  # the first: for files beside the YAMLs
+    os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
+    os.environ[COMMAND_ID] = uuid.uuid4().hex
     os.environ.pop(SWEEP_FOLDER, None)
     if names := clear_settings():
         meant = "results do not depend on the environment; see model.dtype, runtime and deepspeed"
@@ -144,7 +144,7 @@ def request_of(
         choices={str(k): str(v) for k, v in settings.runtime.choices.items() if not str(k).startswith("hydra")},
         overrides=overrides,
         command=shlex.join(["python", "-m", "apm_exp", *config_dir(settings), *overrides]),
-        started=float(os.environ[STARTED]),
+        command_id=os.environ[COMMAND_ID],
         number=job,
         swept=_swept(folder, overrides) if swept is None else swept,
         sweep=folder,
@@ -189,5 +189,5 @@ def report_sweep(folder: Path) -> int:
     from apm_exp import launch
 
     command = (folder / "command.txt").read_text().strip()
-    request = Request("sweep_report", {}, {}, [], command, _STARTED, sweep=str(folder))
+    request = Request("sweep_report", {}, {}, [], command, os.environ[COMMAND_ID], sweep=str(folder))
     return launch.start("sweep_report", [request])

@@ -1,7 +1,12 @@
 """Steps and artifacts: a stage with its inputs, named by the hash of exactly what it is given.
 
-A folder `<output_root>/<kind>/<slug>-<key8>/` with a `done` (written last: the full key, the counts, and every file's
-size and sha256) is an artifact. One without is resumed by the stage or overwritten, never read: build.py.
+A folder `<output_root>/<kind>/<slug>-<key8>/` with a `done` (written last: the full key, the build, the builds of its
+inputs, the counts, and every file's size and sha256) is an artifact. One without is resumed by the stage or
+overwritten, never read: build.py.
+
+A build is a random id, new each time that a step is built. What was given a build that is no longer there is no
+artifact: it is built anew, whoever built its input again. Artifacts of versions without builds have the build None, and
+so are taken as they are until something that they were given is built again.
 """
 
 import inspect
@@ -16,12 +21,15 @@ from apm_exp import component
 from apm_exp.digest import FileDigests, canonical, local_paths, text_digest
 from apm_exp.types import Policy
 
+Seen = dict[str, "Artifact | None"]
+
 
 @dataclass(frozen=True)
 class Artifact:
     """A finished step: where its files are, what identifies them, and the counts that its stage returned.
 
-    seconds: of its making. reused: it was there; False only for what `build` has just made.
+    seconds: of its making. build: the id of this making, None in outputs of earlier versions. reused: it was there;
+    False only for what `build` has just made.
     """
 
     kind: str
@@ -29,6 +37,7 @@ class Artifact:
     key: str
     counts: Mapping[str, int | float]
     seconds: float
+    build: str | None = None
     reused: bool = field(default=True, compare=False)
 
 
@@ -60,9 +69,14 @@ class Step:
         return text_digest(canonical(self.identity))
 
     @property
+    def name(self) -> str:
+        """The folder of the artifact below the root, and how others call it."""
+        return f"{self.kind}/{self.slug}-{self.key[:8]}"
+
+    @property
     def folder(self) -> Path:
         """Where the artifact lies."""
-        return self.root / self.kind / f"{self.slug}-{self.key[:8]}"
+        return self.root / self.name
 
 
 def _identity(value: Any, digests: FileDigests) -> Any:
@@ -93,12 +107,20 @@ def _node_identity(node: Mapping[str, Any], digests: FileDigests) -> dict[str, A
     return identity
 
 
-def read_done(step: Step) -> Artifact | None:
-    """The finished artifact of a step, or None where there is none that is whole; only looks."""
-    record = record_of(step)
-    if record is None or damage(step, record):
-        return None
-    return Artifact(step.kind, step.folder, step.key, record["counts"], record["seconds"])
+def read_done(step: Step, seen: Seen | None = None) -> Artifact | None:
+    """The finished artifact of a step; None unless it is whole and made of what its inputs are now; only looks.
+
+    seen: what was read of other steps so far, by key.
+    """
+    seen = {} if seen is None else seen
+    if step.key not in seen:
+        record = record_of(step)
+        if record is None or damage(step, record) or outdated(step, record, seen):
+            seen[step.key] = None
+        else:
+            counts, seconds = record["counts"], record["seconds"]
+            seen[step.key] = Artifact(step.kind, step.folder, step.key, counts, seconds, record.get("build"))
+    return seen[step.key]
 
 
 def record_of(step: Step) -> dict[str, Any] | None:
@@ -109,6 +131,17 @@ def record_of(step: Step) -> dict[str, Any] | None:
         return None
     except ValueError:
         return {"key": None}
+
+
+def outdated(step: Step, record: Mapping[str, Any], seen: Seen | None = None) -> str | None:
+    """The name of a step whose present build is not the one that this was made of, or None. record: its `done`."""
+    seen = {} if seen is None else seen
+    known = record.get("inputs", {})
+    for earlier in earlier_steps(step):
+        artifact = read_done(earlier, seen)
+        if artifact is None or artifact.build != known.get(earlier.name):
+            return earlier.name
+    return None
 
 
 def damage(step: Step, record: Mapping[str, Any]) -> str | None:
@@ -129,16 +162,27 @@ def changed(folder: Path, files: Mapping[str, Mapping[str, Any]], digests: FileD
     return None
 
 
-def follows(step: Step, kind: str, steps: Mapping[str, Step]) -> bool:
-    """Whether a step is of a kind, or is given something that follows from one. steps: all of them by key."""
-    return step.kind == kind or any(follows(earlier, kind, steps) for earlier in _earlier(step.inputs, steps))
+def lineage(step: Step) -> list[Step]:
+    """A step and all that it follows from, each once."""
+    steps = {step.key: step}
+    for earlier in earlier_steps(step):
+        steps |= {one.key: one for one in lineage(earlier) if one.key not in steps}
+    return list(steps.values())
 
 
-def _earlier(inputs: Mapping[str, Any], steps: Mapping[str, Step]) -> Iterator[Step]:
-    for value in inputs.values():
-        if isinstance(value, Step):
-            yield value
-        elif isinstance(value, Policy) and value.key in steps:
-            yield steps[value.key]
-        elif isinstance(value, Mapping):
-            yield from _earlier(value, steps)
+def earlier_steps(step: Step) -> list[Step]:
+    """The steps whose artifacts a step is given, each once."""
+    return list({earlier.key: earlier for earlier in _steps_in(step.inputs)}.values())
+
+
+def _steps_in(value: Any) -> Iterator[Step]:
+    if isinstance(value, Policy):
+        value = value.made_by
+    if isinstance(value, Step):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _steps_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _steps_in(item)

@@ -8,100 +8,144 @@ import logging
 import shutil
 import time
 import traceback
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from apm_exp.artifact import Artifact, Step, damage, read_done, record_of
+from apm_exp.artifact import Artifact, Seen, Step, damage, earlier_steps, outdated, read_done, record_of
 from apm_exp.files import write_json, write_text
+from apm_exp.locks import locked, not_read, reading
 from apm_exp.provenance import provenance
+from apm_exp.types import Policy
 
 logger = logging.getLogger(__name__)
 _FRAMEWORK_FILES = {"done", "failed.txt"}
+Given = Mapping[str, Artifact]  # by key
 
 
-def built_after(step: Step, moment: float) -> bool:
-    """Whether the step was finished after `moment` (seconds since 1970)."""
-    done = step.folder / "done"
-    return done.exists() and done.stat().st_mtime >= moment
-
-
-def build(step: Step, *, rebuild_since: float | None = None, also: Mapping[str, Any] | None = None) -> Artifact:
+def build(
+    step: Step, *, rebuild: bool = False, command: str | None = None, also: Mapping[str, Any] | None = None
+) -> Artifact:
     """The artifact of a step, built if it is not there; one process builds, others wait and reuse.
 
-    rebuild_since: build again what was finished before that moment. also: given to the stage beside its inputs.
-    Raises what the stage raises, after writing failed.txt.
+    What it is given is built first if it is not there (any more). rebuild: build again what another command than this
+    one (`command`, its id) has built. also: given to the stage beside its inputs. Raises what the stage raises, after
+    writing failed.txt.
     """
-    with _locked(step):
-        replaced = step.folder.with_name(f"{step.folder.name}.replaced")
-        if rebuild_since is not None and (step.folder / "done").exists() and not built_after(step, rebuild_since):
-            shutil.rmtree(replaced, ignore_errors=True)
-            step.folder.rename(replaced)  # kept until there is a new one, however this ends
-        _set_damaged_aside(step)
-        artifact = read_done(step)
-        if artifact is not None:
-            logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
-            return artifact
-        artifact = _build(step, also or {})
-        shutil.rmtree(replaced, ignore_errors=True)
+    with locked(step):
+        with _inputs(step) as given:
+            _set_aside(step, rebuild=rebuild and _built_by_another(step, command))
+            artifact = read_done(step)
+            if artifact is not None:
+                logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
+                return artifact
+            artifact = _build(step, given, command, also or {})
+        shutil.rmtree(_replaced(step), ignore_errors=True)
     logger.info("%-12s %6.1f s  %s  %s", step.kind, artifact.seconds, step.folder, _counted(artifact.counts))
     return artifact
 
 
-def _set_damaged_aside(step: Step) -> None:
-    """Move a finished artifact that is not as it was written out of the way, with a warning that names the damage."""
-    record = record_of(step)
-    if record is not None and (found := damage(step, record)):
-        aside = step.folder.with_name(f"{step.folder.name}.damaged-{time.time_ns()}")
-        step.folder.rename(aside)
-        logger.warning("%s: %s; moved to %s and built again", step.folder, found, aside.name)
+def will_rebuild(step: Step, command: str) -> bool:
+    """Whether `build` with `rebuild` would build again what is there."""
+    return (step.folder / "done").exists() and _built_by_another(step, command)
+
+
+def _built_by_another(step: Step, command: str | None) -> bool:
+    return (record_of(step) or {}).get("command") != command
 
 
 @contextmanager
-def _locked(step: Step) -> Iterator[None]:
-    """Hold the step's lock; says so where another process has it."""
-    locks = step.root / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{step.kind}-{step.key[:16]}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.info("%-12s waiting for another process that builds %s", step.kind, step.folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def _inputs(step: Step) -> Iterator[Given]:
+    """The artifacts that a step is given, which nobody replaces in the block."""
+    earlier = earlier_steps(step)
+    while True:
+        for one in earlier:
+            if read_done(one) is None:  # another command is building it again, or was
+                build(one)
+        with ExitStack() as held:
+            for one in earlier:
+                held.enter_context(reading(one))
+            seen: Seen = {}
+            found = {one.key: read_done(one, seen) for one in earlier}
+            if None not in found.values():
+                yield {key: artifact for key, artifact in found.items() if artifact is not None}
+                return
+
+
+def _set_aside(step: Step, *, rebuild: bool) -> None:
+    """Move a finished artifact out of the way that is damaged, made of builds that are gone, or to be built again."""
+    record = record_of(step)
+    if record is None:
+        return
+    if problem := damage(step, record):
+        aside = step.folder.with_name(f"{step.folder.name}.damaged-{time.time_ns()}")
+        logger.warning("%s: %s; moved to %s and built again", step.folder, problem, aside.name)
+    elif rebuild or (another := outdated(step, record)):
+        aside = _replaced(step)  # kept until there is a new one, however this ends
+        shutil.rmtree(aside, ignore_errors=True)
+        if not rebuild:
+            logger.info("%s: %s has been built again since, and so is this", step.folder, another)
+    else:
+        return
+    with not_read(step):
+        step.folder.rename(aside)
+
+
+def _replaced(step: Step) -> Path:
+    return step.folder.with_name(f"{step.folder.name}.replaced")
 
 
 def _counted(counts: Mapping[str, int | float]) -> str:
     return ", ".join(f"{name} {value:,}" for name, value in counts.items())
 
 
-def _build(step: Step, also: Mapping[str, Any]) -> Artifact:
+def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any]) -> Artifact:
     started = time.monotonic()
-    step.folder.mkdir(parents=True, exist_ok=True)
-    (step.folder / "failed.txt").unlink(missing_ok=True)
-    for left in step.folder.rglob(".*.partial"):  # a killed attempt was writing these
-        left.unlink()
+    builds = {one.name: build for one in earlier_steps(step) if (build := given[one.key].build)}
+    _prepare(step.folder, builds)
     try:
-        write_text(OmegaConf.to_yaml(OmegaConf.create(step.identity)), step.folder / "inputs.yaml")
+        identity = OmegaConf.create({**step.identity, "builds": builds})
+        write_text(OmegaConf.to_yaml(identity), step.folder / "inputs.yaml")
         how = {name: step.beside[name] for name in ("runtime", "deepspeed") if name in step.beside}
         write_json(provenance() | {"how": how}, step.folder / "provenance.json")
-        given = {name: _given(value) for name, value in step.inputs.items()}
-        counts = dict(step.stage(step.folder, **given, **step.beside, **also))
+        inputs = {name: _given(value, given) for name, value in step.inputs.items()}
+        counts = dict(step.stage(step.folder, **inputs, **step.beside, **also))
         seconds = round(time.monotonic() - started, 3)
         files = _written(step)
     except BaseException as error:
         error.add_note(f"while building {step.folder}")
         _write_failure(step.folder)
         raise
-    write_json({"key": step.key, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
-    return Artifact(step.kind, step.folder, step.key, counts, seconds, reused=False)
+    artifact = Artifact(step.kind, step.folder, step.key, counts, seconds, uuid.uuid4().hex, reused=False)
+    made = {"key": step.key, "build": artifact.build, "inputs": builds, "command": command}
+    write_json({**made, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
+    return artifact
+
+
+def _prepare(folder: Path, builds: Mapping[str, str]) -> None:
+    """Make the folder ready: what an attempt left that was given the same builds stays, for the stage to resume."""
+    if folder.exists() and _builds_of_attempt(folder) != builds:
+        if any(folder.iterdir()):
+            logger.info("%s: was begun with inputs that have been built again since; begun anew", folder)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "failed.txt").unlink(missing_ok=True)
+    for left in folder.rglob(".*.partial"):  # a killed attempt was writing these
+        left.unlink()
+
+
+def _builds_of_attempt(folder: Path) -> dict[str, str] | None:
+    """The builds that an unfinished attempt was given, or None where it does not say; earlier versions knew none."""
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
+    except Exception:  # whatever YAML makes of a damaged file
+        return None
+    return content.get("builds", {}) if isinstance(content, dict) else None
 
 
 def _write_failure(folder: Path) -> None:
@@ -112,14 +156,14 @@ def _write_failure(folder: Path) -> None:
         logger.warning("%s: the failure could not be written down either", folder)
 
 
-def _given(value: Any) -> Any:
+def _given(value: Any, given: Given) -> Any:
     """What the stage receives: steps become the artifacts that they have built."""
     if isinstance(value, Step):
-        artifact = read_done(value)
-        assert artifact is not None, f"{value.folder} is used before it is built"
-        return artifact
+        return given[value.key]
+    if isinstance(value, Policy):
+        return replace(value, made_by=None)
     if isinstance(value, Mapping) and any(isinstance(item, Step) for item in value.values()):
-        return {name: _given(item) for name, item in value.items()}
+        return {name: _given(item, given) for name, item in value.items()}
     return value
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apm_exp import component
-from apm_exp.artifact import Artifact, Step, follows, read_done
-from apm_exp.build import build, built_after
+from apm_exp.artifact import Artifact, Step, lineage, read_done
+from apm_exp.build import build, will_rebuild
 from apm_exp.ending import one_line
 from apm_exp.headline import headline, nothing_held_out, untrained, what_next
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
@@ -77,7 +77,7 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
     try:
         _link(steps, folder)
         if with_rewards is None:
-            made["pairs"] = build(steps["pairs"])
+            made["pairs"] = build(steps["pairs"], command=request.command_id)
             if not _rows_have_rewards(request, made["pairs"]):
                 steps = steps_of(request, digests, with_rewards=False)
                 (folder / "rewards").unlink(missing_ok=True)  # no step of this run after all
@@ -120,13 +120,16 @@ def _run_steps(
 ) -> dict[str, Any]:
     """Build the steps and the page; returns the rest of the job's record. made: what this job has built already."""
     built: dict[str, Artifact] = {}
-    trains = "policy" in steps and _trains(request, steps["policy"], steps)
+    scores: dict[str, dict[str, Any]] = {}  # of each evaluation by its name
+    trains = "policy" in steps and _trains(request, steps["policy"])
     with _mirror(request, steps, folder, trains) as mirror:
         for name, step in steps.items():
             also = {"log": mirror.row} if step.kind == "policy" else {}  # the training step also mirrors its log
             if step.kind == "policy" and trains:
                 check_before_training(request.config, steps)
-            built[name] = build(step, rebuild_since=_rebuild(request, step, steps), also=also)
+            built[name] = build(step, rebuild=_rebuild(request, step), command=request.command_id, also=also)
+            if step.kind == "evaluation":  # now: another command may build it again before this one ends
+                scores[name.removeprefix("evaluation_")] = json.loads((built[name].path / "scores.json").read_text())
             if name == "pairs":  # before the expensive steps
                 pairs = int(built[name].counts["train"])
                 names = PairIds(built[name].path / "pairs.parquet", pairs, "train")
@@ -138,10 +141,10 @@ def _run_steps(
         if "selection" in steps:
             page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
             point(folder / "report", page_step.folder)
-            page = built["report"] = build(page_step, rebuild_since=_rebuild(request, page_step, steps))
+            page = built["report"] = build(page_step, rebuild=_rebuild(request, page_step), command=request.command_id)
             result["report"] = str(page.path / "report.html")
         if "policy" in steps:
-            result |= _result(request, built) | {"trained": trains}
+            result |= _result(request, scores, built["policy"]) | {"trained": trains}
             mirror.rest_of_history()
             mirror.summary(result["scores"], built["selection"].counts)
             mirror.send(built["selection"].path, built["report"].path)
@@ -161,27 +164,24 @@ def _say_ranked(request: Request, pairs: int) -> None:
         logger.info(said)
 
 
-def _result(request: Request, built: Mapping[str, Artifact]) -> dict[str, Any]:
+def _result(request: Request, scores: Mapping[str, dict[str, Any]], policy: Artifact) -> dict[str, Any]:
     """What a job that trained has to show."""
-    evaluations = _evaluations(built)
     return {
-        "headline": headline(evaluations, request.config["evals"] or {}),
-        "scores": {name: score for each in evaluations.values() for name, score in each.items()},
-        "policy_key": built["policy"].key,
+        "headline": headline(scores, request.config["evals"] or {}),
+        "scores": {name: score for each in scores.values() for name, score in each.items()},
+        "policy_key": policy.key,
     }
 
 
-def _trains(request: Request, policy: Step, steps: Mapping[str, Step]) -> bool:
-    """Whether this job is to train: the policy is not there, or is to be built again."""
-    since = _rebuild(request, policy, steps)
-    return read_done(policy) is None or (since is not None and not built_after(policy, since))
+def _trains(request: Request, policy: Step) -> bool:
+    """Whether this job is to train: the policy is not there, or it or what it follows from is to be built again."""
+    again = (step for step in lineage(policy) if _rebuild(request, step) and will_rebuild(step, request.command_id))
+    return read_done(policy) is None or any(again)
 
 
-def _rebuild(request: Request, step: Step, steps: Mapping[str, Step]) -> float | None:
-    """Since when a step must have been built: the kind that is asked for, and all that follows from it."""
-    kind = request.config["rebuild"]
-    wanted = kind == "all" or (kind != "none" and follows(step, kind, {one.key: one for one in steps.values()}))
-    return request.started if wanted else None
+def _rebuild(request: Request, step: Step) -> bool:
+    """Whether a step is of the kind that is to be built again; what follows from it then is, as from any new build."""
+    return request.config["rebuild"] in ("all", step.kind)
 
 
 def _mirror(request: Request, steps: Mapping[str, Step], folder: Path, trains: bool) -> AbstractContextManager[Mirror]:
@@ -189,10 +189,3 @@ def _mirror(request: Request, steps: Mapping[str, Step], folder: Path, trains: b
     if not request.config["tracking"] or "policy" not in steps:
         return nullcontext(Mirror())
     return component.bind("tracking", request.config["tracking"])(tracked_job(request, steps, folder, trains=trains))
-
-
-def _evaluations(built: Mapping[str, Artifact]) -> dict[str, dict[str, Any]]:
-    """scores.json of each evaluation, by its name."""
-    prefix = "evaluation_"
-    found = {name.removeprefix(prefix): one.path for name, one in built.items() if name.startswith(prefix)}
-    return {name: json.loads((path / "scores.json").read_text()) for name, path in found.items()}

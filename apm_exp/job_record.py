@@ -29,13 +29,14 @@ def settings_compared(config: Mapping[str, Any], alpha: float | None) -> dict[st
 
 
 def step_records(artifacts: Mapping[str, Artifact], root: Path) -> dict[str, dict[str, Any]]:
-    """Of each step by name: key, folder relative to `root` (output_root), seconds of its making, counts, and `reused`.
+    """Of each step by name: key, build, folder relative to `root` (output_root), seconds of making, counts, `reused`.
 
     reused: it was there, or another process made it while this one waited.
     """
     return {
         name: {
             "key": one.key,
+            "build": one.build,
             "folder": one.path.relative_to(root).as_posix(),
             "seconds": one.seconds,
             "counts": dict(one.counts),

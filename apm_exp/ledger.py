@@ -106,14 +106,21 @@ def settle(folder: Path, number: int, *, finished: bool) -> None:
 
 def settle_by_record(folder: Path, number: int, root: Path) -> None:
     """As `settle`, by the steps that the record names: for a job whose keys only the machine that does it can tell."""
+    settle(folder, number, finished=as_recorded(folder, number, root))
+
+
+def as_recorded(folder: Path, number: int, root: Path) -> bool:
+    """Whether the steps that a job's record names are still the builds that it tells of."""
     steps = record_of(folder, number).get("steps", {}).values()
-    settle(folder, number, finished=all(_key_of(root / step["folder"]) == step["key"] for step in steps))
+    return all(_build_of(root / step["folder"]) == (step["key"], step.get("build")) for step in steps)
 
 
-def _key_of(step: Path) -> str | None:
+def _build_of(step: Path) -> tuple[str, str | None] | None:
+    """The key and the build of a finished step; None where there is none."""
     try:
-        return str(json.loads((step / "done").read_text())["key"])
-    except (OSError, ValueError):
+        record = json.loads((step / "done").read_text())
+        return record["key"], record.get("build")
+    except (OSError, ValueError, KeyError):
         return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp import component
-from apm_exp.artifact import Step, read_done
+from apm_exp.artifact import Seen, Step, lineage, read_done
 from apm_exp.data.count import count_rows
 from apm_exp.disk import Disk, disk_line, job_disk
 from apm_exp.expected_time import expected_seconds
@@ -44,9 +44,10 @@ def plan_of(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) ->
     """Look at every step of a job; builds and downloads nothing."""
     known: dict[str, Counts] = {}
     missing: dict[str, Step] = {}
+    seen: Seen = {}
     for name, step in steps.items():
-        artifact = read_done(step)
-        if artifact is None:
+        artifact = read_done(step, seen)
+        if artifact is None or any(config["rebuild"] in ("all", one.kind) for one in lineage(step)):
             missing[name] = step
         known[name] = artifact.counts if artifact else upper_bounds(name, known, config)
     training = _training(config, steps) if "policy" in missing else None

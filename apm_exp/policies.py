@@ -53,6 +53,7 @@ def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDige
         trust_remote_code=node["trust_remote_code"],
         chat_template=Path(template).read_text() if template else None,
         tf32=_rounds_products(dtype, config["runtime"]),
+        made_by=steps.get("models"),
     )
 
 
@@ -68,5 +69,5 @@ def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str]:
 def trained_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:
     """The policy that the run trains, loaded as the starting policy is."""
     start = starting_policy(config, steps, digests)
-    folder = steps["policy"].folder / "final"
-    return replace(start, folder=folder, key=steps["policy"].key, chat_template=None)
+    made_by = steps["policy"]
+    return replace(start, folder=made_by.folder / "final", key=made_by.key, chat_template=None, made_by=made_by)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from apm_exp.ending import UsageError, one_line
-from apm_exp.ledger import named, settle, settle_by_record
+from apm_exp.ledger import as_recorded, named, settle, settle_by_record
 from apm_exp.nodes.place import Place
 from apm_exp.worker import Request
 
@@ -19,7 +19,8 @@ def _check(requests: list[Request]) -> None:
     finished = [_named(check_job, request, len(requests)) for request in requests]
     for request, is_done in zip(requests, finished, strict=True):
         if request.sweep:
-            settle(Path(request.sweep), request.number, finished=is_done)
+            sweep, root = Path(request.sweep), Path(request.config["output_root"])
+            settle(sweep, request.number, finished=is_done and as_recorded(sweep, request.number, root))
 
 
 def _check_settings(requests: list[Request]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from apm_exp.artifact import Step
     from apm_exp.pair_ids import PairIds
 
 
@@ -121,7 +122,7 @@ class Policy:
     dtype: "float32", "bfloat16" or "float16". attention: auto, segments, flex, or transformers'
     attn_implementation (see models/attention.py).
     chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None. tf32: whether float32
-    products are rounded (runtime.tf32 on CUDA).
+    products are rounded (runtime.tf32 on CUDA). made_by: the step that makes the folder; None for given weights.
     """
 
     folder: Path
@@ -131,6 +132,7 @@ class Policy:
     trust_remote_code: bool
     chat_template: str | None = None
     tf32: bool = False
+    made_by: "Step | None" = field(default=None, compare=False)
 
     @property
     def rounding(self) -> str:

@@ -25,6 +25,7 @@ class Request:
 
     config: resolved. choices: group -> option. overrides: what the user typed. swept: the settings that this job
     does not share with its sweep. sweep: the sweep's folder. command: the line that repeats the job.
+    command_id: what all jobs of one command share, and no two commands.
     """
 
     task: str
@@ -32,7 +33,7 @@ class Request:
     choices: dict[str, str]
     overrides: list[str]
     command: str
-    started: float
+    command_id: str
     number: int = 0
     swept: dict[str, str] | None = None
     sweep: str | None = None

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,7 +79,6 @@ def _main(folder: Path, arguments: tuple[str, ...], environ: dict[str, str], str
     os.environ.clear()
     os.environ.update(environ)
     sys.argv = [str(Path(application.__file__).with_name("__main__.py")), *arguments]
-    application._STARTED = time.time()
     fork = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda _=None: SimpleNamespace(  # type: ignore[assignment]
         Process=fork.Process, set_forkserver_preload=lambda _: None

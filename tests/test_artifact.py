@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from pydantic import Field
 
 from apm_exp import component
-from apm_exp.artifact import Artifact, Step, follows, read_done
+from apm_exp.artifact import Artifact, Step, lineage, read_done
 from apm_exp.build import build
 from apm_exp.component import UNHASHED
 from apm_exp.digest import FileDigests
@@ -220,12 +221,114 @@ def test_a_process_that_waits_says_so(step: StepMaker, caplog: pytest.LogCapture
     assert calls(tmp_path) == ["3"]
 
 
-def test_rebuild_builds_again_what_is_older_than_the_command(step: StepMaker, tmp_path: Path) -> None:
-    build(step(number=3))
-    build(step(number=3), rebuild_since=time.time() + 60)
+def test_rebuild_builds_again_what_another_command_has_built_whatever_the_clocks_say(
+    step: StepMaker, tmp_path: Path
+) -> None:
+    built = build(step(number=3), command="first")
+    os.utime(built.path / "done", (time.time() + 3600,) * 2)
+    again = build(step(number=3), rebuild=True, command="second")
     assert calls(tmp_path) == ["3", "3"]
-    build(step(number=3), rebuild_since=time.time() - 60)
+    assert again.build != built.build
+    assert build(step(number=3), rebuild=True, command="second") == again  # another job of the same command
     assert calls(tmp_path) == ["3", "3"]
+
+
+def chain(step: StepMaker) -> list[Step]:
+    """A step, one that is given it, and one that is given a policy that the second made."""
+    first = step(number=1)
+    second = step(number=2, source=first)
+    return [first, second, step(follow, policy=made_by(second))]
+
+
+def made_by(maker: Step) -> Policy:
+    return Policy(maker.folder, maker.key, "float32", "auto", False, made_by=maker)
+
+
+def follow(out: Path, *, policy: Policy) -> dict[str, int]:
+    assert policy.made_by is None  # a stage gets what crosses to other processes
+    return {"number": int((policy.folder / "result.txt").read_text())}
+
+
+def test_what_follows_from_what_is_built_again_is_built_again(step: StepMaker, tmp_path: Path) -> None:
+    first, second, third = (build(one) for one in chain(step))
+    assert [read_done(one) for one in chain(step)] == [first, second, third]
+    assert build(chain(step)[1], rebuild=True, command="another").build != second.build
+    assert read_done(chain(step)[0]) == first
+    assert read_done(chain(step)[2]) is None
+    again = build(chain(step)[2])
+    assert (again.key, again.reused, again.build == third.build) == (third.key, False, False)
+    assert not list(tmp_path.glob("*/*.replaced"))
+
+
+@pytest.mark.parametrize("harm", [shutil.rmtree, lambda folder: (folder / "result.txt").write_text("0")])
+def test_what_follows_from_what_is_gone_or_damaged_is_built_again_from_the_first_on(
+    step: StepMaker, harm: Callable[[Path], object]
+) -> None:
+    built = [build(one) for one in chain(step)]
+    harm(built[0].path)
+    assert [read_done(one) for one in chain(step)] == [None, None, None]
+    last = build(chain(step)[2])  # asked for alone
+    assert last.counts == built[2].counts
+    assert all(read_done(one) not in (None, before) for one, before in zip(chain(step), built, strict=True))
+
+
+def without_builds(artifact: Artifact) -> None:
+    """Make an artifact one of an earlier version."""
+    done = artifact.path / "done"
+    record = json.loads(done.read_text())
+    done.write_text(json.dumps({name: record[name] for name in ("key", "counts", "seconds", "files")}))
+
+
+def test_outputs_of_a_version_without_builds_are_taken_until_an_input_is_built_again(
+    step: StepMaker, tmp_path: Path
+) -> None:
+    for one in chain(step):
+        without_builds(build(one))
+    assert [build(one).reused for one in chain(step)] == [True, True, True]
+    build(chain(step)[0], rebuild=True, command="another")
+    assert [build(one).reused for one in chain(step)] == [True, False, False]
+
+
+def resume(out: Path, *, source: Artifact, gate: Path) -> dict[str, int]:
+    """A stage that resumes from what it had begun."""
+    begun = out / "begun"
+    begun.write_text(begun.read_text() + "." if begun.exists() else ".")
+    if not gate.exists():
+        raise KeyboardInterrupt
+    return {"attempts": len(begun.read_text())}
+
+
+def test_what_an_attempt_had_begun_with_another_build_of_its_input_is_not_resumed(
+    step: StepMaker, tmp_path: Path
+) -> None:
+    def later() -> Step:
+        return step(resume, {"gate": tmp_path / "gate"}, source=step(number=1))
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            build(later())
+    build(step(number=1), rebuild=True, command="another")
+    with pytest.raises(KeyboardInterrupt):
+        build(later())
+    (tmp_path / "gate").touch()
+    assert build(later()).counts == {"attempts": 2}
+
+
+def test_nobody_replaces_what_is_being_read(step: StepMaker, tmp_path: Path) -> None:
+    build(step(number=1))
+    gate = tmp_path / "gate"
+    reader = threading.Thread(target=build, args=(step(number=2, source=step(number=1), beside={"slow": gate}),))
+    reader.start()
+    _wait_for(lambda: calls(tmp_path) == ["1", "2"])
+    rebuilder = threading.Thread(target=build, args=(step(number=1),), kwargs={"rebuild": True, "command": "another"})
+    rebuilder.start()
+    rebuilder.join(0.3)
+    assert read_done(step(number=1)) is not None
+    gate.touch()
+    for thread in (reader, rebuilder):
+        thread.join(30)
+    assert calls(tmp_path) == ["1", "2", "1"]
+    assert read_done(step(number=2, source=step(number=1))) is None
 
 
 def _build_in_process(root: Path, gate: Path) -> None:
@@ -276,7 +379,7 @@ def test_a_rebuild_that_fails_loses_nothing(step: StepMaker, tmp_path: Path, mon
 
     monkeypatch.setattr("apm_exp.build._written", broken)
     with pytest.raises(OSError, match="no room"):
-        build(step(number=3), rebuild_since=time.time() + 60)
+        build(step(number=3), rebuild=True, command="another")
     kept = built.path.with_name(f"{built.path.name}.replaced")
     assert (kept / "result.txt").read_text() == "6"
     monkeypatch.undo()
@@ -284,12 +387,8 @@ def test_a_rebuild_that_fails_loses_nothing(step: StepMaker, tmp_path: Path, mon
     assert not kept.exists()
 
 
-def test_what_follows_from_a_step(step: StepMaker, tmp_path: Path) -> None:
-    first = step(number=1)
-    second = step(number=2, source=first)
-    trained = Policy(tmp_path, second.key, "float32", "auto", False, None)
-    third = step(ignore, policy=trained, more={"earlier": first})
-    steps = {one.key: one for one in (first, second, third)}
-    assert follows(third, "double", steps)
-    assert follows(third, "ignore", steps)
-    assert not follows(second, "ignore", steps)
+def test_what_a_step_follows_from(step: StepMaker) -> None:
+    first, second, third = chain(step)
+    both = step(ignore, policy=made_by(second), more={"earlier": first, "list": [first, third]})
+    assert {one.key for one in lineage(both)} == {one.key for one in (both, first, second, third)}
+    assert lineage(first) == [first]
