@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
 
 class Message(TypedDict):
-    """One turn of a conversation."""
+    """One turn of a conversation, as the chat template gets it.
+
+    content: None only beside another field that says something, such as tool_calls. Further fields (tool_calls,
+    tool_call_id, name, reasoning_content, ...) stand beside these two as they came: messages.fields_of.
+    """
 
     role: str
-    content: str
+    content: str | None
+
+
+Tools = list[dict[str, Any]]  # the functions that a row offers to the assistant, as its chat template takes them
 
 
 class MissingRewards(ValueError):

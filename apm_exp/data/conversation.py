@@ -1,63 +1,75 @@
-"""The prompt and the two answers of a row, whichever way the row gives them.
+"""The prompt and the two responses of a row, whichever way the row gives them.
 
 Text or messages, with or without a prompt column, with the prompt repeated in chosen and rejected or not;
-turns before the answer, system turns too, are kept in the prompt.
+turns before the response, system turns too, are kept in the prompt.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from apm_exp.data.before import with_history, with_system
+from apm_exp.data.message import objects_of
 from apm_exp.data.rows import BadRow
 from apm_exp.data.transcript import is_transcript_prompt, transcript_messages
-from apm_exp.types import Message
+from apm_exp.data.turns import text_or_messages
+from apm_exp.messages import fields_of, says_something, text_of
+from apm_exp.types import Message, Tools
 
-ROLES = {"system", "developer", "user", "assistant", "tool"}
+
+@dataclass(frozen=True)
+class Conversations:
+    """A prompt, and the assistant's two messages that may follow it. tools: what the assistant may call."""
+
+    prompt: list[Message]
+    chosen: Message
+    rejected: Message
+    tools: Tools | None
 
 
-def split_pair(row: Mapping[str, Any]) -> tuple[list[Message], str, str]:
-    """The prompt and the text of the chosen and of the rejected answer.
+def split_pair(row: Mapping[str, Any]) -> Conversations:
+    """The two conversations of a row with the columns of `with_known_columns`.
 
     Raises BadRow: null, wrong type, unknown role, not a transcript, last turn not the assistant's, prompts
     differ, empty prompt, empty answer, chosen equals rejected.
     """
-    column = _column(row, "prompt") if "prompt" in row else None
-    chosen, rejected = _column(row, "chosen"), _column(row, "rejected")
+    column = text_or_messages(row["prompt"], "prompt") if "prompt" in row else None
+    chosen, rejected = (text_or_messages(row[name], name) for name in ("chosen", "rejected"))
     if isinstance(chosen, str) != isinstance(rejected, str):
         raise BadRow("wrong type", "one of chosen and rejected is text and the other is messages")
     if isinstance(chosen, str) and isinstance(rejected, str) and column is not None:
-        prompt = _prompt(column, [])
+        prompt, good, bad = _prompt(column, []), _response(chosen), _response(rejected)
     else:
-        sides = _turns(chosen, "chosen"), _turns(rejected, "rejected")
-        prompt, chosen, rejected = _split_messages(column, *sides)
-    _refuse_empty(prompt, chosen, rejected)
-    return prompt, chosen, rejected
+        prompt, good, bad = _split_messages(column, _turns(chosen, "chosen"), _turns(rejected, "rejected"))
+    prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
+    refuse_empty_prompt(prompt, "no turn before the answer has any text")
+    _refuse_empty(good, bad)
+    return Conversations(prompt, good, bad, tools_of(row))
 
 
-def messages_of(content: Any, name: str) -> list[Message]:
-    """A list of messages, each reduced to role and content; BadRow where it is not one."""
-    if content is None:
-        raise BadRow("null", f"{name} is null")
-    if not isinstance(content, list):
-        raise BadRow("wrong type", f"{name} is of type {type(content).__name__}, not text or messages")
-    return [_message(turn, f"{name}[{number}]") for number, turn in enumerate(content)]
+def prompt_of(row: Mapping[str, Any]) -> list[Message]:
+    """The prompt of a row without responses, from its column `prompt`; BadRow if it is none."""
+    prompt = _prompt(text_or_messages(row["prompt"], "prompt"), [])
+    prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
+    refuse_empty_prompt(prompt, "no turn has any text")
+    if prompt[-1]["role"] == "assistant":
+        raise BadRow("last turn is the assistant's", "there is nothing to answer")
+    return prompt
 
 
-def _message(turn: Any, name: str) -> Message:
-    if not isinstance(turn, Mapping) or not {"role", "content"} <= turn.keys():
-        raise BadRow("wrong type", f"{name} is not a message with role and content")
-    role, content = turn["role"], turn["content"]
-    for field, text in (("role", role), ("content", content)):
-        if text is None:
-            raise BadRow("null", f"{name}.{field} is null")
-        if not isinstance(text, str):
-            raise BadRow("wrong type", f"{name}.{field} is of type {type(text).__name__}, not text")
-    if role not in ROLES:
-        raise BadRow("unknown role", f"{name}.role is {role[:40]!r}, not one of {', '.join(sorted(ROLES))}")
-    return {"role": role, "content": content}
+def tools_of(row: Mapping[str, Any]) -> Tools | None:
+    """The column `tools`: a list of objects or its JSON text; None if there are none."""
+    return objects_of(row["tools"], "tools") or None if row.get("tools") else None
 
 
-def _column(row: Mapping[str, Any], name: str) -> str | list[Message]:
-    return row[name] if isinstance(row[name], str) else messages_of(row[name], name)
+def refuse_empty_prompt(prompt: list[Message], detail: str) -> None:
+    """Raise BadRow if no turn says anything but system turns."""
+    if not any(says_something(turn) for turn in prompt if turn["role"] not in {"system", "developer"}):
+        raise BadRow("empty prompt", detail)
+
+
+def _response(text: str) -> Message:
+    return {"role": "assistant", "content": text}
 
 
 def _turns(side: str | list[Message], name: str) -> list[Message]:
@@ -66,7 +78,7 @@ def _turns(side: str | list[Message], name: str) -> list[Message]:
 
 def _split_messages(
     column: str | list[Message] | None, chosen: list[Message], rejected: list[Message]
-) -> tuple[list[Message], str, str]:
+) -> tuple[list[Message], Message, Message]:
     for name, turns in (("chosen", chosen), ("rejected", rejected)):
         if not turns:
             raise BadRow("empty answer", f"{name} has no messages")
@@ -74,22 +86,22 @@ def _split_messages(
             raise BadRow("last turn is not the assistant's", f"{name} ends with {turns[-1]['role']}'s turn")
     if chosen[:-1] != rejected[:-1]:
         raise BadRow("prompts differ", "chosen and rejected differ before their last turn")
-    return _prompt(column, chosen[:-1]), chosen[-1]["content"], rejected[-1]["content"]
+    return _prompt(column, chosen[:-1]), chosen[-1], rejected[-1]
 
 
 def _prompt(column: str | list[Message] | None, context: list[Message]) -> list[Message]:
     """The prompt of a row from its prompt column and the turns before the answers.
 
-    As in SimPO, turns win over a text prompt. Of two message lists one must repeat the other; the longer is
-    kept.
+    As in SimPO, turns win over a text prompt, unless they start with the assistant's. Of two message lists one must
+    repeat the other; the longer is kept.
     """
     if isinstance(column, list):
         return _merged(column, context)
-    if context or column is None:
+    if column is None or (context and context[0]["role"] != "assistant"):
         return context
     if is_transcript_prompt(column):
-        return transcript_messages(column, "prompt")[:-1]
-    return [{"role": "user", "content": column}]
+        return _merged(transcript_messages(column, "prompt")[:-1], context)
+    return [{"role": "user", "content": column}, *context]
 
 
 def _merged(column: list[Message], context: list[Message]) -> list[Message]:
@@ -101,11 +113,10 @@ def _merged(column: list[Message], context: list[Message]) -> list[Message]:
     raise BadRow("prompts differ", "the prompt column and the turns before the answer of chosen differ")
 
 
-def _refuse_empty(prompt: list[Message], chosen: str, rejected: str) -> None:
-    if not any(turn["content"].strip() for turn in prompt if turn["role"] not in {"system", "developer"}):
-        raise BadRow("empty prompt", "no turn before the answer has any text")
-    for name, answer in (("chosen", chosen), ("rejected", rejected)):
-        if not answer.strip():
+def _refuse_empty(chosen: Message, rejected: Message) -> None:
+    for name, response in (("chosen", chosen), ("rejected", rejected)):
+        if not says_something(response):
             raise BadRow("empty answer", f"{name} has no text")
-    if chosen.strip() == rejected.strip():  # chat templates trim, so the tokens would be the same
+    same = text_of(chosen).strip() == text_of(rejected).strip()  # chat templates trim: the tokens would be the same
+    if same and fields_of(chosen) == fields_of(rejected):
         raise BadRow("chosen equals rejected", "the two answers are the same text")

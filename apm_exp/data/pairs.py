@@ -1,5 +1,6 @@
 """A source row as a checked preference pair, and what identifies it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,31 +10,39 @@ from apm_exp.data.responses import Responses, responses_of
 from apm_exp.data.rows import BadRow
 from apm_exp.data.schemas import Columns
 from apm_exp.digest import canonical, text_digest
-from apm_exp.types import Message
+from apm_exp.messages import extra_of, fields_of, stored, text_of
+from apm_exp.types import Message, Tools
 
 _DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """One checked pair. chosen, rejected: the text of the assistant's answers."""
+    """One checked pair. chosen, rejected: the assistant's messages; tools: what the assistant may call."""
 
     prompt: list[Message]
-    chosen: str
-    rejected: str
+    chosen: Message
+    rejected: Message
+    tools: Tools | None
     responses: Responses
 
     @property
     def digest(self) -> str:
-        """16 digits of the sha256 of prompt, chosen and rejected: the pair's id where the file gives none."""
-        content = {"prompt": self.prompt, "chosen": self.chosen, "rejected": self.rejected}
-        return text_digest(canonical(content))[:_DIGEST_LENGTH]
+        """16 digits of the sha256 of prompt, chosen, rejected and tools: the pair's id where the file gives none.
+
+        A response counts as its text if that is all there is of it.
+        """
+        sides = {"chosen": self.chosen, "rejected": self.rejected}
+        content: dict[str, Any] = {"prompt": self.prompt}
+        content |= {name: side if fields_of(side) else text_of(side) for name, side in sides.items()}
+        return text_digest(canonical(content | ({"tools": self.tools} if self.tools else {})))[:_DIGEST_LENGTH]
 
 
 def pair_of(row: Mapping[str, Any], columns: Columns) -> PreferencePair:
     """The pair of a row that has the columns of its file; BadRow where its content cannot be used."""
-    prompt, chosen, rejected = split_pair(row)
-    return PreferencePair(prompt, chosen, rejected, responses_of(row, columns, chosen, rejected))
+    both = split_pair(row)
+    responses = responses_of(row, columns, text_of(both.chosen), text_of(both.rejected))
+    return PreferencePair(both.prompt, both.chosen, both.rejected, both.tools, responses)
 
 
 def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
@@ -54,12 +63,23 @@ def table_row(pair: PreferencePair, source: str) -> dict[str, Any]:
     """The pair as a row of pairs.parquet, without pair_id and split, which depend on the other rows."""
     known = pair.responses
     return {
-        "prompt": pair.prompt,
-        "chosen": [{"role": "assistant", "content": pair.chosen}],
-        "rejected": [{"role": "assistant", "content": pair.rejected}],
+        "prompt": stored(pair.prompt),
+        "chosen": stored([pair.chosen]),
+        "rejected": stored([pair.rejected]),
+        "tools": json.dumps(pair.tools, ensure_ascii=False) if pair.tools else None,
         "responses": known.responses,
+        "response_extras": _response_extras(pair),
         "chosen_index": known.chosen_index,
         "rejected_index": known.rejected_index,
         "recorded_rewards": known.rewards,
         "source": source,
     }
+
+
+def _response_extras(pair: PreferencePair) -> list[str | None] | None:
+    """The fields of the responses besides their texts; None if neither chosen nor rejected has any."""
+    extras = {
+        pair.responses.chosen_index: extra_of(pair.chosen),
+        pair.responses.rejected_index: extra_of(pair.rejected),
+    }
+    return [extras.get(index) for index in range(len(pair.responses.responses))] if any(extras.values()) else None

@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apm_exp.files import atomic
+from apm_exp.messages import EXTRAS, MESSAGES
 from apm_exp.progress import track
 
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 PAIRS_SCHEMA = pa.schema(
     [
         ("pair_id", pa.string()),
         ("prompt", MESSAGES),
         ("chosen", MESSAGES),
         ("rejected", MESSAGES),
+        ("tools", pa.string()),
         ("responses", pa.list_(pa.string())),
+        ("response_extras", EXTRAS),
         ("chosen_index", pa.int32()),
         ("rejected_index", pa.int32()),
         ("recorded_rewards", pa.list_(pa.float64())),

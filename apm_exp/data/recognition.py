@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 
-from apm_exp.data.rows import SourceRow
+from apm_exp.data.known_columns import with_known_columns
+from apm_exp.data.rows import BadRow, SourceRow
 from apm_exp.data.schemas import Columns, Recogniser, listed
 
 ROWS_LOOKED_AT = 100
@@ -18,7 +19,7 @@ def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[
     differ.
     """
     first: tuple[str, Columns] | None = None
-    for file, of_file in groupby(rows, key=lambda row: row.file):
+    for file, of_file in groupby(map(_known, rows), key=lambda row: row.file):
         head = _head(of_file)
         columns = _decided(head, recogniser)
         if columns is not None:
@@ -26,6 +27,14 @@ def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[
             _refuse_mixture(*first, file, columns, recogniser.where)
         for row in chain(head, of_file):
             yield _matched(row, columns, recogniser)
+
+
+def _known(row: SourceRow) -> SourceRow:
+    """The row with its columns under the names that are read here."""
+    try:
+        return row if row.row is None else SourceRow(row.source, with_known_columns(row.row), None)
+    except BadRow as bad:
+        return SourceRow(row.source, None, str(bad))
 
 
 def _head(rows: Iterator[SourceRow]) -> list[SourceRow]:

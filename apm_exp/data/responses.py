@@ -34,10 +34,9 @@ def responses_of(row: Mapping[str, Any], columns: Columns, chosen: str, rejected
     """
     responses = _texts(row[RESPONSES]) if columns.has_responses else [chosen, rejected]
     scores = _scores(row[SCORES], len(responses)) if columns.has_scores else None
-    indices = (
-        _index("chosen", chosen, responses, scores, max),
-        _index("rejected", rejected, responses, scores, min),
-    )
+    indices = (0, 1)
+    if columns.has_responses:
+        indices = _index("chosen", chosen, responses, scores, max), _index("rejected", rejected, responses, scores, min)
     if columns.reward_pair is not None:
         scores = [None] * len(responses)
         for index, name in zip(indices, columns.reward_pair, strict=True):

@@ -20,6 +20,11 @@ def transcript_messages(text: str, name: str) -> list[Message]:
     return [{"role": _ROLES[speaker], "content": content.strip()} for speaker, content in pairs]
 
 
+def is_transcript(text: str) -> bool:
+    """Whether a text starts with a turn of a transcript."""
+    return text.lstrip().startswith(("Human:", "Assistant:"))
+
+
 def is_transcript_prompt(text: str) -> bool:
     """Whether a text prompt is an open transcript: from a Human turn to an empty Assistant turn."""
     return text.startswith(("\n\nHuman:", "Human:")) and text.rstrip().endswith("\n\nAssistant:")

@@ -15,6 +15,7 @@ from apm_exp.artifact import Artifact
 from apm_exp.digest import canonical, text_digest
 from apm_exp.evals.estimate import mean, share
 from apm_exp.files import write_json, write_parquet
+from apm_exp.messages import read_messages
 from apm_exp.progress import track
 from apm_exp.types import Policy, TokenisedPair
 
@@ -60,7 +61,7 @@ def _prompts(pairs: Artifact, pair_ids: Sequence[str]) -> list[str]:
     """The digest of each held-out pair's prompt."""
     held_out = [("split", "==", "held_out")]
     table = pq.read_table(pairs.path / "pairs.parquet", columns=["pair_id", "prompt"], filters=held_out)
-    digests = (text_digest(canonical(prompt))[:16] for prompt in table["prompt"].to_pylist())
+    digests = (text_digest(canonical(read_messages(prompt)))[:16] for prompt in table["prompt"].to_pylist())
     of_pair = dict(zip(table["pair_id"].to_pylist(), digests, strict=True))
     return [of_pair[pair_id] for pair_id in pair_ids]
 

@@ -10,6 +10,7 @@ from apm_exp.export.facts import made_with, refused, selection_facts
 from apm_exp.export.finished_run import FinishedRun
 from apm_exp.export.kept_pairs import score_columns
 from apm_exp.export.licence import words
+from apm_exp.export.messages import message_columns
 from apm_exp.export.no_paths import public_command, replay_command
 from apm_exp.export.sources import dataset_source, described, policy_source, reward_source
 from apm_exp.report.describe import component_name, title, training_words
@@ -44,6 +45,7 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) ->
         "with_rewards": "rewards" in run.steps,
         "selection": selection_facts(run),
         "scores": score_columns(run),
+        "tools": message_columns(run.steps["pairs"].path / "pairs.parquet").tools,
         "refused": refused(run),
         "licence": words(source.licence),
         "made_with": made_with(run.steps["logps"]),

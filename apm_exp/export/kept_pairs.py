@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from apm_exp.export.finished_run import FinishedRun
+from apm_exp.export.messages import message_columns
 from apm_exp.margins import COLUMNS, explicit_margin, implicit_margin
 from apm_exp.ordered_parquet import Beside, ordered_tables
 
 AT_ONCE = 4096  # rows of texts in memory, some tens of MB
-TEXTS = ("prompt", "chosen", "rejected")
+TEXTS = ("prompt", "chosen", "rejected", "tools")
 REWARDS = ("chosen_reward", "rejected_reward")
 LOGPS = ("chosen_logp", "rejected_logp", "chosen_len", "rejected_len")
 MARGINS = ("explicit_margin", "implicit_margin")
@@ -20,19 +21,21 @@ MARGINS = ("explicit_margin", "implicit_margin")
 def kept_pairs(run: FinishedRun) -> Iterator[pa.Table]:
     """The pairs that the selection keeps.
 
-    Columns: pair_id, prompt, chosen, rejected (message lists; the prompt is not repeated in the answers), rewards,
-    log-probs (nats, summed), lengths (tokens), margins, and the metric's own; no rewards where the run has none.
+    Columns: pair_id, prompt, chosen, rejected (message lists with all their fields; the prompt is not repeated in the
+    answers), tools (JSON, if any row has some), rewards, log-probs (nats, summed), lengths (tokens), margins, and the
+    metric's own; no rewards where the run has none.
     """
-    beside = _beside(run, "train")
+    beside, messages = _beside(run, "train"), message_columns(_file(run, "pairs"))
     for table in ordered_tables(_file(run, "selection"), at_once=AT_ONCE):
         kept = table.filter(table["kept"]).drop_columns("kept")
         if len(kept):
-            yield _joined(kept, beside, with_rewards="rewards" in run.steps)
+            yield messages.of(_joined(kept, beside, with_rewards="rewards" in run.steps))
 
 
 def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
     """The pairs that were kept for evaluation, with the same columns; the metric never saw them: its own are null."""
     beside, margin = _beside(run, "held_out"), run.config["reward"]["margin"]
+    messages = message_columns(_file(run, "pairs"))
     rewards = Beside(_file(run, "rewards"), ["pair_id", *COLUMNS[margin]], None, AT_ONCE) if _rewarded(run) else None
     scored = pq.read_schema(_file(run, "selection"))
     for table in ordered_tables(_file(run, "logps"), ["pair_id", *LOGPS], "held_out", AT_ONCE):
@@ -43,7 +46,7 @@ def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
             for field in scored
             if field.name != "kept"
         }
-        yield _joined(pa.table(columns), beside, with_rewards=_rewarded(run))
+        yield messages.of(_joined(pa.table(columns), beside, with_rewards=_rewarded(run)))
 
 
 def score_columns(run: FinishedRun) -> list[str]:

@@ -14,7 +14,7 @@ from apm_exp.export.parquet_shards import write_shards
 from apm_exp.export.push import POLICY, check_can_push, push
 from apm_exp.export.whole_folder import place
 
-VERSION = 1
+VERSION = 2
 
 
 def export(root: Path, run: str, settings: Mapping[str, Any]) -> None:

@@ -8,10 +8,10 @@ import pyarrow as pa
 from apm_exp.generate.best_worst import best_and_worst
 from apm_exp.generate.prompts import Prompt, refusal
 from apm_exp.generate.samples import Samples
+from apm_exp.messages import MESSAGES, stored
 from apm_exp.rewards.source import RewardSource
 from apm_exp.types import Message, Refusal
 
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _ASKED = pa.schema(
     [("prompt", MESSAGES), ("responses", pa.list_(pa.string())), ("recorded_rewards", pa.list_(pa.float64()))]
 )
@@ -51,7 +51,7 @@ def _rewards(
     """The rewards of each prompt that was sampled, by its index."""
     answered = {index: one for index, one in sorted(sampled.items()) if isinstance(one, Samples)}
     asked = [
-        {"prompt": prompts[index].messages, "responses": one.texts, "recorded_rewards": None}
+        {"prompt": stored(prompts[index].messages), "responses": one.texts, "recorded_rewards": None}
         for index, one in answered.items()
     ]
     rewards = reward(pa.Table.from_pylist(asked, schema=_ASKED)) if asked else []
@@ -66,9 +66,9 @@ def _row(prompt: Prompt, samples: Samples | Refusal, rewards: list[float]) -> di
     indices = best_and_worst(samples.texts, rewards)
     if isinstance(indices, Refusal):
         return indices
-    chosen, rejected = ([*prompt.messages, _answer(samples.texts[index])] for index in indices)
+    chosen, rejected = (stored([*prompt.messages, _answer(samples.texts[index])]) for index in indices)
     return {
-        "prompt": prompt.messages,
+        "prompt": stored(prompt.messages),
         "prompt_id": prompt.prompt_id,
         "all_generated_responses": samples.texts,
         "all_rm_scores": rewards,
@@ -86,7 +86,11 @@ def _answer(text: str) -> Message:
 
 def _schema(rows: list[dict[str, Any]]) -> pa.Schema:
     """The columns; `prompt` becomes text, as in SimPO's data, where every prompt is a single turn of the user."""
-    single = all(len(row["prompt"]) == 1 and row["prompt"][0]["role"] == "user" for row in rows)
+    single = all(_is_text(row["prompt"]) for row in rows)
     for row in rows if single else ():
         row["prompt"] = row["prompt"][0]["content"]
     return pa.schema([("prompt", pa.string() if single else MESSAGES), *_COLUMNS])
+
+
+def _is_text(prompt: list[dict[str, Any]]) -> bool:
+    return len(prompt) == 1 and prompt[0]["role"] == "user" and prompt[0]["extra"] is None

@@ -1,13 +1,14 @@
 """Which prompts are sampled: the rows of a dataset, reduced to their prompts, each prompt once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from apm_exp.data.conversation import messages_of, split_pair
+from apm_exp.data.conversation import prompt_of, split_pair, tools_of
+from apm_exp.data.known_columns import with_known_columns
 from apm_exp.data.rows import BadRow, SourceRow, bad_row_of
 from apm_exp.digest import canonical, text_digest
-from apm_exp.types import Message
+from apm_exp.types import Message, Tools
 
 _DIGEST_LENGTH = 16
 
@@ -19,6 +20,7 @@ class Prompt:
     source: str
     prompt_id: str
     messages: list[Message]
+    tools: Tools | None
 
 
 @dataclass
@@ -38,8 +40,10 @@ def read_prompts(rows: Iterable[SourceRow]) -> Prompts:
         found.rows += 1
         identifier = None
         try:
-            messages = _messages(row)
-            digest = text_digest(canonical(messages))[:_DIGEST_LENGTH]
+            messages, tools = _read(row)
+            if tools:
+                raise BadRow("tools", "sampling is not told which tools a row has; leave the column out")
+            digest = text_digest(canonical([messages, tools] if tools else messages))[:_DIGEST_LENGTH]
             identifier = str((row.row or {}).get("prompt_id") or digest)
             if seen := first.get(digest) or first.get(identifier):
                 raise BadRow("duplicate prompt", f"the same prompt or prompt_id as {seen}")
@@ -47,7 +51,7 @@ def read_prompts(rows: Iterable[SourceRow]) -> Prompts:
             found.refused.append(refusal(row.source, identifier, bad.reason, bad.detail))
             continue
         first[digest] = first[identifier] = row.source
-        found.accepted.append(Prompt(row.source, identifier, messages))
+        found.accepted.append(Prompt(row.source, identifier, messages, tools))
     return found
 
 
@@ -56,22 +60,14 @@ def refusal(source: str, identifier: str | None, reason: str, detail: str) -> di
     return {"source": source, "pair_id": identifier, "reason": reason, "detail": detail}
 
 
-def _messages(row: SourceRow) -> list[Message]:
-    """The prompt of a row: of a pair, or its column `prompt`, text or messages."""
+def _read(row: SourceRow) -> tuple[list[Message], Tools | None]:
+    """The prompt of a row and its tools: of a pair, or of a row that has no responses."""
     if row.row is None:
         raise bad_row_of(row.problem or "unreadable: the dataset gave no row and no problem")
-    if "chosen" in row.row and "rejected" in row.row:
-        return split_pair(row.row)[0]
-    if "prompt" not in row.row:
+    columns = with_known_columns(row.row)
+    if "chosen" in columns and "rejected" in columns:
+        both = split_pair(columns)
+        return both.prompt, both.tools
+    if "prompt" not in columns:
         raise BadRow("missing column", "prompt")
-    return _checked(row.row)
-
-
-def _checked(row: Mapping[str, Any]) -> list[Message]:
-    prompt = row["prompt"]
-    messages = [Message(role="user", content=prompt)] if isinstance(prompt, str) else messages_of(prompt, "prompt")
-    if not any(turn["content"].strip() for turn in messages if turn["role"] not in {"system", "developer"}):
-        raise BadRow("empty prompt", "no turn has any text")
-    if messages[-1]["role"] == "assistant":
-        raise BadRow("last turn is the assistant's", "there is nothing to answer")
-    return messages
+    return prompt_of(columns), tools_of(columns)

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from apm_exp.messages import text_of
+
 if TYPE_CHECKING:
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -93,7 +95,7 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int) -> "PreTrainedTokeniz
 def _texts(pairs: pa.Table) -> Iterator[str]:
     train = pairs.filter(pc.equal(pairs["split"], "train"))
     for prompt, responses in zip(train["prompt"].to_pylist(), train["responses"].to_pylist(), strict=True):
-        yield from (message["content"] for message in prompt)
+        yield from map(text_of, prompt)
         yield from responses
 
 

@@ -1,5 +1,6 @@
 """A few pairs to look at: the highest values, both sides of the cut, the lowest."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from apm_exp.messages import fields_of, read_messages, text_of
 from apm_exp.report.scored_pairs import ScoredPairs
 
 EACH = 2
@@ -41,7 +43,7 @@ def examples(scored: ScoredPairs, pairs: Path) -> list[dict[str, Any]]:
 
 
 def _texts(pairs: Path, names: list[str]) -> dict[str, dict[str, Any]]:
-    columns = ["pair_id", "prompt", "chosen", "rejected"]
+    columns = ["pair_id", "prompt", "chosen", "rejected", "tools"]
     table = pq.read_table(pairs / "pairs.parquet", columns=columns, filters=pc.field("pair_id").isin(names))
     return {row["pair_id"]: row for row in table.to_pylist()}
 
@@ -57,19 +59,32 @@ def _example(scored: ScoredPairs, row: int, texts: Mapping[str, Mapping[str, Any
         "chosen_len": int(scored.chosen_len_P[row]),
         "rejected_len": int(scored.rejected_len_P[row]),
         "title": _title(texts[name]["prompt"]),
+        "tools": shortened(texts[name]["tools"] or "", LONGEST_PROMPT),
         "prompt": _turns(texts[name]["prompt"], LONGEST_PROMPT),
         "chosen": _turns(texts[name]["chosen"], LONGEST_RESPONSE),
         "rejected": _turns(texts[name]["rejected"], LONGEST_RESPONSE),
     }
 
 
-def _turns(messages: Iterable[Mapping[str, str]], longest: int) -> list[dict[str, str]]:
-    return [{"role": message["role"], "content": shortened(message["content"], longest)} for message in messages]
+def _turns(messages: Iterable[Mapping[str, Any]], longest: int) -> list[dict[str, Any]]:
+    """Each turn with its role, its text, and its other fields as texts: reasoning_content, tool_calls, ..."""
+    return [
+        {
+            "role": message["role"],
+            "content": shortened(text_of(message), longest),
+            "fields": {name: shortened(_text(field), longest) for name, field in fields_of(message).items()},
+        }
+        for message in read_messages(messages)
+    ]
 
 
-def _title(prompt: list[dict[str, str]]) -> str:
+def _text(field: Any) -> str:
+    return field if isinstance(field, str) else json.dumps(field, ensure_ascii=False)
+
+
+def _title(prompt: list[dict[str, Any]]) -> str:
     """The last turn of a prompt on one line."""
-    last = prompt[-1]["content"] if prompt else ""
+    last = text_of(prompt[-1]) if prompt else ""
     line = " ".join(last.split())
     return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rstrip()}…"
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from apm_exp import component
 from apm_exp.component import UNHASHED
 from apm_exp.digest import text_digest
+from apm_exp.messages import read_messages, read_responses, text_of
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
 from apm_exp.shards import read_shards, record
@@ -72,18 +73,27 @@ def _token_ids(tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label:
     """The tokens of each response with its prompt, row after row."""
     ids: list[list[int]] = []
     for start in range(0, len(responses), _ROWS_AT_ONCE):
-        rows = responses.slice(start, _ROWS_AT_ONCE).select(["prompt", "responses"]).to_pylist()
-        texts = [_text(tokenizer, row["prompt"], answer, label) for row in rows for answer in row["responses"]]
+        rows = responses.slice(start, _ROWS_AT_ONCE).to_pylist()
+        texts = [text for row in rows for text in _texts(tokenizer, row, label)]
         ids += token_ids(tokenizer, texts)
     return ids
 
 
-def _text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], answer: str, label: str) -> str:
+def _texts(tokenizer: "PreTrainedTokenizerBase", row: Mapping[str, Any], label: str) -> list[str]:
+    """The conversation with each response of a row."""
+    prompt = read_messages(row["prompt"])
+    answers = read_responses(row["responses"], row.get("response_extras"))
+    if row.get("tools"):
+        raise ValueError(f"{label}: rows have tools, which the reward model is not told; take another reward source")
+    return [_text(tokenizer, prompt, answer, label) for answer in answers]
+
+
+def _text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], answer: Message, label: str) -> str:
     if not tokenizer.chat_template:
         raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
-    text = chat_text(tokenizer, [*prompt, Message(role="assistant", content=answer)], generation_prompt=False)
+    text = chat_text(tokenizer, [*prompt, answer], generation_prompt=False)
     if isinstance(text, Refusal):
-        start = f"prompt starting {prompt[-1]['content'][:60]!r}"
+        start = f"prompt starting {text_of(prompt[-1])[:60]!r}"
         raise ValueError(f"{label}: its chat template does not take the conversation ({start}): {text.detail}")
     return text
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 from pydantic import Field
 
+from apm_exp.messages import text_of
 from apm_exp.types import Message
 from apm_exp.worlds.tasks_reward import true_reward
 
@@ -36,7 +37,7 @@ def _task_prompt(row: dict[str, Any]) -> str:
     prompt: Sequence[Message] = row["prompt"]
     if len(prompt) != 1:
         raise ValueError(f"reward=micro_world: a prompt of {len(prompt)} turns is not a task of its; {_REMEDY}")
-    return prompt[0]["content"]
+    return text_of(prompt[0])
 
 
 def _rewards(prompt: str, responses: Sequence[str], deviation: float, seed: int) -> list[float]:

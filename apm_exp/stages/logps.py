@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.files import atomic, write_jsonl, write_parquet
+from apm_exp.messages import read_messages, read_tools
 from apm_exp.progress import track
 from apm_exp.score_table import PARTS, SHARDS, TOKENISED, lengths_of, score_table
 from apm_exp.shards import Scores
@@ -38,6 +39,7 @@ SCHEMA = pa.schema(
     ]
 )
 Refused = list[dict[str, str]]
+_TAKES_NO_TOOLS = Refusal("tools", "the row has tools, and the token profile takes none; give another tokens=")
 
 
 def logps(
@@ -74,9 +76,8 @@ def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Pat
     cut = {"cut_prompts": 0, "cut_responses": 0}
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
         for chunk in _chunks(table):
-            texts = (chunk[name].to_pylist() for name in ("prompt", "chosen", "rejected"))
             accepted = []
-            for row, result in zip(_names(chunk), profile(tokenizer, *texts), strict=True):
+            for row, result in zip(_names(chunk), _profiled(profile, tokenizer, chunk), strict=True):
                 if isinstance(result, Refusal):
                     named = {"source": row["source"], "pair_id": row["pair_id"]}
                     refused.append({**named, "reason": result.reason, "detail": result.detail})
@@ -86,6 +87,17 @@ def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Pat
                     cut["cut_responses"] += result.cut_responses
             writer.write_table(pa.Table.from_pylist(accepted, _TOKENS_SCHEMA))
     return refused, cut
+
+
+def _profiled(profile: Any, tokenizer: Any, chunk: pa.Table) -> list[TokenisedPair | Refusal]:
+    """What the profile makes of each row; one that takes no tools is not asked about rows that have some."""
+    texts = [[*map(read_messages, chunk[name].to_pylist())] for name in ("prompt", "chosen", "rejected")]
+    tools = [*map(read_tools, chunk["tools"].to_pylist())]
+    if "tools" in component.positional_names(profile.func):
+        return profile(tokenizer, *texts, tools=tools)
+    asked = [index for index, each in enumerate(tools) if not each]
+    results = dict(zip(asked, profile(tokenizer, *([text[i] for i in asked] for text in texts)), strict=True))
+    return [results.get(index, _TAKES_NO_TOOLS) for index in range(len(tools))]
 
 
 def _chunks(table: pa.Table) -> Iterator[pa.Table]:

@@ -9,7 +9,7 @@ from apm_exp import component
 if TYPE_CHECKING:
     from apm_exp.artifact import Artifact
 
-VERSION = 1
+VERSION = 2
 
 
 def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | None") -> dict[str, int]:
@@ -18,7 +18,7 @@ def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | Non
     generations: where the rows were generated here, they are read from it and the dataset's function is not
     called. Raises ValueError as `prepare_pairs`, and for a dataset that cannot be read.
     """
-    from apm_exp.data.parquet_file import parquet_rows
+    from apm_exp.data.generated import generated_rows
     from apm_exp.data.preflight import where_of
     from apm_exp.data.prepare import prepare_pairs
     from apm_exp.data.reader import held_out_rows, reader
@@ -28,4 +28,4 @@ def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | Non
     if generations is None:
         return prepare_pairs(out, read(), where_of(dataset), held_out_rows(dataset), **settings)
     table = generations.path / "generations.parquet"
-    return prepare_pairs(out, parquet_rows(table), f"generations {table}", **settings)
+    return prepare_pairs(out, generated_rows(table), f"generations {table}", **settings)

@@ -17,7 +17,7 @@ from apm_exp.rewards.source import SCORED, reward_source
 
 VERSION = 1
 logger = logging.getLogger(__name__)
-_ASKED = ["prompt", "responses", "recorded_rewards"]
+_ASKED = ["prompt", "tools", "responses", "response_extras", "recorded_rewards"]
 _IDS_SHOWN = 5
 
 

@@ -11,6 +11,7 @@ given the prompt cannot write that token; there the answer is tokenised alone, i
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from apm_exp.messages import text_of
 from apm_exp.types import Message, Refusal, TokenisedPair
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _control_token(tokenizer: "PreTrainedTokenizerBase", end: TurnEnd, messages:
     """The BOS or end token that a message spells out: it would be read as one, in the middle of a turn."""
     tokens = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.convert_ids_to_tokens(end.token_id)} - {None}
     return next(
-        (f"{token} in the {m['role']}'s turn" for m in messages for token in tokens if token in m["content"]), None
+        (f"{token} in the {m['role']}'s turn" for m in messages for token in tokens if token in text_of(m)), None
     )
 
 
@@ -143,7 +144,7 @@ def _no_prefix(prompt: str, conversation: str, messages: list[Message]) -> str:
     same = next(i for i, (a, b) in enumerate(zip(prompt, conversation + "\0", strict=False)) if a != b)
     return (
         "model.chat_template: the template does not write the prompt and then the answer, so that one cannot be told "
-        f"from the other (prompt starting {messages[-1]['content'][:60]!r}: {prompt[same:][:40]!r} becomes "
+        f"from the other (prompt starting {text_of(messages[-1])[:60]!r}: {prompt[same:][:40]!r} becomes "
         f"{conversation[same:][:40]!r}); {_REMEDY}"
     )
 

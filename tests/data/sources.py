@@ -35,6 +35,11 @@ def turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
+def stored_turn(role: str, content: str | None, **fields: Any) -> dict[str, Any]:
+    """A turn as tables have it."""
+    return {"role": role, "content": content, "extra": json.dumps(fields) if fields else None}
+
+
 def trl_row(number: int = 0, **changes: Any) -> dict[str, Any]:
     """A pair of texts with rewards 2 and 1; a change to `...` takes the column away."""
     row = {

@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from apm_exp.data.conversation import split_pair
+from apm_exp.data.conversation import Conversations, split_pair
 from apm_exp.data.rows import BadRow
 from tests.data.sources import turn
 
@@ -42,30 +44,55 @@ EARLIER = [turn("user", "hello"), turn("assistant", "hi")]
     ],
 )
 def test_prompt_and_answers_of_every_form(row, prompt):
-    assert split_pair(row) == (prompt, "good", "bad")
+    assert split_pair(row) == Conversations(prompt, GOOD, BAD, None)
 
 
 def test_a_transcript_becomes_turns_with_the_last_one_as_answer():
     start = "\n\nHuman: hello\n\nAssistant: hi\n\nHuman: question \n on two lines\n\nAssistant:"
-    prompt, chosen, rejected = split_pair({"chosen": f"{start} good", "rejected": f"{start} bad\n\n"})
-    assert prompt == [*EARLIER, turn("user", "question \n on two lines")]
-    assert (chosen, rejected) == ("good", "bad")
+    both = split_pair({"chosen": f"{start} good", "rejected": f"{start} bad\n\n"})
+    assert both.prompt == [*EARLIER, turn("user", "question \n on two lines")]
+    assert (both.chosen, both.rejected) == (GOOD, BAD)
 
 
 def test_an_open_transcript_as_prompt_column_becomes_turns():
     row = {"prompt": "\n\nHuman: question\n\nAssistant:", "chosen": " good", "rejected": " bad"}
-    assert split_pair(row) == ([USER], " good", " bad")
+    assert split_pair(row) == Conversations([USER], turn("assistant", " good"), turn("assistant", " bad"), None)
 
 
 def test_a_text_prompt_that_only_speaks_of_humans_is_one_user_message():
     text = "Human: are we alone?"
-    assert split_pair({"prompt": text, "chosen": "good", "rejected": "bad"})[0] == [turn("user", text)]
+    assert split_pair({"prompt": text, "chosen": "good", "rejected": "bad"}).prompt == [turn("user", text)]
 
 
-def test_answers_keep_their_white_space_and_messages_only_role_and_content():
-    chosen = [USER | {"name": "Ann"}, turn("assistant", " good\n")]
-    prompt, answer, _ = split_pair({"chosen": chosen, "rejected": [USER, BAD]})
-    assert (prompt, answer) == ([USER], " good\n")
+def test_messages_keep_their_white_space_and_all_their_fields_that_are_not_empty():
+    named = USER | {"name": "Ann", "tool_calls": None, "parts": []}
+    good = turn("assistant", " good\n") | {"reasoning_content": "\nhm"}
+    both = split_pair({"chosen": [named, good], "rejected": [named, BAD]})
+    assert (both.prompt, both.chosen) == ([USER | {"name": "Ann"}], good)
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
+
+
+def test_tool_calls_stand_for_a_content_and_the_tools_are_of_the_row():
+    looked = {"role": "tool", "content": "12 degrees", "tool_call_id": "1"}
+    both = split_pair({"prompt": [USER, CALLS, looked], "chosen": [CALLS], "rejected": [BAD], "tools": TOOLS})
+    assert both == Conversations([USER, CALLS, looked], CALLS, BAD, TOOLS)
+    without = {name: value for name, value in CALLS.items() if name != "content"}
+    as_text = {"tool_calls": json.dumps([CALL]), "content": []}
+    for calls, tools in ((without, json.dumps(TOOLS)), (without | as_text, TOOLS)):
+        assert split_pair({"prompt": [USER], "chosen": [calls], "rejected": [BAD], "tools": tools}) == Conversations(
+            [USER], CALLS, BAD, TOOLS
+        )
+
+
+def test_responses_that_differ_in_a_field_alone_are_a_pair():
+    other = CALLS | {"tool_calls": [CALL | {"id": "2"}]}
+    assert split_pair({"prompt": "question", "chosen": [CALLS], "rejected": [other]}).rejected == other
+    with pytest.raises(BadRow, match="chosen equals rejected"):
+        split_pair({"prompt": "question", "chosen": [CALLS], "rejected": [dict(CALLS)]})
 
 
 def _row(**changes):
@@ -82,7 +109,22 @@ def _row(**changes):
         (_row(chosen=["good"]), "wrong type: chosen[0] is not a message with role and content"),
         (_row(chosen=[{"role": "assistant"}]), "wrong type: chosen[0] is not a message with role and content"),
         (_row(chosen=[turn("assistant", None)]), "null: chosen[0].content is null"),
-        (_row(chosen=[turn("assistant", ["x"])]), "wrong type: chosen[0].content is of type list, not text"),
+        (_row(chosen=[turn("assistant", {"x": 1})]), "wrong type: chosen[0].content is of type dict, not text"),
+        (
+            _row(chosen=[turn("assistant", ["x"])]),
+            "content in parts: chosen[0].content has a part of type str; only text is read",
+        ),
+        (_row(tools=7), "wrong type: tools is not a list of objects, nor the JSON text of one"),
+        (_row(tools="a hammer"), "wrong type: tools is not a list of objects, nor the JSON text of one"),
+        (
+            _row(chosen=[CALLS | {"tool_calls": "look"}]),
+            "wrong type: chosen[0].tool_calls is not a list of objects, nor the JSON text of one",
+        ),
+        (
+            _row(prompt=[USER | {"picture": b"x"}]),
+            "wrong type: prompt[0] cannot be written as JSON: bytes is no JSON",
+        ),
+        (_row(prompt=[USER, turn("tool", None)]), "null: prompt[1].content is null"),
         (
             _row(chosen=[turn("gpt", "good")]),
             "unknown role: chosen[0].role is 'gpt', not one of assistant, developer, system, tool, user",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apm_exp.digest import canonical, text_digest
-from tests.data.sources import as_rows, prepared, simpo_row, trl_row, turn
+from tests.data.sources import as_rows, prepared, simpo_row, stored_turn, trl_row, turn
 
 
 def without_source(pairs):
@@ -22,10 +22,12 @@ def test_a_simpo_row_becomes_this_row_of_the_table(tmp_path):
     assert result.pairs == [
         {
             "pair_id": "prompt-7",
-            "prompt": [turn("user", "question 7")],
-            "chosen": [turn("assistant", "good")],
-            "rejected": [turn("assistant", "bad")],
+            "prompt": [stored_turn("user", "question 7")],
+            "chosen": [stored_turn("assistant", "good")],
+            "rejected": [stored_turn("assistant", "bad")],
+            "tools": None,
             "responses": ["fair", "bad", "good"],
+            "response_extras": None,
             "chosen_index": 2,
             "rejected_index": 1,
             "recorded_rewards": [0.5, -1.0, 3.0],
@@ -33,6 +35,18 @@ def test_a_simpo_row_becomes_this_row_of_the_table(tmp_path):
             "source": "rows.jsonl:1",
         }
     ]
+
+
+def test_the_fields_of_messages_and_the_tools_are_in_the_table_and_part_of_the_id(tmp_path):
+    call, tools = {"function": {"name": "look", "arguments": {"at": None}}}, [{"function": {"name": "look"}}]
+    row = trl_row(id=..., tools=tools, chosen=[{"role": "assistant", "content": None, "tool_calls": [call]}])
+    row["rejected"] = [turn("assistant", "bad")]
+    result = prepared(tmp_path, as_rows([row, row | {"tools": None}]))
+    pair = next(pair for pair in result.pairs if pair["tools"])
+    assert pair["chosen"] == [stored_turn("assistant", None, tool_calls=[call])]
+    assert (pair["tools"], pair["responses"]) == (json.dumps(tools), ["", "bad"])
+    assert pair["response_extras"] == [json.dumps({"tool_calls": [call]}), None]
+    assert result.counts["pairs"] == 2
 
 
 def test_rewards_are_null_where_the_source_has_none(tmp_path):

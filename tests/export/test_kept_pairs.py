@@ -8,14 +8,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.data.pairs_table import MESSAGES
 from apm_exp.export import kept_pairs as module
 from apm_exp.export import parquet_shards
 from apm_exp.export.finished_run import FinishedRun, StepRecord
 from apm_exp.export.kept_pairs import held_out_pairs, kept_pairs, score_columns
+from apm_exp.export.messages import message_columns
 from apm_exp.export.parquet_shards import write_shards
+from apm_exp.messages import MESSAGES, stored
 
 PAIRS = 57
+PARTS = ("prompt", "chosen", "rejected")
 
 
 def turn(role, text):
@@ -30,10 +32,16 @@ def run(request, tmp_path):
     split = {name: draw.choice(["train", "train", "train", "held_out"]) for name in names}
     scored = [name for name in names if draw.random() < 0.9]
     train = [name for name in scored if split[name] == "train"]
-    texts = {part: [turn("user", f"{part} {name}") for name in names] for part in ("prompt", "chosen", "rejected")}
+    texts = {part: [turn("user", f"{part} {name}") for name in names] for part in PARTS}
     texts = {part: pa.array(column, MESSAGES) for part, column in texts.items()}
     tables = {
-        "pairs": {"pair_id": names, **texts, "split": list(split.values()), "source": ["/secret/folder:1"] * PAIRS},
+        "pairs": {
+            "pair_id": names,
+            **texts,
+            "tools": pa.nulls(PAIRS, pa.string()),
+            "split": list(split.values()),
+            "source": ["/secret/folder:1"] * PAIRS,
+        },
         "logps": {
             "pair_id": scored,
             "chosen_logp": [-float(name[1:]) for name in scored],
@@ -82,7 +90,7 @@ def test_the_kept_pairs_are_those_of_a_join_in_memory(run, monkeypatch, at_once)
     wanted = joined(run, selection.filter(selection["kept"]).drop_columns("kept"))
     assert len(found) == len(wanted) > 10
     for row, scores in zip(found, wanted, strict=True):
-        for part in ("prompt", "chosen", "rejected"):
+        for part in PARTS:
             assert row.pop(part) == turn("user", f"{part} {row['pair_id']}")
         scores["metric_chosen"] = scores.pop("chosen")  # the text has that name
         if "rewards" not in run.steps:
@@ -100,6 +108,38 @@ def test_held_out_pairs_have_the_margins_and_nothing_of_the_metric(run):
         assert row["implicit_margin"] == scores["chosen_logp"] / 2 - scores["rejected_logp"] / 4
         assert row.get("explicit_margin") == (1.5 if "rewards" in run.steps else None)
         assert (row["value"], row["metric_chosen"], row["chosen_logp"]) == (None, None, scores["chosen_logp"])
+
+
+def call(arguments):
+    return {"type": "function", "function": {"name": "look", "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "written"),
+    [
+        ([{"tool_calls": [call('{"at": 1}')]}, {}, {"tool_calls": [call("{}"), call("{}")]}], None),
+        ([{"reasoning_content": "hm"}, {"name": "Ann", "weight": 0.5}, {}], None),
+        (
+            [{"tool_calls": [call({"at": 1})]}, {"tool_calls": [call({"city": "Oslo"})]}, {}],
+            [{"tool_calls": [call('{"at": 1}')]}, {"tool_calls": [call('{"city": "Oslo"}')]}, {}],
+        ),
+        ([{"odd": {}}, {"odd": [1, "a"]}, {"odd": None}], [{"odd": "{}"}, {"odd": '[1, "a"]'}, {"odd": "null"}]),
+    ],
+    ids=["calls", "texts", "objects as arguments", "no type for all"],
+)
+def test_every_field_of_a_message_is_written_back(tmp_path, fields, written):
+    messages = [{"role": "assistant", "content": None, **each} for each in fields]
+    columns = {part: pa.array([stored([message]) for message in messages], MESSAGES) for part in PARTS}
+    tools = pa.array(['[{"name": "look"}]', None, None])
+    table = pa.table({**columns, "tools": tools})
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    pq.write_table(message_columns(tmp_path / "pairs.parquet").of(table), tmp_path / "exported.parquet")
+    exported = pq.read_table(tmp_path / "exported.parquet")
+    names = sorted({name for each in fields for name in each})
+    empty = {"role": "assistant", "content": None} | dict.fromkeys(names)
+    for part in PARTS:
+        assert exported[part].to_pylist() == [[empty | each] for each in written or fields]
+    assert exported["tools"].to_pylist() == tools.to_pylist()
 
 
 def test_shards_hold_every_row_in_order(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ def test_an_id_depends_on_the_prompt_alone():
 def test_what_cannot_be_asked_is_refused_with_its_line():
     bad = [
         {"prompt": "a"},
-        {"question": "b"},
+        {"word": "b"},
         {"prompt": " "},
         {"prompt": None},
         {"prompt": [user("a"), {"role": "assistant", "content": "b"}]},

@@ -81,6 +81,7 @@ def write_pairs(root: Path, prompts: list[str], chosen: list[str], rejected: lis
             "prompt": [[{"role": "user", "content": text}] for text in prompts],
             "chosen": [[{"role": "assistant", "content": text}] for text in chosen],
             "rejected": [[{"role": "assistant", "content": text}] for text in rejected],
+            "tools": pa.nulls(len(prompts), pa.string()),
         }
     )
     write_parquet(table, made.path / "pairs.parquet")

@@ -11,6 +11,7 @@ from apm_exp.generate.sample import sample_responses
 from apm_exp.generate.samples import Samples
 from apm_exp.stages.generate import generate
 from apm_exp.types import Policy, Refusal
+from tests.data.sources import stored_turn
 from tests.micro_world_policy import RUNTIME, SAMPLING, small_policy
 
 COMMON = {
@@ -56,7 +57,7 @@ def interrupted(policy, prompts, runtime, known, *, after: int):
 
 
 def lengths(responses: pa.Table) -> list[list[float]]:
-    assert responses["prompt"].to_pylist() == [[{"role": "user", "content": p}] for p in ("p1", "p2", "p3")]
+    assert responses["prompt"].to_pylist() == [[stored_turn("user", p)] for p in ("p1", "p2", "p3")]
     assert responses["recorded_rewards"].null_count == 3
     return [[float(len(text)) for text in row] for row in responses["responses"].to_pylist()]
 
@@ -86,8 +87,8 @@ def test_the_best_and_the_worst_make_the_pair_in_simpos_schema(tmp_path):
         "all_finished": [True, True, False, True],
         "all_lengths": [3, 2, 4, 2],
         "all_logps": None,
-        "chosen": [{"role": "user", "content": "p1"}, {"role": "assistant", "content": "aaa"}],
-        "rejected": [{"role": "user", "content": "p1"}, {"role": "assistant", "content": "a"}],
+        "chosen": [stored_turn("user", "p1"), stored_turn("assistant", "aaa")],
+        "rejected": [stored_turn("user", "p1"), stored_turn("assistant", "a")],
     }
     assert (second["chosen"][-1]["content"], second["rejected"][-1]["content"]) == ("dd", "c")
     assert [(row["source"], row["reason"]) for row in refused(tmp_path)] == [
@@ -166,11 +167,11 @@ def test_multi_turn_prompts_stay_messages(tmp_path):
     reward = {"_target_": f"{__name__}.by_length"}
     run(tmp_path, dataset, sample={"_target_": f"{__name__}.two_each"}, reward=reward)
     (row,) = pq.read_table(tmp_path / "generations.parquet").to_pylist()
-    assert row["prompt"] == CONVERSATION
-    assert row["chosen"] == [*CONVERSATION, {"role": "assistant", "content": "long"}]
+    assert row["prompt"] == [stored_turn("system", "s"), stored_turn("user", "u", name="Ann")]
+    assert row["chosen"] == [*row["prompt"], stored_turn("assistant", "long")]
 
 
-CONVERSATION = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+CONVERSATION = [{"role": "system", "content": "s"}, {"role": "user", "content": "u", "name": "Ann"}]
 
 
 def conversations():

@@ -28,6 +28,7 @@ def an_artifact(folder, rows=ROWS):
     columns = {
         "pair_id": list(rows),
         "prompt": [[{"role": "user", "content": prompt}] for prompt, *_ in rows.values()],
+        "tools": pa.nulls(len(rows), pa.string()),
         "chosen": [[{"role": "assistant", "content": text}] for _, text, *_ in rows.values()],
         "rejected": [[{"role": "assistant", "content": text}] for _, _, text, _ in rows.values()],
         "split": [split for *_, split in rows.values()],

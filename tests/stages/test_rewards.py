@@ -9,6 +9,7 @@ import pytest
 
 from apm_exp import component, shards
 from apm_exp.artifact import Artifact
+from apm_exp.messages import EXTRAS
 from apm_exp.rewards import sequence_scores
 from apm_exp.stages.rewards import rewards
 from tests.micro_world_policy import RUNTIME
@@ -38,7 +39,9 @@ def stage(tmp_path, monkeypatch):
         columns = {
             "pair_id": ["b", "a"],
             "prompt": [[{"role": "user", "content": "xy"}], [{"role": "user", "content": ""}]],
+            "tools": pa.nulls(2, pa.string()),
             "responses": [["1", "22"], ["333", "4444", "55555"]],
+            "response_extras": pa.nulls(2, EXTRAS),
             "chosen_index": pa.array([1, 1], pa.int32()),
             "rejected_index": pa.array([0, 0], pa.int32()),
             "recorded_rewards": pa.array([recorded_b, recorded_a], pa.list_(pa.float64())),

@@ -1,0 +1,76 @@
+"""The columns of other programs' rows under the names that are read here.
+
+These are prompt, system, history, tools, chosen and rejected. Other programs: LLaMA-Factory's Alpaca rows (instruction,
+input, system, history) and ShareGPT rows (conversations), Orca's (system, question), OpenAI's preference rows (input,
+preferred_output, non_preferred_output). All other columns are left as they are.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apm_exp.data.rows import BadRow
+from apm_exp.data.transcript import is_transcript
+from apm_exp.data.turns import is_message, is_messages
+
+_PROMPTS = ("question", "instruction", "conversations", "conversation", "messages", "input")
+_SYSTEMS = ("system", "system_prompt", "system_message")
+_OPENAI = {"preferred_output": "chosen", "non_preferred_output": "rejected"}
+_REQUEST = ("messages", "tools")  # what OpenAI's input holds of the conversation
+_HOW = ("parallel_tool_calls",)  # and what it says of how it is asked
+
+
+def with_known_columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with what it has of these columns under their names here; BadRow if two could be the prompt."""
+    known = dict(row)
+    if _OPENAI.keys() <= known.keys() and not {"chosen", "rejected"} & known.keys():
+        _rename_openai(known)
+    _name_prompt(known)
+    _name_system(known)
+    return known
+
+
+def _rename_openai(row: dict[str, Any]) -> None:
+    for theirs, ours in _OPENAI.items():
+        row[ours] = row.pop(theirs)
+    if not isinstance(row.get("input"), Mapping) or is_message(row["input"]):
+        return
+    request = row.pop("input")
+    row |= {"prompt": request.get("messages")} | ({"tools": request["tools"]} if request.get("tools") else {})
+    row |= {f"input.{name}": value for name, value in request.items() if name not in (*_REQUEST, *_HOW)}
+
+
+def _name_prompt(row: dict[str, Any]) -> None:
+    """Give a row without a prompt column the one column that can be it, and a text prompt its input."""
+    if "prompt" not in row:
+        candidates = [name for name in _PROMPTS if row.get(name)]
+        if {"instruction", "input"} == set(candidates) and isinstance(row["input"], str):
+            candidates.remove("input")
+        if not candidates or _brings_its_prompt(row):
+            return
+        if len(candidates) > 1:
+            remedy = "call the one to read prompt, and leave the others out"
+            raise BadRow("two prompts", f"{' and '.join(candidates)} could each be the prompt; {remedy}")
+        row["prompt"] = row.pop(candidates[0])
+    prompt, more = row["prompt"], row.get("input")
+    if isinstance(prompt, str) and isinstance(more, str) and not is_messages(prompt):
+        if more.strip() in prompt:
+            del row["input"]
+        elif prompt.strip() not in more:  # LLaMA-Factory joins the two so
+            row["prompt"] = f"{prompt}\n{row.pop('input')}"
+
+
+def _brings_its_prompt(row: Mapping[str, Any]) -> bool:
+    """Whether chosen holds the turns before the response too."""
+    chosen = row.get("chosen")
+    if isinstance(chosen, str):
+        return is_transcript(chosen) or is_messages(chosen)
+    return isinstance(chosen, list) and len(chosen) > 1
+
+
+def _name_system(row: dict[str, Any]) -> None:
+    given = {name: row[name] for name in _SYSTEMS if row.get(name)}
+    if len(given) > 1:
+        raise BadRow("two system prompts", f"{' and '.join(given)} are both given; leave one")
+    for name, value in given.items():
+        del row[name]
+        row["system"] = value
