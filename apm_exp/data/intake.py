@@ -11,6 +11,7 @@ from apm_exp.data.pairs import PreferencePair, identifier_of, pair_of, table_row
 from apm_exp.data.recognition import with_columns
 from apm_exp.data.rows import BadRow, SourceRow, bad_row_of
 from apm_exp.data.schemas import Columns, Recogniser
+from apm_exp.data.unused import unused_columns
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Intake:
     """What came in.
 
     refused: {"source", "pair_id", "reason", "detail"} in source order. first: where each identity was first
-    seen. groups: how many accepted pairs share a prompt_id.
+    seen. groups: how many accepted pairs share a prompt_id. unused: in how many of them a column that looks like
+    conversation was not read.
     """
 
     spool: BinaryIO
@@ -38,6 +40,7 @@ class Intake:
     refused: list[dict[str, Any]] = field(default_factory=list)
     first: dict[str, str] = field(default_factory=dict)
     groups: Counter[str] = field(default_factory=Counter)
+    unused: Counter[str] = field(default_factory=Counter)
 
     def pair_ids(self) -> list[str]:
         """The id of each accepted pair.
@@ -61,7 +64,9 @@ def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool:
         try:
             content, meaning = _readable(row, columns)
             identifier = identifier_of(content, meaning)
-            _accept(intake, row, meaning, identifier, pair_of(content, meaning), seed)
+            pair = pair_of(content, meaning)
+            _accept(intake, row, meaning, identifier, pair, seed)
+            intake.unused.update(unused_columns(content, pair))
         except BadRow as bad:
             refusal = {
                 "source": row.source,

@@ -12,7 +12,7 @@ from apm_exp.data.rows import BadRow
 from apm_exp.data.transcript import is_transcript
 from apm_exp.data.turns import is_message, is_messages
 
-_PROMPTS = ("question", "instruction", "conversations", "conversation", "messages", "input")
+_PROMPTS = ("question", "query", "instruction", "conversations", "conversation", "messages", "input")
 _SYSTEMS = ("system", "system_prompt", "system_message")
 _OPENAI = {"preferred_output": "chosen", "non_preferred_output": "rejected"}
 _REQUEST = ("messages", "tools")  # what OpenAI's input holds of the conversation

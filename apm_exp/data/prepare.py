@@ -50,6 +50,7 @@ def prepare_pairs(
         intake = take_in(track(both, "reading rows", None), recogniser, seed, spool)
         write_jsonl(intake.refused, out / "refused.jsonl")
         _judge(intake, where, on_bad_row, out / "refused.jsonl")
+        _warn_unused(intake, where)
         placed = _placed(intake, holdout)
         write_pairs(placed, spool, out / "pairs.parquet")
     splits = Counter(pair.split for pair in placed)
@@ -95,6 +96,17 @@ def _judge(intake: Intake, where: str, on_bad_row: str, listed: Path) -> None:
     if not intake.accepted:
         raise ValueError(f"{where}: no row is usable, {summary}: {shown}; all are listed in {listed}")
     logger.warning("%s: %s, listed in %s", where, summary, listed)
+
+
+def _warn_unused(intake: Intake, where: str) -> None:
+    if intake.unused:
+        named = ", ".join(
+            f"{name} (in {count:,} of {len(intake.accepted):,} pairs)" for name, count in intake.unused.items()
+        )
+        remedy = "write into the prompt what belongs there"
+        logger.warning(
+            "%s: columns that look like a part of the conversation are not used: %s; %s", where, named, remedy
+        )
 
 
 def _reasons(refused: list[dict[str, Any]]) -> str:

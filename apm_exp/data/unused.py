@@ -1,0 +1,97 @@
+"""Columns that look like a part of the conversation and are not read: nobody is to lose one without a word."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from apm_exp.data.pairs import PreferencePair
+from apm_exp.data.turns import is_messages
+from apm_exp.messages import text_of
+
+_READ = frozenset({"chosen", "rejected", "system", "history", "tools", "all_generated_responses"})
+_NAMES = frozenset(
+    [
+        "chat",
+        "chat_history",
+        "context",
+        "contexts",
+        "conversation",
+        "conversations",
+        "dialog",
+        "dialogs",
+        "dialogue",
+        "dialogues",
+        "documents",
+        "function_call",
+        "functions",
+        "history",
+        "image",
+        "images",
+        "video",
+        "videos",
+        "audio",
+        "audios",
+        "input",
+        "instruction",
+        "message",
+        "messages",
+        "past_messages",
+        "prompt",
+        "query",
+        "question",
+        "reasoning",
+        "reasoning_content",
+        "chosen_reasoning",
+        "rejected_reasoning",
+        "system",
+        "system_message",
+        "system_prompt",
+        "thinking",
+        "tool_calls",
+        "turns",
+    ]
+)
+_INPUT = "input."  # what an object called input has besides messages
+
+
+def unused_columns(row: Mapping[str, Any], pair: PreferencePair) -> list[str]:
+    """The names of those columns whose texts are not all in the pair.
+
+    They are known by their names, or by holding messages. row: with the columns of `with_known_columns`.
+    """
+    candidates = [name for name, value in row.items() if value and name not in _READ and _looks_like(name, value)]
+    return [name for name in candidates if not _said(name, row[name], pair)]
+
+
+def _looks_like(name: str, value: Any) -> bool:
+    if name in _NAMES or name.startswith(_INPUT):
+        return True
+    return isinstance(value, str | list) and is_messages(value)
+
+
+def _said(name: str, value: Any, pair: PreferencePair) -> bool:
+    """Whether every text in a value is the text of a turn, or the prompt's last turn stands in its text."""
+    turns = [text_of(turn).strip() for turn in (*pair.prompt, pair.chosen, pair.rejected)]
+    if isinstance(value, str) and is_messages(value):
+        value = json.loads(value)
+    if name == "prompt" and isinstance(value, str):
+        return turns[len(pair.prompt) - 1] in value
+    return all(text.strip() in turns for text in _texts(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value but for roles."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _of_all(inner for name, inner in value.items() if name not in ("role", "from", "type"))
+    elif isinstance(value, list):
+        yield from _of_all(value)
+    else:
+        yield f"{type(value).__name__} without text"
+
+
+def _of_all(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if value is not None:
+            yield from _texts(value)

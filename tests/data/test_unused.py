@@ -1,0 +1,51 @@
+import json
+
+import pytest
+
+from tests.data.sources import as_rows, prepared, trl_row, turn
+
+ASKED = turn("user", "question 0")
+GOOD = turn("assistant", "good answer 0")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("context", "a page of text"),
+        ("conversations", [turn("user", "earlier")]),
+        ("documents", [{"title": "a", "text": "b"}]),
+        ("images", ["a.png"]),
+        ("whatever", [turn("user", "earlier"), turn("assistant", "words")]),
+        ("whatever", json.dumps([turn("user", "earlier")])),
+        ("instruction", "another question"),
+        ("reasoning", "because"),
+    ],
+)
+def test_a_column_that_looks_like_conversation_and_is_not_read_is_named(tmp_path, caplog, column, value):
+    prepared(tmp_path, as_rows([trl_row(0, **{column: value}), trl_row(1)]))
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert message == (
+        "dataset.path=rows.jsonl: columns that look like a part of the conversation are not used: "
+        f"{column} (in 1 of 2 pairs); write into the prompt what belongs there"
+    )
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        trl_row(),
+        trl_row(messages=[ASKED, GOOD], context=None, images=[], dialogue=""),
+        trl_row(messages=json.dumps([ASKED, GOOD]), question="question 0"),
+        trl_row(chosen=[ASKED, GOOD], rejected=[ASKED, turn("assistant", "bad")], prompt="<user> question 0"),
+        trl_row(note=[1, 2], source="web", score_text="0.5"),
+    ],
+)
+def test_what_is_in_the_pair_or_says_nothing_is_not(tmp_path, caplog, row):
+    prepared(tmp_path, as_rows([row]))
+    assert caplog.records == []
+
+
+def test_a_text_prompt_that_the_turns_of_chosen_lack_is_named(tmp_path, caplog):
+    row = trl_row(chosen=[turn("user", "other"), GOOD], rejected=[turn("user", "other"), turn("assistant", "bad")])
+    prepared(tmp_path, as_rows([row]))
+    assert "not used: prompt (in 1 of 1 pairs)" in caplog.text
