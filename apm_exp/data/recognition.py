@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, groupby
 
 from apm_exp.data.known_columns import with_known_columns
@@ -32,9 +33,9 @@ def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[
 def _known(row: SourceRow) -> SourceRow:
     """The row with its columns under the names that are read here."""
     try:
-        return row if row.row is None else SourceRow(row.source, with_known_columns(row.row), None)
+        return row if row.row is None else replace(row, row=with_known_columns(row.row))
     except BadRow as bad:
-        return SourceRow(row.source, None, str(bad))
+        return replace(row, row=None, problem=str(bad))
 
 
 def _head(rows: Iterator[SourceRow]) -> list[SourceRow]:
@@ -72,12 +73,12 @@ def _matched(row: SourceRow, columns: Columns | None, recogniser: Recogniser) ->
     missing = columns.used.difference(row.row)
     if missing:
         problem = f"missing column: {listed(missing)}, which the other rows of the file have"
-        return SourceRow(row.source, None, problem), None
+        return replace(row, row=None, problem=problem), None
     try:
         extra = recogniser.columns(row.row).used - columns.used
     except ValueError as error:
-        return SourceRow(row.source, None, f"other columns: {error}"), None
+        return replace(row, row=None, problem=f"other columns: {error}"), None
     if extra:
         problem = f"other columns: {listed(extra)}, which the other rows of the file have not"
-        return SourceRow(row.source, None, problem), None
+        return replace(row, row=None, problem=problem), None
     return row, columns
