@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from apm_exp.compare.bootstrap import p_value, percentile_interval, resampled_means
 from apm_exp.compare.holm import holm
+from apm_exp.compare.student_t import t_interval, t_test
 from apm_exp.compare.two_sources import Error, judged
 from apm_exp.standard_error import standard_error
 
@@ -17,8 +17,8 @@ class Difference:
     """An arm's mean outcome minus the baseline's, over common items and common seeds.
 
     items, prompts: those of all common seeds together; an item may be its own prompt. interval, p: over prompts and
-    seeds (`judged`); of one seed the bootstrap's over prompts, the policies as they are. p_holm: corrected for the
-    number of arms. same: no outcome differs.
+    seeds (`judged`); of one seed Student's t over prompts, the policies as they are. p_holm: corrected for the number
+    of arms. same: no outcome differs.
     """
 
     arm: int
@@ -39,7 +39,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Mean:
-    """An arm's own mean outcome. by_seed: of each seed. over_prompts: the bootstrap's interval, where known."""
+    """An arm's own mean outcome. by_seed: of each seed. over_prompts: Student's t interval, where known."""
 
     value: float
     items: int
@@ -55,8 +55,7 @@ def means(values_ASN: np.ndarray, prompt_N: np.ndarray) -> list[Mean | None]:
     prompt_N: the number of each item's prompt, from 0, none left out.
     """
     arms = _known(values_ASN, prompt_N)
-    found = {arm: _mean(arms[arm], prompt_N, drawn_R) for arm, drawn_R in _drawn(arms, prompt_N).items()}
-    return [found.get(arm) for arm in range(len(values_ASN))]
+    return [_mean(arms[arm], prompt_N) if arm in arms else None for arm in range(len(values_ASN))]
 
 
 def differences(values_ASN: np.ndarray, prompt_N: np.ndarray, baseline: int) -> list[Difference]:
@@ -66,8 +65,7 @@ def differences(values_ASN: np.ndarray, prompt_N: np.ndarray, baseline: int) -> 
     """
     arms = _known(values_ASN - values_ASN[baseline], prompt_N)
     arms.pop(baseline, None)
-    drawn = _drawn({arm: values_SN for arm, values_SN in arms.items() if len(values_SN) == 1}, prompt_N)
-    found = [_difference(arm, values_SN, prompt_N, drawn.get(arm)) for arm, values_SN in arms.items()]
+    found = [_difference(arm, values_SN, prompt_N) for arm, values_SN in arms.items()]
     adjusted = holm([one.p for one in found])
     return [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
 
@@ -81,34 +79,27 @@ def _known(values_ASN: np.ndarray, prompt_N: np.ndarray) -> dict[int, np.ndarray
     return {arm: values_SN for arm, values_SN in enumerate(known) if len(values_SN)}
 
 
-def _drawn(arms: dict[int, np.ndarray], prompt_N: np.ndarray) -> dict[int, np.ndarray]:
-    """The bootstrap's means over items and seeds of each arm, shape R; all arms see the same draws."""
-    if not arms:
-        return {}
-    drawn_RC = resampled_means(np.concatenate(list(arms.values())), prompt_N)
-    ends = np.cumsum([len(values_SN) for values_SN in arms.values()])[:-1]
-    return dict(zip(arms, (part.mean(axis=1) for part in np.split(drawn_RC, ends, axis=1)), strict=True))
-
-
 def _numbers(values_SN: np.ndarray, prompt_N: np.ndarray) -> tuple[int, int]:
     """How many items have a value in any seed, and of how many prompts they are."""
     known_N = np.isfinite(values_SN).any(axis=0)
     return int(known_N.sum()), len(np.unique(prompt_N[known_N]))
 
 
-def _mean(values_SN: np.ndarray, prompt_N: np.ndarray, drawn_R: np.ndarray) -> Mean:
-    by_seed = np.nanmean(values_SN, axis=1)
-    interval = percentile_interval(drawn_R, LEVEL)
-    return Mean(float(by_seed.mean()), *_numbers(values_SN, prompt_N), tuple(map(float, by_seed)), interval)
-
-
-def _difference(arm: int, values_SN: np.ndarray, prompt_N: np.ndarray, drawn_R: np.ndarray | None) -> Difference:
+def _mean(values_SN: np.ndarray, prompt_N: np.ndarray) -> Mean:
     by_seed, (items, prompts) = np.nanmean(values_SN, axis=1), _numbers(values_SN, prompt_N)
     value = float(by_seed.mean())
-    if drawn_R is not None:
-        interval, p = percentile_interval(drawn_R, LEVEL), p_value(drawn_R)
+    interval = t_interval(value, standard_error(values_SN, prompt_N), prompts - 1, LEVEL)
+    return Mean(value, items, prompts, tuple(map(float, by_seed)), interval)
+
+
+def _difference(arm: int, values_SN: np.ndarray, prompt_N: np.ndarray) -> Difference:
+    by_seed, (items, prompts) = np.nanmean(values_SN, axis=1), _numbers(values_SN, prompt_N)
+    value, over_prompts = float(by_seed.mean()), Error(standard_error(values_SN, prompt_N), prompts - 1)
+    if len(by_seed) == 1:
+        # Prompts that all differ by the same have no deviation: as if one more had shown no difference.
+        error = over_prompts.error or abs(value) / (prompts + 1)
+        interval, p = t_interval(value, error, prompts - 1, LEVEL), t_test(value, error, prompts - 1)
     else:
-        over_prompts = Error(standard_error(values_SN, prompt_N), prompts - 1)
         over_seeds = Error(standard_error(by_seed[None], np.arange(len(by_seed))), len(by_seed) - 1)
         interval, p = judged(value, over_prompts, over_seeds, LEVEL)
     same = not np.nan_to_num(values_SN).any()

@@ -1,6 +1,7 @@
 """Student's t, whose degrees of freedom need not be a whole number."""
 
 import math
+from functools import cache
 
 _FAR = 5.0  # beyond, the small tail itself is summed; nearer, what lies inside, in fewer terms
 
@@ -18,6 +19,7 @@ def t_test(value: float, error: float, freedom: float) -> float:
     return outside(abs(value) / error, freedom)
 
 
+@cache
 def t_quantile(level: float, freedom: float) -> float:
     """The t between whose negative and positive value a share `level` of the distribution lies."""
     low, high = 0.0, 1.0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from apm_exp.compare.student_t import t_interval
 from apm_exp.standard_error import standard_error
 
 
@@ -23,10 +24,9 @@ def share(values: np.ndarray, prompt_N: np.ndarray, confidence: float) -> dict[s
 
 
 def mean(values: np.ndarray, prompt_N: np.ndarray, confidence: float, unit: str) -> dict[str, Any]:
-    """The mean of any values in `unit`, with the normal interval, which for a share is cut to [0, 1]."""
-    centre = float(np.mean(values))
-    width = NormalDist().inv_cdf(0.5 + confidence / 2) * standard_error(values[None], prompt_N)
-    low, high = centre - width, centre + width
+    """The mean of any values in `unit`, with Student's t interval over prompts, which for a share is cut to [0, 1]."""
+    freedom = len(np.unique(prompt_N)) - 1
+    low, high = t_interval(float(np.mean(values)), standard_error(values[None], prompt_N), freedom, confidence)
     return _record(values, prompt_N, unit, [max(0.0, low), min(1.0, high)] if unit == "share" else [low, high])
 
 

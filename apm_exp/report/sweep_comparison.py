@@ -47,6 +47,7 @@ def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference)
         "value": "0" if difference.same else in_units(difference.value, error, one.unit),
         "common": items_of(difference.items, difference.prompts),
         "interval": None if difference.same else interval,
+        "prompts": difference.prompts,
         "seeds": difference.seeds,
         "p": p_words(difference.p).removeprefix("p ").removeprefix("= "),
         "p_holm": p_words(difference.p_holm).removeprefix("p ").removeprefix("= "),

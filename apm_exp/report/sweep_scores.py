@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from apm_exp.compare.arms import Arm, Job, steps_of
 from apm_exp.compare.compared import Compared, compare
 from apm_exp.compare.outcomes import compared_scores
 from apm_exp.compare.paired import Mean
-from apm_exp.report.scores import headline_name
+from apm_exp.report.scores import headline_name, is_share
 
 _PREFIX = "evaluation_"
 
@@ -62,8 +62,9 @@ def _of_evaluation(root: Path, arms: list[Arm], baseline: int, evaluation: str) 
         except OSError:
             names = []
         for name in dict.fromkeys([first, *names]):
-            one = _compared(root, arms, baseline, evaluation, name)
-            yield ArmScores(one, name == first, records[name].get("unit"))
+            one, unit = _compared(root, arms, baseline, evaluation, name), records[name].get("unit")
+            means = [_share(mean) if mean and is_share(unit) else mean for mean in one.means]
+            yield ArmScores(replace(one, means=means), name == first, unit)
         return
 
 
@@ -80,6 +81,14 @@ def _compared(root: Path, arms: list[Arm], baseline: int, evaluation: str, score
     except (ValueError, OSError) as error:
         means = [_recorded(arm, score) for arm in arms]
         return Compared(evaluation, score, "items", means, [], f"its outcomes cannot be read: {error}")
+
+
+def _share(mean: Mean) -> Mean:
+    """The mean of a share, whose interval ends at 0 and 1."""
+    if mean.over_prompts is None:
+        return mean
+    low, high = mean.over_prompts
+    return replace(mean, over_prompts=(max(0.0, low), min(1.0, high)))
 
 
 def _recorded(arm: Arm, score: str) -> Mean | None:

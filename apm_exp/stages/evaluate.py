@@ -8,7 +8,7 @@ from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.types import Policy
 
-VERSION = 2
+VERSION = 3
 
 
 def evaluate(

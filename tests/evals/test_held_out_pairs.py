@@ -95,14 +95,14 @@ def test_wilsons_interval_by_hand():
     assert 0.8 < low < high == 1.0
 
 
-def test_normal_interval_by_hand():
-    """1, 2, 3, 4: mean 2.5, standard deviation 1.29099, standard error 0.645497."""
+def test_t_interval_by_hand():
+    """1, 2, 3, 4: mean 2.5, standard deviation 1.29099, error 0.645497; t of 3 degrees of freedom 3.182446."""
     record = mean(np.array([1.0, 2.0, 3.0, 4.0]), np.arange(4), 0.95, "nats per token")
     assert record == {
         "value": 2.5,
         "standard_error": pytest.approx(0.645497, abs=1e-6),
         "n": 4,
-        "interval": pytest.approx([2.5 - 1.959964 * 0.645497, 2.5 + 1.959964 * 0.645497], abs=1e-5),
+        "interval": pytest.approx([2.5 - 3.182446 * 0.645497, 2.5 + 3.182446 * 0.645497], abs=1e-5),
         "unit": "nats per token",
     }
 

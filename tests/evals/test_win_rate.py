@@ -64,7 +64,9 @@ def test_scores_are_means_over_prompts_with_their_standard_errors():
     win = found["win_rate"]
     assert (win["value"], win["n"], win["unit"]) == (0.5, 2, "share")
     assert win["standard_error"] == pytest.approx(0.25)  # deviations of 1/4: variance 1/8, of the mean 1/16
-    assert win["interval"] == pytest.approx([0.5 - 1.959964 * 0.25, 0.5 + 1.959964 * 0.25])
+    assert win["interval"] == [0, 1]  # 12.7 standard errors, t with one degree of freedom, and a share's ends
+    low, high = found["length"]["interval"]
+    assert (high - low) / 2 == pytest.approx(12.706205 * found["length"]["standard_error"])
     values = {name: record["value"] for name, record in found.items()}
     assert values == pytest.approx(
         {
