@@ -4,7 +4,7 @@ They differ from the default profile on purpose: the template is applied to the 
 so the assistant's header belongs to the response; the longer answer decides how both are cut.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -24,10 +24,12 @@ def simpo_2024(
     rejected: list[list[Message]],
     *,
     max_length: Annotated[int, Field(gt=0)],
+    end_of_sequence: str | None = None,
     max_prompt_length: Annotated[int, Field(gt=0)],
     insert_empty_system: bool,
 ) -> list[TokenisedPair | Refusal]:
-    """The tokens of each pair by SimPO's rules, or why it is refused. Lengths in tokens.
+    """The tokens of each pair by SimPO's rules, or why it is refused. Lengths in tokens. end_of_sequence: the token
+    that is taken for EOS, which decides what a response ends with; null: the tokenizer's own.
 
     The prompt is rendered without a generation prompt, the answer as a conversation of its own less a leading BOS;
     prompt and answer are tokenised together and split after the prompt's tokens (one earlier where its last token
@@ -48,7 +50,7 @@ def simpo_2024(
     system = insert_empty_system and _knows_system(tokenizer)
     texts = [_texts(tokenizer, system, *pair) for pair in zip(prompts, chosen, rejected, strict=True)]
     splits = iter(_tokenised(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
-    limits = (tokenizer.bos_token_id, tokenizer.eos_token_id, max_length, max_prompt_length)
+    limits = (tokenizer.bos_token_id, _end(tokenizer, end_of_sequence), max_length, max_prompt_length)
     return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
 
 
@@ -113,6 +115,15 @@ def _different_prompts(prompt: list[int], other: list[int]) -> Refusal:
             f"{len(other)} prompt tokens, {differing} differ); take tokens=per_response"
         )
     return Refusal("one answer merges with the prompt", "its tokens give the two answers different prompts")
+
+
+def _end(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> Any:
+    """The id of EOS, or of the token that is to take its place; None where there is neither."""
+    known, token = tokenizer.get_vocab(), token or tokenizer.eos_token
+    if token is not None and token not in known:
+        own = f"null takes its own, {tokenizer.eos_token}"
+        raise ValueError(f"tokens.end_of_sequence={token}: the tokenizer has no such token; {own}")
+    return None if token is None else known[token]
 
 
 def _ended(answer: list[int], eos: int | None) -> list[int]:

@@ -71,6 +71,19 @@ def test_no_second_eos_where_the_turn_ends_with_it():
     assert tokenizer.decode(tokens(tokenizer).chosen_ids).endswith("Paris.<|eot_id|>")
 
 
+def test_both_revisions_of_llama3_can_be_had_with_either():
+    """The update made `<|eot_id|>` the tokenizer's EOS; text and other tokens are the same."""
+    first, updated, old, new = llama3(), llama3_updated(), "<|end_of_text|>", "<|eot_id|>"
+
+    def text(tokenizer, **settings):
+        return tokenizer.decode(tokens(tokenizer, **settings).chosen_ids)
+
+    assert text(updated, end_of_sequence=old) == text(first)
+    assert text(first, end_of_sequence=new) == text(updated)
+    with pytest.raises(ValueError, match=r"^tokens\.end_of_sequence=</s>: the tokenizer has no such token; null takes"):
+        tokens(updated, end_of_sequence="</s>")
+
+
 def test_gemma_always_gets_an_eos():
     tokenizer = gemma2(GEMMA2_SIMPO)
     pair = tokens(tokenizer)
