@@ -1,4 +1,4 @@
-"""The scatter of explicit against implicit margins with the kept pairs marked (the paper's Figure 1a view)."""
+"""The scatter of explicit against implicit margins with the kept pairs marked."""
 
 import numpy as np
 from markupsafe import Markup

@@ -1,5 +1,6 @@
 """What can be wrong with a reward model's folder, found without loading a weight."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from apm_exp.models.preflight import weight_names
 from apm_exp.models.pretrained import folder_of
 from apm_exp.models.quiet import quiet
 
+_ARMORM = "LlamaForRewardModelWithGating"  # without its code it is a plain classifier with a random head
+
 
 def preflight(node: Mapping[str, Any]) -> None:
     """Check that reward.path names a classifier with one label, its weights and a tokenizer with a chat template.
@@ -24,14 +27,30 @@ def preflight(node: Mapping[str, Any]) -> None:
     folder = folder_of("reward", node["path"], node["revision"], trust)
     if not (folder / "config.json").is_file():
         raise ValueError(f"{label}: no config.json; give the folder of a reward model")
+    if _ARMORM in (_config(folder).get("architectures") or []):
+        remedy = "take another reward model, or reward=recorded on data that have its rewards"
+        raise ValueError(f"{label}: ArmoRM cannot be loaded: its own code needs transformers before 4.52; {remedy}")
     names, needed = weight_names(folder, label), head_names(folder, label, trust)
     if lacking := sorted(needed - names):
-        raise ValueError(
-            f"{label}: the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random; give a "
-            "sequence classifier, or reward.trust_remote_code=true for one that brings its own code, if you trust it"
-        )
+        problem = f"the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random"
+        raise ValueError(f"{label}: {problem}; {_remedy(folder)}")
     if not tokenizer_from(folder, label, trust).chat_template:
         raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """config.json; empty where it cannot be read, which transformers says in head_names."""
+    try:
+        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _remedy(folder: Path) -> str:
+    """What to do about a head that transformers does not know."""
+    if "AutoModelForSequenceClassification" in (_config(folder).get("auto_map") or {}):
+        return "it brings its own code: reward.trust_remote_code=true, if you trust it"
+    return "give a sequence classifier"
 
 
 def head_names(folder: Path, label: str, trust_remote_code: bool) -> set[str]:

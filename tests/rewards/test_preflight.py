@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -31,7 +33,22 @@ def test_head_that_transformers_does_not_know_would_be_random(tmp_path):
     weights = load_file(folder / "model.safetensors")
     weights["regression_layer.weight"] = weights.pop("score.weight")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    assert "lacks score.weight, so the reward model's head would be random" in problem(folder)
+    random = "lacks score.weight, so the reward model's head would be random; "
+    assert problem(folder).endswith(f"{random}give a sequence classifier")
+    config = json.loads((folder / "config.json").read_text())
+    own = {"auto_map": {"AutoModelForSequenceClassification": "modeling_custom.Model"}}
+    (folder / "config.json").write_text(json.dumps(config | own))
+    assert problem(folder).endswith(f"{random}it brings its own code: reward.trust_remote_code=true, if you trust it")
+    armorm = config | own | {"architectures": ["LlamaForRewardModelWithGating"]}
+    (folder / "config.json").write_text(json.dumps(armorm))
+    with pytest.raises(ValueError, match=r": ArmoRM cannot be loaded: its own code needs transformers before 4\.52; "):
+        preflight(node(folder) | {"trust_remote_code": True})
+
+
+def test_config_that_is_no_json(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    (folder / "config.json").write_text("{")
+    assert "not a valid JSON file" in problem(folder)
 
 
 def test_no_chat_template(tmp_path):
