@@ -13,23 +13,22 @@ from torch import nn
 from apm_exp.allocator import freed_memory_kept
 from apm_exp.pair_forward import responses_forward
 from apm_exp.runtime import Runtime
-from apm_exp.types import TokenisedPair, TokenisedResponses
+from apm_exp.types import TokenisedPair
 
 logger = logging.getLogger(__name__)
 _SUITS_CPU, _SUITS_GPU = 4096, 16384  # tokens
-Item = TokenisedPair | TokenisedResponses
 Scored = list[tuple[Any, ...]]  # index of an item, then the log-prob of each of its responses (nats)
 
 
 def score_pairs(
-    model: nn.Module, items: Sequence[Item], names: Sequence[str], tokens_per_batch: int, noun: str = "pair"
+    model: nn.Module, items: Sequence[TokenisedPair], names: Sequence[str], tokens_per_batch: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield (index, log-prob of each response in nats) of each pair, or prompt with any number of responses.
+    """Yield (index, log-prob of each response in nats) of each pair.
 
     Longest first. Arguments and errors are those of form_batches and score_batches.
     """
     batches = form_batches([item.length for item in items], names, tokens_per_batch)
-    for scored in score_batches(model, items, names, batches, tokens_per_batch, noun):
+    for scored in score_batches(model, items, names, batches, tokens_per_batch):
         yield from scored
 
 
@@ -62,17 +61,15 @@ def form_batches(
 
 def score_batches(
     model: nn.Module,
-    items: Sequence[Item],
+    items: Sequence[TokenisedPair],
     names: Sequence[str],
     batches: Sequence[Sequence[int]],
     tokens_per_batch: int,
-    noun: str = "pair",
 ) -> Iterator[Scored]:
     """Yield the log-probs of each batch of indices into `items`, one forward each.
 
-    When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the items' ids,
-    and noun: what they are, for messages. Raises ValueError where memory does not suffice for one item, and where a
-    log-prob is not finite.
+    When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the pairs' ids,
+    for messages. Raises ValueError where memory does not suffice for one pair, and where a log-prob is not finite.
     """
     budget = tokens_per_batch
     waiting = deque(list(batch) for batch in batches)
@@ -84,11 +81,11 @@ def score_batches(
             if len(parts) > 1:
                 waiting.extendleft(reversed(parts))
             elif (logps := _score(model, chosen)) is None:
-                budget = _smaller(budget, model, chosen, f"{noun} {names[batch[0]]}")
+                budget = _smaller(budget, model, chosen, f"pair {names[batch[0]]}")
                 waiting.appendleft(batch)
             else:
                 scored = [(index, *each) for index, each in zip(batch, logps, strict=True)]
-                _check_finite(scored, names, noun)
+                _check_finite(scored, names)
                 yield scored
 
 
@@ -128,7 +125,7 @@ def _fill(indices: Sequence[int], lengths: Sequence[int] | Mapping[int, int], bu
     return batches
 
 
-def _score(model: nn.Module, items: Sequence[Item]) -> list[list[float]] | None:
+def _score(model: nn.Module, items: Sequence[TokenisedPair]) -> list[list[float]] | None:
     """The log-probs of the responses of each item of one batch, or None where memory ran out."""
     try:
         with torch.inference_mode():
@@ -140,7 +137,7 @@ def _score(model: nn.Module, items: Sequence[Item]) -> list[list[float]] | None:
     return None
 
 
-def _smaller(budget: int, model: nn.Module, batch: Sequence[Item], longest: str) -> int:
+def _smaller(budget: int, model: nn.Module, batch: Sequence[TokenisedPair], longest: str) -> int:
     """Half the budget; raises ValueError where the batch was a single item already."""
     free_memory()
     if len(batch) == 1:
@@ -166,7 +163,7 @@ def _memory(model: Any, tokens: int) -> str:
     return f"about {held / 2**30:.2f} GiB of weights and {layer / 2**30:.2f} GiB for the widest layer"
 
 
-def _check_finite(scored: Scored, names: Sequence[str], noun: str) -> None:
+def _check_finite(scored: Scored, names: Sequence[str]) -> None:
     bad = [names[index] for index, *logps in scored if not all(map(math.isfinite, logps))]
     if bad:
-        raise ValueError(f"model.path: log-probs that are not finite for the {noun}s {', '.join(bad[:10])}")
+        raise ValueError(f"model.path: log-probs that are not finite for the pairs {', '.join(bad[:10])}")

@@ -101,19 +101,6 @@ class TokenisedPair:
 
 
 @dataclass(frozen=True)
-class TokenisedResponses:
-    """Token ids of a prompt once, and of any number of responses to it, each up to and including its end token."""
-
-    prompt_ids: list[int]
-    responses: list[list[int]]
-
-    @property
-    def length(self) -> int:
-        """The tokens that one forward over all of them takes."""
-        return len(self.prompt_ids) + sum(map(len, self.responses))
-
-
-@dataclass(frozen=True)
 class Refusal:
     """Why a pair is not used: a short reason that is counted, and the detail of this pair."""
 
@@ -145,3 +132,8 @@ class Policy:
     def rounding(self) -> str:
         """What log-probs are rounded to: the dtype, or tf32."""
         return "tf32" if self.tf32 else self.dtype
+
+    @property
+    def sampler(self) -> str:
+        """What the log-probs of its responses depend on beside their tokens: the weights, and their rounding."""
+        return f"{self.key} {self.rounding}"

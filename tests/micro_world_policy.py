@@ -24,7 +24,6 @@ SAMPLING = {  # what generate=on_policy sets
     "top_p": 0.95,
     "max_new_tokens": 12,
     "batch_size": 9,
-    "log_probs": False,
     "seed": 0,
 }
 RUNTIME = {

@@ -18,8 +18,8 @@ CASES = {
     "learning_rate=1": "learning_rate: no such setting; did you mean 'trainer.learning_rate' or 'model.learning_rate'?",
     "trainer.args.debug=x": "trainer.args.debug: an argument is added with a plus; write +trainer.args.NAME=VALUE",
     "trainer.lr=1e-5": "trainer.lr: no such setting; did you mean 'trainer.learning_rate'?",
-    "dataset=jsonl model=tiny_from_data generate.log_probs=true": (
-        "generate.log_probs: no such setting; generate=on_policy has it, and must be chosen with it"
+    "dataset=jsonl model=tiny_from_data generate.samples=3": (
+        "generate.samples: no such setting; generate=on_policy has it, and must be chosen with it"
     ),
     "alpha=1,2": "alpha=1,2: several values are several jobs; type -m with them: python -m apm_exp -m alpha=1,2",
     "model=./sft": "model=./sft: not an option; write model=local model.path=./sft",

@@ -59,7 +59,6 @@ def win_rate(
         top_p=top_p,
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
-        log_probs=False,
     )
     columns: dict[str, Any] = {"prompt": tasks}
     for name, one in zip(POLICIES, (policy, starting_policy), strict=True):

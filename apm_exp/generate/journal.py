@@ -1,36 +1,53 @@
-"""What has been sampled so far, on disk: a killed stage goes on from there."""
+"""What has been sampled so far, on disk: a killed stage resumes from there."""
 
 import json
+import logging
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from apm_exp.files import write_text
 from apm_exp.generate.samples import Samples
 from apm_exp.types import Refusal
 
+logger = logging.getLogger(__name__)
 Sampled = tuple[int, Samples | Refusal]  # the index of a prompt, and what came of it
 
 
 def read_journal(path: Path) -> dict[int, Samples | Refusal]:
-    """What a journal holds; a last line that was cut off by a kill is removed."""
+    """What a journal holds; from a line on that cannot be read, such as one that a kill cut off, it is truncated."""
+    known: dict[int, Samples | Refusal] = {}
     if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    write_text("".join(whole), path)
-    return dict(map(_read, whole))
+        return known
+    with path.open("rb+") as journal:
+        whole = 0
+        for line in iter(journal.readline, b""):
+            try:
+                index, one = _read(line)
+            except (ValueError, TypeError, KeyError):
+                logger.warning("%s: cannot be read after %d prompts; the others are sampled again", path, len(known))
+                break
+            known[index], whole = one, journal.tell()
+        journal.truncate(whole)
+    return known
 
 
 def record(sampled: Iterable[Sampled], path: Path) -> Iterator[Sampled]:
     """Pass on what is sampled once it stands in the journal."""
     with path.open("a", encoding="utf-8") as journal:
         for index, one in sampled:
-            journal.write(json.dumps({"index": index, type(one).__name__: asdict(one)}) + "\n")
+            journal.write(json.dumps({"index": index, type(one).__name__: asdict(one)}, default=list) + "\n")
             journal.flush()
             yield index, one
 
 
-def _read(line: str) -> Sampled:
+def _read(line: bytes) -> Sampled:
+    if not line.endswith(b"\n"):
+        raise ValueError("a line without an end")
     row = json.loads(line)
-    return row["index"], Samples(**row["Samples"]) if "Samples" in row else Refusal(**row["Refusal"])
+    if "Refusal" in row:
+        return row["index"], Refusal(**row["Refusal"])
+    samples = row["Samples"]
+    if samples["ids"] is not None:
+        samples |= {"prompt_ids": array("i", samples["prompt_ids"]), "ids": [array("i", ids) for ids in samples["ids"]]}
+    return row["index"], Samples(**samples)

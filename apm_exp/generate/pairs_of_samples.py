@@ -12,6 +12,7 @@ from apm_exp.messages import MESSAGES, stored
 from apm_exp.rewards.source import RewardSource
 from apm_exp.types import Message, Refusal
 
+IDS = pa.list_(pa.int32())
 _ASKED = pa.schema(
     [("prompt", MESSAGES), ("responses", pa.list_(pa.string())), ("recorded_rewards", pa.list_(pa.float64()))]
 )
@@ -24,7 +25,10 @@ _COLUMNS = [
     ("all_logps", pa.list_(pa.float64())),
     ("chosen", MESSAGES),
     ("rejected", MESSAGES),
+    ("prompt_ids", IDS),
+    ("all_ids", pa.list_(IDS)),
 ]
+_ROWS_AT_ONCE = 1000  # so that few ids are there as Python integers at a time
 
 
 def pairs_of_samples(
@@ -42,7 +46,17 @@ def pairs_of_samples(
             refused.append(refusal(prompt.source, prompt.prompt_id, made.reason, made.detail))
         else:
             rows.append(made)
-    return pa.Table.from_pylist(rows, schema=_schema(rows)), refused
+    schema = _schema(rows)
+    parts = (rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE))
+    tables = [pa.Table.from_pylist([*map(_with_lists, part)], schema) for part in parts]
+    return pa.concat_tables([schema.empty_table(), *tables]), refused
+
+
+def _with_lists(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its tokens, if it has any, as lists."""
+    if row["all_ids"] is None:
+        return row
+    return row | {"prompt_ids": list(row["prompt_ids"]), "all_ids": [*map(list, row["all_ids"])]}
 
 
 def _rewards(
@@ -77,6 +91,8 @@ def _row(prompt: Prompt, samples: Samples | Refusal, rewards: list[float]) -> di
         "all_logps": samples.logps,
         "chosen": chosen,
         "rejected": rejected,
+        "prompt_ids": samples.prompt_ids,
+        "all_ids": samples.ids,
     }
 
 

@@ -1,7 +1,7 @@
 """Samples responses from a policy, by transformers' `generate` and the policy's own chat template."""
 
 import hashlib
-import logging
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,15 +10,12 @@ from pydantic import Field
 from apm_exp import component
 from apm_exp.generate.samples import Samples
 from apm_exp.progress import track
-from apm_exp.tokens.render import chat_text, token_ids, turn_end
-from apm_exp.types import Message, Policy, Refusal, TokenisedResponses
+from apm_exp.tokens.end_tokens import end_tokens
+from apm_exp.tokens.render import chat_text, token_ids
+from apm_exp.types import Message, Policy, Refusal
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-    from apm_exp.runtime import Runtime
-
-logger = logging.getLogger(__name__)
 
 
 def sample_responses(
@@ -32,7 +29,6 @@ def sample_responses(
     top_p: Annotated[float, Field(gt=0, le=1)],
     max_new_tokens: Annotated[int, Field(ge=1)],
     batch_size: Annotated[int, Field(ge=1)],
-    log_probs: bool,
     seed: int,
 ) -> Iterator[tuple[int, Samples | Refusal]]:
     """Yield (index of the prompt, `samples` responses to it), batch after batch, longest prompts first.
@@ -60,15 +56,13 @@ def sample_responses(
     waiting = [(number, batch) for number, batch in enumerate(batches) if not set(batch).issubset(known)]
     for number, batch in track(waiting, "sampling, batches", len(waiting)):
         try:
-            rows = _sample_batch(model, tokenizer, [usable[index] for index in batch], ends, _seed_of(seed, number))
+            drawn = _sample_batch(model, tokenizer, [usable[index] for index in batch], ends, _seed_of(seed, number))
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             raise ValueError(f"batch_size={batch_size}: out of memory while sampling; give a smaller one") from error
-        written = [TokenisedResponses(usable[index], one) for index, one in zip(batch, rows, strict=True)]
-        logps = _logps(model, written, settings, batch) if log_probs else [None] * len(batch)
-        read = (_read(tokenizer, *one, ends) for one in zip(written, logps, strict=True))
-        yield from zip(batch, read, strict=True)
+        for index, (rows, logps) in zip(batch, drawn, strict=True):
+            yield index, _samples(tokenizer, usable[index], rows, logps, ends)
 
 
 def _sampling(
@@ -83,7 +77,6 @@ def _sampling(
     from transformers import GenerationConfig
 
     own = model.generation_config.eos_token_id if model.generation_config else None
-    ends = {turn_end(tokenizer).token_id, tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])}
     return GenerationConfig(
         do_sample=True,
         temperature=temperature,
@@ -91,7 +84,7 @@ def _sampling(
         top_k=0,
         num_return_sequences=samples,
         max_new_tokens=max_new_tokens,
-        eos_token_id=sorted(ends - {None}),
+        eos_token_id=end_tokens(tokenizer, own),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
     )
@@ -127,25 +120,31 @@ def _sample_batch(
     ids: Sequence[list[int]],
     ends: set[int],
     seed: int,
-) -> list[list[list[int]]]:
+) -> list[tuple[list[list[int]], list[float]]]:
     """The new tokens of each response to each prompt of a batch, which is padded on the left, each up to its first end
-    token. The caller's random state is kept.
+    token, and their log-probs. The caller's random state is kept.
     """
     import torch
+    from transformers import LogitsProcessorList
+
+    from apm_exp.generate.sampled_logps import SampledLogps
 
     longest = max(map(len, ids))
     padded = [[tokenizer.pad_token_id] * (longest - len(one)) + one for one in ids]
     mask = [[0] * (longest - len(one)) + [1] * len(one) for one in ids]
     devices = [model.device] if model.device.type == "cuda" else []
+    noted = SampledLogps()
     with torch.random.fork_rng(devices=devices), torch.inference_mode():
         torch.manual_seed(seed)
         written = model.generate(  # type: ignore[operator]
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
+            logits_processor=LogitsProcessorList([noted]),
         )
     rows = [_up_to_end(row, ends) for row in written[:, longest:].tolist()]
+    logps = noted.of(written[:, -1], [*map(len, rows)])
     each = len(rows) // len(ids)
-    return [rows[start : start + each] for start in range(0, len(rows), each)]
+    return [(rows[start : start + each], logps[start : start + each]) for start in range(0, len(rows), each)]
 
 
 def _up_to_end(row: list[int], ends: set[int]) -> list[int]:
@@ -153,23 +152,11 @@ def _up_to_end(row: list[int], ends: set[int]) -> list[int]:
     return row[: stop + 1]
 
 
-def _logps(
-    model: "PreTrainedModel", written: Sequence[TokenisedResponses], settings: "Runtime", batch: Sequence[int]
-) -> list[list[float]]:
-    """The log-probs of the responses to each prompt, in nats. batch: the prompts' indices, for messages."""
-    from apm_exp.scoring import score_pairs, token_budget
-
-    lengths = [one.length for one in written]
-    budget = max(token_budget(settings, lengths), *lengths)  # all of them were in memory together before
-    found = {place: logps for place, *logps in score_pairs(model, written, [*map(str, batch)], budget, "prompt")}
-    return [found[place] for place in range(len(written))]
-
-
-def _read(
-    tokenizer: "PreTrainedTokenizerBase", written: TokenisedResponses, logps: list[float] | None, ends: set[int]
+def _samples(
+    tokenizer: "PreTrainedTokenizerBase", prompt: list[int], rows: list[list[int]], logps: list[float], ends: set[int]
 ) -> Samples:
-    """Responses as texts, without the end token."""
-    finished = [row[-1] in ends for row in written.responses]
-    rows = [row[: len(row) - end] for row, end in zip(written.responses, finished, strict=True)]
-    texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
-    return Samples(texts, finished, [*map(len, written.responses)], logps)
+    """Responses with their texts, in which the end token is left out and every other control token is spelled out."""
+    finished = [row[-1] in ends for row in rows]
+    shown = [row[: len(row) - end] for row, end in zip(rows, finished, strict=True)]
+    texts = tokenizer.batch_decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return Samples(texts, finished, [*map(len, rows)], logps, array("i", prompt), [array("i", row) for row in rows])

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from apm_exp import component
 from apm_exp.files import write_jsonl, write_parquet
 from apm_exp.rewards.source import SCORED, reward_source
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from apm_exp.generate.prompts import Prompt, Prompts
     from apm_exp.generate.samples import Samples
 
-VERSION = 1
+VERSION = 2
 logger = logging.getLogger(__name__)
 _JOURNAL = "sampled.jsonl"
 
@@ -35,9 +37,11 @@ def generate(
 
     The first `limit` rows are read. chosen is the first response with the largest reward, rejected the first with
     the smallest; all_finished says which responses ended by themselves, all_lengths how many tokens they have, and
-    all_logps their log-probs under the policy in nats (null without generate.log_probs). Counts: rows read, pairs,
-    refused, responses sampled, and those that were cut off. A killed stage goes on with the batch that it had begun,
-    or with what its reward source has kept.
+    all_logps their log-probs as they were sampled, in nats at temperature 1. prompt_ids and all_ids are the tokens of
+    the prompt that was sampled from and of each response; tokenizer says whose they are (tokens/identity.py), sampler
+    which weights gave all_logps. These are null if the sampler does not tell. Counts: rows read, pairs, refused,
+    responses sampled, and those that were cut off. A killed stage resumes with the batch that it had begun, or with
+    what its reward source has kept.
     Raises ValueError where a row is bad and on_bad_row is "error", and where no pair is left.
     """
     from apm_exp.generate.pairs_of_samples import pairs_of_samples
@@ -52,12 +56,25 @@ def generate(
         raise ValueError(f"generate: none of {found.rows:,} rows gave a pair ({reasons}); see {out / 'refused.jsonl'}")
     if refused:
         logger.warning("%d of %d prompts gave no pair (%s)", len(refused), found.rows, reasons)
-    write_parquet(table, out / "generations.parquet")
+    write_parquet(_with_sampler(table, policy), out / "generations.parquet")
     (out / _JOURNAL).unlink()
     shutil.rmtree(out / SCORED, ignore_errors=True)
     finished = [flag for one in sampled.values() if not isinstance(one, Refusal) for flag in one.finished]
     counts = {"rows": found.rows, "pairs": len(table), "refused": len(refused)}
     return counts | {"responses": len(finished), "cut_off": finished.count(False)}
+
+
+def _with_sampler(table: pa.Table, policy: Policy) -> pa.Table:
+    """The table with the tokenizer and the weights of its tokens."""
+    names: list[str | None] = [None, None]
+    if table["all_ids"].null_count < len(table):
+        from apm_exp.models.load import load_tokenizer
+        from apm_exp.tokens.identity import tokenizer_digest
+
+        names = [tokenizer_digest(load_tokenizer(policy)), policy.sampler]
+    for column, name in zip(("tokenizer", "sampler"), names, strict=True):
+        table = table.append_column(column, pa.array([name] * len(table), pa.string()))
+    return table
 
 
 def _prompts(dataset: dict[str, Any]) -> "Prompts":

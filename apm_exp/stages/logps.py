@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.files import atomic, write_jsonl, write_parquet
-from apm_exp.messages import read_messages, read_tools
 from apm_exp.progress import track
 from apm_exp.score_table import PARTS, SHARDS, TOKENISED, lengths_of, score_table
 from apm_exp.shards import Scores
+from apm_exp.tokens.profiled import digest_for_sampled, profiled
+from apm_exp.tokens.sampled import sampled_pairs
 from apm_exp.types import Policy, Refusal, TokenisedPair
 
 VERSION = 1
@@ -38,8 +39,8 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
     ]
 )
+_READ = ("pair_id", "prompt", "chosen", "rejected", "tools", "split", "source", *PARTS, "tokenizer")
 Refused = list[dict[str, str]]
-_TAKES_NO_TOOLS = Refusal("tools", "the row has tools, and the token profile takes none; give another tokens=")
 
 
 def logps(
@@ -47,37 +48,52 @@ def logps(
 ) -> dict[str, int]:
     """Write logps.parquet (train and held-out pairs, by pair_id) and refused.jsonl.
 
-    Counts: pairs, tokens, refused, cut_prompts and cut_responses (of the pairs, by the tokens' limits).
-    Log-probs are summed over the response's tokens, in nats; lengths in tokens. A killed attempt goes on from what
-    it had scored. Raises ValueError where no pair is left, where on_bad_row=error and one is refused, for a token
-    that the model does not have, and for log-probs that are not finite.
+    Counts: pairs, tokens, refused, cut_prompts and cut_responses (of the pairs, by the tokens' limits); of generated
+    pairs as_sampled: those whose tokens are all of the sampled ones. Log-probs are summed over the response's tokens,
+    in nats; lengths in tokens. A killed attempt goes on from what it had scored. Raises ValueError where no pair is
+    left, where on_bad_row=error and one is refused, for a token that the model does not have, for log-probs that are
+    not finite, and for those of sampled responses that are not the sampler's.
     """
+    from apm_exp.generate.scored_as_sampled import check_scored_as_sampled
     from apm_exp.models.load import load_tokenizer
 
-    table = pq.read_table(pairs.path / "pairs.parquet").sort_by("pair_id")
+    path = pairs.path / "pairs.parquet"
+    known = set(pq.read_schema(path).names)
+    table = pq.read_table(path, columns=[name for name in _READ if name in known]).sort_by("pair_id")
     tokenizer = load_tokenizer(policy)
-    refused, cut = _tokenise(tokenizer, table, tokens, out / TOKENISED)
+    refused, cut, as_sampled = _tokenise(tokenizer, table, tokens, out / TOKENISED)
     _check_refused(refused, on_bad_row, len(table))
     _say_cut(cut, len(table) - len(refused), tokens)
     write_jsonl(refused, out / "refused.jsonl")
     tokenised = pq.read_table(out / TOKENISED)
     _warn_unknown(tokenised, tokenizer.unk_token_id)
     del table  # the texts; what follows may take long, and memory
-    write_parquet(_scored(tokenised, score_table(out, policy, runtime)), out / "logps.parquet")
+    scored = _scored(tokenised, score_table(out, policy, runtime))
+    check_scored_as_sampled(path, scored, as_sampled, policy)
+    write_parquet(scored, out / "logps.parquet")
     (out / TOKENISED).unlink()
     shutil.rmtree(out / SHARDS)
-    return {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum()), **cut}
+    counts = {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum()), **cut}
+    return counts | ({"as_sampled": len(as_sampled)} if "tokenizer" in known else {})
 
 
-def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Path) -> tuple[Refused, dict[str, int]]:
-    """Write the tokens of the pairs that have any, in the order of the table; returns the others, and what was cut."""
+def _tokenise(
+    tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Path
+) -> tuple[Refused, dict[str, int], list[str]]:
+    """Write the tokens of the pairs that have any, in the order of the table; returns the others, what was cut, and the
+    pair_ids of those whose tokens are all of the sampled ones.
+    """
     profile = component.bind("tokens", tokens)
+    digest = digest_for_sampled(tokenizer, table, profile, tokens)
     refused: Refused = []
+    as_sampled: list[str] = []
     cut = {"cut_prompts": 0, "cut_responses": 0}
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
         for chunk in _chunks(table):
+            sampled = sampled_pairs(chunk, digest)
+            results = profiled(profile, tokenizer, chunk, sampled)
             accepted = []
-            for row, result in zip(_names(chunk), _profiled(profile, tokenizer, chunk), strict=True):
+            for row, result, own in zip(_names(chunk), results, sampled, strict=True):
                 if isinstance(result, Refusal):
                     named = {"source": row["source"], "pair_id": row["pair_id"]}
                     refused.append({**named, "reason": result.reason, "detail": result.detail})
@@ -85,19 +101,9 @@ def _tokenise(tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Pat
                     accepted.append(_row(row, result))
                     cut["cut_prompts"] += result.cut_prompt
                     cut["cut_responses"] += result.cut_responses
+                    as_sampled += [row["pair_id"]] * (result == own)
             writer.write_table(pa.Table.from_pylist(accepted, _TOKENS_SCHEMA))
-    return refused, cut
-
-
-def _profiled(profile: Any, tokenizer: Any, chunk: pa.Table) -> list[TokenisedPair | Refusal]:
-    """What the profile makes of each row; one that takes no tools is not asked about rows that have some."""
-    texts = [[*map(read_messages, chunk[name].to_pylist())] for name in ("prompt", "chosen", "rejected")]
-    tools = [*map(read_tools, chunk["tools"].to_pylist())]
-    if "tools" in component.positional_names(profile.func):
-        return profile(tokenizer, *texts, tools=tools)
-    asked = [index for index, each in enumerate(tools) if not each]
-    results = dict(zip(asked, profile(tokenizer, *([text[i] for i in asked] for text in texts)), strict=True))
-    return [results.get(index, _TAKES_NO_TOOLS) for index in range(len(tools))]
+    return refused, cut, as_sampled
 
 
 def _chunks(table: pa.Table) -> Iterator[pa.Table]:

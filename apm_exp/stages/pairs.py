@@ -15,17 +15,21 @@ VERSION = 2
 def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | None") -> dict[str, int]:
     """Write out/pairs.parquet (sorted by pair_id) and out/refused.jsonl; return the counts of rows.
 
-    generations: where the rows were generated here, they are read from it and the dataset's function is not
-    called. Raises ValueError as `prepare_pairs`, and for a dataset that cannot be read.
+    generations: where the rows were generated here, they are read from it, with the tokens that were sampled
+    (data/sampled_ids.py), and the dataset's function is not called. Raises ValueError as `prepare_pairs`, and for a
+    dataset that cannot be read.
     """
     from apm_exp.data.generated import generated_rows
     from apm_exp.data.preflight import where_of
     from apm_exp.data.prepare import prepare_pairs
     from apm_exp.data.reader import held_out_rows, reader
+    from apm_exp.data.sampled_ids import add_sampled_ids
 
     read = reader(dataset)
     settings = component.settings_of(prepare_pairs, dataset)
     if generations is None:
         return prepare_pairs(out, read(), where_of(dataset), held_out_rows(dataset), **settings)
     table = generations.path / "generations.parquet"
-    return prepare_pairs(out, generated_rows(table), f"generations {table}", **settings)
+    counts = prepare_pairs(out, generated_rows(table), f"generations {table}", **settings)
+    add_sampled_ids(out / "pairs.parquet", table)
+    return counts

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from apm_exp.tokens.render import how_cut, tokenise_pairs
+from apm_exp.tokens.render import how_cut
+from apm_exp.tokens.sampled import Sampled, sampled_or_rendered
 from apm_exp.types import Message, Refusal, TokenisedPair
 
 if TYPE_CHECKING:
@@ -16,19 +17,21 @@ def per_response(
     prompts: list[list[Message]],
     chosen: list[list[Message]],
     rejected: list[list[Message]],
+    sampled: Sampled | None = None,
     *,
     max_length: Annotated[int, Field(gt=0)],
     max_prompt_length: Annotated[int, Field(gt=0)],
 ) -> list[TokenisedPair | Refusal]:
     """The tokens of each pair (see tokens/render.py), or why it is refused. Lengths in tokens.
 
+    sampled: the tokens that a pair's prompt and responses were sampled with, which then are its tokens; None: rendered.
     A prompt keeps its last max_prompt_length tokens; where it starts with a BOS, that BOS is one of them, so a cut
     prompt still has one. Each answer keeps its first `max_length - prompt` tokens, whatever the other one's length;
     an answer that is cut loses its end token: the model is not to learn to stop there. Refused besides what
     tokenise_pairs refuses: a pair whose answers are left without budget, or have the same tokens once they are cut
     (its margins say nothing).
     """
-    pairs = tokenise_pairs(tokenizer, prompts, chosen, rejected)
+    pairs = sampled_or_rendered(tokenizer, prompts, chosen, rejected, sampled)
     limits = (tokenizer.bos_token_id, max_length, max_prompt_length)
     return [pair if isinstance(pair, Refusal) else _cut(pair, *limits) for pair in pairs]
 

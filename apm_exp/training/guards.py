@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from apm_exp.precision import TOLERANCE
+from apm_exp.precision import SHORT, TOLERANCE
 from apm_exp.training.consumption import Consumption
 from apm_exp.types import PairLogps
 
-SHORT = 16  # tokens; in shorter responses single roundings do not average out, so they get the allowance of 16
 _IDS_SHOWN = 8
 
 

@@ -52,28 +52,28 @@ def greedy(policy, prompt, most):
     while len(ids) - start < most and (len(ids) == start or ids[-1] != tokenizer.eos_token_id):
         ids.append(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax().item())
     finished = ids[-1] == tokenizer.eos_token_id
-    return tokenizer.decode(ids[start:], skip_special_tokens=True), finished, len(ids) - start
+    return ids[start:], tokenizer.decode(ids[start : len(ids) - finished]), finished
 
 
 def test_cold_samples_are_the_greedy_answers_whatever_the_padding(micro_policy):
     cold = sampled(micro_policy, temperature=1e-4, samples=2, batch_size=20, max_new_tokens=8)
     for index, prompt in enumerate(PROMPTS):
-        text, finished, length = greedy(micro_policy, prompt, 8)
-        assert cold[index] == Samples([text] * 2, [finished] * 2, [length] * 2)
+        ids, text, finished = greedy(micro_policy, prompt, 8)
+        one = cold[index]
+        assert (one.texts, one.finished, one.lengths) == ([text] * 2, [finished] * 2, [len(ids)] * 2)
+        assert [*map(list, one.ids)] == [ids] * 2
 
 
-def test_log_probs_are_those_of_every_response_and_change_none(micro_policy):
-    scored, model = sampled(micro_policy, log_probs=True), load_model(micro_policy, "cpu")
-    assert {index: replace(one, logps=None) for index, one in scored.items()} == sampled(micro_policy)
+def test_log_probs_are_those_of_the_sampled_tokens_at_temperature_1_without_top_p(micro_policy):
+    responses, model = sampled(micro_policy, temperature=0.5, top_p=0.6), load_model(micro_policy, "cpu")
     tokenizer = load_tokenizer(micro_policy)
     for index, prompt in enumerate(PROMPTS):
         text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        one = scored[index]
-        for response, finished, length, logp in zip(one.texts, one.finished, one.lengths, one.logps, strict=True):
-            written = tokenizer(response, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id] * finished
-            assert len(written) == length
-            assert logp == pytest.approx(plain(model, ids, written).item(), abs=1e-4)
+        one = responses[index]
+        assert list(one.prompt_ids) == tokenizer(text, add_special_tokens=False)["input_ids"]
+        for ids, finished, length, logp in zip(one.ids, one.finished, one.lengths, one.logps, strict=True):
+            assert (len(ids), ids[-1] == tokenizer.eos_token_id) == (length, finished)
+            assert logp == pytest.approx(plain(model, list(one.prompt_ids), list(ids)).item(), abs=1e-4)
 
 
 def test_lengths_count_the_end_token_and_cut_off_responses_have_none(micro_policy):
@@ -83,8 +83,8 @@ def test_lengths_count_the_end_token_and_cut_off_responses_have_none(micro_polic
     for one in responses.values():
         for text, finished, length in zip(one.texts, one.finished, one.lengths, strict=True):
             assert length <= 5 if finished else length == 5
-            assert len(text.split()) <= length - finished
-            assert "<" not in text
+            assert len(text.split()) == length - finished
+            assert "<eos>" not in text
 
 
 def test_the_models_own_sampling_settings_are_not_used_but_its_end_tokens_are(micro_policy, tmp_path):

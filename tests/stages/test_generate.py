@@ -87,6 +87,10 @@ def test_the_best_and_the_worst_make_the_pair_in_simpos_schema(tmp_path):
         "all_finished": [True, True, False, True],
         "all_lengths": [3, 2, 4, 2],
         "all_logps": None,
+        "prompt_ids": None,
+        "all_ids": None,
+        "tokenizer": None,
+        "sampler": None,
         "chosen": [stored_turn("user", "p1"), stored_turn("assistant", "aaa")],
         "rejected": [stored_turn("user", "p1"), stored_turn("assistant", "a")],
     }

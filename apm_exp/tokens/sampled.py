@@ -1,0 +1,42 @@
+"""Pairs whose responses were sampled here: their tokens are those that were sampled, and nothing is rendered again."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from apm_exp.tokens.render import tokenise_pairs
+from apm_exp.types import Message, Refusal, TokenisedPair
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
+Sampled = Sequence[TokenisedPair | None]
+
+
+def sampled_pairs(rows: pa.Table, tokenizer_digest: str | None) -> list[TokenisedPair | None]:
+    """The sampled tokens of each row of pairs.parquet; None if it has none, or has those of another tokenizer.
+
+    tokenizer_digest: see tokens/identity.py; None for rows without sampled tokens.
+    """
+    if tokenizer_digest is None:
+        return [None] * len(rows)
+    same = (digest == tokenizer_digest for digest in rows["tokenizer"].to_pylist())
+    ids = zip(*(rows[part].to_pylist() for part in _PARTS), strict=True)
+    return [TokenisedPair(*parts) if mine else None for mine, parts in zip(same, ids, strict=True)]
+
+
+def sampled_or_rendered(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: list[list[Message]],
+    chosen: list[list[Message]],
+    rejected: list[list[Message]],
+    sampled: Sampled | None,
+) -> list[TokenisedPair | Refusal]:
+    """The tokens of each pair, whole: as they were sampled, or else as tokenise_pairs renders and tokenises them."""
+    if sampled is None:
+        return tokenise_pairs(tokenizer, prompts, chosen, rejected)
+    rows = [row for row, pair in enumerate(sampled) if pair is None]
+    rendered = iter(tokenise_pairs(tokenizer, *([texts[row] for row in rows] for texts in (prompts, chosen, rejected))))
+    return [next(rendered) if pair is None else pair for pair in sampled]
