@@ -16,7 +16,7 @@ from apm_exp.training.unfinished import say_unfinished
 from apm_exp.training.unusual import warn_unusual
 from apm_exp.types import Policy
 
-VERSION = 4
+VERSION = 5
 
 
 def train(

@@ -11,6 +11,7 @@ import torch
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.pair_forward import pair_forward
 from apm_exp.precision import TOLERANCE
+from apm_exp.training.end_of_policy import write_end_tokens
 from apm_exp.types import Policy, TokenisedPair
 
 _NOT_KEPT = ("training_args.bin", "README.md")  # a pickle, and peft's empty form; the artifact's inputs.yaml says it
@@ -42,11 +43,14 @@ def new_folder(folder: Path) -> Path:
 
 
 def finish_folder(folder: Path, policy: Policy) -> None:
-    """Add the policy's tokenizer to the written folder, and give it its name."""
+    """Add the policy's tokenizer to the written folder, and to a whole model its end tokens; give it its name."""
     partial = partial_of(folder)
     for name in _NOT_KEPT:
         (partial / name).unlink(missing_ok=True)
-    load_tokenizer(policy).save_pretrained(partial)
+    tokenizer = load_tokenizer(policy)
+    tokenizer.save_pretrained(partial)
+    if (partial / "config.json").exists():
+        write_end_tokens(partial, tokenizer)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

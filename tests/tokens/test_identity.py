@@ -1,0 +1,52 @@
+from dataclasses import replace
+
+import pytest
+from transformers import AutoTokenizer
+
+from apm_exp.models.load import load_tokenizer
+from apm_exp.tokens.identity import tokenizer_digest
+from tests.tokens.chat_tokenizers import FAMILIES
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_saved_copy_is_the_same_and_every_family_is_another(family, tmp_path):
+    tokenizer = FAMILIES[family]()
+    tokenizer.save_pretrained(tmp_path)
+    digest = tokenizer_digest(AutoTokenizer.from_pretrained(tmp_path))
+    assert digest == tokenizer_digest(tokenizer)
+    assert [tokenizer_digest(other()) == digest for other in FAMILIES.values()].count(True) == 1
+
+
+def test_how_it_was_called_changes_nothing(tiny_policy):
+    tokenizer = load_tokenizer(tiny_policy)
+    before = tokenizer_digest(tokenizer)
+    tokenizer(["a", "a town"], padding=True, truncation=True, max_length=1)
+    assert tokenizer_digest(tokenizer) == before
+
+
+def test_the_template_in_force_a_new_token_and_another_end_are_other_tokenizers(tiny_policy):
+    tokenizer = load_tokenizer(tiny_policy)
+    digests = [tokenizer_digest(tokenizer)]
+    other = replace(tiny_policy, chat_template=str(tokenizer.chat_template) + " ")
+    digests.append(tokenizer_digest(load_tokenizer(other)))
+    tokenizer.add_tokens(["zebra"])
+    digests.append(tokenizer_digest(tokenizer))
+    tokenizer.eos_token = "<sep>"
+    digests.append(tokenizer_digest(tokenizer))
+    assert len(set(digests)) == 4
+
+
+def test_a_tokenizer_without_a_backend_has_its_vocabulary(tiny_policy):
+    class Slow:
+        chat_template, bos_token, eos_token = "{{ 'x' }}", "<s>", "</s>"
+
+        def __init__(self, words):
+            self.words, self.added_tokens_decoder = words, {}
+
+        def get_vocab(self):
+            return self.words
+
+        def apply_chat_template(self, messages, **_):
+            return "x"
+
+    assert tokenizer_digest(Slow({"a": 0})) == tokenizer_digest(Slow({"a": 0})) != tokenizer_digest(Slow({"b": 0}))
