@@ -13,7 +13,7 @@ from apm_exp.memory.states import optimizer_bytes
 from apm_exp.memory.training import Training
 from apm_exp.sizes import shown
 
-_BYTES_A_TOKEN = 8  # of a sampled response: its text, and its ids in logps
+_BYTES_A_TOKEN = 8  # of a sampled response: its text and its ids, in each table
 
 
 @dataclass(frozen=True)

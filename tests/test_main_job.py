@@ -50,6 +50,20 @@ def test_the_record_links_what_was_used(ran: Path) -> None:
         assert (run / name).resolve() == folders(ran, name)[0].resolve()
 
 
+def test_the_tokens_that_are_scored_and_trained_on_are_those_that_were_sampled(ran: Path) -> None:
+    (generated,), (scored,), (policy,) = (folders(ran, kind) for kind in ("generations", "logps", "policy"))
+    sampled = {row["prompt_id"]: row for row in pq.read_table(generated / "generations.parquet").to_pylist()}
+    rows = pq.read_table(scored / "logps.parquet").to_pylist()
+    for row in rows:
+        own = sampled[row["pair_id"]]
+        assert row["prompt_ids"] == own["prompt_ids"]
+        assert row["chosen_ids"] in own["all_ids"]
+        assert row["rejected_ids"] in own["all_ids"]
+    assert json.loads((scored / "done").read_text())["counts"]["as_sampled"] == len(rows)
+    ends = json.loads((policy / "final" / "generation_config.json").read_text())["eos_token_id"]
+    assert ends in {row["chosen_ids"][-1] for row in rows}
+
+
 def test_k_of_n_pairs_are_kept_and_trained(ran: Path) -> None:
     (selected,) = folders(ran, "selection")
     table = pq.read_table(selected / "selection.parquet")

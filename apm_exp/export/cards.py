@@ -47,6 +47,7 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) ->
         "scores": score_columns(run),
         "tools": message_columns(run.steps["pairs"].path / "pairs.parquet").tools,
         "refused": refused(run),
+        "as_sampled": run.steps["logps"].counts.get("as_sampled", 0),
         "licence": words(source.licence),
         "made_with": made_with(run.steps["logps"]),
         "command": public_command(run.command),

@@ -59,6 +59,7 @@ def test_the_cards_are_the_hubs_and_say_what_was_done(circle: tuple[Path, Path])
 
     root, subset = circle
     counts = json.loads((root / "outputs/runs/latest/selection/done").read_text())["counts"]
+    sampled = json.loads((root / "outputs/runs/latest/logps/done").read_text())["counts"]["as_sampled"]
     card = DatasetCard.load(subset / "README.md")
     assert card.data.license == "unknown"
     assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "data/train-*.parquet"}
@@ -70,6 +71,7 @@ def test_the_cards_are_the_hubs_and_say_what_was_done(circle: tuple[Path, Path])
         f"| sampling | empty response | {refused} |",
         f"python -m apm_exp {shlex.join(RUN)} keep=ids keep.path=FOLDER",
         f"python -m apm_exp {shlex.join(RUN)} output_root=outputs\n",
+        f"{sampled:,} pairs were scored on the very tokens that the policy sampled;",
     ):
         assert expected in card.text, expected
     model = ModelCard.load(subset / "policy" / "README.md")
@@ -86,7 +88,7 @@ def test_datasets_loads_it_and_trl_trains_on_it(circle: tuple[Path, Path], tmp_p
     from trl import DPOConfig, DPOTrainer
     from trl.data_utils import is_conversational, maybe_apply_chat_template, maybe_extract_prompt
 
-    _, subset = circle
+    root, subset = circle
     loaded = load_dataset(str(subset), cache_dir=str(tmp_path))
     assert set(loaded) == {"train", "test"}
     policy = subset / "policy"
@@ -110,9 +112,11 @@ def test_datasets_loads_it_and_trl_trains_on_it(circle: tuple[Path, Path], tmp_p
     model = AutoModelForCausalLM.from_pretrained(policy)
     trainer = DPOTrainer(model, args=arguments, train_dataset=loaded["train"], processing_class=tokenizer)
     assert trainer.train().global_step == 1
-    scored = {row["pair_id"]: row for row in loaded["train"]}
-    for row in trainer.train_dataset:
-        assert len(row["chosen_ids"]) == scored[row["pair_id"]]["chosen_len"]
+    tables = [pq.read_table(folder / "logps.parquet") for folder in folders(root, "logps")]
+    scored = {row["pair_id"]: row["chosen_ids"] for table in tables for row in table.to_pylist()}
+    for row in trainer.train_dataset:  # a truncated response was scored as it was sampled; its text gets an end token
+        ids = scored[row["pair_id"]]
+        assert row["chosen_ids"] == ids + [tokenizer.eos_token_id] * (ids[-1] != tokenizer.eos_token_id)
 
 
 def test_the_same_pairs_are_chosen_and_trained_on_again(circle: tuple[Path, Path]) -> None:
