@@ -16,6 +16,7 @@ from apm_exp import component
 from apm_exp.artifact import Artifact
 from apm_exp.data.rows import SourceRow
 from apm_exp.files import read_jsonl
+from apm_exp.messages import read_messages
 from apm_exp.models.load import load_tokenizer
 from apm_exp.stages.generate import generate
 from apm_exp.stages.logps import logps
@@ -179,7 +180,8 @@ def rendered(tokenizer, sampled, tokens):
     """The tokens of the pairs' texts, by pair_id."""
     table = pq.read_table(sampled.folder / "pairs.parquet")
     profile = component.bind("tokens", tokens)
-    pairs = profile(tokenizer, *(table[name].to_pylist() for name in ("prompt", "chosen", "rejected")))
+    texts = ([*map(read_messages, table[name].to_pylist())] for name in ("prompt", "chosen", "rejected"))
+    pairs = profile(tokenizer, *texts)
     return dict(zip(table["pair_id"].to_pylist(), pairs, strict=True))
 
 
