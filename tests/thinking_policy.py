@@ -1,8 +1,9 @@
-"""A random policy whose template adds an empty thinking section to responses without one, as reasoning models' do.
+"""A random policy with Qwen3's template, which adds an empty thinking section to responses without one.
 
 It writes bytes that are no text, control tokens, and sometimes its end token.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -11,12 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from apm_exp.types import Policy
 from tests.tokens.chat_tokenizers import chatml
 
-THINKING = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}"
-    "{% if m['role'] == 'assistant' and '</think>' not in m['content'] %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
-    "{{ m['content'] + '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
+THINKING = (Path(find_spec("trl").origin).parent / "chat_templates" / "qwen3.jinja").read_text()  # type: ignore
 
 
 def thinking_policy(folder: Path) -> Policy:

@@ -23,7 +23,8 @@ from apm_exp.stages.logps import logps
 from apm_exp.stages.pairs import pairs
 from apm_exp.types import Policy
 from tests.micro_world_policy import RUNTIME, SAMPLING
-from tests.thinking_policy import THINKING, thinking_policy
+from tests.thinking_policy import thinking_policy
+from tests.tokens.chat_tokenizers import CHATML
 
 DATASET = {
     "_target_": f"{__name__}.questions",
@@ -142,7 +143,8 @@ def test_a_truncated_response_has_no_end_token_and_a_finished_one_has_the_sample
 def test_no_thinking_section_is_scored_that_was_not_sampled(responses, sampled):
     tokenizer = load_tokenizer(sampled.policy)
     assert not any("think" in tokenizer.decode(one.scored_ids) for one in responses)
-    assert "think" in tokenizer.apply_chat_template([{"role": "assistant", "content": "x"}], tokenize=False)
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+    assert "<think>\n\n</think>" in tokenizer.apply_chat_template(turns, tokenize=False)
 
 
 def test_texts_that_do_not_round_trip_are_among_them(responses, sampled):
@@ -186,7 +188,7 @@ def rendered(tokenizer, sampled, tokens):
 
 
 def test_another_chat_template_is_given_the_texts_and_says_so(sampled, tmp_path, caplog):
-    other = replace(sampled.policy, chat_template=THINKING.replace("'<think>\n\n</think>\n\n'", "''"))
+    other = replace(sampled.policy, chat_template=CHATML)
     table, counts = sampled.scored(tmp_path / "out", policy=other)
     assert counts["as_sampled"] == 0
     assert "were sampled with another tokenizer or chat template; their texts are tokenised anew" in caplog.text
