@@ -1,11 +1,12 @@
 """Tokens, default profile: the prompt is cut from the left, each answer to its own budget."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from apm_exp.tokens.render import how_cut
-from apm_exp.tokens.sampled import Sampled, sampled_or_rendered
+from apm_exp.tokens.render import how_cut, tokenise_pairs
+from apm_exp.tokens.sampled import Sampled, sampled_or
 from apm_exp.types import Message, Refusal, TokenisedPair
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def per_response(
     tokenise_pairs refuses: a pair whose answers are left without budget, or have the same tokens once they are cut
     (its margins say nothing).
     """
-    pairs = sampled_or_rendered(tokenizer, prompts, chosen, rejected, sampled)
+    texts = {"prompts": prompts, "chosen": chosen, "rejected": rejected}
+    pairs = sampled_or(partial(tokenise_pairs, tokenizer), texts, sampled)
     limits = (tokenizer.bos_token_id, max_length, max_prompt_length)
     return [pair if isinstance(pair, Refusal) else _cut(pair, *limits) for pair in pairs]
 

@@ -1,15 +1,11 @@
 """Pairs whose responses were sampled here: their tokens are those that were sampled, and nothing is rendered again."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
-from apm_exp.tokens.render import tokenise_pairs
-from apm_exp.types import Message, Refusal, TokenisedPair
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from apm_exp.types import Refusal, TokenisedPair
 
 _PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
 Sampled = Sequence[TokenisedPair | None]
@@ -27,16 +23,12 @@ def sampled_pairs(rows: pa.Table, tokenizer_digest: str | None) -> list[Tokenise
     return [TokenisedPair(*parts) if mine else None for mine, parts in zip(same, ids, strict=True)]
 
 
-def sampled_or_rendered(
-    tokenizer: "PreTrainedTokenizerBase",
-    prompts: list[list[Message]],
-    chosen: list[list[Message]],
-    rejected: list[list[Message]],
-    sampled: Sampled | None,
+def sampled_or(
+    rendered: Callable[..., list[TokenisedPair | Refusal]], texts: Mapping[str, Sequence[Any]], sampled: Sampled | None
 ) -> list[TokenisedPair | Refusal]:
-    """The tokens of each pair, whole: as they were sampled, or else as tokenise_pairs renders and tokenises them."""
+    """The tokens of each pair, whole: as they were sampled, or else as `rendered` makes them of its texts by name."""
     if sampled is None:
-        return tokenise_pairs(tokenizer, prompts, chosen, rejected)
+        return rendered(**texts)
     rows = [row for row, pair in enumerate(sampled) if pair is None]
-    rendered = iter(tokenise_pairs(tokenizer, *([texts[row] for row in rows] for texts in (prompts, chosen, rejected))))
-    return [next(rendered) if pair is None else pair for pair in sampled]
+    others = iter(rendered(**{name: [column[row] for row in rows] for name, column in texts.items()}))
+    return [next(others) if pair is None else pair for pair in sampled]
