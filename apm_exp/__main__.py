@@ -42,8 +42,10 @@ def _main() -> None:
 
 
 def _usage(text: str) -> int:
-    print(f"error: {text}", file=sys.stderr)
-    return 2
+    from apm_exp.ending import USAGE_ERROR, print_error
+
+    print_error(text)
+    return USAGE_ERROR
 
 
 if __name__ == "__main__":

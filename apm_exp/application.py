@@ -18,7 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from apm_exp import side_by_side
 from apm_exp.command_line import UsageLine, conf_folder, options_of
-from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line
+from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line, print_error
 from apm_exp.environment import clear_settings, started_too_often
 from apm_exp.explain import explain
 from apm_exp.nodes.place import LOST
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
     except Interrupted as reason:
         codes.append(int(str(reason.code)))
     except (HydraException, OmegaConfBaseException, UsageLine) as error:
-        print(f"error: {explain(error, arguments)}", file=sys.stderr)
+        print_error(explain(error, arguments))
         return USAGE_ERROR
     except Exception as error:
         what = "Hydra's launcher or sweeper failed: " if SWEEP_FOLDER in os.environ else ""
@@ -84,7 +84,7 @@ def say_failed(error: Exception, what: str = "") -> int:
         traceback.print_exception(error)
     kind = f"{type(error).__name__}: " if isinstance(error, ValueError) else ""  # one_line names the others' kinds
     remedy = "" if shown else "; HYDRA_FULL_ERROR=1 shows the traceback"
-    print(f"error: {what}{kind}{one_line(error)}{remedy}", file=sys.stderr)
+    print_error(f"{what}{kind}{one_line(error)}{remedy}")
     return FAILURE
 
 
@@ -97,7 +97,7 @@ def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) 
     try:
         request = request_of(composed, settings)
     except UsageLine as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return USAGE_ERROR
     if request.sweep and _is_done(request):
         return 0

@@ -18,6 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from apm_exp.artifact import Artifact, Seen, Step, damage, earlier_steps, outdated, read_done, record_of
+from apm_exp.escaped import escaped_lines
 from apm_exp.files import write_json, write_text
 from apm_exp.locks import locked, not_read, reading
 from apm_exp.provenance import provenance
@@ -151,7 +152,7 @@ def _builds_of_attempt(folder: Path) -> dict[str, str] | None:
 def _write_failure(folder: Path) -> None:
     """Leave the traceback beside the partial work; a full disk must not hide the first error."""
     try:
-        (folder / "failed.txt").write_text(traceback.format_exc())
+        (folder / "failed.txt").write_text(escaped_lines(traceback.format_exc()) + "\n")
     except OSError:
         logger.warning("%s: the failure could not be written down either", folder)
 

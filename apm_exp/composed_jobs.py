@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from apm_exp.application import NothingToRun, request_of, swept_settings
 from apm_exp.command_line import UsageLine
-from apm_exp.ending import USAGE_ERROR
+from apm_exp.ending import USAGE_ERROR, print_error
 from apm_exp.explain import explain
 from apm_exp.study import ends, is_study
 from apm_exp.worker import Request
@@ -89,7 +88,7 @@ def _problem(override: Override, values: list[Any]) -> str | None:
 
 
 def _refused(problem: str) -> NothingToRun:
-    print(f"error: {problem}", file=sys.stderr)
+    print_error(problem)
     return NothingToRun(USAGE_ERROR)
 
 

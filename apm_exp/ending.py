@@ -3,8 +3,10 @@
 import errno
 import logging
 import os
+import sys
 import traceback
 
+from apm_exp.escaped import escaped, escaped_lines
 from apm_exp.nodes.place import NodeError
 from apm_exp.stopping import TERMINATED, Stopped
 
@@ -28,11 +30,16 @@ def one_line(error: BaseException) -> str:
     """An error as one line: its text, and where it is no ValueError its type and the step that it stopped."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = escaped(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, ValueError | Stopped):
         return text
     where = "; ".join(getattr(error, "__notes__", []))
     return f"{type(error).__name__}: {text}" + (f" ({where})" if where else "")
+
+
+def print_error(text: object) -> None:
+    """Print an error of the command itself, which has no log, as one line."""
+    print(f"error: {escaped(str(text))}", file=sys.stderr)
 
 
 def say(error: BaseException) -> int:
@@ -40,7 +47,7 @@ def say(error: BaseException) -> int:
     code = exit_code(error)
     shown = bool(os.environ.get("APM_EXP_TRACEBACK"))
     if shown:
-        traceback.print_exception(error)
+        print(escaped_lines("".join(traceback.format_exception(error))), file=sys.stderr)
     remedy = ""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "; make room, or give another output_root, and type the command again: finished steps stay"

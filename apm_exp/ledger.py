@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from apm_exp.escaped import escaped
 from apm_exp.files import write_json
 
 Record = dict[str, Any]
@@ -49,7 +50,8 @@ def all_done(folder: Path, jobs: int) -> bool:
 
 def say_done(number: int, record: Record) -> None:
     """Say that a job was done by an earlier command, and how it ended."""
-    print(f"job {number}: {named(record['swept'])}: done before | {record['headline']}", file=sys.stderr)
+    line = f"job {number}: {named(record['swept'])}: done before | {record['headline']}"
+    print(escaped(line), file=sys.stderr)
 
 
 def reported(folder: Path) -> Path | None:

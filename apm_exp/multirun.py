@@ -20,7 +20,7 @@ from apm_exp.command_line import UsageLine
 from apm_exp.composed_jobs import compose_jobs, expand, launch_as_composed, requests_of, swept_names
 from apm_exp.digest import canonical, text_digest
 from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
-from apm_exp.ending import USAGE_ERROR
+from apm_exp.ending import USAGE_ERROR, print_error
 from apm_exp.explain import explain
 from apm_exp.files import write_json, write_text
 from apm_exp.ledger import all_done, record_of, reported, say_done, settle
@@ -125,7 +125,7 @@ def _was_ended(config: DictConfig) -> bool:
 
 
 def _refuse(problem: str) -> NoReturn:
-    print(f"error: {problem}", file=sys.stderr)
+    print_error(problem)
     raise NothingToRun(USAGE_ERROR)
 
 

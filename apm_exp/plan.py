@@ -16,7 +16,7 @@ from apm_exp.memory.device import device_memory
 from apm_exp.memory.show import memory_table
 from apm_exp.memory.training import Training
 from apm_exp.models.pretrained import is_here
-from apm_exp.screen import plain_table, print_table, wide_screen
+from apm_exp.screen import plain_table, print_line, print_table, wide_screen
 
 Counts = Mapping[str, int | float]
 
@@ -69,7 +69,7 @@ def print_plan(plan: Plan) -> None:
         table.add_row(name, state, counts or "unknown", time_shown(plan.seconds(name)), str(step.folder))
     print_table(plan.title, table)
     print_memory(plan)
-    print(disk_line(plan.disk, Path(plan.config["output_root"])))
+    print_line(disk_line(plan.disk, Path(plan.config["output_root"])))
     if plan.training:
         tell(plan.training)
 

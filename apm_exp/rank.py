@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from apm_exp import component
+from apm_exp.escaped import escaped_lines
 from apm_exp.files import write_json
 from apm_exp.orphans import end_with_parent
 from apm_exp.ranks import unpacked
@@ -34,7 +35,7 @@ def main(file: Path) -> None:
         record(_work)(file, rank)  # it lets torchrun quote the traceback too
     except BaseException as error:
         write_json(_failure(error), file.with_name(f"failure_{rank}.json"))
-        traceback.print_exc(file=log)
+        print(escaped_lines(traceback.format_exc()), file=log)
         os._exit(1)  # at once: the others may be waiting for this one in a collective operation
 
 

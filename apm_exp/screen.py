@@ -1,7 +1,12 @@
 """Tables on the screen, which are not folded where the screen is a file."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from apm_exp.escaped import escaped
 
 _PLAIN_WIDTH = 200  # characters, where nobody has a window
 
@@ -15,13 +20,24 @@ def wide_screen() -> Console:
 def print_table(title: str, table: Table) -> None:
     """Print a table below its title, which is not folded to the table's width."""
     screen = wide_screen()
-    screen.print(title, highlight=False, markup=False, soft_wrap=True)
+    screen.print(escaped(title), highlight=False, markup=False, soft_wrap=True)
     screen.print(table)
+
+
+def print_line(text: str) -> None:
+    """Print one line on standard output, whatever is in the text."""
+    print(escaped(text))
+
+
+class _PlainTable(Table):
+    def add_row(self, *cells: Any, **settings: Any) -> None:
+        """Add a row; texts are shown as they are, without rich's markup or control characters."""
+        super().add_row(*(Text(escaped(cell)) if isinstance(cell, str) else cell for cell in cells), **settings)
 
 
 def plain_table(*columns: str) -> Table:
     """An empty table without lines."""
-    table = Table(box=None, pad_edge=False)
+    table = _PlainTable(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

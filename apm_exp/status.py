@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from apm_exp.ledger import STATES, Record, named, records
-from apm_exp.screen import plain_table, print_table
+from apm_exp.screen import plain_table, print_line, print_table
 from apm_exp.worker import Request
 
 _NEWEST = 10  # runs
@@ -23,7 +23,7 @@ def print_status(request: Request) -> None:
         return
     folder = Path(request.sweep)
     if not (folder / "sweep.json").exists():
-        print(f"{folder}: not begun; task=plan shows its jobs, and what of them is there")
+        print_line(f"{folder}: not begun; task=plan shows its jobs, and what of them is there")
         return
     jobs = records(folder)
     print_table(f"{folder}: {_counted(job['state'] for job in jobs)}", _jobs(jobs))

@@ -13,7 +13,7 @@ from apm_exp.memory.check import tell
 from apm_exp.memory.estimate import estimate
 from apm_exp.model_work import Work, model_work
 from apm_exp.plan import Plan, print_memory, time_shown
-from apm_exp.screen import plain_table, print_table
+from apm_exp.screen import plain_table, print_line, print_table
 
 
 class _Own(NamedTuple):
@@ -48,7 +48,7 @@ def print_sweep_plan(folder: Path, plans: Sequence[Plan]) -> None:
         print_memory(max(trainings, key=lambda plan: estimate(plan.training).total))  # type: ignore[arg-type]
     root = Path(plans[0].config["output_root"])
     disk = disk_line(together(plan.disk for plan in plans), root)
-    print(f"all {len(plans)} jobs, what they share counted once: {disk}")
+    print_line(f"all {len(plans)} jobs, what they share counted once: {disk}")
     for plan in trainings:
         tell(plan.training)  # type: ignore[arg-type]
 

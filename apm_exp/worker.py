@@ -11,6 +11,7 @@ from typing import Any
 
 from apm_exp.ending import FAILURE, INTERRUPTED, say
 from apm_exp.environment import clear_launcher
+from apm_exp.escaped import escaped, escaped_lines
 from apm_exp.side_by_side import stop_with_command
 from apm_exp.stopping import TERMINATED, Stopped, stop_on_sigterm
 
@@ -80,6 +81,17 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+class _OneLine(logging.LogRecord):
+    """A record whose message cannot pass for another line: all that is logged is one, for every handler.
+
+    Our own messages are one line; other packages write several, of which the later ones are indented.
+    """
+
+    def getMessage(self) -> str:
+        text = super().getMessage()
+        return escaped(text) if self.name.startswith("apm_exp") else escaped_lines(text)
+
+
 class _Plain(logging.Formatter):
     """Messages as they are; warnings and errors say so."""
 
@@ -91,6 +103,7 @@ class _Plain(logging.Formatter):
 
 def configure_logging() -> None:
     """Our own lines from INFO on, everyone else's from WARNING on, all on standard error."""
+    logging.setLogRecordFactory(_OneLine)
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(_Plain("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[screen], force=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from apm_exp.clean.delete import delete
 from apm_exp.clean.folders import StepFolder, step_folders
 from apm_exp.clean.leftovers import Leftover, goes_on, leftovers
+from apm_exp.screen import print_line
 from apm_exp.sizes import shown
 
 
@@ -16,7 +17,7 @@ def clean(root: Path, *, delete_found: bool) -> None:
     Raises ValueError where something could not be deleted, after trying the rest.
     """
     if not root.is_dir():
-        print(f"output_root={root}: no such folder, so there is nothing to clean")
+        print_line(f"output_root={root}: no such folder, so there is nothing to clean")
         return
     moment = time.time()
     found = list(leftovers(root))
@@ -24,9 +25,9 @@ def clean(root: Path, *, delete_found: bool) -> None:
         _print(found)
     _print_unfinished(root)
     if not found:
-        print(f"output_root={root}: every step is needed by a run or a sweep; nothing to clean")
+        print_line(f"output_root={root}: every step is needed by a run or a sweep; nothing to clean")
     elif not delete_found:
-        print(f"{_total(found)} that no run needs; task=clean clean.delete=true deletes it")
+        print_line(f"{_total(found)} that no run needs; task=clean clean.delete=true deletes it")
     else:
         _delete(root, found, moment)
 
@@ -34,14 +35,14 @@ def clean(root: Path, *, delete_found: bool) -> None:
 def _print(found: Sequence[Leftover]) -> None:
     widest = max(len(leftover.why) for leftover in found)
     for leftover in found:
-        print(f"{shown(leftover.size):>9}  {leftover.why:<{widest}}  {leftover.path}")
+        print_line(f"{shown(leftover.size):>9}  {leftover.why:<{widest}}  {leftover.path}")
 
 
 def _print_unfinished(root: Path) -> None:
     """What is half-written and stays, as long as the record of its run does."""
     kept: list[StepFolder] = [folder for folder in step_folders(root) if not folder.aside and goes_on(folder)]
     for folder in kept:
-        print(f"unfinished, its command goes on from here: {folder.path}")
+        print_line(f"unfinished, its command goes on from here: {folder.path}")
 
 
 def _delete(root: Path, found: Sequence[Leftover], moment: float) -> None:
@@ -52,10 +53,10 @@ def _delete(root: Path, found: Sequence[Leftover], moment: float) -> None:
             if delete(root, leftover, moment):
                 gone.append(leftover)
             else:
-                print(f"left: {leftover.path} is wanted again")
+                print_line(f"left: {leftover.path} is wanted again")
         except OSError as error:
             failed.append(f"{leftover.path} ({error.strerror})")
-    print(f"{_total(gone)} deleted")
+    print_line(f"{_total(gone)} deleted")
     if failed:
         raise ValueError(f"output_root={root}: {len(failed)} could not be deleted, the first: {failed[0]}")
 

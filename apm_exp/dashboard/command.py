@@ -5,6 +5,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from apm_exp.ending import print_error
+
 SCORES = "win_rate,reward_gain,held_out_accuracy,held_out_margin"
 SWEPT = "metric,loss,alpha,loss.gamma_beta_ratio"
 _USAGE_ERROR, _FAILURE = 2, 1
@@ -69,5 +71,5 @@ def _names(flag: str, text: str) -> list[str]:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"error: {text}", file=sys.stderr)
+    print_error(text)
     return code

@@ -13,6 +13,7 @@ from apm_exp.export.kept_pairs import held_out_pairs, kept_pairs
 from apm_exp.export.parquet_shards import write_shards
 from apm_exp.export.push import POLICY, check_can_push, push
 from apm_exp.export.whole_folder import place
+from apm_exp.screen import print_line
 
 VERSION = 2
 
@@ -38,9 +39,9 @@ def export(root: Path, run: str, settings: Mapping[str, Any]) -> None:
         overwrite=settings["overwrite"],
     )
     counted = f"{finished.steps['selection'].counts['kept']:,} pairs of {finished.name}"
-    print(f"{counted}: {target}" if written else f"{counted}: {target} has them already; nothing was written")
+    print_line(f"{counted}: {target}" if written else f"{counted}: {target} has them already; nothing was written")
     for address in push(target, repo, private=settings["private"], policy=policy) if repo else []:
-        print(f"sent to {address}" + (" (private)" if settings["private"] else ""))
+        print_line(f"sent to {address}" + (" (private)" if settings["private"] else ""))
 
 
 def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:

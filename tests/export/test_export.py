@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from apm_exp.export.task import export
+from apm_exp.messages import read_messages
 from tests.command import apm_exp, folders
 
 SETTINGS = {"path": None, "overwrite": False, "policy": False, "push": None, "private": True}
@@ -42,7 +43,8 @@ def test_the_rows_are_exactly_the_kept_pairs_with_their_scores(circle: tuple[Pat
         assert row["value"] == row["explicit_term"] - row["implicit_term"]
     pairs = pq.read_table(root / "outputs" / "runs" / "latest" / "pairs" / "pairs.parquet").to_pylist()
     texts = {row["pair_id"]: row for row in pairs}
-    assert all(row[part] == texts[row["pair_id"]][part] for row in rows for part in ("prompt", "chosen", "rejected"))
+    parts = ("prompt", "chosen", "rejected")
+    assert all(row[part] == read_messages(texts[row["pair_id"]][part]) for row in rows for part in parts)
     held_out = pq.read_table(subset / "data" / "test-00000-of-00001.parquet")["pair_id"].to_pylist()
     assert held_out == [row["pair_id"] for row in pairs if row["split"] == "held_out"]
 
