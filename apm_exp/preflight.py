@@ -63,8 +63,10 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     """
     from apm_exp.data.count import count_rows
     from apm_exp.keep.preflight import check_keep
+    from apm_exp.odd_files import refuse_odd_files
     from apm_exp.runtime import check_devices
 
+    refuse_odd_files(config)
     _check_writable(Path(config["output_root"]))
     check_devices(config["runtime"])
     _check_metric(config)

@@ -25,7 +25,7 @@ def count_rows(node: Mapping[str, Any]) -> int | None:
 
 def _rows(file: Path) -> int:
     """Rows of a Parquet file, or lines of a text file."""
-    if file.suffix == ".parquet":
+    if file.suffix.lower() == ".parquet":
         return int(pq.read_metadata(file).num_rows)
     with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as content:
         chunks = iter(lambda: content.read(_CHUNK), b"")

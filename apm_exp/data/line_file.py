@@ -10,16 +10,24 @@ from apm_exp.data.json_line import parse_object
 from apm_exp.data.rows import BadRow, SourceRow, printable
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OTHER_KINDS = (  # by how they start; UTF-16 and UTF-32 also without a mark: a brace among zeros
+    ("UTF-32 text", (b"\xff\xfe\0\0", b"\0\0\xfe\xff", b"{\0\0\0", b"\0\0\0{"), "convert it: iconv -f UTF-32 -t UTF-8"),
+    ("UTF-16 text", (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{"), "convert it: iconv -f UTF-16 -t UTF-8"),
+    ("gzip", (b"\x1f\x8b",), "call it .jsonl.gz"),
+    ("Parquet", (b"PAR1",), "call it .parquet"),
+    ("a ZIP archive", (b"PK\x03\x04",), "unpack it"),
+)
 
 
 def line_rows(file: Path) -> Iterator[SourceRow]:
     """The rows of a file, one a line; blank lines are no rows.
 
-    Raises ValueError where the file itself cannot be read on: no permission, or a damaged or cut .gz.
+    Raises ValueError if the file is no UTF-8 text, and if it cannot be read on: no permission, a damaged or cut .gz.
     """
     name = printable(file)
     number = 0
     try:
+        _refuse_other_kinds(file, name)
         with _opened(file) as lines:
             for number, line in enumerate(lines, 1):
                 content = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
@@ -27,6 +35,14 @@ def line_rows(file: Path) -> Iterator[SourceRow]:
                     yield _row(f"{name}:{number}", content)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"dataset.path={name}: cannot be read after line {number}: {error}") from error
+
+
+def _refuse_other_kinds(file: Path, name: str) -> None:
+    with _opened(file) as content:
+        start = content.read(8)
+    for kind, marks, remedy in _OTHER_KINDS:
+        if start.startswith(marks):
+            raise ValueError(f"dataset.path={name}: is {kind}, not lines of JSON in UTF-8; {remedy}")
 
 
 def _opened(file: Path) -> BinaryIO:

@@ -8,6 +8,7 @@ from apm_exp.data.line_file import line_rows
 from apm_exp.data.parquet_file import parquet_rows
 from apm_exp.data.rows import SourceRow, printable
 from apm_exp.digest import local_paths
+from apm_exp.odd_files import odd_kind
 
 _READERS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
     ".jsonl": line_rows,
@@ -53,6 +54,8 @@ def _checked(file: Path) -> Path:
     if file.is_dir():
         remedy = f"name its files, such as dataset.path='{name}/*.parquet'"
         raise ValueError(f"dataset.path={name}: is a folder; {remedy}")
+    if kind := odd_kind(file):
+        raise ValueError(f"dataset.path={name}: is {kind}, not a file; write its rows to a file first")
     if not _suffix(file):
         known = ", ".join(_READERS)
         raise ValueError(f"dataset.path={name}: cannot tell its format; rename or convert it to one of {known}")

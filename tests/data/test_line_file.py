@@ -54,3 +54,31 @@ def test_a_file_name_that_is_not_utf8_is_escaped(tmp_path):
     file = tmp_path / b"caf\xe9.jsonl".decode("utf-8", "surrogateescape")
     file.write_text("{}\n")
     assert [row.source for row in line_rows(file)] == [f"{tmp_path}/caf\\udce9.jsonl:1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            '{"a": 1}\n'.encode("utf-16"),
+            "is UTF-16 text, not lines of JSON in UTF-8; convert it: iconv -f UTF-16 -t UTF-8",
+        ),
+        ('{"a": 1}\n'.encode("utf-16-be"), "is UTF-16 text, not lines of JSON in UTF-8; convert it: iconv"),
+        ('{"a": 1}\n'.encode("utf-16-le"), "is UTF-16 text, not lines of JSON in UTF-8; convert it: iconv"),
+        ('{"a": 1}\n'.encode("utf-32"), "is UTF-32 text, not lines of JSON in UTF-8; convert it: iconv -f UTF-32"),
+        (gzip.compress(b'{"a": 1}'), "is gzip, not lines of JSON in UTF-8; call it .jsonl.gz"),
+        (b"PAR1abcd", "is Parquet, not lines of JSON in UTF-8; call it .parquet"),
+    ],
+)
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_file_of_another_kind_is_named(tmp_path, content, problem, compress):
+    file = tmp_path / ("rows.jsonl" if compress is bytes else "rows.jsonl.gz")
+    file.write_bytes(compress(content))
+    with pytest.raises(ValueError, match=rf"^dataset\.path={file}: ") as caught:
+        list(line_rows(file))
+    assert str(caught.value).startswith(f"dataset.path={file}: {problem}")
+
+
+def test_an_empty_file_has_no_rows(tmp_path):
+    (tmp_path / "rows.jsonl").touch()
+    assert list(line_rows(tmp_path / "rows.jsonl")) == []

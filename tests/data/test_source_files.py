@@ -2,6 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from apm_exp.data.count import count_rows
 from apm_exp.data.jsonl import jsonl
 from apm_exp.data.source_files import files_of
 from tests.data.sources import write_lines
@@ -18,6 +19,14 @@ def test_a_name_that_looks_like_a_pattern_is_taken_literally_where_it_exists(tmp
     file = tmp_path / "run[1].jsonl"
     file.touch()
     assert files_of(str(file)) == [file]
+
+
+def test_capital_suffixes_are_the_same(tmp_path):
+    write_lines(tmp_path / "A.JSONL", [{"n": 1}, {"n": 2}])
+    pq.write_table(pa.table({"n": [3]}), tmp_path / "B.Parquet")
+    paths = [f"{tmp_path}/A.JSONL", f"{tmp_path}/*.P*"]
+    assert [row.row for row in jsonl(path=paths)] == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert count_rows({"_target_": "apm_exp.data.jsonl.jsonl", "path": paths, "limit": None}) == 3
 
 
 def test_files_of_all_kinds_are_read_one_after_the_other(tmp_path):
