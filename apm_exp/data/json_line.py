@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from apm_exp.data.rows import BadRow
@@ -48,8 +49,8 @@ def _loaded(text: str) -> Any:
 def _without_duplicates(items: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(items)
     if len(content) < len(items):
-        names = [name for name, _ in items]
-        raise BadRow("duplicate key", f"{next(n for n in names if names.count(n) > 1)!r} is given twice")
+        times = Counter(name for name, _ in items)
+        raise BadRow("duplicate key", f"{next(name for name in times if times[name] > 1)!r} is given twice")
     return content
 
 

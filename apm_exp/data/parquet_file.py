@@ -1,5 +1,6 @@
 """Rows of Parquet files, read a small batch at a time."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 from apm_exp.data.rows import SourceRow, printable
 
 _ROWS_PER_BATCH = 256
+_CELLS_AT_ONCE = 2**18  # as Python objects, which take much more memory than the batch
 
 
 def parquet_rows(file: Path) -> Iterator[SourceRow]:
@@ -18,18 +20,21 @@ def parquet_rows(file: Path) -> Iterator[SourceRow]:
     try:
         with pq.ParquetFile(file) as content:
             _refuse_duplicates(name, content.schema_arrow.names)
+            at_once = max(1, _CELLS_AT_ONCE // max(1, len(content.schema_arrow.names)))
             for batch in content.iter_batches(_ROWS_PER_BATCH):
-                yield from _rows(name, first, batch)
-                first += batch.num_rows
+                for start in range(0, batch.num_rows, at_once):
+                    part = batch.slice(start, at_once)
+                    yield from _rows(name, first, part)
+                    first += part.num_rows
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"dataset.path={name}: cannot be read after row {first - 1}: {reason}") from error
 
 
 def _refuse_duplicates(name: str, columns: list[str]) -> None:
-    duplicates = sorted({column for column in columns if columns.count(column) > 1})
+    duplicates = [column for column, times in Counter(columns).items() if times > 1]
     if duplicates:
-        raise ValueError(f"dataset.path={name}: has the column {duplicates[0]!r} twice; rename one")
+        raise ValueError(f"dataset.path={name}: has the column {min(duplicates)!r} twice; rename one")
 
 
 def _rows(name: str, first: int, batch: pa.RecordBatch) -> Iterator[SourceRow]:

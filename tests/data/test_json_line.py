@@ -1,5 +1,6 @@
 import json
 import math
+import time
 
 import pytest
 
@@ -51,3 +52,11 @@ def test_an_endless_integer_is_a_bad_row():
 def test_half_surrogates_in_an_escaped_backslash_are_text():
     text = "a path \\ud83d"
     assert parse_object(json.dumps({"a": text}).encode()) == {"a": text}
+
+
+def test_a_doubled_key_among_many_is_found_in_one_pass():
+    keys = ",".join(f'"k{number}":0' for number in range(50_000))
+    started = time.perf_counter()
+    with pytest.raises(BadRow, match="'k49999' is given twice"):
+        parse_object(f'{{{keys},"k49999":1}}'.encode())
+    assert time.perf_counter() - started < 5
