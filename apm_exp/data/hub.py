@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from apm_exp.data.rows import SourceRow
+from apm_exp.data.rows import SourceRow, without_fill
 
 
 def held_out_rows(
@@ -16,7 +16,9 @@ def held_out_rows(
         return iter(())
     rows = _loaded(path, holdout_split, subset, revision, setting="holdout_split")
     source = f"{path}/{holdout_split}"
-    return (SourceRow(f"{source}:{number}", row, None, held_out=True) for number, row in enumerate(rows, 1))
+    return (
+        SourceRow(f"{source}:{number}", without_fill(row), None, held_out=True) for number, row in enumerate(rows, 1)
+    )
 
 
 def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
@@ -27,7 +29,7 @@ def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> I
     cached, no such name, no access.
     """
     rows = _loaded(path, split, subset, revision)
-    return (SourceRow(f"{path}/{split}:{number}", row, None) for number, row in enumerate(rows, 1))
+    return (SourceRow(f"{path}/{split}:{number}", without_fill(row), None) for number, row in enumerate(rows, 1))
 
 
 def _loaded(path: str, split: str, subset: str | None, revision: str | None, setting: str = "split") -> Any:

@@ -108,7 +108,8 @@ def objects_of(value: Any, name: str) -> list[dict[str, Any]]:
         objects = None
     if not isinstance(objects, list) or not all(isinstance(each, Mapping) for each in objects):
         raise BadRow("wrong type", f"{name} is not a list of objects, nor the JSON text of one")
-    return cast(list[dict[str, Any]], plain(objects, name))
+    given = [{key: field for key, field in each.items() if field is not None} for each in objects]
+    return cast(list[dict[str, Any]], plain(given, name))
 
 
 def plain(value: Any, name: str) -> Any:

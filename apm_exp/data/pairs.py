@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from apm_exp.data.conversation import split_pair
@@ -50,6 +51,8 @@ def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
     if columns.identifier is None:
         return None
     value = row[columns.identifier]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
     if value is None:
         raise BadRow("null", f"{columns.identifier} is null")
     if not isinstance(value, str | int) or isinstance(value, bool):

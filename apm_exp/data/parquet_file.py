@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apm_exp.data.rows import SourceRow, printable
+from apm_exp.data.rows import SourceRow, printable, without_fill
 
 _ROWS_PER_BATCH = 256
 _CELLS_AT_ONCE = 2**18  # as Python objects, which take much more memory than the batch
@@ -43,11 +43,11 @@ def _rows(name: str, first: int, batch: pa.RecordBatch) -> Iterator[SourceRow]:
     except UnicodeDecodeError:  # which row it is shows when they are read one by one
         yield from (_row(f"{name}:{first + i}", batch.slice(i, 1)) for i in range(batch.num_rows))
         return
-    yield from (SourceRow(f"{name}:{number}", row, None) for number, row in enumerate(rows, first))
+    yield from (SourceRow(f"{name}:{number}", without_fill(row), None) for number, row in enumerate(rows, first))
 
 
 def _row(source: str, batch: pa.RecordBatch) -> SourceRow:
     try:
-        return SourceRow(source, batch.to_pylist()[0], None)
+        return SourceRow(source, without_fill(batch.to_pylist()[0]), None)
     except UnicodeDecodeError as error:
         return SourceRow(source, None, f"invalid UTF-8: {error.reason} at position {error.start + 1}")

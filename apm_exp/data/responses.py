@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -65,8 +66,9 @@ def _scores(scores: Any, expected: int) -> Rewards:
 def _reward(value: Any, name: str) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise BadRow("wrong type", f"{name} is of type {type(value).__name__}, not a number")
+    if not isinstance(value, Real | Decimal) or isinstance(value, bool):
+        remedy = "; write it without quotes" if isinstance(value, str) else ""
+        raise BadRow("wrong type", f"{name} is of type {type(value).__name__}, not a number{remedy}")
     try:
         reward = float(value)
     except OverflowError:

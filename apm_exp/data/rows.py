@@ -1,5 +1,6 @@
 """What every dataset yields: source rows, each with where it stands; and how a bad row says what is wrong."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,28 @@ class SourceRow:
     def file(self) -> str:
         """The source without its line."""
         return self.source.rpartition(":")[0]
+
+
+def without_fill(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a column store without the nulls inside its structs: there every struct has the fields of all others.
+
+    Those of a column's own value stay: a message without a content is one whose content is null.
+    """
+    return {name: _inner(value, _kept) if isinstance(value, list | dict) else value for name, value in row.items()}
+
+
+def _inner(value: Any, of_struct: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    if isinstance(value, list):
+        return [_inner(each, of_struct) for each in value] if value and isinstance(value[0], list | dict) else value
+    return of_struct(value) if isinstance(value, dict) else value
+
+
+def _kept(struct: dict[str, Any]) -> dict[str, Any]:
+    return {name: _inner(value, _filled) for name, value in struct.items()}
+
+
+def _filled(struct: dict[str, Any]) -> dict[str, Any]:
+    return {name: _inner(value, _filled) for name, value in struct.items() if value is not None}
 
 
 class BadRow(ValueError):

@@ -2,11 +2,15 @@ import json
 import logging
 import random
 from dataclasses import replace
+from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apm_exp.data.parquet_file import parquet_rows
 from apm_exp.digest import canonical, text_digest
 from tests.data.sources import as_rows, prepared, simpo_row, stored_turn, trl_row, turn
 
@@ -219,3 +223,27 @@ def test_the_list_of_refused_rows_is_json_line_by_line(tmp_path):
     lines = (tmp_path / "refused.jsonl").read_text(encoding="utf-8").split("\n")
     assert json.loads(lines[0])["pair_id"] == "a\u2028b"
     assert lines[1:] == [""]
+
+
+def test_decimals_structs_of_lists_and_filled_structs_of_parquet_are_read(tmp_path):
+    calls = [{"function": {"name": "a", "arguments": {"x": 1}}}, {"function": {"name": "b", "arguments": {"y": "2"}}}]
+    rows = [
+        {
+            "id": Decimal(number),
+            "prompt": {"role": ["system", "user"], "content": ["s", f"q {number}"]},
+            "chosen": [{"role": "assistant", "content": None, "tool_calls": [call]}],
+            "rejected": [{"role": "assistant", "content": "bad"}],
+            "score_chosen": Decimal("1.50"),
+            "score_rejected": Decimal("-0.25"),
+            "tools": [call["function"]],
+        }
+        for number, call in enumerate(calls)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    result = prepared(tmp_path / "out", parquet_rows(tmp_path / "rows.parquet"))
+    assert result.refused == []
+    for number, (pair, call) in enumerate(zip(result.pairs, calls, strict=True)):
+        assert (pair["pair_id"], pair["recorded_rewards"]) == (str(number), [1.5, -0.25])
+        assert pair["prompt"] == [stored_turn("system", "s"), stored_turn("user", f"q {number}")]
+        assert pair["chosen"] == [stored_turn("assistant", None, tool_calls=[call])]
+        assert json.loads(pair["tools"]) == [call["function"]]
