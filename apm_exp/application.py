@@ -20,6 +20,7 @@ from apm_exp import side_by_side
 from apm_exp.command_line import UsageLine, conf_folder, options_of
 from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line, print_error
 from apm_exp.environment import clear_settings, started_too_often
+from apm_exp.escaped import escaped_lines
 from apm_exp.explain import explain
 from apm_exp.nodes.place import LOST
 from apm_exp.stopping import TERMINATED
@@ -81,7 +82,7 @@ def run(arguments: list[str]) -> int:
 def say_failed(error: Exception, what: str = "") -> int:
     """Print what nobody foresaw as one line that begins with `what`; returns the exit code."""
     if shown := bool(os.environ.get("APM_EXP_TRACEBACK")):
-        traceback.print_exception(error)
+        print(escaped_lines("".join(traceback.format_exception(error))), file=sys.stderr)
     kind = f"{type(error).__name__}: " if isinstance(error, ValueError) else ""  # one_line names the others' kinds
     remedy = "" if shown else "; HYDRA_FULL_ERROR=1 shows the traceback"
     print_error(f"{what}{kind}{one_line(error)}{remedy}")

@@ -108,7 +108,7 @@ def _link(steps: Mapping[str, Step], folder: Path) -> None:
 
 def _rows_have_rewards(request: Request, pairs: Artifact) -> bool:
     """Look at the pairs; raises ValueError where the metric needs rewards that they do not have."""
-    if has_rewards(pairs):
+    if has_rewards(pairs, request.config):
         return True
     refuse_missing_rewards(request.config)
     check_loss_takes(request.config["loss"], with_rewards=False)

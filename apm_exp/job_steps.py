@@ -1,6 +1,8 @@
 """The steps of a job, and whether they are all there."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -10,6 +12,7 @@ from apm_exp.models.pretrained import is_here
 from apm_exp.page_step import report_step
 from apm_exp.pinned import reward_is_here
 from apm_exp.pipeline import Choices, build_graph, up_to
+from apm_exp.preflight import uses_rewards
 from apm_exp.worker import Request
 
 
@@ -40,7 +43,7 @@ def is_finished(request: Request, with_rewards: bool | None) -> bool:
     try:
         if with_rewards is None:
             pairs = read_done(steps_of(request, digests, with_rewards=True)["pairs"])
-            with_rewards = pairs is not None and has_rewards(pairs)
+            with_rewards = pairs is not None and has_rewards(pairs, config)
         steps = steps_of(request, digests, with_rewards=with_rewards)
         page = [report_step(request.config, steps, command="", provenance={})] if "selection" in steps else []
         return all(map(read_done, [*steps.values(), *page]))
@@ -48,7 +51,7 @@ def is_finished(request: Request, with_rewards: bool | None) -> bool:
         return False
 
 
-def has_rewards(pairs: Artifact) -> bool:
-    """Whether every pair brings the rewards of its answers."""
+def has_rewards(pairs: Artifact, config: Mapping[str, Any]) -> bool:
+    """Whether the pairs bring the rewards of their responses: all of them, or some if the rewards are needed."""
     rewards = pq.read_table(pairs.path / "pairs.parquet", columns=["recorded_rewards"])["recorded_rewards"]
-    return rewards.null_count == 0
+    return rewards.null_count == 0 or (rewards.null_count < len(rewards) and uses_rewards(config))

@@ -163,7 +163,8 @@ def _check_reward_model(config: Mapping[str, Any]) -> None:
 def _check_rewards(config: Mapping[str, Any]) -> bool | None:
     """Whether the pairs have rewards: generated ones do, a reward source other than `recorded` gives them.
 
-    None where only the rows themselves can tell (the Hub's).
+    None if only the rows themselves can tell: the Hub's, and those of which some may have none if the metric asks for
+    none (`uses_rewards`).
     """
     if config["generate"]:
         _refuse_split_of_others(config["dataset"])
@@ -175,7 +176,14 @@ def _check_rewards(config: Mapping[str, Any]) -> bool | None:
         return True
     if recorded is False:
         refuse_missing_rewards(config)
-    return recorded
+    return recorded if recorded is False or needs_rewards(config["metric"]) else None
+
+
+def uses_rewards(config: Mapping[str, Any]) -> bool:
+    """Whether the metric, or the loss of a job that trains, asks for rewards: pairs without are then left out."""
+    from apm_exp.training.objective import fields_read
+
+    return needs_rewards(config["metric"]) or (config["until"] is None and "rewards" in fields_read(config["loss"]))
 
 
 def _refuse_split_of_others(dataset: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ class Intake:
 
     refused: {"source", "pair_id", "reason", "detail"} in source order. first: where each identity was first
     seen. groups: how many accepted pairs share a prompt_id. unused: in how many of them a column that looks like
-    conversation was not read.
+    conversation was not read. unrewarded: how many lack rewards that the others have.
     """
 
     spool: BinaryIO
@@ -41,6 +41,7 @@ class Intake:
     first: dict[str, str] = field(default_factory=dict)
     groups: Counter[str] = field(default_factory=Counter)
     unused: Counter[str] = field(default_factory=Counter)
+    unrewarded: int = 0
 
     def pair_ids(self) -> list[str]:
         """The id of each accepted pair.
@@ -67,6 +68,7 @@ def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool:
             pair = pair_of(content, meaning)
             _accept(intake, row, meaning, identifier, pair, seed)
             intake.unused.update(unused_columns(content, pair))
+            intake.unrewarded += meaning.has_rewards and pair.responses.rewards is None
         except BadRow as bad:
             refusal = {
                 "source": row.source,

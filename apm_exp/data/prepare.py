@@ -51,6 +51,7 @@ def prepare_pairs(
         write_jsonl(intake.refused, out / "refused.jsonl")
         _judge(intake, where, on_bad_row, out / "refused.jsonl")
         _warn_unused(intake, where)
+        _warn_unrewarded(intake, where)
         placed = _placed(intake, holdout)
         write_pairs(placed, spool, out / "pairs.parquet")
     splits = Counter(pair.split for pair in placed)
@@ -107,6 +108,12 @@ def _warn_unused(intake: Intake, where: str) -> None:
         logger.warning(
             "%s: columns that look like a part of the conversation are not used: %s; %s", where, named, remedy
         )
+
+
+def _warn_unrewarded(intake: Intake, where: str) -> None:
+    if intake.unrewarded:
+        pairs = f"{intake.unrewarded:,} of {len(intake.accepted):,} pairs"
+        logger.warning("%s: %s lack a reward of chosen or rejected; what needs rewards leaves them out", where, pairs)
 
 
 def _reasons(refused: list[dict[str, Any]]) -> str:

@@ -70,12 +70,12 @@ def _refuse_mixture(first_file: str, first: Columns, file: str, columns: Columns
 def _matched(row: SourceRow, columns: Columns | None, recogniser: Recogniser) -> tuple[SourceRow, Columns | None]:
     if row.row is None or columns is None:
         return row, None
-    missing = columns.used.difference(row.row)
+    missing = columns.used.difference(row.row, columns.rewards)
     if missing:
         problem = f"missing column: {listed(missing)}, which the other rows of the file have"
         return replace(row, row=None, problem=problem), None
     try:
-        extra = recogniser.columns(row.row).used - columns.used
+        extra = recogniser.columns(columns.rewards.union(row.row)).used - columns.used
     except ValueError as error:
         return replace(row, row=None, problem=f"other columns: {error}"), None
     if extra:

@@ -30,18 +30,18 @@ class Responses:
 def responses_of(row: Mapping[str, Any], columns: Columns, chosen: str, rejected: str) -> Responses:
     """The responses and rewards of a row.
 
-    Raises BadRow: null, wrong type, length mismatch, an answer that is not among the responses, a reward
-    that is not finite, or only one of the two rewards.
+    Without rewards if one of chosen or rejected is missing. Raises BadRow: null, wrong type, length mismatch, an answer
+    that is not among the responses, a reward that is not finite.
     """
     responses = _texts(row[RESPONSES]) if columns.has_responses else [chosen, rejected]
-    scores = _scores(row[SCORES], len(responses)) if columns.has_scores else None
+    scores = _scores(row.get(SCORES), len(responses)) if columns.has_scores else None
     indices = (0, 1)
     if columns.has_responses:
         indices = _index("chosen", chosen, responses, scores, max), _index("rejected", rejected, responses, scores, min)
     if columns.reward_pair is not None:
         scores = [None] * len(responses)
         for index, name in zip(indices, columns.reward_pair, strict=True):
-            scores[index] = _reward(row[name], name)
+            scores[index] = _reward(row.get(name), name)
     return Responses(responses, *indices, _known(scores, indices))
 
 
@@ -53,9 +53,9 @@ def _texts(responses: Any) -> list[str]:
     return responses
 
 
-def _scores(scores: Any, expected: int) -> Rewards:
+def _scores(scores: Any, expected: int) -> Rewards | None:
     if scores is None:
-        raise BadRow("null", f"{SCORES} is null")
+        return None
     if not isinstance(scores, list):
         raise BadRow("wrong type", f"{SCORES} is of type {type(scores).__name__}, not a list of numbers")
     if len(scores) != expected:
@@ -88,11 +88,6 @@ def _index(name: str, answer: str, responses: list[str], scores: Rewards | None,
 
 
 def _known(scores: Rewards | None, indices: tuple[int, int]) -> list[float] | None:
-    if scores is None:
+    if scores is None or any(scores[index] is None for index in indices):
         return None
-    missing = [name for name, index in zip(("chosen", "rejected"), indices, strict=True) if scores[index] is None]
-    if len(missing) == 2:
-        raise BadRow("null", "the rewards of chosen and rejected are null")
-    if missing:
-        raise BadRow("only one reward", f"the reward of {missing[0]} is null")
     return [math.nan if score is None else score for score in scores]

@@ -36,11 +36,16 @@ class Columns:
 
     @property
     def used(self) -> frozenset[str]:
-        """The names of the columns that every row must have."""
+        """The names of the columns of the rows; each must have all of them but for the rewards."""
         flags = {"prompt": self.has_prompt, RESPONSES: self.has_responses, SCORES: self.has_scores}
         identifiers = {self.identifier} if self.identifier else set()
         names = {name for name, flag in flags.items() if flag}
         return frozenset({"chosen", "rejected", *names, *identifiers, *(self.reward_pair or ())})
+
+    @property
+    def rewards(self) -> frozenset[str]:
+        """Those of them that hold rewards, which a row may lack."""
+        return frozenset({SCORES} if self.has_scores else self.reward_pair or ())
 
 
 @dataclass(frozen=True)

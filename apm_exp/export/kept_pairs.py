@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from apm_exp.export.finished_run import FinishedRun
@@ -39,7 +40,7 @@ def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
     rewards = Beside(_file(run, "rewards"), ["pair_id", *COLUMNS[margin]], None, AT_ONCE) if _rewarded(run) else None
     scored = pq.read_schema(_file(run, "selection"))
     for table in ordered_tables(_file(run, "logps"), ["pair_id", *LOGPS], "held_out", AT_ONCE):
-        explicit = explicit_margin(rewards.rows(table["pair_id"]), margin=margin) if rewards else None
+        explicit = _explicit(rewards.rows(table["pair_id"]), margin) if rewards else None
         values = {"pair_id": table["pair_id"], "implicit_margin": implicit_margin(table), "explicit_margin": explicit}
         columns = {
             field.name: pa.nulls(len(table), field.type) if values.get(field.name) is None else values[field.name]
@@ -47,6 +48,13 @@ def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
             if field.name != "kept"
         }
         yield messages.of(_joined(pa.table(columns), beside, with_rewards=_rewarded(run)))
+
+
+def _explicit(rows: pa.Table, margin: str) -> pa.Array:
+    """The explicit margins, null for pairs without rewards."""
+    known = pc.is_valid(rows[COLUMNS[margin][0]])
+    margins = pa.array(explicit_margin(rows.filter(known), margin=margin))  # type: ignore[arg-type]
+    return pc.replace_with_mask(pa.nulls(len(rows), pa.float64()), known.combine_chunks(), margins)
 
 
 def score_columns(run: FinishedRun) -> list[str]:

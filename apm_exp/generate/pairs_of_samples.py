@@ -69,9 +69,9 @@ def _rewards(
         for index, one in answered.items()
     ]
     rewards = reward(pa.Table.from_pylist(asked, schema=_ASKED)) if asked else []
-    if [len(row) for row in rewards] != [len(one.texts) for one in answered.values()]:
+    if [len(row or ()) for row in rewards] != [len(one.texts) for one in answered.values()]:
         raise ValueError("reward: the reward source did not give one reward for each response")
-    return dict(zip(answered, rewards, strict=True))
+    return {index: row or [] for index, row in zip(answered, rewards, strict=True)}
 
 
 def _row(prompt: Prompt, samples: Samples | Refusal, rewards: list[float]) -> dict[str, Any] | Refusal:

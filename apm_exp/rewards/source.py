@@ -1,6 +1,6 @@
 """A reward source, bound to what it asks for besides the responses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from apm_exp import component
 
-RewardSource = Callable[[pa.Table], list[list[float]]]
+RewardSource = Callable[[pa.Table], Sequence[list[float] | None]]
 SCORED = "scored"
 
 

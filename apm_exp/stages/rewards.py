@@ -24,10 +24,10 @@ _IDS_SHOWN = 5
 def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any], runtime: dict[str, Any]) -> dict[str, int]:
     """Write rewards.parquet: chosen_reward, rejected_reward and all_rewards (of `responses`), sorted by pair_id.
 
-    Counts: pairs; responses whose reward is known; pairs that are inverted (the rejected response has the higher
-    reward) or tied. Reward units. A killed attempt goes on from what its source has kept. Raises ValueError for a
-    reward that is not finite, with the pair_ids; only responses that are neither chosen nor rejected may be unknown
-    (NaN).
+    All three are null for pairs to which the source gives none. Counts: pairs; responses whose reward is known; pairs
+    that are inverted (the rejected response has the higher reward) or tied; pairs without rewards, if any. Reward
+    units. A killed attempt goes on from what its source has kept. Raises ValueError for a reward that is not finite,
+    with the pair_ids; only responses that are neither chosen nor rejected may be unknown (NaN).
     """
     columns = ["pair_id", "chosen_index", "rejected_index", *_ASKED]
     table = pq.read_table(pairs.path / "pairs.parquet", columns=columns).sort_by("pair_id")
@@ -53,30 +53,34 @@ def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any], runtime: dict
             "in %d of %d pairs the rejected response has the higher reward, in %d both have the same",
             *(inverted, len(result), tied),
         )
-    return {"pairs": len(result), "responses": known, "inverted": inverted, "tied": tied}
+    counts = {"pairs": len(result), "responses": known, "inverted": inverted, "tied": tied}
+    return counts | ({"unrewarded": all_rewards.null_count} if all_rewards.null_count else {})
 
 
 def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:
-    """Entry index_P of each pair's list."""
-    start_P = all_rewards.offsets.to_numpy()[:-1]
-    return all_rewards.values.take(pa.array(start_P + index_P.to_numpy()))
+    """Entry index_P of each pair's list; null if it has none."""
+    start_P, without_P = all_rewards.offsets.to_numpy()[:-1], all_rewards.is_null().to_numpy(zero_copy_only=False)
+    return all_rewards.values.take(pa.array(start_P + index_P.to_numpy(), mask=without_P))
 
 
 def _check_lengths(table: pa.Table, all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
-    counted_P = pc.list_value_length(all_rewards).to_numpy(zero_copy_only=False)
-    responses_P = pc.list_value_length(table["responses"]).to_numpy()
-    if len(all_rewards) != len(table) or (wrong_P := counted_P != responses_P).any():
-        ids = _ids(table["pair_id"], wrong_P) if len(all_rewards) == len(table) else f"{len(all_rewards)} lists"
-        raise ValueError(f"reward._target_={reward['_target_']}: not one reward for each response of each pair ({ids})")
+    problem = f"reward._target_={reward['_target_']}: not one reward for each response of each pair"
+    if len(all_rewards) != len(table):
+        raise ValueError(f"{problem} ({len(all_rewards)} lists)")
+    responses = pc.list_value_length(table["responses"].combine_chunks())
+    counted = pc.coalesce(pc.list_value_length(all_rewards), responses)  # of a pair without rewards there is no list
+    if (wrong_P := counted.to_numpy() != responses.to_numpy()).any():
+        raise ValueError(f"{problem} ({_ids(table['pair_id'], wrong_P)})")
 
 
 def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
     """Chosen and rejected rewards are numbers; of the others some may be unknown, none infinite."""
     pair_P = [np.isfinite(result[name].to_numpy()) for name in ("chosen_reward", "rejected_reward")]
+    without_P = result["all_rewards"].is_null().to_numpy()
     lists = result["all_rewards"].combine_chunks()
     infinite = np.isinf(lists.flatten().to_numpy(zero_copy_only=False))
     row = lists.value_parent_indices().to_numpy()[infinite]
-    wrong_P = ~(pair_P[0] & pair_P[1])
+    wrong_P = ~(pair_P[0] & pair_P[1] | without_P)
     wrong_P[row] = True
     if wrong_P.any():
         remedy = "correct or remove these pairs, or take another reward source"

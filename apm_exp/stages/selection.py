@@ -18,6 +18,7 @@ from apm_exp.margins import explicit_margin
 from apm_exp.ordered_parquet import read_column, rows_of_split, write_tables
 from apm_exp.pair_ids import PairIds
 from apm_exp.pair_scores import read_pair_scores
+from apm_exp.rewarded import write_rewarded
 from apm_exp.types import MissingRewards, PairScores
 
 VERSION = 2
@@ -39,10 +40,11 @@ def selection(
     """Write selection.parquet: margins, the metric's columns and `kept` of every scored training pair.
 
     Rows are in the order of pair_id, as those of the inputs are. dtype: what the log-probs were computed in. Counts:
-    pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage), within_noise (kept
-    pairs that rounding of the log-probs could replace), and alpha where a rule, whose node then stands in the metric's
-    in its place, has chosen it from these pairs. Raises MissingRewards where the metric needs rewards and there are
-    none, and ValueError for margins that are not finite, a keep rule that keeps nothing, or a rule that cannot choose.
+    pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage, and those without
+    rewards if others have some), within_noise (kept pairs that rounding of the log-probs could replace), and alpha
+    where a rule, whose node then stands in the metric's in its place, has chosen it from these pairs. Raises
+    MissingRewards where the metric needs rewards and there are none, and ValueError for margins that are not finite, a
+    keep rule that keeps nothing, or a rule that cannot choose.
 
     Files are read and written a part at a time and pair_ids are never held. The metric sees whole arrays: for `map`
     57 bytes a pair with its temporaries, 67 where the rule `balanced` looks for alpha, and 90 where it is evaluated
@@ -50,11 +52,17 @@ def selection(
     a second copy of the result while it runs.
     """
     scored, selected = out / ".scored.partial", out / "selection.parquet"
+    rewarded = out / ".rewarded.partial"
     try:
-        refused, used = _write_scored(scored, pairs, logps, rewards, margin, metric, keep)
+        source = logps.path / "logps.parquet"
+        if rewards and rewards.counts.get("unrewarded"):
+            write_rewarded(source, rewards.path / "rewards.parquet", rewarded)
+            source = rewarded
+        refused, used = _write_scored(scored, pairs, source, rewards, margin, metric, keep)
         kept = keep_rows(scored, selected, keep)
     finally:
         scored.unlink(missing_ok=True)
+        rewarded.unlink(missing_ok=True)
     loose = _within_noise(selected, used, keep, NOISE[dtype])
     logger.info("kept %d of %d pairs; the lowest value among them is %.6g", kept.kept, kept.pairs, kept.cut)
     if loose:
@@ -67,7 +75,7 @@ def selection(
 def _write_scored(
     path: Path,
     pairs: Artifact,
-    logps: Artifact,
+    logps: Path,
     rewards: Artifact | None,
     margin: str,
     metric: Mapping[str, Any],
@@ -80,7 +88,7 @@ def _write_scored(
     component.check("reward", {"margin": margin}, (explicit_margin,))
     known = rows_of_split(pairs.path / "pairs.parquet", "train")
     rewards_file = rewards.path / "rewards.parquet" if rewards else None
-    scores = read_pair_scores(pairs.path / "pairs.parquet", logps.path / "logps.parquet", rewards_file, margin)
+    scores = read_pair_scores(pairs.path / "pairs.parquet", logps, rewards_file, margin)
     if not len(scores.pair_id_P):
         remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
         raise ValueError(f"dataset: none of the {known} training pairs has log-probs; {remedy}")

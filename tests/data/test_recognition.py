@@ -17,9 +17,8 @@ GOOD = [trl_row(number) for number in range(3, 9)]
 @pytest.mark.parametrize(
     ("odd", "reason", "detail"),
     [
-        (trl_row(rejected_reward=...), "missing column", "rejected_reward, which the other rows of the file have"),
         (trl_row(id=...), "missing column", "id, which the other rows of the file have"),
-        ({"note": "exported today"}, "missing column", "chosen, chosen_reward, id, prompt, rejected, rejected_reward,"),
+        ({"note": "exported today"}, "missing column", "chosen, id, prompt, rejected, which"),
         (
             trl_row(all_generated_responses=["a"]),
             "other columns",
@@ -39,6 +38,17 @@ def test_a_row_that_differs_from_the_others_is_refused_wherever_it_stands(tmp_pa
     assert [refusal["source"] for refusal in result.refused] == [f"rows.jsonl:{place + 1}"]
     assert result.refused[0]["reason"] == reason
     assert result.refused[0]["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+@pytest.mark.parametrize("changed", [{"rejected_reward": ...}, {"rejected_reward": None}, {"chosen_reward": None}])
+def test_a_row_that_lacks_a_reward_is_a_pair_without(tmp_path, caplog, place, changed):
+    odd = trl_row(**changed)
+    result = prepared(tmp_path, as_rows([*GOOD[:place], odd, *GOOD[place:]]))
+    assert result.refused == []
+    assert [pair["recorded_rewards"] for pair in result.pairs] == [None, *[[2.0, 1.0]] * 6]
+    lack = "1 of 7 pairs lack a reward of chosen or rejected; what needs rewards leaves them out"
+    assert caplog.messages == [f"dataset.path=rows.jsonl: {lack}"]
 
 
 def test_a_column_that_is_not_used_may_come_and_go(tmp_path):

@@ -51,6 +51,21 @@ def test_columns_that_the_user_names_win_over_scores():
     assert rewards[1:] == [1.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        several(None),
+        several([1.0, None, 3.0]),
+        several([1.0, None, None]),
+        {"chosen_reward": None, "rejected_reward": 1.0},
+        {"chosen_reward": 1.0, "rejected_reward": None},
+        {"chosen_reward": None, "rejected_reward": None},
+    ],
+)
+def test_a_pair_of_which_a_reward_is_missing_has_none(row):
+    assert responses(row).rewards is None
+
+
 def pair(chosen_reward, rejected_reward=0.0):
     return {"chosen_reward": chosen_reward, "rejected_reward": rejected_reward}
 
@@ -59,7 +74,6 @@ def pair(chosen_reward, rejected_reward=0.0):
     ("row", "problem"),
     [
         (several([1.0, 2.0]), "length mismatch: 3 responses and 2 scores"),
-        (several(None), "null: all_rm_scores is null"),
         (several(3.0), "wrong type: all_rm_scores is of type float, not a list of numbers"),
         (
             several([1.0, "2", 3.0]),
@@ -68,8 +82,6 @@ def pair(chosen_reward, rejected_reward=0.0):
         (several([1.0, True, 3.0]), "wrong type: all_rm_scores[1] is of type bool, not a number"),
         (several([math.nan, 2.0, 3.0]), "non-finite reward: all_rm_scores[0] is nan"),
         (several([1.0, 2.0, -math.inf]), "non-finite reward: all_rm_scores[2] is -inf"),
-        (several([1.0, None, 3.0]), "only one reward: the reward of rejected is null"),
-        (several([1.0, None, None]), "null: the rewards of chosen and rejected are null"),
         (several([1.0], ["bad"]), "chosen not among the responses: none of 1 in all_generated_responses equals chosen"),
         (
             several([1.0], ["good"]),
@@ -82,8 +94,6 @@ def pair(chosen_reward, rejected_reward=0.0):
         (pair(0.0, math.inf), "non-finite reward: rejected_reward is inf"),
         (pair(10**400), "non-finite reward: chosen_reward is inf"),
         (pair("1.0"), "wrong type: chosen_reward is of type str, not a number; write it without quotes"),
-        (pair(None), "only one reward: the reward of chosen is null"),
-        (pair(None, None), "null: the rewards of chosen and rejected are null"),
     ],
 )
 def test_rewards_that_cannot_be_used_say_why(row, problem):

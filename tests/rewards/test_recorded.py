@@ -13,6 +13,10 @@ def test_gives_what_was_recorded():
     assert recorded(table([])) == []
 
 
-def test_rows_without_rewards_are_an_error_that_names_the_sources():
-    with pytest.raises(ValueError, match=r"^reward=recorded: 2 of 3 rows have no rewards; .*\(reward=.*classifier.*\)"):
-        recorded(table([[1.0], None, None]))
+def test_a_row_without_rewards_has_none():
+    assert recorded(table([[1.0], None, [2.0, 3.0]])) == [[1.0], None, [2.0, 3.0]]
+
+
+def test_no_rewards_at_all_are_an_error_that_names_the_sources():
+    with pytest.raises(ValueError, match=r"^reward=recorded: none of 3 rows has rewards; .*\(reward=.*classifier.*\)"):
+        recorded(table([None, None, None]))

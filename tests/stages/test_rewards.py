@@ -162,9 +162,21 @@ def test_reward_that_is_not_finite_names_the_pair(stage, bad, tmp_path):
     assert not (tmp_path / "rewards.parquet").exists()
 
 
+def test_a_pair_without_recorded_rewards_has_nulls_and_is_counted(stage):
+    counts, table = stage(RECORDED, recorded_a=None)
+    assert counts == {"pairs": 2, "responses": 2, "inverted": 0, "tied": 0, "unrewarded": 1}
+    assert table.to_pydict() == {
+        "pair_id": ["a", "b"],
+        "chosen_reward": [None, 4.0],
+        "rejected_reward": [None, -1.0],
+        "all_rewards": [None, [-1.0, 4.0]],
+    }
+    assert stage(RECORDED, recorded_b=None)[1]["chosen_reward"].to_pylist() == [2.0, None]
+
+
 def test_no_recorded_rewards(stage):
-    with pytest.raises(ValueError, match="reward=recorded: 1 of 2 rows have no rewards"):
-        stage(RECORDED, recorded_a=None)
+    with pytest.raises(ValueError, match="reward=recorded: none of 2 rows has rewards"):
+        stage(RECORDED, recorded_a=None, recorded_b=None)
 
 
 def test_source_that_gives_another_number_of_rewards(stage):

@@ -1,6 +1,7 @@
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +52,27 @@ def world(tmp_path):
 
 def rows_of(folder):
     return pq.read_table(folder / "selection.parquet").to_pydict()
+
+
+def test_pairs_without_rewards_are_left_out_where_others_have_some(world):
+    rewards = world["rewards"]
+    table = pq.read_table(rewards.path / "rewards.parquet")
+    without = table.to_pylist()
+    without[1] |= dict.fromkeys(["chosen_reward", "rejected_reward", "all_rewards"])
+    pq.write_table(pa.Table.from_pylist(without, table.schema), rewards.path / "rewards.parquet")
+    world["rewards"] = replace(rewards, counts={"unrewarded": 1})
+    for margin in ("chosen_minus_rejected", "max_min"):
+        counts = selection(**world | {"margin": margin, "metric": IMPLICIT})
+        assert (counts["pairs"], counts["refused"]) == (2, 2)
+        assert rows_of(world["out"])["pair_id"] == ["a", "c"]
+        assert rows_of(world["out"])["explicit_margin"] == [1.0 if margin == "max_min" else -1.0, 5.0]
+    assert sorted(path.name for path in world["out"].glob("*partial")) == []
+    pq.write_table(
+        pa.Table.from_pylist([row | dict.fromkeys(["chosen_reward"]) for row in without], table.schema),
+        rewards.path / "rewards.parquet",
+    )
+    with pytest.raises(ValueError, match="none of the training pairs that have log-probs has rewards"):
+        selection(**world)
 
 
 def test_margins_terms_value_and_kept_by_hand(world, caplog):
