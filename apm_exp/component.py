@@ -61,6 +61,11 @@ def _settings(function: Function) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
+def setting_names(function: Function) -> list[str]:
+    """The names of a component's settings."""
+    return list(_settings(function))
+
+
 def positional_names(function: Function) -> list[str]:
     """The names of what the stage gives to a component."""
     parameters = inspect.signature(function).parameters.values()
@@ -114,6 +119,15 @@ def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) ->
     except ValidationError as error:
         problems = [_message(group, problem, parameters) for problem in error.errors()]
         raise ValueError(" | ".join(dict.fromkeys(problems))) from None
+
+
+def check_together(function: Function, node: Mapping[str, Any]) -> None:
+    """Let the `check` of a component's module, if it has one, look at the settings that its parameters name.
+
+    It raises a one-line ValueError for values that are right one by one and not together.
+    """
+    if own := getattr(inspect.getmodule(function), "check", None):
+        own(**settings_of(own, node))
 
 
 def bind(group: str, node: Mapping[str, Any], also: Iterable[Function] = ()) -> partial[Any]:

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from apm_exp import component
-from apm_exp.alpha_rules.choose import with_any_number
+from apm_exp.alpha_rules.choose import check_rule
 from apm_exp.component import Function
 from apm_exp.lockable import check_lockable
+from apm_exp.metrics.preflight import check_metric, needs_rewards
 from apm_exp.pinned import is_reward_model, reward_is_here
 from apm_exp.secrets_check import flatten, refuse_secrets
 from apm_exp.settings import NODES, check_top_level
-from apm_exp.types import MissingRewards, PairScores
 
 logger = logging.getLogger(__name__)
 _OPEN_NODES = ("deepspeed",)  # checked by the library that it belongs to
@@ -26,6 +24,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     refuse_secrets(flatten(config))
     check_top_level(config)
     component.trust(config["trusted_packages"])
+    if not isinstance(config["compare"], Mapping):
+        raise ValueError(f"compare={config['compare']}: must be metrics by name; write compare={{}} for none")
     for group in NODES:
         node = config[group]
         if node and group not in _OPEN_NODES:
@@ -36,7 +36,9 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
     nested = {"evals": node, "compare": node}.get(group)
     for name, inner in nested.items() if nested else ((group, node),):
         label = f"{group}.{name}" if nested else group
-        component.check(label, inner, (component.locate(label, inner), *_companions(group, inner)))
+        function = component.locate(label, inner)
+        component.check(label, inner, (function, *_companions(group, inner)))
+        component.check_together(function, inner)
 
 
 def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
@@ -69,9 +71,11 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     refuse_odd_files(config)
     _check_writable(Path(config["output_root"]))
     check_devices(config["runtime"])
-    _check_metric(config)
+    check_metric(config["metric"])
     with_rewards = _check_rewards(config)
-    check_keep(config["keep"], count_rows(config["dataset"]))
+    rows = count_rows(config["dataset"])
+    check_keep(config["keep"], rows)
+    check_rule(config["metric"], config["alpha_rule"], config["keep"], rows)
     return with_rewards
 
 
@@ -89,7 +93,8 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
         check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
     known = _check_model(config)
     if trains:
-        check_training(**{name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")})
+        nodes = {name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")}
+        check_training(**nodes, dtype=config["model"]["dtype"])
         check_loss_takes(config["loss"], with_rewards)
     if trains and known:
         check_before_work(config)
@@ -108,24 +113,6 @@ def _check_writable(root: Path) -> None:
         raise ValueError(
             f"output_root={root}: cannot write below {parent} ({error.strerror}); choose another folder"
         ) from error
-
-
-def needs_rewards(metric: Mapping[str, Any]) -> bool:
-    """Whether a metric asks for explicit margins, found by asking it about two pairs that have none."""
-    probe = PairScores(np.array(["a", "b"]), None, np.array([0.5, -1.0]))
-    try:
-        component.bind("metric", with_any_number(metric))(probe)
-    except MissingRewards:
-        return True
-    return False
-
-
-def _check_metric(config: Mapping[str, Any]) -> None:
-    values = component.bind("metric", with_any_number(config["metric"]))(
-        PairScores(np.array(["a", "b"]), np.array([1.0, 2.0]), np.array([0.5, -1.0]))
-    )
-    if "value" not in values:
-        raise ValueError(f"metric._target_={config['metric']['_target_']}: returns no column 'value'")
 
 
 def _check_model(config: Mapping[str, Any]) -> bool:
@@ -215,7 +202,8 @@ def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
 
 def check_loss_takes(loss: Mapping[str, Any], with_rewards: bool | None) -> None:
     """Raise ValueError where the loss asks for rewards that the rows do not have, or refuses its own settings."""
-    from apm_exp.training.objective import NO_REWARDS, fields_read
+    from apm_exp.training.objective import NO_REWARDS, check_numbers, fields_read
 
     if "rewards" in fields_read(loss) and with_rewards is False:
         raise ValueError(f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}")
+    check_numbers(loss)

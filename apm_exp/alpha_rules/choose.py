@@ -1,18 +1,20 @@
 """alpha=auto: the number that stands for it, found by a rule from the training pairs alone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from apm_exp import component
+from apm_exp.keep.ids import ids
 from apm_exp.margins import finite
 from apm_exp.metrics.rescale import population_std
 from apm_exp.types import PairScores
 
 AUTO = "auto"
 FEWEST = 20  # pairs; from fewer, chance would choose
+_DRAWN = 1000  # margins that a rule is asked about before there are any
 Node = Mapping[str, Any]
 
 
@@ -34,8 +36,28 @@ def with_chosen_number(metric: Node, scores: PairScores, keep: Node) -> dict[str
     """
     if not isinstance(metric.get("alpha"), Mapping):
         return dict(metric)
-    alpha = _chosen(metric["alpha"], scores, keep, rescale=metric.get("rescale", True))
+    alpha = _chosen(metric["alpha"], scores, component.bind("keep", keep), rescale=metric.get("rescale", True))
     return {**metric, "alpha": float(f"{alpha:.3g}")}
+
+
+def check_rule(metric: Node, alpha_rule: Node | None, keep: Node, pairs: int | None) -> None:
+    """Raise ValueError if the rule cannot choose alpha=auto with this keep rule, asked about drawn margins.
+
+    pairs: how many there are, if that is known.
+    """
+    if metric.get("alpha") != AUTO or not alpha_rule:
+        return
+    most = max(_DRAWN, 2 * keep.get("k", 0))
+    count = min(pairs or most, most)
+    draw = np.random.default_rng(0)
+    scores = PairScores(np.arange(count).astype(str), draw.normal(size=count), draw.normal(size=count))
+    by_name = component.locate("keep", keep) is ids
+    _chosen(alpha_rule, scores, _every_other if by_name else component.bind("keep", keep), rescale=True)
+
+
+def _every_other(value_P: np.ndarray, pair_id_P: Any) -> np.ndarray:
+    """A choice that does not look at the values, as that of keep=ids."""
+    return np.arange(value_P.size) % 2 == 0
 
 
 def rule_name(alpha_rule: Node) -> str:
@@ -43,7 +65,7 @@ def rule_name(alpha_rule: Node) -> str:
     return str(alpha_rule["_target_"]).rpartition(".")[2]
 
 
-def _chosen(alpha_rule: Node, scores: PairScores, keep: Node, *, rescale: bool) -> float:
+def _chosen(alpha_rule: Node, scores: PairScores, rule: Callable[..., np.ndarray], *, rescale: bool) -> float:
     """The rule sees both margins in standard deviations of their sizes; its answer is put into the metric's unit."""
     pairs = len(scores.pair_id_P)
     if pairs < FEWEST:
@@ -52,7 +74,6 @@ def _chosen(alpha_rule: Node, scores: PairScores, keep: Node, *, rescale: bool) 
     explicit_P = finite(scores.explicit_margin_P, scores.pair_id_P, "explicit")
     implicit_P = finite(scores.implicit_margin_P, scores.pair_id_P, "implicit")
     sigma_r, sigma_pi = _spread(explicit_P, "explicit"), _spread(implicit_P, "implicit")
-    rule = component.bind("keep", keep)
     given = {
         "explicit_P": explicit_P / sigma_r,
         "implicit_P": implicit_P / sigma_pi,

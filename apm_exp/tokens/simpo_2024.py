@@ -43,15 +43,20 @@ def simpo_2024(
     (SimPO gives its answers different prompts, a pair here has one). Raises ValueError where the answers' prompts
     differ by more than one token, where the template takes no answer alone, or max_prompt_length is too large.
     """
-    if max_prompt_length >= max_length:
-        remedy = f"give less than tokens.max_length={max_length}"
-        raise ValueError(f"tokens.max_prompt_length={max_prompt_length}: leaves no token for a cut answer; {remedy}")
+    check(max_length=max_length, max_prompt_length=max_prompt_length)
     _check_answer_alone(tokenizer)
     system = insert_empty_system and _knows_system(tokenizer)
     texts = [_texts(tokenizer, system, *pair) for pair in zip(prompts, chosen, rejected, strict=True)]
     splits = iter(_tokenised(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
     limits = (tokenizer.bos_token_id, _end(tokenizer, end_of_sequence), max_length, max_prompt_length)
     return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
+
+
+def check(*, max_length: int, max_prompt_length: int) -> None:
+    """Raise ValueError if a truncated prompt would leave no token for a response."""
+    if max_prompt_length >= max_length:
+        remedy = f"give less than tokens.max_length={max_length}"
+        raise ValueError(f"tokens.max_prompt_length={max_prompt_length}: leaves no token for a cut answer; {remedy}")
 
 
 def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:

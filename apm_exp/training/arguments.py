@@ -8,8 +8,10 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from apm_exp import component
 from apm_exp.component import nearest
 from apm_exp.training.batching import Batching
+from apm_exp.training.passed import PASSED, passed
 from apm_exp.training.settings import Settings, TrainingTask
 
 _OURS = {
@@ -52,27 +54,12 @@ _OURS = {
 }
 _FIXED = {"remove_unused_columns", "logging_nan_inf_filter", "save_only_model", "disable_tqdm", "ignore_data_skip"}
 _ORDER, _LOADER = {"train_sampling_strategy", "accelerator_config"}, "dataloader_"
-PASSED = {  # the others act on what this trainer does not do, or does itself: evaluation, batches, saving, the Hub
-    "max_steps",
-    "lr_scheduler_kwargs",
-    "optim_args",
-    "optim_target_modules",
-    "gradient_checkpointing_kwargs",
-    "activation_checkpointing_kwargs",
-    "torch_empty_cache_steps",
-    "full_determinism",
-    "debug",
-    "ddp_find_unused_parameters",
-    "ddp_bucket_cap_mb",
-    "ddp_broadcast_buffers",
-    "ddp_static_graph",
-    "ddp_backend",
-    "ddp_timeout",
-}
 
 
 def check_args(args: Mapping[str, Any]) -> None:
-    """Refuse in `trainer.args` all but PASSED, with what to set instead where there is such a thing (ValueError)."""
+    """Refuse in `trainer.args` all but PASSED, with what to set instead if there is such a thing, and what is not of
+    their types (ValueError).
+    """
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     for name, value in args.items():
         if name in _OURS:
@@ -84,6 +71,7 @@ def check_args(args: Mapping[str, Any]) -> None:
         if name not in PASSED:
             what = "would have no effect here" if name in known else "no such training argument"
             raise ValueError(f"trainer.args.{name}={value}: {what}; {nearest(name, PASSED)}")
+    component.check("trainer.args", args, (passed,))
 
 
 def training_arguments(

@@ -29,6 +29,8 @@ _SECTIONS = {  # of the configurations that ship, and those that are often added
     "data_types",
     "torch_autocast",
 }
+_MAPPINGS = {"zero_optimization", "bf16", "fp16", "activation_checkpointing", "data_types", "torch_autocast"}
+_OURS = {"optimizer": "trainer.optimizer", "scheduler": "trainer.lr_scheduler"}
 _GATHER = "stage3_gather_16bit_weights_on_model_save"
 
 
@@ -71,6 +73,12 @@ def check_deepspeed(node: Mapping[str, Any] | None) -> None:
     """
     if not node or importlib.util.find_spec("deepspeed") is None:
         return
+    for name, ours in _OURS.items():
+        if name in node:
+            raise ValueError(f"deepspeed.{name}: the trainer makes it; leave it out and set {ours}")
+    for name in _MAPPINGS & set(node):
+        if not isinstance(node[name], Mapping):
+            raise ValueError(f"deepspeed.{name}={node[name]}: must be a section; write deepspeed.{name}.NAME=VALUE")
     for name in set(node) - _SECTIONS:
         if close := difflib.get_close_matches(name, _SECTIONS, 1, 0.8):
             raise ValueError(f"deepspeed.{name}={node[name]}: no such setting; did you mean {close[0]!r}?")

@@ -68,6 +68,20 @@ def fields_read(loss: Mapping[str, Any]) -> set[str]:
     return {part for part, names_of_part in parts.items() if read & set(names_of_part)}
 
 
+def check_numbers(loss: Mapping[str, Any]) -> None:
+    """Raise ValueError if the loss, or its gradient, of pairs as they are met is not finite with these settings."""
+    chosen_B = torch.tensor([-40.0, -60.0], requires_grad=True)
+    rejected_B = torch.tensor([-55.0, -50.0], requires_grad=True)
+    lengths_B, reference_B = torch.tensor([20, 30]), torch.tensor([-45.0, -52.0])
+    rewards_margin_B = torch.tensor([1.0, 0.5])
+    pairs = PairLogps(chosen_B, rejected_B, reference_B, reference_B, lengths_B, lengths_B, rewards_margin_B)
+    loss_B = bind_loss(loss, History())(pairs)
+    gradients = torch.autograd.grad(loss_B.sum(), (chosen_B, rejected_B), allow_unused=True)
+    if not all(torch.isfinite(part).all() for part in (loss_B, *gradients) if part is not None):
+        given = " ".join(f"loss.{name}={value}" for name, value in loss.items() if name != "_target_")
+        raise ValueError(f"{given}: the loss of an ordinary pair is not finite; give smaller numbers")
+
+
 def check_objective(loss: Mapping[str, Any], pairs: Sequence[TrainingPair], pair_ids: Sequence[str]) -> None:
     """Look at the loss of all pairs as they are before the first step, which takes no model.
 

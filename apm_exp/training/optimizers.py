@@ -5,7 +5,7 @@ import re
 
 from apm_exp.component import nearest
 
-_COMMON = ("adamw_torch", "adamw_torch_fused")
+COMMON = ("adamw_torch", "adamw_torch_fused")
 _NEEDS = (  # names that match -> module, and what to install
     (r"paged_.*|ademamix.*|lion_.*|adamw_8bit|.*_bnb.*", "bitsandbytes", "'apm_exp[8bit]'"),
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
@@ -23,7 +23,7 @@ _NEEDS = (  # names that match -> module, and what to install
 
 def check_optimizer(name: str) -> None:
     """Raise ValueError where transformers has no optimizer of this name, or its package is not installed."""
-    if name in _COMMON:
+    if name in COMMON:
         return
     from transformers.training_args import OptimizerNames
 

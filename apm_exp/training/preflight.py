@@ -6,9 +6,10 @@ from typing import Any
 from apm_exp.runtime import all_processes
 from apm_exp.training.batching import batching
 from apm_exp.training.deepspeed_setup import check_deepspeed
-from apm_exp.training.optimizers import check_optimizer
+from apm_exp.training.optimizers import COMMON, check_optimizer
 
 TRL_LOSSES = ("dpo", "simpo")
+_PLAIN_SCHEDULES = ("cosine", "linear", "constant", "constant_with_warmup")
 _PLAIN = {"label_smoothing": 0.0, "form": "logistic", "sft_weight": 0.0}
 
 
@@ -18,6 +19,7 @@ def check_training(
     loss: Mapping[str, Any],
     runtime: Mapping[str, Any],
     deepspeed: Mapping[str, Any] | None,
+    dtype: str = "float32",
 ) -> None:
     """Check the nodes of a training against each other and against the libraries' own names.
 
@@ -40,10 +42,20 @@ def check_training(
         check_args(trainer["args"])
     check_optimizer(trainer["optimizer"])
     check_deepspeed(deepspeed)
+    if needs_asking(trainer, deepspeed):
+        from apm_exp.training.libraries import ask_libraries
+
+        ask_libraries(trainer, runtime, deepspeed, dtype)
     if trainer["torch_compile"]:
         from apm_exp.training.compiled_blocks import check_compile
 
         check_compile(deepspeed)
+
+
+def needs_asking(trainer: Mapping[str, Any], deepspeed: Mapping[str, Any] | None) -> bool:
+    """Whether a training has settings whose values the libraries alone can judge; importing them takes seconds."""
+    plain = trainer["lr_scheduler"] in _PLAIN_SCHEDULES and trainer["optimizer"] in COMMON
+    return bool(trainer["args"] or deepspeed) or not plain
 
 
 def check_one_process(implementation: str, processes: int) -> None:

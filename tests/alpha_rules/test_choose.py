@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apm_exp.alpha_rules.choose import AUTO, FEWEST, with_any_number, with_chosen_number, with_rule
+from apm_exp.alpha_rules.choose import AUTO, FEWEST, check_rule, with_any_number, with_chosen_number, with_rule
 from apm_exp.command_line import options_of
 from apm_exp.types import MissingRewards, PairScores
 
@@ -124,3 +124,31 @@ def test_a_rule_that_returns_no_usable_number_is_named(monkeypatch):
     monkeypatch.setattr("apm_exp.alpha_rules.calibrated.calibrated", not_a_number)
     with pytest.raises(ValueError, match=r"^alpha_rule\._target_=.*: chose -40\.0; return a number of at least 0$"):
         chosen("calibrated", some_scores(0))
+
+
+@pytest.mark.parametrize(
+    ("keep", "pairs", "message"),
+    [
+        (
+            {"_target_": "apm_exp.keep.threshold.threshold", "minimum": 0.0},
+            None,
+            "needs a cut at a fixed number of pairs",
+        ),
+        ({"_target_": "apm_exp.keep.top_k.top_k", "k": 50}, 50, "needs a cut at a fixed number of pairs"),
+        ({"_target_": "apm_exp.keep.ids.ids", "path": "x", "missing": "error"}, 60, "keep= does not look at it"),
+        (KEEP, FEWEST - 1, f"{FEWEST - 1} pairs are too few"),
+    ],
+)
+def test_a_rule_that_cannot_choose_is_known_before_there_are_margins(keep, pairs, message):
+    with pytest.raises(ValueError, match=f"^alpha=auto: .*{message}"):
+        check_rule(MAP, rule("balanced"), keep, pairs)
+
+
+@every_rule
+@pytest.mark.parametrize("pairs", [None, 100, 10**9])
+def test_a_rule_that_can_choose_passes(name, pairs):
+    check_rule(MAP, rule(name), KEEP, pairs)
+    check_rule(MAP, rule(name), {"_target_": "apm_exp.keep.top_k.top_k", "k": 40}, pairs)
+    check_rule(
+        MAP | {"alpha": 1.0}, rule(name), {"_target_": "apm_exp.keep.threshold.threshold", "minimum": 0.0}, pairs
+    )

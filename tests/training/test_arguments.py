@@ -26,6 +26,7 @@ def settings(**changes) -> Settings:
         ),
         ("train_sampling_strategy", "sequential", "order and batches are fixed"),
         ("label_smoothing_factor", 0.4, r"^trainer.args.label_smoothing_factor=0.4: set loss.label_smoothing instead$"),
+        ("ddp_backend", "zzz", r"^trainer.args.ddp_backend=zzz: input should be 'gloo', 'nccl', 'mpi' or 'ucc'$"),
         ("eval_steps", 4, r"^trainer.args.eval_steps=4: would have no effect here; did you mean 'max_steps'\?$"),
     ],
 )

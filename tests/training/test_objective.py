@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from apm_exp.component import trust
-from apm_exp.training.objective import check_objective, fields_read
+from apm_exp.training.objective import check_numbers, check_objective, fields_read
 from apm_exp.training.pair_dataset import TrainingPair
 from apm_exp.types import MissingRewards, TokenisedPair
 from tests.losses.nodes import NAMES, node
@@ -39,3 +39,13 @@ def test_a_loss_that_is_not_one_a_pair_is_refused():
     trust(["tests"])
     with pytest.raises(ValueError, match=r"mean_loss: returns shape \(\) for 2 pairs; return one loss a pair"):
         fields_read({"_target_": f"{__name__}.mean_loss"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_numbers_are_fit_for_an_ordinary_pair(name):
+    check_numbers(node(name))
+
+
+def test_a_number_that_makes_every_loss_infinite_is_refused():
+    with pytest.raises(ValueError, match=r"^loss.beta=1e\+300 .*: the loss of an ordinary pair is not finite; "):
+        check_numbers(node("dpo") | {"beta": 1e300})

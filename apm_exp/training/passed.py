@@ -1,0 +1,35 @@
+"""What of transformers' TrainingArguments may be given in `trainer.args`: the signature is the schema."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from apm_exp import component
+from apm_exp.ranges import Count
+
+
+def passed(
+    *,
+    max_steps: Count = 1,
+    lr_scheduler_kwargs: dict[str, Any] | None = None,
+    optim_args: Annotated[str, Field(pattern=r"^\s*\w+\s*=[^,]+(,\s*\w+\s*=[^,]+)*$")] | None = None,
+    optim_target_modules: str | list[str] | None = None,
+    gradient_checkpointing_kwargs: dict[str, Any] | None = None,
+    activation_checkpointing_kwargs: dict[str, Any] | None = None,
+    torch_empty_cache_steps: Count | None = None,
+    full_determinism: bool = False,
+    debug: Literal["underflow_overflow", ""] = "",
+    ddp_find_unused_parameters: bool | None = None,
+    ddp_bucket_cap_mb: Count | None = None,
+    ddp_broadcast_buffers: bool | None = None,
+    ddp_static_graph: bool | None = None,
+    ddp_backend: Literal["gloo", "nccl", "mpi", "ucc"] | None = None,
+    ddp_timeout: Count = 1800,
+) -> None:
+    """The arguments that act here, with their types; transformers says what each means, and has the defaults.
+
+    The others act on what this trainer does not do, or does itself: evaluation, batches, saving, the Hub.
+    """
+
+
+PASSED = frozenset(component.setting_names(passed))
