@@ -62,6 +62,9 @@ _GROUPS = {
 }
 
 
+_FOLLOWING = (  # groups of conf/ whose option follows from those above; a typed one would be passed over
+    *("loss_defaults", "model_defaults", "model_dataset_defaults", "adapter_defaults", "adapter_model_defaults"),
+)
 _FLAGS = {
     *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r"),
     *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
@@ -150,8 +153,8 @@ def _refuse(override: str, *, multirun: bool) -> None:
         raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options)}")
     if name == "sweeps" and "," in value:
         raise UsageLine(f"{override}: one study a command; run them one after another")
-    if name == "hyperparameters":
-        hint = "they follow from model, dataset and loss; set single values, as trainer.learning_rate=1e-6"
+    if name in ("hyperparameters", *_FOLLOWING):
+        hint = "they follow from model, dataset, loss and adapter; set single values, as trainer.learning_rate=1e-6"
         raise UsageLine(f"{override}: not chosen by name; {hint}")
     if name in ("gamma", "loss.gamma"):
         hint = "gamma = gamma_beta_ratio * beta; write loss.gamma_beta_ratio=VALUE"

@@ -24,8 +24,10 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
         ),
         (
             "hyperparameters=typo",
-            "hyperparameters=typo: not chosen by name; they follow from model, dataset and loss",
+            "hyperparameters=typo: not chosen by name; they follow from model, dataset, loss and adapter",
         ),
+        ("model_dataset_defaults=typo", "model_dataset_defaults=typo: not chosen by name; they follow from model, "),
+        ("loss_defaults=typo", "loss_defaults=typo: not chosen by name; they follow from model, "),
         (
             "+tracking.api_key=abcdef",
             "tracking.api_key=...: looks like a secret; give credentials by environment only",

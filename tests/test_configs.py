@@ -9,7 +9,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from apm_exp.command_line import conf_folder, options_of
+from apm_exp.command_line import _FOLLOWING, conf_folder, options_of
 from apm_exp.data.holdout import with_holdout
 from apm_exp.pipeline import Choices
 from apm_exp.preflight import check_config, check_inputs
@@ -213,6 +213,11 @@ def uncommented_values(text: str) -> list[str]:
         if sets_value and not commented and not inside_defaults and "_target_" not in line:
             found.append(line)
     return found
+
+
+def test_a_group_that_follows_from_others_is_chosen_by_nobody() -> None:
+    following = {str(path.name) for path in CONF.iterdir() if path.name.endswith("_defaults")}
+    assert following == set(_FOLLOWING)
 
 
 def test_choices_name_groups_that_exist() -> None:
