@@ -6,6 +6,7 @@ import pytest
 from transformers import GenerationConfig
 
 from apm_exp.models.load import load_tokenizer
+from apm_exp.tokens.identity import tokenizer_digest
 from apm_exp.training.finish import finish_folder, new_folder
 
 ENDS_WITH_SEP = (  # of the word tokenizer, whose own end token is <eos>
@@ -42,7 +43,9 @@ def test_the_end_token_of_the_chat_template_is_added(tiny_policy, finished, tmp_
     sep = load_tokenizer(policy).convert_tokens_to_ids("<sep>")
     assert after == before | {"eos_token_id": sorted([2, 7, sep])}
     assert GenerationConfig.from_pretrained(tmp_path / "final").eos_token_id == sorted([2, 7, sep])
-    assert load_tokenizer(replace(policy, folder=tmp_path / "final", chat_template=None)).chat_template == ENDS_WITH_SEP
+    trained = load_tokenizer(replace(policy, folder=tmp_path / "final", chat_template=None))
+    assert trained.chat_template == ENDS_WITH_SEP
+    assert tokenizer_digest(trained) == tokenizer_digest(load_tokenizer(policy))  # takes what the other one sampled
 
 
 def test_a_model_without_a_generation_configuration_gets_one(tiny_policy, tmp_path):
