@@ -85,7 +85,8 @@ def _identity(value: Any, digests: FileDigests) -> Any:
     if isinstance(value, Policy):
         template = text_digest(value.chat_template) if value.chat_template else None
         settings = {"dtype": value.rounding, "attention": value.attention, "chat_template": template}
-        return {"policy": value.key, **settings}
+        given = {"chat_template_kwargs": value.chat_template_kwargs or {}, "template_date": value.template_date}
+        return {"policy": value.key, **settings, **given}
     if isinstance(value, Mapping):
         return _node_identity(value, digests)
     if isinstance(value, list | tuple):

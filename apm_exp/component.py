@@ -98,7 +98,8 @@ def _message(group: str, error: Mapping[str, Any], names: Iterable[str]) -> str:
         return f"{group}.{key}={error['input']}: no such setting; {nearest(key, names)}"
     if error["type"] == "missing":
         return f"{group}.{key} is missing: give {group}.{key}=VALUE"
-    return f"{group}.{error['loc'][0]}={error['input']}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = error["msg"].removeprefix("Value error, ")  # of a setting's own check
+    return f"{group}.{error['loc'][0]}={error['input']}: {message[0].lower()}{message[1:]}"
 
 
 def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) -> None:

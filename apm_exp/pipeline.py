@@ -30,7 +30,15 @@ Config = Mapping[str, Any]
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
 HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
 CHECKPOINTS = ("save_every", "keep_checkpoints")
-_LOADING = ("dtype", "attention", "trust_remote_code", "chat_template", "revision")
+_LOADING = (
+    "dtype",
+    "attention",
+    "trust_remote_code",
+    "chat_template",
+    "chat_template_kwargs",
+    "template_date",
+    "revision",
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
 from apm_exp.models.device import multiplies_bfloat16, pick_device
 from apm_exp.models.pretrained import commit_of, is_here
-from apm_exp.types import Policy
+from apm_exp.types import TEMPLATE_DATE, Policy
 
 Config = Mapping[str, Any]
 
@@ -52,6 +52,8 @@ def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDige
         attention=node["attention"],
         trust_remote_code=node["trust_remote_code"],
         chat_template=Path(template).read_text() if template else None,
+        chat_template_kwargs=node.get("chat_template_kwargs"),
+        template_date=node.get("template_date", TEMPLATE_DATE),
         tf32=_rounds_products(dtype, config["runtime"]),
         made_by=steps.get("models"),
     )

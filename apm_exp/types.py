@@ -1,5 +1,6 @@
 """The records that pass between stages and components. Shape letters: P pairs, B pairs in a batch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
     from apm_exp.artifact import Step
     from apm_exp.pair_ids import PairIds
+
+
+TEMPLATE_DATE = "2026-01-01"  # what chat templates take for today unless model.template_date says otherwise
 
 
 class Message(TypedDict):
@@ -80,7 +84,8 @@ class PairLogps:
 class TokenisedPair:
     """Token ids of one pair: the prompt once, and each response up to and including its end token.
 
-    cut_prompt, cut_responses: whether the prompt, and how many of the responses, were longer.
+    cut_prompt, cut_responses: whether the prompt, and how many of the responses, were longer. differs: how the chat
+    template's own rendering of prompt and response differs from these tokens' text, if it does.
     """
 
     prompt_ids: list[int]
@@ -88,6 +93,7 @@ class TokenisedPair:
     rejected_ids: list[int]
     cut_prompt: bool = field(default=False, compare=False)
     cut_responses: int = field(default=0, compare=False)
+    differs: str = field(default="", compare=False)
 
     @property
     def responses(self) -> "tuple[list[int], list[int]]":
@@ -115,8 +121,10 @@ class Policy:
     folder: an ordinary Hugging Face folder. key: what identifies its weights (digest, commit or artifact key).
     dtype: "float32", "bfloat16" or "float16". attention: auto, segments, flex, or transformers'
     attn_implementation (see models/attention.py).
-    chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None. tf32: whether float32
-    products are rounded (runtime.tf32 on CUDA). made_by: the step that makes the folder; None for given weights.
+    chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None.
+    chat_template_kwargs: variables that the template is given. template_date: the day that it takes for today.
+    tf32: whether float32 products are rounded (runtime.tf32 on CUDA). made_by: the step that makes the folder; None for
+    given weights.
     """
 
     folder: Path
@@ -125,6 +133,8 @@ class Policy:
     attention: str
     trust_remote_code: bool
     chat_template: str | None = None
+    chat_template_kwargs: Mapping[str, Any] | None = None
+    template_date: str = TEMPLATE_DATE
     tf32: bool = False
     made_by: "Step | None" = field(default=None, compare=False)
 

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from apm_exp.models.loading import loading
 from apm_exp.models.one_line import one_line
 from apm_exp.models.quiet import quiet
+from apm_exp.tokens.chat_settings import ChatSettings
 from apm_exp.types import Policy
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ _TRANSFORMERS_ERRORS = (OSError, ValueError, ImportError, RuntimeError, KeyError
 
 
 def load_tokenizer(policy: Policy) -> PreTrainedTokenizerBase:
-    """The tokenizer of a policy, with the policy's chat template where it brings one.
+    """The tokenizer of a policy, with the policy's chat template where it brings one, and what templates are given.
 
     A tokenizer without a pad token pads with its end token: padding is always masked, so the choice has no effect
     on a causal model. Raises a one-line ValueError where there is no usable tokenizer.
@@ -25,6 +26,7 @@ def load_tokenizer(policy: Policy) -> PreTrainedTokenizerBase:
     tokenizer = tokenizer_from(policy.folder, f"model.path={policy.folder}", policy.trust_remote_code)
     if policy.chat_template is not None:
         tokenizer.chat_template = policy.chat_template
+    tokenizer.chat_settings = ChatSettings(policy.chat_template_kwargs or {}, policy.template_date)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -48,6 +50,8 @@ def load_model(policy: Policy, device: str, **more: Any) -> PreTrainedModel:
         attention=policy.attention,
         trust_remote_code=policy.trust_remote_code,
         chat_template=policy.chat_template,
+        chat_template_kwargs=None,
+        template_date=policy.template_date,
     )
     model = load_weights(AutoModelForCausalLM, policy.folder, f"model.path={policy.folder}", **arguments, **more)
     model.pair_attention = policy.attention  # type: ignore[assignment]

@@ -1,8 +1,12 @@
 """The keys that every model node has, beside those of its own component: how the weights are loaded."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from apm_exp.models.attention import of_transformers
+from apm_exp.tokens.chat_settings import is_day
+from apm_exp.types import TEMPLATE_DATE
 
 
 def loading(
@@ -11,11 +15,14 @@ def loading(
     attention: str,
     trust_remote_code: bool,
     chat_template: str | None,
+    chat_template_kwargs: dict[str, Any] | None = None,
+    template_date: Annotated[str, AfterValidator(is_day)] = TEMPLATE_DATE,
 ) -> dict[str, Any]:
     """The arguments of `from_pretrained` for the keys that every model node has.
 
     dtype "auto" leaves the choice to transformers, and so does an attention of pairs, which comes later
-    (pair_forward.accept_responses). chat_template is the tokenizer's: see load_tokenizer.
+    (pair_forward.accept_responses). What begins with chat_template, and template_date, is
+    the tokenizer's: see load_tokenizer.
     """
     import torch
 

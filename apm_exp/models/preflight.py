@@ -1,6 +1,7 @@
 """What can be wrong with a model folder, found without loading a weight."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from apm_exp.models.load import load_tokenizer
 from apm_exp.models.loading import loading
 from apm_exp.models.one_line import one_line
 from apm_exp.models.quiet import quiet
-from apm_exp.tokens.render import turn_end
-from apm_exp.types import Policy
+from apm_exp.tokens.chat_settings import check_variables, settings_of, writes_date
+from apm_exp.tokens.render import template_of, turn_end
+from apm_exp.types import TEMPLATE_DATE, Policy
 
+logger = logging.getLogger(__name__)
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 
 
@@ -38,12 +41,14 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
         attention=node["attention"],
         trust_remote_code=node["trust_remote_code"],
         chat_template=_template(node["chat_template"]),
+        chat_template_kwargs=node.get("chat_template_kwargs"),
+        template_date=node.get("template_date", TEMPLATE_DATE),
     )
     model = _empty_model(policy, label)
     _check_head(model, names, label)
     tokenizer = load_tokenizer(policy)
     _check_size(model, tokenizer, label)
-    turn_end(tokenizer)
+    _check_template(tokenizer)
     if tokenizer.pad_token is None:
         raise ValueError(
             f"{label}: the tokenizer has neither a pad nor an end token; add one to its tokenizer_config.json"
@@ -112,6 +117,16 @@ def _template(path: str | None) -> str | None:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ValueError(f"model.chat_template={path}: cannot be read: {one_line(error)}") from error
+
+
+def _check_template(tokenizer: PreTrainedTokenizerBase) -> None:
+    """The template ends a response, and reads what it is given; a template that writes the date gets a fixed one."""
+    template = template_of(tokenizer)
+    check_variables(tokenizer, template)
+    turn_end(tokenizer)
+    if writes_date(template):
+        day = settings_of(tokenizer).day
+        logger.info("model.template_date=%s: the chat template writes the date, and takes this day for today", day)
 
 
 def _empty_model(policy: Policy, label: str) -> PreTrainedModel:

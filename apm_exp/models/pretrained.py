@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from apm_exp.models.one_line import one_line
+from apm_exp.types import TEMPLATE_DATE
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SNAPSHOT = re.compile(r"models--[^/]+/snapshots/[0-9a-f]{40}")  # as the Hub's client lays out its cache
@@ -22,6 +23,8 @@ def pretrained(
     attention: str,
     trust_remote_code: bool,
     chat_template: str | None,
+    chat_template_kwargs: dict[str, Any] | None = None,
+    template_date: str = TEMPLATE_DATE,
 ) -> Path:
     """The local folder of a model: `path` where that is a folder, else the Hub's, downloaded if it is not cached.
 

@@ -20,7 +20,7 @@ from apm_exp.tokens.profiled import digest_for_sampled, profiled
 from apm_exp.tokens.sampled import sampled_pairs
 from apm_exp.types import Policy, Refusal, TokenisedPair
 
-VERSION = 1
+VERSION = 2  # 2: a response is its text and the end of turn
 logger = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 1000
 _MUCH_UNKNOWN = 0.05  # share of the tokens
@@ -88,6 +88,7 @@ def _tokenise(
     refused: Refused = []
     as_sampled: list[str] = []
     cut = {"cut_prompts": 0, "cut_responses": 0}
+    differing: list[str] = []
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
         for chunk in _chunks(table):
             sampled = sampled_pairs(chunk, digest)
@@ -102,8 +103,21 @@ def _tokenise(
                     cut["cut_prompts"] += result.cut_prompt
                     cut["cut_responses"] += result.cut_responses
                     as_sampled += [row["pair_id"]] * (result == own)
+                    differing += [result.differs] if result.differs else []
             writer.write_table(pa.Table.from_pylist(accepted, _TOKENS_SCHEMA))
+    _say_differing(differing, len(table))
     return refused, cut, as_sampled
+
+
+def _say_differing(differing: list[str], pairs: int) -> None:
+    """Say once that the template renders prompt and response together otherwise than the prompt and the response."""
+    if differing:
+        logger.warning(
+            "model.chat_template: in %d of %d pairs it does not write the prompt as generation sees it and then the "
+            "response; these are scored as they are: %s; model.chat_template_kwargs={enable_thinking: false} or the "
+            "like may suit such responses better",
+            *(len(differing), pairs, differing[0]),
+        )
 
 
 def _chunks(table: pa.Table) -> Iterator[pa.Table]:

@@ -1,13 +1,15 @@
 """Tokens, default profile: the prompt is cut from the left, each answer to its own budget."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from apm_exp.tokens.render import how_cut, tokenise_pairs
+from apm_exp.tokens.control import ControlTokens
+from apm_exp.tokens.pairs import how_cut, tokenise_pairs
 from apm_exp.tokens.sampled import Sampled, sampled_or
-from apm_exp.types import Message, Refusal, TokenisedPair
+from apm_exp.types import Message, Refusal, TokenisedPair, Tools
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -18,22 +20,26 @@ def per_response(
     prompts: list[list[Message]],
     chosen: list[list[Message]],
     rejected: list[list[Message]],
+    tools: Sequence[Tools | None] | None = None,
     sampled: Sampled | None = None,
     *,
     max_length: Annotated[int, Field(gt=0)],
     max_prompt_length: Annotated[int, Field(gt=0)],
+    control_tokens: ControlTokens = "refuse",
 ) -> list[TokenisedPair | Refusal]:
-    """The tokens of each pair (see tokens/render.py), or why it is refused. Lengths in tokens.
+    """The tokens of each pair (see tokens/pairs.py), or why it is refused. Lengths in tokens.
 
     sampled: the tokens that a pair's prompt and responses were sampled with, which then are its tokens; None: rendered.
     A prompt keeps its last max_prompt_length tokens; where it starts with a BOS, that BOS is one of them, so a cut
     prompt still has one. Each answer keeps its first `max_length - prompt` tokens, whatever the other one's length;
-    an answer that is cut loses its end token: the model is not to learn to stop there. Refused besides what
+    an answer that is cut loses its end token: the model is not to learn to stop there. control_tokens: whether a
+    message that spells out a control token is refused, or the token read as text. Refused besides what
     tokenise_pairs refuses: a pair whose answers are left without budget, or have the same tokens once they are cut
     (its margins say nothing).
     """
-    texts = {"prompts": prompts, "chosen": chosen, "rejected": rejected}
-    pairs = sampled_or(partial(tokenise_pairs, tokenizer), texts, sampled)
+    offered = tools or [None] * len(prompts)
+    texts = {"prompts": prompts, "chosen": chosen, "rejected": rejected, "tools": offered}
+    pairs = sampled_or(partial(tokenise_pairs, tokenizer, control_tokens), texts, sampled)
     limits = (tokenizer.bos_token_id, max_length, max_prompt_length)
     return [pair if isinstance(pair, Refusal) else _cut(pair, *limits) for pair in pairs]
 

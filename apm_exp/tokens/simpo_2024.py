@@ -4,16 +4,21 @@ They differ from the default profile on purpose: the template is applied to the 
 so the assistant's header belongs to the response; the longer answer decides how both are cut.
 """
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from apm_exp.tokens.render import chat_text, how_cut, token_ids
-from apm_exp.types import Message, Refusal, TokenisedPair
+from apm_exp.tokens.control import ControlTokens, checked, control_pattern
+from apm_exp.tokens.pairs import how_cut
+from apm_exp.tokens.render import chat_text, token_ids
+from apm_exp.types import Message, Refusal, TokenisedPair, Tools
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_PROBE, _QUESTION, _NO_ROLE = "PROBE", Message(role="user", content="QUESTION"), "bystander"
 Split = tuple[list[int], list[int]]  # token ids of a prompt and of an answer
 
 
@@ -22,11 +27,13 @@ def simpo_2024(
     prompts: list[list[Message]],
     chosen: list[list[Message]],
     rejected: list[list[Message]],
+    tools: Sequence[Tools | None] | None = None,
     *,
     max_length: Annotated[int, Field(gt=0)],
     end_of_sequence: str | None = None,
     max_prompt_length: Annotated[int, Field(gt=0)],
     insert_empty_system: bool,
+    control_tokens: ControlTokens = "refuse",
 ) -> list[TokenisedPair | Refusal]:
     """The tokens of each pair by SimPO's rules, or why it is refused. Lengths in tokens. end_of_sequence: the token
     that is taken for EOS, which decides what a response ends with; null: the tokenizer's own.
@@ -37,16 +44,18 @@ def simpo_2024(
     another (Gemma's `<end_of_turn>` and newline get one too). If the prompt and the longer answer exceed max_length,
     the prompt keeps its last max_prompt_length tokens (and may lose its BOS); if that is still too long, each answer
     keeps its first max_length - max_prompt_length tokens (248 of 2048 - 1800). insert_empty_system: an empty system
-    turn comes first where the template's text has `system` or `<|im_start|>`.
+    turn comes first where the template knows system turns (_knows_system). control_tokens: as in per_response.
 
-    Refused: a conversation that the template does not take; a pair of which only one answer merges with the prompt
-    (SimPO gives its answers different prompts, a pair here has one). Raises ValueError where the answers' prompts
-    differ by more than one token, where the template takes no answer alone, or max_prompt_length is too large.
+    Refused: a conversation that the template does not take; a prompt with tools; a pair of which only one answer merges
+    with the prompt (SimPO gives its answers different prompts, a pair here has one), or whose answers change more of
+    it. Raises ValueError where the template takes no answer alone, or max_prompt_length is too large.
     """
     check(max_length=max_length, max_prompt_length=max_prompt_length)
     _check_answer_alone(tokenizer)
     system = insert_empty_system and _knows_system(tokenizer)
-    texts = [_texts(tokenizer, system, *pair) for pair in zip(prompts, chosen, rejected, strict=True)]
+    pattern, offered = control_pattern(tokenizer), tools or [None] * len(prompts)
+    rows = zip(offered, prompts, chosen, rejected, strict=True)
+    texts = [_texts(tokenizer, system, pattern, control_tokens, *row) for row in rows]
     splits = iter(_tokenised(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
     limits = (tokenizer.bos_token_id, _end(tokenizer, end_of_sequence), max_length, max_prompt_length)
     return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
@@ -69,14 +78,37 @@ def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 
 def _knows_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    template = tokenizer.get_chat_template()
-    return "system" in template or "<|im_start|>" in template
+    """Whether a template treats a system turn otherwise than a turn of any other role, or writes `<|im_start|>`.
+
+    SimPO's scripts look for the word `system` or `<|im_start|>` in the template's text, where it may stand in a
+    comment. Llama-3's template, which writes any role alike, has no such word; nor has it a special treatment.
+    """
+    alone, system, other = (
+        chat_text(tokenizer, [*first, _QUESTION], generation_prompt=False)
+        for first in ([], [Message(role="system", content=_PROBE)], [Message(role=_NO_ROLE, content=_PROBE)])
+    )
+    if isinstance(alone, str) and "<|im_start|>" in alone:
+        return True
+    if isinstance(system, Refusal) or _PROBE not in system:
+        return False
+    return isinstance(other, Refusal) or other.replace(_NO_ROLE, "system") != system
 
 
 def _texts(
-    tokenizer: "PreTrainedTokenizerBase", system: bool, prompt: list[Message], *answers: list[Message]
+    tokenizer: "PreTrainedTokenizerBase",
+    system: bool,
+    pattern: re.Pattern[str],
+    control_tokens: ControlTokens,
+    tools: Tools | None,
+    *conversations: list[Message],
 ) -> tuple[str, ...] | Refusal:
     """The texts of the prompt and of each answer."""
+    if tools:
+        return Refusal("a prompt with tools", "SimPO's rules know none; take tokens=per_response")
+    found = checked(pattern, conversations, None, control_tokens)
+    if isinstance(found, Refusal):
+        return found
+    prompt, *answers = found[0]
     if system and prompt[0]["role"] != "system":
         prompt = [Message(role="system", content=""), *prompt]
     texts = [chat_text(tokenizer, messages, generation_prompt=False) for messages in (prompt, *answers)]
@@ -115,10 +147,8 @@ def _pair(
 def _different_prompts(prompt: list[int], other: list[int]) -> Refusal:
     differing = sum(a != b for a, b in zip(prompt, other, strict=False))
     if differing > 1 or abs(len(prompt) - len(other)) > 1:
-        raise ValueError(
-            f"tokens=simpo_2024: the two answers change more than the prompt's last token ({len(prompt)} and "
-            f"{len(other)} prompt tokens, {differing} differ); take tokens=per_response"
-        )
+        detail = f"{len(prompt)} and {len(other)} prompt tokens, {differing} differ; tokens=per_response takes it"
+        return Refusal("the answers change more than the prompt's last token", detail)
     return Refusal("one answer merges with the prompt", "its tokens give the two answers different prompts")
 
 

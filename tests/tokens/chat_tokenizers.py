@@ -52,7 +52,7 @@ def _wrapped(tokenizer: Tokenizer, template: str, special: list[str], **named: s
     return chat
 
 
-def _byte_level(vocabulary: int = 400) -> Tokenizer:
+def byte_level(vocabulary: int = 400) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     pattern = Regex(r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+")  # newlines merge, as in Llama-3's and Qwen's
     split = pre_tokenizers.Split(pattern, "isolated")
@@ -80,25 +80,25 @@ def _metaspace() -> Tokenizer:
 @cache
 def llama3() -> PreTrainedTokenizerFast:
     special = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-    return _wrapped(_byte_level(), LLAMA3, special, bos_token="<|begin_of_text|>", eos_token="<|end_of_text|>")
+    return _wrapped(byte_level(), LLAMA3, special, bos_token="<|begin_of_text|>", eos_token="<|end_of_text|>")
 
 
 @cache
 def llama3_updated() -> PreTrainedTokenizerFast:
     """As later on the Hub: the end of a turn is the tokenizer's end token."""
     special = ["<|start_header_id|>", "<|end_header_id|>", "<|end_of_text|>"]
-    return _wrapped(_byte_level(), LLAMA3, special, bos_token="<|begin_of_text|>", eos_token="<|eot_id|>")
+    return _wrapped(byte_level(), LLAMA3, special, bos_token="<|begin_of_text|>", eos_token="<|eot_id|>")
 
 
 @cache
 def gemma2(template: str = GEMMA2) -> PreTrainedTokenizerFast:
     special = ["<start_of_turn>", "<end_of_turn>"]
-    return _wrapped(_byte_level(), template, special, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")
+    return _wrapped(byte_level(), template, special, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")
 
 
 @cache
 def chatml() -> PreTrainedTokenizerFast:
-    return _wrapped(_byte_level(), CHATML, ["<|im_start|>"], eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    return _wrapped(byte_level(), CHATML, ["<|im_start|>"], eos_token="<|im_end|>", pad_token="<|endoftext|>")
 
 
 @cache
@@ -108,7 +108,7 @@ def mistral() -> PreTrainedTokenizerFast:
 
 @cache
 def plain() -> PreTrainedTokenizerFast:
-    return _wrapped(_byte_level(), PLAIN, [], eos_token="<|endoftext|>")
+    return _wrapped(byte_level(), PLAIN, [], eos_token="<|endoftext|>")
 
 
 FAMILIES = {"llama3": llama3, "llama3_updated": llama3_updated, "gemma2": gemma2, "chatml": chatml, "mistral": mistral}

@@ -160,11 +160,14 @@ def test_refuses_a_conversation_that_the_template_does_not_take_and_goes_on():
     assert pair == tokens(gemma2(), user(QUESTION), "Paris.", "Rome")
 
 
-def test_prompt_that_changes_when_an_answer_follows_is_an_error(monkeypatch):
+def test_prompt_that_changes_when_an_answer_follows_is_taken_and_told(monkeypatch):
     template = PLAIN.replace("### assistant:\n' }}{% endif", "### assistant:\n<think>\n' }}{% endif")
     monkeypatch.setattr(plain(), "chat_template", template)
-    with pytest.raises(ValueError, match=r"model\.chat_template: .*'What is the capital of France\?': '<think>"):
-        tokens(plain(), user(QUESTION), "Paris.", "Rome")
+    pair = tokens(plain(), user(QUESTION), "Paris.", "Rome")
+    assert plain().decode(pair.prompt_ids) == f"### user:\n{QUESTION}\n\n### assistant:\n<think>\n"
+    assert plain().decode(pair.chosen_ids) == "Paris.\n\n<|endoftext|>"
+    assert "<think>\\nParis.\\n\\n', where the template has '" in pair.differs
+    assert pair.differs.endswith("### assistant:\\nParis.\\n\\n'")
 
 
 @pytest.mark.parametrize(

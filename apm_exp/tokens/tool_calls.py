@@ -1,0 +1,82 @@
+"""Turns with more than text: tool calls and reasoning, as the chat APIs give them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from apm_exp.messages import fields_of
+from apm_exp.types import Message, Tools
+
+_REASONING = ("reasoning_content", "reasoning", "thinking")  # the names that templates read
+
+
+def is_text(messages: Sequence[Message]) -> bool:
+    """Whether this is one turn of text and nothing else."""
+    return len(messages) == 1 and messages[0]["content"] is not None and not any(fields_of(messages[0]).values())
+
+
+def with_parsed_arguments(message: Message) -> Mapping[str, Any]:
+    """A message of which the tool calls' arguments are objects instead of their JSON text, where they are."""
+    calls = cast(Mapping[str, Any], message).get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    return {**message, "tool_calls": [_parsed(call) for call in calls]}
+
+
+def _parsed(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("arguments"), str):
+        return call
+    try:
+        arguments = json.loads(function["arguments"])
+    except ValueError:
+        return call
+    return {**call, "function": {**function, "arguments": arguments}} if isinstance(arguments, dict) else call
+
+
+def not_written(text: str, messages: Sequence[Message], *, reasoning: bool) -> str | None:
+    """A part of the messages that a template has left out of the text that it wrote, or None.
+
+    Looked at are contents, the names and arguments of tool calls and, if asked, the reasoning. Templates delete the
+    reasoning of earlier turns on purpose.
+    """
+    for message in messages:
+        for name, part in _parts(message, reasoning):
+            if part.strip() and not _is_in(part.strip(), text):
+                return f"the {message['role']}'s {name}: {part.strip()[:60]!r}"
+    return None
+
+
+def _is_in(part: str, text: str) -> bool:
+    """Whether a text has this part, as it is or as JSON writes it."""
+    return any(
+        form in text for form in (part, *(json.dumps(part, ensure_ascii=ascii)[1:-1] for ascii in (False, True)))
+    )
+
+
+def _parts(message: Message, reasoning: bool) -> Iterator[tuple[str, str]]:
+    fields = cast(Mapping[str, Any], message)
+    if reasoning:
+        yield from ((name, fields[name]) for name in _REASONING if isinstance(fields.get(name), str))
+        if isinstance(fields.get("content"), str):
+            yield "content", fields["content"]
+    for call in _calls(message):
+        function = call.get("function", call) if isinstance(call, Mapping) else {}
+        yield "tool_calls", str(function.get("name", ""))
+        arguments = function.get("arguments")
+        values = arguments.values() if isinstance(arguments, Mapping) else [arguments]
+        yield from (("tool_calls", value) for value in values if isinstance(value, str))
+
+
+def _calls(message: Message) -> list[Any]:
+    """The calls of a message with parsed arguments; `function_call` is the older way to give one."""
+    fields = cast(Mapping[str, Any], message)
+    older = [_parsed({"function": fields["function_call"]})] if fields.get("function_call") else []
+    calls = with_parsed_arguments(message).get("tool_calls")
+    return [*older, *(calls if isinstance(calls, list) else [])]
+
+
+def tool_names(tools: Tools | None) -> list[str]:
+    """The names of the functions that a model may call."""
+    functions = [tool.get("function", tool) for tool in tools or []]
+    return [str(function["name"]) for function in functions if isinstance(function, Mapping) and "name" in function]
