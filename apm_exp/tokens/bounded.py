@@ -14,7 +14,7 @@ class DidNotEnd(Exception):
 
 
 @contextmanager
-def bounded(seconds: float = LIMIT) -> Iterator[None]:
+def bounded(seconds: float) -> Iterator[None]:
     """Raise DidNotEnd in the code under it once it has taken so many seconds of processor time.
 
     A timer of the process: two system calls, where a process of its own for each rendering would take more than the

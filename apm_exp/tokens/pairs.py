@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apm_exp.messages import text_of
 from apm_exp.tokens.control import ControlTokens, checked, control_pattern
-from apm_exp.tokens.render import CUT, TurnEnd, chat_text, token_ids, turn_end
+from apm_exp.tokens.render import CUT, TurnEnd, added_tokens, chat_text, token_ids, turn_end
 from apm_exp.tokens.tool_calls import is_text, not_written, tool_names
 from apm_exp.types import Message, Refusal, TokenisedPair, Tools
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 60  # characters before and after a difference
 _LEFT_OUT = "the chat template leaves out a part of the conversation"
+_REMEDY = "give a template that writes it with model.chat_template=FILE"
 
 
 class _Written(NamedTuple):
@@ -101,8 +102,8 @@ def _prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], to
     if isinstance(text, Refusal):
         return text
     unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
-    lacking = unseen or not_written(text, prompt, reasoning=False)
-    return text if lacking is None else Refusal(_LEFT_OUT, lacking)
+    lacking = unseen or not_written(text, prompt, response=False)
+    return text if lacking is None else Refusal(_LEFT_OUT, f"{lacking}; {_REMEDY}")
 
 
 def _response_text(
@@ -117,7 +118,7 @@ def _response_text(
     if isinstance(whole, Refusal):
         return whole
     if not is_text(response):
-        return _as_rendered(end, prompt_text, whole, response)
+        return _as_rendered(end, prompt_text, whole, response, added_tokens(tokenizer))
     text = end.lead + text_of(response[0])
     content = _content(end, prompt_text, whole)
     same = content is not None and content.strip() == text.strip()
@@ -134,17 +135,25 @@ def _content(end: TurnEnd, prompt_text: str, whole: str) -> str | None:
     return whole[len(prompt_text) : len(whole) - len(end.tail)]
 
 
-def _as_rendered(end: TurnEnd, prompt_text: str, whole: str, response: list[Message]) -> _Written | Refusal:
-    """A response that is more than text, as the template writes it: all of it, after the prompt, with its end."""
+def _as_rendered(
+    end: TurnEnd, prompt_text: str, whole: str, response: list[Message], tokens: str
+) -> _Written | Refusal:
+    """A response that is more than text, as the template writes it: all of it, after the prompt, with its end.
+
+    A template may end a tool call with another token than a text: gpt-oss's `<|call|>`.
+    """
+    if lacking := not_written(whole, response, response=True):
+        return Refusal(_LEFT_OUT, f"{lacking}; {_REMEDY}")
     if not whole.startswith(prompt_text):
-        detail = _difference(prompt_text, whole)
+        detail = f"{_difference(prompt_text, whole)}; model.chat_template_kwargs={{enable_thinking: false}} may do"
         return Refusal("the chat template writes the prompt otherwise before such a response", detail)
-    if lacking := not_written(whole[len(prompt_text) :], response, reasoning=True):
-        return Refusal(_LEFT_OUT, lacking)
     content = _content(end, prompt_text, whole)
-    if content is None:
-        return Refusal("the chat template ends such a response otherwise", repr(whole[-_SHOWN:]))
-    return _Written(content + end.text, "")
+    if content is not None:
+        return _Written(content + end.text, "")
+    text = whole[len(prompt_text) :].rstrip()
+    if not re.search(f"(?:{tokens})$", text):
+        return Refusal("the chat template does not end such a response with a token", repr(text[-_SHOWN:]))
+    return _Written(text, "")
 
 
 def _difference(own: str, whole: str) -> str:

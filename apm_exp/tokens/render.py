@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from apm_exp.tokens.bounded import LIMIT, DidNotEnd, bounded
 from apm_exp.tokens.chat_settings import settings_of, with_fixed_day
-from apm_exp.tokens.tool_calls import with_parsed_arguments
+from apm_exp.tokens.tool_calls import forms
 from apm_exp.types import Message, Refusal, Tools
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ def chat_text(
 ) -> str | Refusal:
     """The conversation as the chat template writes it, or a refusal where the template does not take it.
 
-    generation_prompt: end with the header of the assistant's turn. Tool calls' arguments that are JSON text are given
-    as what they are, as templates expect it, or as text where the template takes them only so. Raises ValueError
-    where there is no usable template.
+    generation_prompt: end with the header of the assistant's turn. Messages of the chat APIs are given in the form that
+    the template takes (tool_calls.forms). Raises ValueError where there is no usable template.
     """
-    parsed = [with_parsed_arguments(message) for message in messages]
-    text = _render(tokenizer, parsed, generation_prompt, tools)
-    if isinstance(text, Refusal) and parsed != messages:
-        return _render(tokenizer, messages, generation_prompt, tools)
+    text: str | Refusal = Refusal(_NOT_TAKEN, "it has no turns")
+    for form in forms(messages):
+        text = _render(tokenizer, form, generation_prompt, tools)
+        if not isinstance(text, Refusal):
+            break
     return text
 
 
@@ -69,7 +69,7 @@ def _render(
     settings = settings_of(tokenizer)
     template, lines = with_fixed_day(template_of(tokenizer, tools), settings.day)
     try:
-        with bounded():
+        with bounded(LIMIT):
             text = tokenizer.apply_chat_template(
                 cast(list[dict[str, str]], messages),
                 tools=cast(Any, tools),
@@ -178,9 +178,7 @@ def _lead(prompt: str | Refusal, conversation: str) -> str:
 
 def _end_tokens(tokenizer: "PreTrainedTokenizerBase", tail: str, onward: str) -> tuple[str, list[str]]:
     """What is written between a response's text and its end tokens, and these. onward: `tail` if the user goes on."""
-    added = (str(token.content) for token in tokenizer.added_tokens_decoder.values())
-    names = sorted({*added, str(tokenizer.eos_token or "")} - {""}, key=len, reverse=True)
-    token = "|".join(re.escape(name) for name in names if name.strip()) or "(?!)"
+    token = added_tokens(tokenizer)
     if not tail:
         found = re.match(token, onward)
         return "", [found[0]] if found else []
@@ -190,3 +188,10 @@ def _end_tokens(tokenizer: "PreTrainedTokenizerBase", tail: str, onward: str) ->
     gap, tokens = tail[: run.start()], re.findall(token, run[0])
     shared = [n for n in range(1, len(tokens) + 1) if onward.startswith(gap + "".join(tokens[:n]))]
     return gap, tokens[: shared[-1]] if shared else tokens
+
+
+def added_tokens(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """A pattern of the added tokens, special or not, that are more than white space."""
+    added = (str(token.content) for token in tokenizer.added_tokens_decoder.values())
+    names = sorted({*added, str(tokenizer.eos_token or "")} - {""}, key=len, reverse=True)
+    return "|".join(re.escape(name) for name in names if name.strip()) or "(?!)"

@@ -13,6 +13,7 @@ from pydantic import Field
 from apm_exp.tokens.control import ControlTokens, checked, control_pattern
 from apm_exp.tokens.pairs import how_cut
 from apm_exp.tokens.render import chat_text, token_ids
+from apm_exp.tokens.tool_calls import not_written
 from apm_exp.types import Message, Refusal, TokenisedPair, Tools
 
 if TYPE_CHECKING:
@@ -112,9 +113,11 @@ def _texts(
     if system and prompt[0]["role"] != "system":
         prompt = [Message(role="system", content=""), *prompt]
     texts = [chat_text(tokenizer, messages, generation_prompt=False) for messages in (prompt, *answers)]
-    for text in texts:
+    for text, messages in zip(texts, (prompt, *answers), strict=True):
         if isinstance(text, Refusal):
             return text
+        if lacking := not_written(text, messages, response=messages is not prompt):
+            return Refusal("the chat template leaves out a part of the conversation", lacking)
     bos = tokenizer.bos_token or ""
     return str(texts[0]), *(str(text).removeprefix(bos) for text in texts[1:])
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from apm_exp.messages import fields_of
+from apm_exp.messages import fields_of, text_of
 from apm_exp.types import Message, Tools
 
 _REASONING = ("reasoning_content", "reasoning", "thinking")  # the names that templates read
@@ -15,7 +15,25 @@ def is_text(messages: Sequence[Message]) -> bool:
     return len(messages) == 1 and messages[0]["content"] is not None and not any(fields_of(messages[0]).values())
 
 
-def with_parsed_arguments(message: Message) -> Mapping[str, Any]:
+def forms(messages: Sequence[Message]) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The messages in the forms in which templates take them, each once: the usual one first.
+
+    Arguments of tool calls are an object (most templates) or its JSON text (the APIs, DeepSeek's template); a content
+    of null beside them is left out (transformers does) or empty.
+    """
+    parsed = [_with_parsed_arguments(message) for message in messages]
+    tried: list[Sequence[Mapping[str, Any]]] = []
+    for form in (parsed, _with_content(parsed), messages, _with_content(messages)):
+        if form not in tried:
+            tried.append(form)
+            yield form
+
+
+def _with_content(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [{**message, "content": ""} if message["content"] is None else message for message in messages]
+
+
+def _with_parsed_arguments(message: Message) -> Mapping[str, Any]:
     """A message of which the tool calls' arguments are objects instead of their JSON text, where they are."""
     calls = cast(Mapping[str, Any], message).get("tool_calls")
     if not isinstance(calls, list):
@@ -34,14 +52,15 @@ def _parsed(call: Any) -> Any:
     return {**call, "function": {**function, "arguments": arguments}} if isinstance(arguments, dict) else call
 
 
-def not_written(text: str, messages: Sequence[Message], *, reasoning: bool) -> str | None:
+def not_written(text: str, messages: Sequence[Message], *, response: bool) -> str | None:
     """A part of the messages that a template has left out of the text that it wrote, or None.
 
-    Looked at are contents, the names and arguments of tool calls and, if asked, the reasoning. Templates delete the
-    reasoning of earlier turns on purpose.
+    Looked at are the names and arguments of tool calls, the contents, and the reasoning of a response. Templates delete
+    the reasoning of earlier turns on purpose, be it a field or in the content, and some read flags in other turns
+    (`/no_think`): of these one line has to be there, the longest.
     """
     for message in messages:
-        for name, part in _parts(message, reasoning):
+        for name, part in _parts(message, response):
             if part.strip() and not _is_in(part.strip(), text):
                 return f"the {message['role']}'s {name}: {part.strip()[:60]!r}"
     return None
@@ -54,12 +73,13 @@ def _is_in(part: str, text: str) -> bool:
     )
 
 
-def _parts(message: Message, reasoning: bool) -> Iterator[tuple[str, str]]:
+def _parts(message: Message, response: bool) -> Iterator[tuple[str, str]]:
     fields = cast(Mapping[str, Any], message)
-    if reasoning:
+    if response:
         yield from ((name, fields[name]) for name in _REASONING if isinstance(fields.get(name), str))
-        if isinstance(fields.get("content"), str):
-            yield "content", fields["content"]
+        yield "content", text_of(message)
+    elif message["role"] != "assistant":
+        yield "content", max(text_of(message).splitlines(), key=len, default="")
     for call in _calls(message):
         function = call.get("function", call) if isinstance(call, Mapping) else {}
         yield "tool_calls", str(function.get("name", ""))
@@ -72,7 +92,7 @@ def _calls(message: Message) -> list[Any]:
     """The calls of a message with parsed arguments; `function_call` is the older way to give one."""
     fields = cast(Mapping[str, Any], message)
     older = [_parsed({"function": fields["function_call"]})] if fields.get("function_call") else []
-    calls = with_parsed_arguments(message).get("tool_calls")
+    calls = _with_parsed_arguments(message).get("tool_calls")
     return [*older, *(calls if isinstance(calls, list) else [])]
 
 

@@ -101,6 +101,14 @@ def chatml() -> PreTrainedTokenizerFast:
     return _wrapped(byte_level(), CHATML, ["<|im_start|>"], eos_token="<|im_end|>", pad_token="<|endoftext|>")
 
 
+def added_chatml() -> PreTrainedTokenizerFast:
+    """As axolotl's recipes have it: a base model to which ChatML's tokens were added, not as special ones."""
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=byte_level(), bos_token="<s>", eos_token="</s>")
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"])
+    tokenizer.chat_template = CHATML
+    return tokenizer
+
+
 @cache
 def mistral() -> PreTrainedTokenizerFast:
     return _wrapped(_metaspace(), MISTRAL, [], bos_token="<s>", eos_token="</s>", unk_token="<unk>")
