@@ -1,5 +1,6 @@
 """What a worker does with the jobs that it is given: one function a task."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +10,7 @@ from apm_exp.ledger import as_recorded, named, settle, settle_by_record
 from apm_exp.nodes.place import Place
 from apm_exp.worker import Request
 
+logger = logging.getLogger(__name__)
 _Found = TypeVar("_Found")
 
 
@@ -16,7 +18,7 @@ def _check(requests: list[Request]) -> None:
     from apm_exp.check_job import check_job
 
     _check_baseline(requests)
-    finished = [_named(check_job, request, len(requests)) for request in requests]
+    finished = _of_each(check_job, requests)
     for request, is_done in zip(requests, finished, strict=True):
         if request.sweep:
             sweep, root = Path(request.sweep), Path(request.config["output_root"])
@@ -28,18 +30,33 @@ def _check_settings(requests: list[Request]) -> None:
     from apm_exp.check_job import check_settings
 
     _check_baseline(requests)
+    _of_each(check_settings, requests)
+
+
+def _of_each(check: Callable[[Request], _Found], requests: list[Request]) -> list[_Found]:
+    """What `check` returns of each job. If there are several, an error names every job that it refuses: a line for each
+    of its reasons, of which the last is raised.
+    """
+    results, refused = [], dict[str, list[Request]]()
     for request in requests:
-        _named(check_settings, request, len(requests))
+        try:
+            results.append(check(request))
+        except UsageError as error:
+            if len(requests) == 1:
+                raise
+            refused.setdefault(str(error), []).append(request)
+    if not refused:
+        return results
+    *others, last = (_refusal(jobs, reason) for reason, jobs in refused.items())
+    for line in others:
+        logger.error("%s", line)
+    raise UsageError(last)
 
 
-def _named(check: Callable[[Request], _Found], request: Request, jobs: int) -> _Found:
-    """What `check` returns; where it raises, and there are several jobs, the error names the job."""
-    try:
-        return check(request)
-    except UsageError as error:
-        if jobs == 1:
-            raise
-        raise UsageError(f"job {request.number} ({named(request.swept)}): {error}") from error
+def _refusal(jobs: list[Request], reason: str) -> str:
+    if len(jobs) == 1:
+        return f"job {jobs[0].number} ({named(jobs[0].swept)}): {reason}"
+    return f"jobs {', '.join(str(job.number) for job in jobs)}: {reason}"
 
 
 def _check_baseline(requests: list[Request]) -> None:
@@ -55,8 +72,7 @@ def _check_for_elsewhere(requests: list[Request]) -> None:
     from apm_exp.check_job import check_for_elsewhere
 
     _check_baseline(requests)
-    for request in requests:
-        _named(check_for_elsewhere, request, len(requests))
+    _of_each(check_for_elsewhere, requests)
     for request in requests:
         if request.sweep:
             settle_by_record(Path(request.sweep), request.number, Path(request.config["output_root"]))
