@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,6 +115,14 @@ def test_a_chat_template_may_hold_what_looks_like_an_interpolation(step: StepMak
     policy = Policy(tmp_path, "key", "float32", "auto", False, "price: ${ not one")
     other = Policy(tmp_path, "key", "float32", "auto", False, "another")
     assert build(step(ignore, policy=policy)).key != step(ignore, policy=other).key
+
+
+def test_what_a_chat_template_is_given_is_part_of_the_key(step: StepMaker, tmp_path: Path) -> None:
+    policy = Policy(tmp_path, "key", "float32", "auto", False)
+    others = replace(policy, chat_template_kwargs={"a": False}), replace(policy, template_date="2024-07-26")
+    keys = {step(ignore, policy=one).key for one in (policy, *others)}
+    assert len(keys) == 3
+    assert step(ignore, policy=replace(policy, chat_template_kwargs={})).key in keys
 
 
 def ignore(out: Path, *, policy: Policy) -> dict[str, int]:

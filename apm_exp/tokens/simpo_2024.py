@@ -79,18 +79,19 @@ def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 
 def _knows_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether a template treats a system turn otherwise than a turn of any other role, or writes `<|im_start|>`.
+    """Whether a template treats a system turn otherwise than a user's or any other turn, or writes `<|im_start|>`.
 
     SimPO's scripts look for the word `system` or `<|im_start|>` in the template's text, where it may stand in a
     comment. Llama-3's template, which writes any role alike, has no such word; nor has it a special treatment.
     """
-    alone, system, other = (
-        chat_text(tokenizer, [*first, _QUESTION], generation_prompt=False)
-        for first in ([], [Message(role="system", content=_PROBE)], [Message(role=_NO_ROLE, content=_PROBE)])
+    alone = chat_text(tokenizer, [_QUESTION], generation_prompt=False)
+    system, user, other = (
+        chat_text(tokenizer, [Message(role=role, content=_PROBE), _QUESTION], generation_prompt=False)
+        for role in ("system", "user", _NO_ROLE)
     )
     if isinstance(alone, str) and "<|im_start|>" in alone:
         return True
-    if isinstance(system, Refusal) or _PROBE not in system:
+    if isinstance(system, Refusal) or _PROBE not in system or system == user:
         return False
     return isinstance(other, Refusal) or other.replace(_NO_ROLE, "system") != system
 

@@ -111,6 +111,20 @@ def test_no_tokenizer(folder):
     assert "its tokenizer cannot be loaded" in problem(folder)
 
 
+def test_what_the_chat_template_is_given(folder, caplog):
+    node = NODE | {"chat_template_kwargs": {"enable_thinking": False}}
+    assert problem(folder, **node).startswith(
+        "model.chat_template_kwargs.enable_thinking=False: the chat template reads"
+    )
+    template = folder / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%Y') if enable_thinking is defined }}" + template.read_text())
+    with caplog.at_level("INFO"):
+        preflight(folder, node | {"template_date": "2024-07-26"})
+    assert caplog.messages == [
+        "model.template_date=2024-07-26: the chat template writes the date, and takes this day for today"
+    ]
+
+
 def test_no_chat_template_and_the_remedy(folder, tmp_path):
     (folder / "chat_template.jinja").rename(tmp_path / "mine.jinja")
     assert "the tokenizer has no chat template; give model.chat_template=FILE" in problem(folder)

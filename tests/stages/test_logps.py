@@ -67,6 +67,29 @@ def test_scores_every_pair_of_both_splits_in_order_of_pair_id(given, tiny_policy
     assert counts == {"pairs": 3, "refused": 0, "tokens": sum(map(len, parts)), **none_cut}
 
 
+def test_a_template_that_writes_the_prompt_otherwise_before_a_response_is_told_of_once(given, tiny_policy, caplog):
+    template = load_tokenizer(tiny_policy).chat_template.replace(
+        "if add_generation_prompt %}", "if add_generation_prompt %}apple "
+    )
+    logps(**given | {"policy": replace(tiny_policy, chat_template=template)})
+    assert [
+        one.count("in 3 of 3 pairs it does not write the prompt as generation sees it") for one in caplog.messages
+    ] == [1]
+    assert "<bos>name a red fruit that is smallapple <sep>the apple" in caplog.text
+    assert "where the template has '<bos>name a red fruit that is small<sep>the apple" in caplog.text
+
+
+def test_a_row_that_the_template_cannot_render_is_refused_alone(given, tiny_policy):
+    template = (
+        "{{ 1 / (messages[0].content | length - 12) }}"  # of "name a fruit" and "sort two one" it is a division by 0
+    )
+    template += load_tokenizer(tiny_policy).chat_template
+    assert logps(**given | {"policy": replace(tiny_policy, chat_template=template)})["pairs"] == 1
+    assert {row["detail"] for row in read_jsonl(given["out"] / "refused.jsonl")} == {
+        "ZeroDivisionError: division by zero"
+    }
+
+
 def test_what_is_cut_is_counted_and_shown(given, caplog):
     rows = {
         **ROWS,

@@ -1,3 +1,5 @@
+from copy import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +107,27 @@ def test_empty_system_turn_where_the_template_is_chatml():
     assert tokenizer.decode(tokens(tokenizer).chosen_ids).endswith(
         "Paris.<|im_end|>\n<|im_end|>"
     )  # ends with a newline
+
+
+@pytest.mark.parametrize(
+    ("template", "knows"),
+    [
+        (PLAIN, False),  # any role is written alike
+        ("{# no system turns #}" + PLAIN, False),  # a word in a comment
+        (PLAIN.replace("m['role'] +", "('user' if m['role'] == 'system' else m['role']) +"), False),  # a user's turn
+        ("{% if messages[0]['role'] != 'system' %}### system:\nHelp.\n\n{% endif %}" + PLAIN, True),
+        (
+            "{% if messages[0]['role'] not in ['system', 'user', 'assistant'] %}{{ raise_exception('') }}{% endif %}"
+            + PLAIN,
+            True,
+        ),
+    ],
+)
+def test_a_template_that_knows_system_turns_is_found_by_rendering(template, knows):
+    tokenizer = copy(plain())
+    tokenizer.chat_template = template
+    pair = tokens(tokenizer)
+    assert (pair != tokens(tokenizer, insert_empty_system=False)) == knows
 
 
 def test_bos_is_put_first_where_the_template_writes_none(monkeypatch):
