@@ -10,11 +10,12 @@ from typing import Any
 
 from apm_exp.data.rows import BadRow
 from apm_exp.data.transcript import is_transcript
-from apm_exp.data.turns import is_message, is_messages
+from apm_exp.data.turns import is_messages
 
 _PROMPTS = ("question", "query", "instruction", "conversations", "conversation", "messages", "input")
 _SYSTEMS = ("system", "system_prompt", "system_message")
 _OPENAI = {"preferred_output": "chosen", "non_preferred_output": "rejected"}
+_ARGILLA = {"chosen_response": "chosen", "rejected_response": "rejected"}
 _REQUEST = ("messages", "tools")  # what OpenAI's input holds of the conversation
 _HOW = ("parallel_tool_calls",)  # and what it says of how it is asked
 
@@ -22,20 +23,24 @@ _HOW = ("parallel_tool_calls",)  # and what it says of how it is asked
 def with_known_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with what it has of these columns under their names here; BadRow if two could be the prompt."""
     known = dict(row)
-    if _OPENAI.keys() <= known.keys() and not {"chosen", "rejected"} & known.keys():
-        _rename_openai(known)
+    for names in (_OPENAI, _ARGILLA):
+        if names.keys() <= known.keys() and not {"chosen", "rejected"} & known.keys():
+            known |= {ours: known.pop(theirs) for theirs, ours in names.items()}
+    if _is_request(known.get("input")):
+        _take_request(known)
     _name_prompt(known)
     _name_system(known)
     return known
 
 
-def _rename_openai(row: dict[str, Any]) -> None:
-    for theirs, ours in _OPENAI.items():
-        row[ours] = row.pop(theirs)
-    if not isinstance(row.get("input"), Mapping) or is_message(row["input"]):
-        return
+def _is_request(value: Any) -> bool:
+    """Whether a value is what OpenAI's rows have as their input."""
+    return isinstance(value, Mapping) and "messages" in value
+
+
+def _take_request(row: dict[str, Any]) -> None:
     request = row.pop("input")
-    row |= {"prompt": request.get("messages")} | ({"tools": request["tools"]} if request.get("tools") else {})
+    row |= {"prompt": request["messages"]} | ({"tools": request["tools"]} if request.get("tools") else {})
     row |= {f"input.{name}": value for name, value in request.items() if name not in (*_REQUEST, *_HOW)}
 
 

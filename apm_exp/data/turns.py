@@ -9,8 +9,9 @@ from apm_exp.data.message import ROLES, SHAREGPT, message_of
 from apm_exp.data.rows import BadRow
 from apm_exp.types import Message
 
-# JSON cut short or with comments, and what Python prints of messages
-_MEANT_AS_MESSAGES = re.compile(r"""\s*\[\s*\{\s*["'](role|from)["']\s*:\s*["']""")
+# JSON that is cut short, and what Python and numpy print of messages
+_STARTS_AS_MESSAGES = re.compile(r"""\s*\[?\s*\{\s*["'](role|from|content|value)["']\s*:""")
+_NAMES_A_ROLE = re.compile(r"""["'](role|from)["']\s*:\s*["'](system|developer|user|assistant|tool|human|gpt)["']""")
 
 
 def text_or_messages(value: Any, name: str) -> str | list[Message]:
@@ -18,7 +19,7 @@ def text_or_messages(value: Any, name: str) -> str | list[Message]:
     if not isinstance(value, str):
         return messages_of(value, name)
     turns = _json_messages(value)
-    if turns is None and _MEANT_AS_MESSAGES.match(value):
+    if turns is None and _STARTS_AS_MESSAGES.match(value) and _NAMES_A_ROLE.search(value):
         raise BadRow(
             "JSON text", f"{name} starts as the text of messages and is not their JSON; write a list of messages"
         )

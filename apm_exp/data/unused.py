@@ -1,6 +1,7 @@
 """Columns that look like a part of the conversation and are not read: nobody is to lose one without a word."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,64 +10,31 @@ from apm_exp.data.turns import is_messages
 from apm_exp.messages import text_of
 
 _READ = frozenset({"chosen", "rejected", "system", "history", "tools", "all_generated_responses"})
-_NAMES = frozenset(
-    [
-        "chat",
-        "chat_history",
-        "context",
-        "contexts",
-        "conversation",
-        "conversations",
-        "dialog",
-        "dialogs",
-        "dialogue",
-        "dialogues",
-        "documents",
-        "function_call",
-        "functions",
-        "history",
-        "image",
-        "images",
-        "video",
-        "videos",
-        "audio",
-        "audios",
-        "input",
-        "instruction",
-        "message",
-        "messages",
-        "past_messages",
-        "prompt",
-        "query",
-        "question",
-        "reasoning",
-        "reasoning_content",
-        "chosen_reasoning",
-        "rejected_reasoning",
-        "system",
-        "system_message",
-        "system_prompt",
-        "thinking",
-        "tool_calls",
-        "turns",
-    ]
+_WORD = (
+    "audio|chat|context|conversation|dialog|dialogue|document|function|history|image|input|instruction|message|prompt"
+    "|query|question|reasoning|system|thinking|thought|tool|turn|video"
 )
+_NAME, _PART = re.compile(f"({_WORD})s?", re.IGNORECASE), re.compile(f"(^|_)({_WORD})s?(_|$)", re.IGNORECASE)
 _INPUT = "input."  # what an object called input has besides messages
 
 
 def unused_columns(row: Mapping[str, Any], pair: PreferencePair) -> list[str]:
     """The names of those columns whose texts are not all in the pair.
 
-    They are known by their names, or by holding messages. row: with the columns of `with_known_columns`.
+    They are known by a word of their name, if they have text, or by holding messages. row: with the columns of
+    `with_known_columns`.
     """
     candidates = [name for name, value in row.items() if value and name not in _READ and _looks_like(name, value)]
     return [name for name in candidates if not _said(name, row[name], pair)]
 
 
 def _looks_like(name: str, value: Any) -> bool:
-    if name in _NAMES or name.startswith(_INPUT):
+    if not isinstance(value, str | list | Mapping):
+        return False
+    if _NAME.fullmatch(name) or name.startswith(_INPUT) or is_messages(value):
         return True
-    return isinstance(value, str | list) and is_messages(value)
+    words = not isinstance(value, str) or " " in value.strip()  # not prompt_id, message_hash, ...
+    return words and _PART.search(name) is not None
 
 
 def _said(name: str, value: Any, pair: PreferencePair) -> bool:

@@ -44,6 +44,7 @@ def part(text, kind="text"):
         ({"prompt": "Sum up", "input": "a text", **TEXTS}, [turn("user", "Sum up\na text")]),
         ({"prompt": "Sum up: a text", "input": "a text", **TEXTS}, [turn("user", "Sum up: a text")]),
         ({"input": "why?", "system": "be kind", **TEXTS}, [SYSTEM, ASKED]),
+        ({"instruction": "why?", "chosen_response": "so", "rejected_response": "no"}, [ASKED]),
         ({"system": "be kind", "question": "why?", **TEXTS}, [SYSTEM, ASKED]),
         ({"messages": [*HELLO, ASKED], **TURNS}, [*HELLO, ASKED]),
         (
@@ -155,6 +156,30 @@ def test_what_is_not_unambiguous_is_refused_by_name(row, problem):
     with pytest.raises(BadRow) as caught:
         read(row)
     assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{'content': 'no', 'role': 'assistant'}]",
+        "[{'content': 'why?', 'role': 'user'}\n {'content': 'no', 'role': 'assistant'}]",
+        "{'role': 'assistant', 'content': 'no'}",
+        '[{"from": "gpt", "value": "no"',
+    ],
+)
+def test_what_python_prints_of_messages_is_refused(text):
+    with pytest.raises(BadRow, match="JSON text: rejected starts as the text of messages and is not their JSON"):
+        read({"prompt": "why?", "chosen": "so", "rejected": text})
+
+
+def test_a_response_that_is_other_json_is_text():
+    for text in (
+        '{"content": "a", "value": 1}',
+        '[{"value": "a"}]',
+        "{'role': 'king'}",
+        '{"from": "Oslo", "to": "Rome"}',
+    ):
+        assert read({"prompt": "why?", "chosen": "so", "rejected": text}).rejected == turn("assistant", text)
 
 
 def test_json_that_is_no_messages_is_text():

@@ -19,6 +19,8 @@ GOOD = turn("assistant", "good answer 0")
         ("whatever", json.dumps([turn("user", "earlier")])),
         ("instruction", "another question"),
         ("reasoning", "because"),
+        ("chosen_reasoning", "because of this"),
+        ("System_Message", "be kind now"),
     ],
 )
 def test_a_column_that_looks_like_conversation_and_is_not_read_is_named(tmp_path, caplog, column, value):
@@ -38,6 +40,7 @@ def test_a_column_that_looks_like_conversation_and_is_not_read_is_named(tmp_path
         trl_row(messages=json.dumps([ASKED, GOOD]), question="question 0"),
         trl_row(chosen=[ASKED, GOOD], rejected=[ASKED, turn("assistant", "bad")], prompt="<user> question 0"),
         trl_row(note=[1, 2], source="web", score_text="0.5"),
+        trl_row(prompt_hash="a0b1", question_number=3, messages_count="12", all_generated_answers=["a"]),
     ],
 )
 def test_what_is_in_the_pair_or_says_nothing_is_not(tmp_path, caplog, row):
