@@ -10,7 +10,6 @@ so are taken as they are until something that they were given is built again.
 """
 
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,9 +18,11 @@ from typing import Any
 
 from apm_exp import component
 from apm_exp.digest import FileDigests, canonical, local_paths, text_digest
+from apm_exp.sealed import Damaged, read_sealed
 from apm_exp.types import Policy
 
 Seen = dict[str, "Artifact | None"]
+DONE = ("key", "counts", "seconds", "files")  # what a step's record has
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,12 @@ def read_done(step: Step, seen: Seen | None = None) -> Artifact | None:
 
 
 def record_of(step: Step) -> dict[str, Any] | None:
-    """What `done` says; a record of no key where it cannot be read, None where it is not there."""
+    """What `done` says; a record of no key where it is damaged, None where it is not there."""
     try:
-        return json.loads((step.folder / "done").read_text())
+        return read_sealed(step.folder / "done", *DONE)
     except FileNotFoundError:
         return None
-    except ValueError:
+    except Damaged:
         return {"key": None}
 
 

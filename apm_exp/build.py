@@ -22,6 +22,7 @@ from apm_exp.escaped import escaped_lines
 from apm_exp.files import write_json, write_text
 from apm_exp.locks import locked, not_read, reading
 from apm_exp.provenance import provenance
+from apm_exp.sealed import set_aside, write_sealed
 from apm_exp.types import Policy
 
 logger = logging.getLogger(__name__)
@@ -124,20 +125,22 @@ def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any
         raise
     artifact = Artifact(step.kind, step.folder, step.key, counts, seconds, uuid.uuid4().hex, reused=False)
     made = {"key": step.key, "build": artifact.build, "inputs": builds, "command": command}
-    write_json({**made, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
+    write_sealed({**made, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
     return artifact
 
 
 def _prepare(folder: Path, builds: Mapping[str, str]) -> None:
     """Make the folder ready: what an attempt left that was given the same builds stays, for the stage to resume."""
-    if folder.exists() and _builds_of_attempt(folder) != builds:
-        if any(folder.iterdir()):
-            logger.info("%s: was begun with inputs that have been built again since; begun anew", folder)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "failed.txt").unlink(missing_ok=True)
     for left in folder.rglob(".*.partial"):  # a killed attempt was writing these
         left.unlink()
+    if folder.exists() and any(folder.iterdir()) and (begun := _builds_of_attempt(folder)) != builds:
+        if begun is None:
+            logger.warning("%s: its inputs.yaml is damaged; moved to %s and begun anew", folder, set_aside(folder).name)
+        else:
+            logger.info("%s: was begun with inputs that have been built again since; begun anew", folder)
+            shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _builds_of_attempt(folder: Path) -> dict[str, str] | None:
@@ -146,7 +149,7 @@ def _builds_of_attempt(folder: Path) -> dict[str, str] | None:
         content = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
     except Exception:  # whatever YAML makes of a damaged file
         return None
-    return content.get("builds", {}) if isinstance(content, dict) else None
+    return content.get("builds", {}) if isinstance(content, dict) and "stage" in content else None
 
 
 def _write_failure(folder: Path) -> None:

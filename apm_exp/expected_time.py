@@ -1,6 +1,5 @@
 """How long steps took on this machine's earlier runs, and so how long others may take."""
 
-import json
 import statistics
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from apm_exp.artifact import Step
+from apm_exp.artifact import DONE, Step
+from apm_exp.sealed import Damaged, read_sealed
 
 Counts = Mapping[str, int | float]
 _GROWS_WITH = {  # the count that a step's time is taken to be proportional to
@@ -42,8 +42,8 @@ def _earlier(folder: Path) -> list[_Earlier]:
     """Every finished step below a folder; one of a damaged record is as good as not there, and is built again."""
     found = []
     for path in sorted(folder.glob("*/done")):
-        with suppress(ValueError):
-            record = json.loads(path.read_text())
+        with suppress(Damaged):
+            record = read_sealed(path, *DONE)
             found.append(_Earlier(path.parent.name[:-9], record["seconds"], record["counts"]))
     return found
 

@@ -1,6 +1,5 @@
 """What Hydra's launchers call with each composed job: in the command, or in a process of theirs."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -102,11 +101,12 @@ def _pause() -> None:
 
 def headline_value() -> float | None:
     """The headline score of the job of a multirun that was just done, from its record; None where it has none."""
+    from apm_exp.ledger import record_of
     from apm_exp.report.scores import headline_name
 
     folder, job = os.environ.get(SWEEP_FOLDER), HydraConfig.get().job
-    if folder is None or not (path := Path(folder) / "jobs" / f"{job.num}.json").exists():
+    if folder is None:
         return None
-    record = json.loads(path.read_text())
+    record = record_of(Path(folder), job.num)
     scores = record.get("scores")
     return float(scores[headline_name(scores)]["value"]) if record["state"] == "done" and scores else None

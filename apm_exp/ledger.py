@@ -4,7 +4,7 @@ A job that is worked on is locked (`<number>.lock`), so that a record that says 
 of a command that was killed. The lock goes with its process.
 """
 
-import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,27 +14,33 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from apm_exp.escaped import escaped
-from apm_exp.files import write_json
+from apm_exp.sealed import Damaged, read_sealed, set_aside, write_sealed
 
+logger = logging.getLogger(__name__)
 Record = dict[str, Any]
 STATES = ("waiting", "running", "done", "failed")
 KILLED = "killed; the same command goes on from here"
 
 
 def record_of(folder: Path, number: int) -> Record:
-    """The record of a job as it stands: at least its `state` (one of STATES), and its `reason` where it failed."""
+    """The record of a job as it stands: at least its `state` (one of STATES), and its `reason` where it failed.
+
+    A job whose record is damaged waits, with that as its reason.
+    """
     try:
-        record = json.loads(_path(folder, number).read_text())
+        record = read_sealed(_path(folder, number), "state")
     except FileNotFoundError:
         return {"state": "waiting", "reason": None}
+    except Damaged as error:
+        return {"state": "waiting", "reason": str(error)}
     if record["state"] == "running" and not _held(folder, number):
         return record | {"state": "failed", "reason": KILLED}
     return record
 
 
 def records(folder: Path) -> list[Record]:
-    """The record of every job of a sweep, in order, each with its `number` and its `swept` settings."""
-    swept = json.loads((folder / "sweep.json").read_text())["jobs"]
+    """The record of every job of a sweep, in order, each with its `number` and its `swept` settings. Raises Damaged."""
+    swept = read_sealed(folder / "sweep.json", "jobs")["jobs"]
     return [{"number": n, "swept": one} | record_of(folder, n) for n, one in enumerate(swept)]
 
 
@@ -71,7 +77,7 @@ def write_record(folder: Path, number: int, record: Mapping[str, Any]) -> None:
     """Write how a job stands."""
     path = _path(folder, number)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(record, path)
+    write_sealed(record, path)
 
 
 @contextmanager
@@ -94,13 +100,16 @@ def worked_on(folder: Path, number: int) -> Iterator[bool]:
 def settle(folder: Path, number: int, *, finished: bool) -> None:
     """Forget how a job ended where it failed or is not `finished` (all it made is there), so that it is done again.
 
-    Does nothing to a job that another command works on.
+    Does nothing to a job that another command works on. A damaged record is set aside, with a warning that names it.
     """
     record = record_of(folder, number)
-    if record["state"] in ("waiting", "running") or (record["state"] == "done" and finished):
+    if record["state"] == "running" or (record["state"] == "done" and finished) or not _path(folder, number).exists():
         return
     try:
         with _lock(folder, number).acquire(timeout=0):
+            if record["state"] == "waiting":
+                aside = set_aside(_path(folder, number))
+                logger.warning("%s; moved to %s, and job %d is done again", record["reason"], aside.name, number)
             _path(folder, number).unlink(missing_ok=True)
     except Timeout:
         return
@@ -120,9 +129,9 @@ def as_recorded(folder: Path, number: int, root: Path) -> bool:
 def _build_of(step: Path) -> tuple[str, str | None] | None:
     """The key and the build of a finished step; None where there is none."""
     try:
-        record = json.loads((step / "done").read_text())
+        record = read_sealed(step / "done", "key")
         return record["key"], record.get("build")
-    except (OSError, ValueError, KeyError):
+    except (FileNotFoundError, Damaged):
         return None
 
 

@@ -22,9 +22,10 @@ from apm_exp.digest import canonical, text_digest
 from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
 from apm_exp.ending import USAGE_ERROR, print_error
 from apm_exp.explain import explain
-from apm_exp.files import write_json, write_text
+from apm_exp.files import write_text
 from apm_exp.ledger import all_done, record_of, reported, say_done, settle
 from apm_exp.nodes.place import place
+from apm_exp.sealed import write_sealed
 from apm_exp.study import at_a_time, is_study, say_less, study_identity
 from apm_exp.worker import Request
 
@@ -153,4 +154,4 @@ def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[
     if each_again(config):
         for number in range(len(swept)):
             settle(folder, number, finished=False)
-    write_json({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")
+    write_sealed({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")

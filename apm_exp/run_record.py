@@ -13,6 +13,7 @@ from apm_exp.files import write_json, write_text
 from apm_exp.ledger import write_record
 from apm_exp.pipeline import slug
 from apm_exp.provenance import provenance
+from apm_exp.sealed import set_aside, write_sealed
 from apm_exp.worker import Request
 
 
@@ -30,7 +31,11 @@ def new_run_folder(request: Request, name: str) -> Path:
 
 
 def point(link: Path, target: Path) -> None:
-    """Make `link` a relative symbolic link to `target`, in one move."""
+    """Make `link` a relative symbolic link to `target`, in one move; a folder in its place, as a copy that followed the
+    links has, is set aside.
+    """
+    if link.is_dir() and not link.is_symlink():
+        set_aside(link)
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))
@@ -39,6 +44,6 @@ def point(link: Path, target: Path) -> None:
 
 def keep_result(request: Request, result: Mapping[str, Any], folder: Path) -> None:
     """Write how the run stands into its folder, and into its sweep's ledger."""
-    write_json(result, folder / "result.json")
+    write_sealed(result, folder / "result.json")
     if request.sweep:
         write_record(Path(request.sweep), request.number, result)

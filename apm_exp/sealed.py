@@ -1,6 +1,7 @@
 """Small records that say themselves whether they are whole: JSON objects with the sha256 of their own content."""
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,3 +37,8 @@ def read_sealed(path: Path, *needed: str) -> dict[str, Any]:
     if seal is not None and seal != text_digest(canonical(content)):
         raise Damaged(f"{path} has changed since it was written")
     return content
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged file or folder out of the way, beside where it was; returns where it is now."""
+    return path.rename(path.with_name(f"{path.name}.damaged-{time.time_ns()}"))

@@ -1,6 +1,5 @@
 """task=status: how the jobs of a sweep stand, or all sweeps and the newest runs of an output_root."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from rich.table import Table
 
 from apm_exp.ledger import STATES, Record, named, records
 from apm_exp.screen import plain_table, print_line, print_table
+from apm_exp.sealed import Damaged, read_sealed
 from apm_exp.worker import Request
 
 _NEWEST = 10  # runs
@@ -40,8 +40,11 @@ def _sweeps(root: Path) -> Table:
     table = plain_table("sweep", "jobs", "command")
     for path in sorted((root / "sweeps").glob("*/sweep.json")):
         folder = path.parent
-        states = _counted(job["state"] for job in records(folder))
-        table.add_row(folder.name, states, (folder / "command.txt").read_text().strip())
+        try:
+            states = _counted(job["state"] for job in records(folder))
+        except Damaged as error:
+            states = f"{error}; the sweep's own command writes it again"
+        table.add_row(folder.name, states, _command(folder))
     return table
 
 
@@ -49,11 +52,24 @@ def _runs(root: Path) -> Table:
     table = plain_table("run", "state", "seconds", "result")
     folders = sorted((path.parent for path in (root / "runs").glob("[0-9]*/config.yaml")), reverse=True)
     for folder in folders[:_NEWEST]:
-        path = folder / "result.json"
-        run = json.loads(path.read_text()) if path.exists() else {"state": "unknown"}
+        run = _ended(folder / "result.json")
         state = "running or killed" if run["state"] == "running" else run["state"]  # nobody holds a lock for a run
         table.add_row(folder.name, state, _seconds(run), _result(run))
     return table
+
+
+def _ended(result: Path) -> Record:
+    try:
+        return read_sealed(result, "state")
+    except FileNotFoundError:
+        return {"state": "unknown"}
+    except Damaged as error:
+        return {"state": "unknown", "reason": str(error)}
+
+
+def _command(folder: Path) -> str:
+    path = folder / "command.txt"
+    return path.read_text(errors="replace").strip() if path.exists() else ""
 
 
 def _counted(states: Iterable[str]) -> str:

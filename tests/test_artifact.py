@@ -190,7 +190,19 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, Path.unlink])
+def make_a_list(path: Path) -> None:
+    path.write_text("[]")
+
+
+def lose_the_counts(path: Path) -> None:
+    path.write_text(json.dumps({"key": json.loads(path.read_text())["key"]} if path.name == "done" else {}))
+
+
+def change_a_digit(path: Path) -> None:
+    path.write_text(path.read_text().replace("6", "7"))
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, make_a_list, lose_the_counts, change_a_digit, Path.unlink])
 @pytest.mark.parametrize("name", ["result.txt", "done"])
 def test_damage_is_named_set_aside_and_built_again(
     step: StepMaker, damage: Callable[[Path], None], name: str, caplog: pytest.LogCaptureFixture
@@ -321,6 +333,21 @@ def test_what_an_attempt_had_begun_with_another_build_of_its_input_is_not_resume
         build(later())
     (tmp_path / "gate").touch()
     assert build(later()).counts == {"attempts": 2}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"builds: {", None])
+def test_an_attempt_whose_inputs_are_damaged_is_named_and_set_aside(
+    step: StepMaker, content: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = step(number=3).folder
+    folder.mkdir(parents=True)
+    (folder / "half.txt").touch()
+    if content is not None:
+        (folder / "inputs.yaml").write_bytes(content)
+    assert not build(step(number=3)).reused
+    assert f"{folder}: its inputs.yaml is damaged; moved to" in caplog.text
+    (aside,) = folder.parent.glob("*.damaged-*")
+    assert (aside / "half.txt").exists()
 
 
 def test_nobody_replaces_what_is_being_read(step: StepMaker, tmp_path: Path) -> None:

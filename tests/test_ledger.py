@@ -85,6 +85,41 @@ def test_a_job_that_somebody_works_on_is_left_alone(sweep: Path) -> None:
         assert record_of(sweep, 2)["state"] == "running"
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"state": "done", "sha256": "0a"}'])
+def test_a_damaged_record_is_named_and_set_aside_and_the_job_is_done_again(
+    sweep: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_record(sweep, 2, DONE)
+    path = sweep / "jobs" / "2.json"
+    path.write_bytes(content)
+    assert [job["state"] for job in records(sweep)] == ["waiting"] * 3
+    assert path.name in record_of(sweep, 2)["reason"]
+    assert path.read_bytes() == content
+    settle(sweep, 2, finished=True)
+    assert f"{path} " in caplog.text
+    assert "job 2 is done again" in caplog.text
+    assert [one.read_bytes() for one in path.parent.glob("2.json.damaged-*")] == [content]
+    assert record_of(sweep, 2) == {"state": "waiting", "reason": None}
+
+
+def test_a_changed_digit_in_a_record_is_damage(sweep: Path) -> None:
+    write_record(sweep, 2, DONE)
+    path = sweep / "jobs" / "2.json"
+    path.write_text(path.read_text().replace("0.7", "0.9"))
+    assert "has changed since it was written" in record_of(sweep, 2)["reason"]
+
+
+def test_status_names_damaged_records(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = sweep.parent.parent / "runs" / "20260101-000000-dpo-0a0b0c"
+    run.mkdir(parents=True)
+    (run / "config.yaml").touch()
+    for path in (sweep / "sweep.json", run / "result.json"):
+        path.write_text("")
+    said = " ".join(" ".join(line) for line in status({"output_root": str(sweep.parent.parent)}, None, capsys))
+    assert "sweep.json is damaged" in said
+    assert "result.json is damaged" in said
+
+
 def test_the_job_with_a_policy(sweep: Path) -> None:
     write_record(sweep, 1, DONE)
     write_record(sweep, 2, DONE)

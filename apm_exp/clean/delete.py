@@ -1,6 +1,5 @@
 """Deleting a leftover: only while nobody builds it, and only where no run has asked for it since it was found."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from apm_exp.clean.folders import unless_built
 from apm_exp.clean.leftovers import Leftover, unneeded
 from apm_exp.clean.needed import needed
-from apm_exp.files import write_json
+from apm_exp.sealed import Damaged, read_sealed, write_sealed
 
 _MARGIN = 60  # seconds between clocks
 
@@ -32,7 +31,10 @@ def delete(root: Path, leftover: Leftover, found: float) -> bool:
 
 def _forget_checkpoints(done: Path) -> None:
     """Take the checkpoints out of a finished step's record, which has the time of the build and keeps it."""
-    record, status = json.loads(done.read_text()), done.stat()
+    try:
+        record, status = read_sealed(done, "files"), done.stat()
+    except Damaged:
+        return  # the step is set aside, and built again, when it is wanted
     kept = {name: file for name, file in record["files"].items() if not name.startswith("checkpoints/")}
-    write_json({**record, "files": kept}, done)
+    write_sealed({**record, "files": kept}, done)
     os.utime(done, ns=(status.st_atime_ns, status.st_mtime_ns))

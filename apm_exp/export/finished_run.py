@@ -8,9 +8,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from apm_exp.artifact import changed
+from apm_exp.artifact import DONE, changed
 from apm_exp.digest import FileDigests
 from apm_exp.ending import UsageError
+from apm_exp.sealed import Damaged, read_sealed
 
 _NEEDED = ("pairs", "logps", "selection")  # and the policy, where one was to be trained
 _ALSO = ("generations", "rewards", "models")
@@ -78,9 +79,11 @@ def _needed(folder: Path, until: str | None) -> tuple[str, ...]:
 def _check_ended(folder: Path, name: str) -> None:
     remedy = f"the line in {folder / 'command.txt'} goes on with it; or give another run="
     try:
-        result = json.loads((folder / "result.json").read_text())
+        result = read_sealed(folder / "result.json", "state", "reason")
     except FileNotFoundError:
         raise UsageError(f"run={name}: has not ended; wait for it, or {remedy}") from None
+    except Damaged as error:
+        raise UsageError(f"run={name}: {error}; {remedy}") from error
     if result["state"] != "done":
         raise UsageError(f"run={name}: {result['state']} ({result['reason']}); {remedy}")
 
@@ -90,7 +93,10 @@ def _step(link: Path, run: str, digests: FileDigests) -> StepRecord:
     folder = link.resolve()
     if not (folder / "done").is_file():
         raise UsageError(f"run={run}: its step {link.name} is gone; {remedy}")
-    record = json.loads((folder / "done").read_text())
+    try:
+        record = read_sealed(folder / "done", *DONE)
+    except Damaged as error:
+        raise UsageError(f"run={run}: its step {link.name}: {error}; {remedy}") from error
     if problem := changed(folder, record["files"], digests):
         raise UsageError(f"run={run}: of its step {link.name}, {problem}; {remedy}")
     provenance = json.loads((folder / "provenance.json").read_text())

@@ -4,7 +4,7 @@
 another outputs folder with the same job must not write into this one's run.
 """
 
-import json
+import logging
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from apm_exp.digest import canonical, text_digest
-from apm_exp.files import write_json
+from apm_exp.sealed import Damaged, read_sealed, write_sealed
 from apm_exp.tracking.job import TrackedJob
 from apm_exp.tracking.start import has_login
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,23 @@ def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim
         lock.release()
         return None
     run_id = f"{key[:8]}-{secrets.token_hex(3)}" if not known or (complete and job.trains) else known["id"]
-    write_json({"id": run_id, "complete": None, "folder": job.folder.name}, path)
+    write_sealed({"id": run_id, "complete": None, "folder": job.folder.name}, path)
     return Claim(run_id, path, lock)
 
 
 def release(claimed: Claim, complete: str | None) -> None:
     """Let others have the run. complete: the mode in which all of the job was logged, None where it was not."""
     if complete:
-        write_json(_read(claimed.path) | {"complete": complete}, claimed.path)
+        write_sealed(_read(claimed.path) | {"complete": complete}, claimed.path)
     claimed.lock.release()
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The record of a W&B run; none where it is damaged, and the job gets a new run."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+        return read_sealed(path, "id", "complete")
+    except FileNotFoundError:
+        return {}
+    except Damaged as error:
+        logger.warning("W&B: %s; the job gets a new run", error)
         return {}

@@ -38,9 +38,11 @@ def differences(before: Path, now: Path) -> str:
 
 
 def _inputs(folder: Path) -> Any:
-    content = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
-    assert isinstance(content, dict)
-    return {"version": content["version"], **content["inputs"]}
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
+        return {"version": content["version"], **content["inputs"]}
+    except Exception:  # whatever YAML makes of a damaged file: it is only to be told of
+        return {"inputs.yaml": "damaged"}
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

@@ -230,3 +230,19 @@ def test_records_that_cannot_be_written_are_a_warning(tmp_path: Path, caplog: py
     with mirror(job_in(tmp_path)) as mirrored:
         mirrored.row({"step": 1, "loss": 0.5})
     assert ours(caplog) == ["W&B"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_damaged_record_of_a_wandb_run_is_named_and_the_job_gets_a_new_one(
+    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = job_in(tmp_path)
+    first = claim(job, "offline", "apm_exp", None)
+    assert first
+    release(first, "offline")
+    first.path.write_text(content)
+    second = claim(job, "offline", "apm_exp", None)
+    assert second
+    assert second.run_id != first.run_id
+    assert f"{first.path} is damaged; the job gets a new run" in caplog.text
+    release(second, None)

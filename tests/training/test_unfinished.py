@@ -39,6 +39,15 @@ def test_a_training_that_goes_on_and_one_that_is_the_first_say_nothing(folder, c
     assert not caplog.records
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe", b"inputs: {", b"version: 3\ninputs: 7\n"])
+def test_damaged_inputs_of_another_training_stop_nothing(folder, caplog, content):
+    caplog.set_level(logging.INFO)
+    other = folder("dpo-ab12cd34")
+    (other / "inputs.yaml").write_bytes(content)
+    say_unfinished(folder("dpo-22222222", begun=True))
+    assert f"unfinished {other} has inputs.yaml=damaged (now None)" in caplog.text
+
+
 def test_of_many_differences_some_are_shown(folder, caplog):
     caplog.set_level(logging.INFO)
     folder("dpo-ab12cd34", loss={"beta": 0.1, "_source_": "c" * 64}, one=1, two=2, three=3, four=4)
