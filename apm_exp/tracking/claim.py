@@ -5,6 +5,7 @@ another outputs folder with the same job must not write into this one's run.
 """
 
 import logging
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from apm_exp.tracking.job import TrackedJob
 from apm_exp.tracking.start import has_login
 
 logger = logging.getLogger(__name__)
+_THEIRS = (  # what W&B takes instead of, or says otherwise than, the run that a job asks for
+    *("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_LAUNCH", "WANDB_LAUNCH_CONFIG_PATH", "WANDB_CONFIG"),
+    *("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM"),
+    *("WANDB_PROJECT", "WANDB_NAME", "WANDB_TAGS", "WANDB_JOB_TYPE"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,17 @@ class Claim:
     run_id: str
     path: Path
     lock: FileLock
+
+
+def own_runs_only() -> None:
+    """Remove from the environment what names another W&B run, as an agent's for all that it starts; a warning says so.
+
+    Under WANDB_SWEEP_ID W&B ignores the id that a program gives: the jobs of a sweep would overwrite each other.
+    """
+    if names := [name for name in _THEIRS if os.environ.pop(name, None) is not None]:
+        logger.warning(
+            "%s: ignored; each job has a W&B run of its own, in tracking.project and tracking.entity", ", ".join(names)
+        )
 
 
 def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim | None:

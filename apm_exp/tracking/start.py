@@ -77,6 +77,7 @@ def _init(options: dict[str, Any], mode: str, timeout: float) -> Any:
     # The machine's own name, statistics, paths, packages, code and console are not ours to send.
     ours = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "x_disable_stats": True}
     ours |= {"x_disable_meta": True, "x_disable_machine_info": True, "x_save_requirements": False, "host": ""}
+    ours |= {"sagemaker_disable": True}  # it would give the run another id
     settings = wandb.Settings(init_timeout=timeout, **ours)  # type: ignore[arg-type]
     return wandb.init(mode=mode, settings=settings, reinit="finish_previous", **options)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from apm_exp.tracking.claim import Claim, claim, release
+from apm_exp.tracking.claim import Claim, claim, own_runs_only, release
 from apm_exp.tracking.job import TrackedJob
 from apm_exp.tracking.mirror import Mirror
 from apm_exp.tracking.start import start, wanted_mode
@@ -32,6 +32,8 @@ def wandb_mirror(
     whether the selection, a sample of its pairs and the report are sent; artifact_megabytes: how large each may be.
     """
     wanted = wanted_mode(mode)
+    if wanted != "disabled":
+        own_runs_only()
     claimed = None if wanted == "disabled" else _claim(job, wanted, project, entity)
     run = start(job, claimed.run_id, wanted, project, entity, init_timeout) if claimed else None
     mirror = Mirror(run, job, artifact_megabytes if artifacts else 0)

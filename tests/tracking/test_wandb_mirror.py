@@ -246,3 +246,21 @@ def test_a_damaged_record_of_a_wandb_run_is_named_and_the_job_gets_a_new_one(
     assert second.run_id != first.run_id
     assert f"{first.path} is damaged; the job gets a new run" in caplog.text
     release(second, None)
+
+
+def test_jobs_that_an_agent_of_wandbs_has_started_have_runs_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = {"WANDB_SWEEP_ID": "sweep", "WANDB_RUN_ID": "their-run", "WANDB_PROJECT": "theirs", "WANDB_RESUME": "must"}
+    wandb.teardown()  # it reads the environment when it starts
+    runs = []
+    for name in ("first", "second"):
+        for variable, value in theirs.items():
+            monkeypatch.setenv(variable, value)
+        with mirror(job_in(tmp_path / name, keys=(name,))) as mirrored:
+            mirrored.row({"step": 1, "loss": 0.5})
+        runs.append(read_offline_run(tmp_path / name))
+    wandb.teardown()
+    assert [run.project for run in runs] == ["apm_exp", "apm_exp"]
+    assert len({run.run_id for run in runs} | {"their-run"}) == 3
+    assert caplog.text.count("WANDB_SWEEP_ID, WANDB_RUN_ID, WANDB_RESUME, WANDB_PROJECT: ignored") == 2
