@@ -22,6 +22,8 @@ def _main() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)  # starting makes many objects, and nearly all of them stay
     from apm_exp.command_line import UsageLine, help_text, prepare
 
+    if not __debug__:
+        sys.exit(_usage("PYTHONOPTIMIZE, or python -O: leaves out the checks that results rely on; run without it"))
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
         print(help_text(), end="")

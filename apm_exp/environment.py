@@ -23,7 +23,7 @@ _SETTINGS = (
 # NODE_RANK and GROUP_RANK stay: they say which of several machines this is (nodes/place.py).
 _LAUNCHERS = (
     *("RANK", "LOCAL_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE"),
-    *("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_*"),
+    *("MASTER_ADDR", "MASTER_PORT", "LOCAL_SIZE", "TORCHELASTIC_*"),
     "PET_*",  # torchrun's own options
     *("OMPI_COMM_WORLD_*", "PMI_*", "PMIX_*", "MV2_COMM_WORLD_*", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
 )

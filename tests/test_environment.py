@@ -50,6 +50,13 @@ def test_a_command_is_started_once_on_each_machine(runtime, environ, named):
     assert problem is None if named is None else problem.startswith(f"{named}: a launcher has started the command")
 
 
+def test_a_python_that_leaves_out_assertions_is_refused(tmp_path):
+    optimized = environment() | {"PYTHONOPTIMIZE": "1"}
+    ended = subprocess.run(command(), cwd=tmp_path, env=optimized, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: PYTHONOPTIMIZE")
+
+
 @pytest.mark.parametrize("task", ["run", "plan"])
 def test_a_launcher_is_refused_before_any_work(tmp_path, task):
     started = environment() | {"WORLD_SIZE": "4", "RANK": "0"}

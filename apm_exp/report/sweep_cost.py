@@ -90,7 +90,7 @@ def _kept_tokens(root: Path, job: Job) -> tuple[int, int]:
     try:
         chosen = pq.read_table(selection, columns=["pair_id"], filters=pc.field("kept"))["pair_id"]
         table = pq.read_table(logps, columns=["pair_id", "chosen_len", "rejected_len"])
-    except OSError:
+    except (OSError, ValueError):
         return 0, 0
     rows = table.filter(pc.is_in(table["pair_id"], value_set=chosen.combine_chunks()))
     return len(rows), sum(pc.sum(rows[name]).as_py() or 0 for name in ("chosen_len", "rejected_len"))

@@ -71,7 +71,7 @@ def _of_evaluation(root: Path, arms: list[Arm], baseline: int, evaluation: str) 
 def _records(folder: Path, job: Job) -> dict[str, Any]:
     try:
         return json.loads((folder / "scores.json").read_text())
-    except OSError:  # cleaned away: the job's own record is left
+    except (OSError, ValueError):  # cleaned away or damaged: the job's own record is left
         return dict(job["scores"])
 
 
