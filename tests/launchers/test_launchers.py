@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from apm_exp.elsewhere import n_jobs
-from tests.command import SMALL, apm_exp, folders
+from tests.command import SMALL, apm_exp, folders, started
 
 WITHOUT_PLUGINS = """
 import sys
@@ -24,8 +24,8 @@ main()
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
     """A folder in which two jobs with one scoring ran side by side, of which the second fails, and how that ended."""
     root = tmp_path_factory.mktemp("side by side")
-    jobs = ["until=selection", "keep=threshold", "keep.minimum=0,1000000"]
-    result = apm_exp(root, *SMALL, "tracking=none", "-m", *jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    jobs = ["until=selection", "dataset.holdout=0.05", "keep=threshold", "keep.minimum=0,1000000"]
+    result = started(root, *SMALL, "tracking=none", "-m", *jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     return root, result
 
 
@@ -43,7 +43,7 @@ def test_a_failed_job_is_the_commands_failure_and_the_other_is_done(ran: tuple[P
     assert result.returncode == 1, result.stderr
     first, second = (json.loads(path.read_text()) for path in sorted(root.glob("outputs/sweeps/*/jobs/*.json")))
     assert (first["state"], first["swept"]) == ("done", {"keep.minimum": "0"})
-    assert " of 55 pairs kept by map, alpha 0.25: outputs/selection/" in first["headline"]
+    assert " of 55 pairs kept by map, alpha 0.25; 3 held out: outputs/selection/" in first["headline"]
     assert (second["state"], second["swept"]) == ("failed", {"keep.minimum": "1000000"})
     reason = "keep.minimum=1000000: would keep 0 of 55 pairs"
     assert f"error: job 1 (keep.minimum=1000000): {reason}" in result.stderr
@@ -53,7 +53,7 @@ def test_a_failed_job_is_the_commands_failure_and_the_other_is_done(ran: tuple[P
 
 def test_a_job_of_submitit_finds_what_is_there(ran: tuple[Path, CompletedProcess[str]]) -> None:
     root, _ = ran
-    result = apm_exp(root, *SMALL, "tracking=none", "until=logps", "-m", "seed=0", "hydra/launcher=submitit_local")
+    result = started(root, *SMALL, "tracking=none", "until=logps", "-m", "seed=0", "hydra/launcher=submitit_local")
     assert result.returncode == 0, result.stderr
     assert result.stderr.splitlines()[-1].startswith("1 of 1 jobs done | report: ")
     (said,) = root.glob("outputs/sweeps/*/.submitit/*/*_log.err")
