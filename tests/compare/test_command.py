@@ -15,8 +15,15 @@ def test_a_baseline_that_no_job_has_is_an_error_before_job_0(tmp_path: Path) -> 
 
 
 def test_a_step_is_named_by_its_place_below_output_root(tmp_path: Path) -> None:
-    built = Artifact("logps", tmp_path / "logps" / "a-1", "k", {"pairs": 3}, 1.5, reused=False)
+    built = Artifact("logps", tmp_path / "logps" / "a-1", "k", {"pairs": 3}, 1.5, reused=False, build="b1")
     found = step_records({"logps": built}, tmp_path)
     assert found == {
-        "logps": {"key": "k", "folder": "logps/a-1", "seconds": 1.5, "counts": {"pairs": 3}, "reused": False}
+        "logps": {
+            "key": "k",
+            "build": "b1",
+            "folder": "logps/a-1",
+            "seconds": 1.5,
+            "counts": {"pairs": 3},
+            "reused": False,
+        }
     }
