@@ -78,7 +78,10 @@ def test_the_starting_policys_scores_stand_beside_those_of_the_same_name(
 def test_what_jobs_and_points_share_is_explained_only_where_they_do(
     swept: tuple[Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    shared, apart = page_of(*swept), page_of(tmp_path, finished_sweep(tmp_path, GRID))
+    shared, apart = page_of(*swept), page_of(tmp_path, finished_sweep(tmp_path, GRID, prompts=12))
+    few = "Some differences are over 12 prompts only: the intervals hold, but only large differences can be told"
+    assert (few in apart, "Some differences are over" in shared) == (True, False)
+    assert "what another set would have changed is in no interval" in shared
     for words in ("the very same policy as that", "Points of one arm at several values are the same policy"):
         assert (words in shared, words in apart) == (True, False)
 
