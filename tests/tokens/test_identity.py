@@ -5,6 +5,7 @@ from transformers import AutoTokenizer, ByT5Tokenizer
 
 from apm_exp.models.load import load_tokenizer
 from apm_exp.tokens.identity import tokenizer_digest
+from tests.thinking_policy import THINKING
 from tests.tokens.chat_tokenizers import CHATML, FAMILIES
 
 
@@ -34,6 +35,14 @@ def test_the_template_in_force_a_new_token_and_another_end_are_other_tokenizers(
     tokenizer.eos_token = "<sep>"
     digests.append(tokenizer_digest(tokenizer))
     assert len(set(digests)) == 4
+
+
+def test_what_the_template_is_given_is_part_of_it(tiny_policy):
+    policy = replace(tiny_policy, chat_template=THINKING)
+    without = replace(policy, chat_template_kwargs={"enable_thinking": False})
+    dated = replace(tiny_policy, chat_template="{{ strftime_now('%Y') }}", template_date="2026-01-01")
+    policies = (policy, without, dated, replace(dated, template_date="2027-01-01"))
+    assert len({tokenizer_digest(load_tokenizer(one)) for one in policies}) == 4
 
 
 def test_a_tokenizer_without_a_backend_has_its_vocabulary():
