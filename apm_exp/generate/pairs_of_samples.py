@@ -69,7 +69,10 @@ def _rewards(
         for index, one in answered.items()
     ]
     rewards = reward(pa.Table.from_pylist(asked, schema=_ASKED)) if asked else []
-    if [len(row or ()) for row in rewards] != [len(one.texts) for one in answered.values()]:
+    counts = [len(one.texts) for one in answered.values()]
+    if len(rewards) != len(counts) or any(
+        row is not None and len(row) != n for row, n in zip(rewards, counts, strict=True)
+    ):
         raise ValueError("reward: the reward source did not give one reward for each response")
     return {index: row or [] for index, row in zip(answered, rewards, strict=True)}
 
@@ -77,6 +80,8 @@ def _rewards(
 def _row(prompt: Prompt, samples: Samples | Refusal, rewards: list[float]) -> dict[str, Any] | Refusal:
     if isinstance(samples, Refusal):
         return samples
+    if not rewards:
+        return Refusal("no rewards", "the reward source gave the responses to this prompt none")
     indices = best_and_worst(samples.texts, rewards)
     if isinstance(indices, Refusal):
         return indices

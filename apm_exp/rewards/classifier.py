@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from apm_exp import component
 from apm_exp.component import UNHASHED
 from apm_exp.digest import text_digest
-from apm_exp.messages import read_messages, read_responses, text_of
+from apm_exp.messages import read_messages, read_responses, read_tools, text_of
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
 from apm_exp.shards import read_shards, record
 from apm_exp.tokens.render import chat_text, token_ids
-from apm_exp.types import Message, Refusal
+from apm_exp.tokens.tool_calls import tool_names
+from apm_exp.types import Refusal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,14 +39,15 @@ def classifier(
     batch_size: Annotated[int, Field(gt=0), UNHASHED],
     max_length: Annotated[int, Field(gt=0)],
     trust_remote_code: bool,
-) -> list[list[float]]:
+) -> list[list[float] | None]:
     """The reward model's score of each response to its prompt, reward units; runs on the runtime's device.
 
-    The conversation is written by the reward model's own chat template; of one with more than max_length tokens the
-    end is lost, which is counted in a warning. Equal conversations are scored once. scored: a folder for what has been
-    scored so far, from which a killed attempt goes on. Raises ValueError where the model has another number of labels,
-    where memory does not suffice for one response, or where its head would be random: a class that transformers does
-    not know loads as a plain classifier with an untrained head (ArmoRM without its own code does).
+    The conversation is written by the reward model's own chat template. A row that it does not take has no rewards
+    (None), and of a conversation with more than max_length tokens the end is lost; both are counted in a warning. Equal
+    conversations are scored once. scored: a folder for what has been scored so far, from which a killed attempt goes
+    on. Raises ValueError where the template takes no row, where the model has another number of labels, where memory
+    does not suffice for one response, or where its head would be random: a class that transformers does not know loads
+    as a plain classifier with an untrained head (ArmoRM without its own code does).
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -60,42 +63,55 @@ def classifier(
         remedy = "give a reward model with one"
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; {remedy}")
     model = model.to(component.bind("runtime", runtime)().device)
-    ids = _token_ids(tokenizer, responses, label)
+    ids, taken = _token_ids(tokenizer, responses, label)
     _warn_of_cut(ids, max_length, label)
     ids = [each[:max_length] for each in ids]
     names = [text_digest(json.dumps(each)) for each in ids]
     rewards = _scores(model, dict(zip(names, ids, strict=True)), tokenizer.pad_token_id, batch_size, scored, label)
-    in_order = iter(names)
-    return [[rewards[next(in_order)] for _ in row] for row in responses["responses"].to_pylist()]
+    in_order, counts = iter(names), pc.list_value_length(responses["responses"]).to_pylist()
+    rows = zip(counts, taken, strict=True)
+    return [[rewards[next(in_order)] for _ in range(count)] if is_taken else None for count, is_taken in rows]
 
 
-def _token_ids(tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str) -> list[list[int]]:
-    """The tokens of each response with its prompt, row after row."""
+def _token_ids(
+    tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str
+) -> tuple[list[list[int]], list[bool]]:
+    """The tokens of each response with its prompt, row after row, and whether the template takes each row."""
     ids: list[list[int]] = []
+    taken: list[bool] = []
+    refused: list[str] = []
     for start in range(0, len(responses), _ROWS_AT_ONCE):
-        rows = responses.slice(start, _ROWS_AT_ONCE).to_pylist()
-        texts = [text for row in rows for text in _texts(tokenizer, row, label)]
-        ids += token_ids(tokenizer, texts)
-    return ids
+        rows = [_texts(tokenizer, row, label) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
+        ids += token_ids(tokenizer, [text for texts in rows if not isinstance(texts, Refusal) for text in texts])
+        taken += [not isinstance(texts, Refusal) for texts in rows]
+        refused += [texts.detail for texts in rows if isinstance(texts, Refusal)]
+    _say_refused(refused, len(responses), label)
+    return ids, taken
 
 
-def _texts(tokenizer: "PreTrainedTokenizerBase", row: Mapping[str, Any], label: str) -> list[str]:
+def _say_refused(refused: list[str], rows: int, label: str) -> None:
+    problem = f"{label}: its chat template does not take"
+    if refused and len(refused) == rows:
+        raise ValueError(f"{problem} any of the {rows} conversations, the first: {refused[0]}")
+    if refused:
+        logger.warning("%s %d of %d conversations, the first: %s", problem, len(refused), rows, refused[0])
+
+
+def _texts(tokenizer: "PreTrainedTokenizerBase", row: Mapping[str, Any], label: str) -> list[str] | Refusal:
     """The conversation with each response of a row."""
-    prompt = read_messages(row["prompt"])
-    answers = read_responses(row["responses"], row.get("response_extras"))
-    if row.get("tools"):
-        raise ValueError(f"{label}: rows have tools, which the reward model is not told; take another reward source")
-    return [_text(tokenizer, prompt, answer, label) for answer in answers]
-
-
-def _text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], answer: Message, label: str) -> str:
     if not tokenizer.chat_template:
         raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
-    text = chat_text(tokenizer, [*prompt, answer], generation_prompt=False)
-    if isinstance(text, Refusal):
-        start = f"prompt starting {text_of(prompt[-1])[:60]!r}"
-        raise ValueError(f"{label}: its chat template does not take the conversation ({start}): {text.detail}")
-    return text
+    prompt, tools = read_messages(row["prompt"]), read_tools(row.get("tools"))
+    answers = read_responses(row["responses"], row.get("response_extras"))
+    texts = []
+    for answer in answers:
+        text = chat_text(tokenizer, [*prompt, answer], generation_prompt=False, tools=tools)
+        unseen = next((name for name in tool_names(tools) if isinstance(text, str) and name not in text), None)
+        if isinstance(text, Refusal) or unseen:
+            reason = text.detail if isinstance(text, Refusal) else f"it does not write the tool {unseen}"
+            return Refusal("no reward", f"prompt starting {text_of(prompt[-1])[:60]!r}: {reason}")
+        texts.append(text)
+    return texts
 
 
 def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:

@@ -157,10 +157,14 @@ def test_no_chat_template(tmp_path):
         scores(folder)
 
 
-def test_conversation_that_the_template_does_not_take(folder):
-    rows = [{"prompt": [{"role": "tool", "content": "What?"}], "responses": ["a"]}]
-    with pytest.raises(ValueError, match=r"does not take the conversation \(prompt starting 'What\?'\): no such role"):
-        scores(folder, rows)
+def test_a_conversation_that_the_template_does_not_take_has_no_rewards(folder, caplog):
+    bad = {"prompt": [{"role": "tool", "content": "What?"}], "responses": ["a"]}
+    with pytest.raises(ValueError, match=r"take any of the 1 conversations, the first: prompt starting 'What\?': no such"):
+        scores(folder, [bad])
+    good = {"prompt": [{"role": "user", "content": "What?"}], "responses": ["a", "b c"]}
+    alone = scores(folder, [good])
+    assert scores(folder, [good, bad, good]) == [alone[0], None, alone[0]]
+    assert "chat template does not take 1 of 3 conversations, the first: prompt starting 'What?'" in caplog.text
 
 
 def test_missing_folder(tmp_path):
