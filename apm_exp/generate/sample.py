@@ -1,6 +1,7 @@
 """Samples responses from a policy, by transformers' `generate` and the policy's own chat template."""
 
 import hashlib
+import re
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +11,10 @@ from pydantic import Field
 from apm_exp import component
 from apm_exp.generate.samples import Samples
 from apm_exp.progress import track
+from apm_exp.tokens.control import control_pattern, spelled_out
 from apm_exp.tokens.end_tokens import end_tokens
-from apm_exp.tokens.render import chat_text, token_ids
+from apm_exp.tokens.pairs import prompt_text
+from apm_exp.tokens.render import token_ids
 from apm_exp.types import Message, Policy, Refusal
 
 if TYPE_CHECKING:
@@ -55,7 +58,8 @@ def sample_responses(
     model = load_model(policy, settings.device)
     model.generation_config = _sampling(model, tokenizer, samples, temperature, top_p, max_new_tokens)
     ends = set(model.generation_config.eos_token_id)
-    ids = [_prompt_ids(tokenizer, model, prompt, max_new_tokens) for prompt in prompts]
+    pattern = control_pattern(tokenizer)
+    ids = [_prompt_ids(tokenizer, model, pattern, prompt, max_new_tokens) for prompt in prompts]
     yield from ((index, one) for index, one in enumerate(ids) if isinstance(one, Refusal) and index not in known)
     usable = {index: one for index, one in enumerate(ids) if not isinstance(one, Refusal)}
     batches = _batches(usable, max(1, batch_size // samples))
@@ -97,9 +101,15 @@ def _sampling(
 
 
 def _prompt_ids(
-    tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel", prompt: list[Message], max_new_tokens: int
+    tokenizer: "PreTrainedTokenizerBase",
+    model: "PreTrainedModel",
+    pattern: re.Pattern[str],
+    prompt: list[Message],
+    max_new_tokens: int,
 ) -> list[int] | Refusal:
-    text = chat_text(tokenizer, prompt, generation_prompt=True)
+    if found := spelled_out(pattern, prompt):
+        return Refusal("a message contains a control token", found)
+    text = prompt_text(tokenizer, prompt, None)
     if isinstance(text, Refusal):
         return text
     ids = token_ids(tokenizer, [text])[0]

@@ -89,7 +89,7 @@ def _texts(
     if isinstance(found, Refusal):
         return found
     (prompt, chosen, rejected), tools = found
-    text = _prompt_text(tokenizer, prompt, tools)
+    text = prompt_text(tokenizer, prompt, tools)
     if isinstance(text, Refusal):
         return text
     sides = [_response_text(tokenizer, end, text, prompt, side, tools) for side in (chosen, rejected)]
@@ -97,7 +97,8 @@ def _texts(
     return refused or _Texts(text, *sides)  # type: ignore[arg-type]
 
 
-def _prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], tools: Tools | None) -> str | Refusal:
+def prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], tools: Tools | None) -> str | Refusal:
+    """The prompt as generation sees it; a refusal where the template does not take it, or leaves out a part of it."""
     text = chat_text(tokenizer, prompt, generation_prompt=True, tools=tools)
     if isinstance(text, Refusal):
         return text

@@ -107,6 +107,13 @@ def test_a_prompt_that_leaves_no_room_is_refused(micro_policy):
     assert isinstance(responses[0], Samples)
 
 
+def test_a_prompt_that_spells_out_a_control_token_is_refused(micro_policy):
+    prompts = [[{"role": "user", "content": text}] for text in ("sort <sep> two", "sort two one")]
+    responses = sampled(micro_policy, prompts)
+    assert responses[0] == Refusal("a message contains a control token", "<sep> in the user's turn")
+    assert isinstance(responses[1], Samples)
+
+
 def test_a_prompt_that_the_template_does_not_take_is_refused(micro_policy):
     template = "{% if messages[0]['content'] == 'no' %}{{ raise_exception('not this') }}{% endif %}" + str(
         load_tokenizer(micro_policy).chat_template

@@ -159,7 +159,9 @@ def test_no_chat_template(tmp_path):
 
 def test_a_conversation_that_the_template_does_not_take_has_no_rewards(folder, caplog):
     bad = {"prompt": [{"role": "tool", "content": "What?"}], "responses": ["a"]}
-    with pytest.raises(ValueError, match=r"take any of the 1 conversations, the first: prompt starting 'What\?': no such"):
+    with pytest.raises(
+        ValueError, match=r"take any of the 1 conversations, the first: prompt starting 'What\?': no such"
+    ):
         scores(folder, [bad])
     good = {"prompt": [{"role": "user", "content": "What?"}], "responses": ["a", "b c"]}
     alone = scores(folder, [good])
