@@ -92,6 +92,8 @@ def _render(
 
 def template_of(tokenizer: "PreTrainedTokenizerBase", tools: Tools | None = None) -> str:
     """The text of the tokenizer's chat template. Raises ValueError where there is none."""
+    if tokenizer.chat_template == "":
+        raise ValueError("model.chat_template: the template is empty; give another FILE")
     if not tokenizer.chat_template:
         raise ValueError("model.chat_template=null: the tokenizer has no chat template; give model.chat_template=FILE")
     try:
@@ -104,8 +106,8 @@ def template_of(tokenizer: "PreTrainedTokenizerBase", tools: Tools | None = None
 def _failure(error: Exception) -> str:
     if "no loader" in str(error):  # include, import, extends
         return "it includes another file, which a chat template cannot"
-    if isinstance(error, RecursionError):
-        return "it calls itself without end"
+    if isinstance(error, RecursionError | MemoryError):
+        return "it calls itself without end" if isinstance(error, RecursionError) else "it takes too much memory"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 

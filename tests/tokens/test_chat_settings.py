@@ -67,6 +67,7 @@ def test_a_day_that_is_none(text):
         ("{% include '/etc/passwd' %}", "it includes another file, which a chat template cannot"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "it calls itself without end"),
         ("{{ 1 / (messages | length - 1) }}", "ZeroDivisionError: division by zero"),
+        ("{{ 'x' * 10 ** 18 }}", "it takes too much memory"),
         ("{{ messages[5].content }}", "list object has no element 5"),
         ("{{ messages[0].content + 1 }}", 'TypeError: can only concatenate str (not "int") to str'),
         ("{{ messages.__class__.__mro__ }}", "access to attribute '__class__' of 'list' object is unsafe."),

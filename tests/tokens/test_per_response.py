@@ -174,6 +174,7 @@ def test_prompt_that_changes_when_an_answer_follows_is_taken_and_told(monkeypatc
     ("template", "message"),
     [
         (None, "no chat template; give model.chat_template=FILE"),
+        ("", "the template is empty; give another FILE"),
         ("{% if %}", "line 1: "),
         ("{{ messages[0]['content'] }}", "does not show the assistant's text"),
         ("{{ raise_exception('never') }}", "takes no user's and assistant's turn: never"),
