@@ -77,8 +77,14 @@ def test_what_a_template_cannot_do_is_a_refusal_of_one_line(template, detail):
     assert written(template) == Refusal("the chat template does not take the conversation", detail)
 
 
-def test_a_template_that_does_not_end(monkeypatch):
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ 9 ** (9 ** 8) % 7 }}",  # which Jinja computes while it compiles
+    ],
+)
+def test_a_template_that_does_not_end(monkeypatch, template):
     monkeypatch.setattr("apm_exp.tokens.render.LIMIT", 0.1)
-    refusal = written("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}")
-    assert refusal.detail == "it did not end within 0.1 s"
+    assert written(template).detail == "it did not end within 0.1 s"
     assert written(CHATML).startswith("<|im_start|>user\nHello")  # the timer is off again
