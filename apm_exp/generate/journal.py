@@ -1,4 +1,4 @@
-"""What has been sampled so far, on disk: a killed stage resumes from there."""
+"""What has been sampled so far, on disk, for a killed stage to resume from. A line is a JSON text after its sha256."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from apm_exp.digest import text_digest
 from apm_exp.generate.samples import Samples
 from apm_exp.types import Refusal
 
@@ -36,15 +37,17 @@ def record(sampled: Iterable[Sampled], path: Path) -> Iterator[Sampled]:
     """Pass on what is sampled once it stands in the journal."""
     with path.open("a", encoding="utf-8") as journal:
         for index, one in sampled:
-            journal.write(json.dumps({"index": index, type(one).__name__: asdict(one)}, default=list) + "\n")
+            row = json.dumps({"index": index, type(one).__name__: asdict(one)}, default=list)
+            journal.write(f"{text_digest(row)} {row}\n")
             journal.flush()
             yield index, one
 
 
 def _read(line: bytes) -> Sampled:
-    if not line.endswith(b"\n"):
-        raise ValueError("a line without an end")
-    row = json.loads(line)
+    digest, _, text = line.decode().partition(" ")
+    if not text.endswith("\n") or text_digest(text[:-1]) != digest:
+        raise ValueError("not as it was written")
+    row = json.loads(text)
     if "Refusal" in row:
         return row["index"], Refusal(**row["Refusal"])
     samples = row["Samples"]

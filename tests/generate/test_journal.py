@@ -21,7 +21,8 @@ def test_from_a_damaged_line_on_it_is_truncated_and_says_so(tmp_path, caplog):
     path = tmp_path / "sampled.jsonl"
     list(record(SAMPLED.items(), path))
     lines = path.read_bytes().splitlines(keepends=True)
-    for damaged in (lines[1][:9], lines[1].replace(b'"texts"', b'"textz"'), lines[1].rstrip(b"\n"), b"\xff\n", b"[]\n"):
+    changed = [lines[1].replace(*edit) for edit in ((b'"texts"', b'"textz"'), (b'"a"', b'"c"'), (b"false", b"true"))]
+    for damaged in (lines[1][:9], *changed, lines[1].rstrip(b"\n"), b"\xff\n", b"[]\n", b"\n"):
         caplog.clear()
         path.write_bytes(lines[0] + damaged)
         with caplog.at_level(logging.WARNING):
