@@ -78,6 +78,7 @@ def _check_and_prepare(config: DictConfig) -> None:
     if code or task != "run":
         raise NothingToRun(code)
     if seems_done and all_done(folder, len(jobs)):
+        _describe(folder, name, key, config, jobs)  # again: its files may be damaged
         raise NothingToRun(done_before(folder, len(jobs)))
     if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
         _describe(folder, name, key, config, jobs)
