@@ -23,6 +23,7 @@ from apm_exp.types import Policy
 
 Seen = dict[str, "Artifact | None"]
 DONE = ("key", "counts", "seconds", "files")  # what a step's record has
+OfSource = Callable[[Path], str | None]
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,12 @@ class Step:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What is hashed: the stage's name and version, and the identity of each input."""
+        return self.identify(self.digests.of_file)
+
+    def identify(self, of_source: OfSource) -> dict[str, Any]:
+        """The identity as it is now. of_source: the digest of a component's source file."""
         version = inspect.getmodule(self.stage).VERSION  # type: ignore[union-attr]
-        inputs = {name: _identity(value, self.digests) for name, value in self.inputs.items()}
+        inputs = {name: _identity(value, self.digests, of_source) for name, value in self.inputs.items()}
         return {"stage": self.stage.__name__, "version": version, "inputs": inputs}
 
     @cached_property
@@ -80,32 +85,31 @@ class Step:
         return self.root / self.name
 
 
-def _identity(value: Any, digests: FileDigests) -> Any:
+def _identity(value: Any, digests: FileDigests, of_source: OfSource) -> Any:
     if isinstance(value, Step):
         return {"artifact": value.key}
     if isinstance(value, Policy):
         template = text_digest(value.chat_template) if value.chat_template else None
         settings = {"dtype": value.rounding, "attention": value.attention, "chat_template": template}
         given = {"chat_template_kwargs": value.chat_template_kwargs or {}, "template_date": value.template_date}
-        return {"policy": value.key, **settings, **given}
+        return {"policy": digests.of_path(value.folder) if value.local else value.key, **settings, **given}
     if isinstance(value, Mapping):
-        return _node_identity(value, digests)
+        return _node_identity(value, digests, of_source)
     if isinstance(value, list | tuple):
-        return [_identity(item, digests) for item in value]
+        return [_identity(item, digests, of_source) for item in value]
     return value
 
 
-def _node_identity(node: Mapping[str, Any], digests: FileDigests) -> dict[str, Any]:
+def _node_identity(node: Mapping[str, Any], digests: FileDigests, of_source: OfSource) -> dict[str, Any]:
     """A node is its values, the content of the files that a `path` names, and its component's source.
 
     Settings that the component declares as component.UNHASHED say how it is run and are left out.
     """
-    identity = {key: _identity(value, digests) for key, value in component.identifying(node).items()}
+    identity = {key: _identity(value, digests, of_source) for key, value in component.identifying(node).items()}
     if paths := local_paths(node.get("path")):
         identity["path"] = [digests.of_path(path) for path in paths]
     if "_target_" in node:
-        source = inspect.getsourcefile(component.locate("config", node))
-        identity["_source_"] = digests.of_file(Path(str(source)))
+        identity["_source_"] = of_source(component.source_of(component.locate("config", node)))
     return identity
 
 

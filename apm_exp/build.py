@@ -17,12 +17,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from apm_exp.artifact import Artifact, Seen, Step, damage, earlier_steps, outdated, read_done, record_of
+from apm_exp.artifact import Artifact, Seen, Step, earlier_steps, read_done, record_of
+from apm_exp.edited import edited
 from apm_exp.escaped import escaped_lines
 from apm_exp.files import write_json, write_text
-from apm_exp.locks import locked, not_read, reading
+from apm_exp.locks import locked, reading
 from apm_exp.provenance import provenance
-from apm_exp.sealed import set_aside, write_sealed
+from apm_exp.room import make_room, prepare, refuse_edited, replaced
+from apm_exp.sealed import write_sealed
 from apm_exp.types import Policy
 
 logger = logging.getLogger(__name__)
@@ -41,13 +43,13 @@ def build(
     """
     with locked(step):
         with _inputs(step) as given:
-            _set_aside(step, rebuild=rebuild and _built_by_another(step, command))
+            make_room(step, rebuild=rebuild and _built_by_another(step, command))
             artifact = read_done(step)
             if artifact is not None:
                 logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
                 return artifact
             artifact = _build(step, given, command, also or {})
-        shutil.rmtree(_replaced(step), ignore_errors=True)
+        shutil.rmtree(replaced(step), ignore_errors=True)
     logger.info("%-12s %6.1f s  %s  %s", step.kind, artifact.seconds, step.folder, _counted(artifact.counts))
     return artifact
 
@@ -79,37 +81,16 @@ def _inputs(step: Step) -> Iterator[Given]:
                 return
 
 
-def _set_aside(step: Step, *, rebuild: bool) -> None:
-    """Move a finished artifact out of the way that is damaged, made of builds that are gone, or to be built again."""
-    record = record_of(step)
-    if record is None:
-        return
-    if problem := damage(step, record):
-        aside = step.folder.with_name(f"{step.folder.name}.damaged-{time.time_ns()}")
-        logger.warning("%s: %s; moved to %s and built again", step.folder, problem, aside.name)
-    elif rebuild or (another := outdated(step, record)):
-        aside = _replaced(step)  # kept until there is a new one, however this ends
-        shutil.rmtree(aside, ignore_errors=True)
-        if not rebuild:
-            logger.info("%s: %s has been built again since, and so is this", step.folder, another)
-    else:
-        return
-    with not_read(step):
-        step.folder.rename(aside)
-
-
-def _replaced(step: Step) -> Path:
-    return step.folder.with_name(f"{step.folder.name}.replaced")
-
-
 def _counted(counts: Mapping[str, int | float]) -> str:
     return ", ".join(f"{name} {value:,}" for name, value in counts.items())
 
 
 def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any]) -> Artifact:
     started = time.monotonic()
+    if what := edited(step):
+        raise ValueError(f"{what}: was edited after this command had read it; type the command again")
     builds = {one.name: build for one in earlier_steps(step) if (build := given[one.key].build)}
-    _prepare(step.folder, builds)
+    prepare(step.folder, builds)
     try:
         identity = OmegaConf.create({**step.identity, "builds": builds})
         write_text(OmegaConf.to_yaml(identity), step.folder / "inputs.yaml")
@@ -123,33 +104,11 @@ def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any
         error.add_note(f"while building {step.folder}")
         _write_failure(step.folder)
         raise
+    refuse_edited(step)
     artifact = Artifact(step.kind, step.folder, step.key, counts, seconds, uuid.uuid4().hex, reused=False)
     made = {"key": step.key, "build": artifact.build, "inputs": builds, "command": command}
     write_sealed({**made, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
     return artifact
-
-
-def _prepare(folder: Path, builds: Mapping[str, str]) -> None:
-    """Make the folder ready: what an attempt left that was given the same builds stays, for the stage to resume."""
-    (folder / "failed.txt").unlink(missing_ok=True)
-    for left in folder.rglob(".*.partial"):  # a killed attempt was writing these
-        left.unlink()
-    if folder.exists() and any(folder.iterdir()) and (begun := _builds_of_attempt(folder)) != builds:
-        if begun is None:
-            logger.warning("%s: its inputs.yaml is damaged; moved to %s and begun anew", folder, set_aside(folder).name)
-        else:
-            logger.info("%s: was begun with inputs that have been built again since; begun anew", folder)
-            shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _builds_of_attempt(folder: Path) -> dict[str, str] | None:
-    """The builds that an unfinished attempt was given, or None where it does not say; earlier versions knew none."""
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
-    except Exception:  # whatever YAML makes of a damaged file
-        return None
-    return content.get("builds", {}) if isinstance(content, dict) and "stage" in content else None
 
 
 def _write_failure(folder: Path) -> None:

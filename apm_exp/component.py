@@ -5,10 +5,13 @@ of the function are its settings; positional parameters are given by the stage t
 """
 
 import difflib
+import hashlib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -16,6 +19,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 Function = Callable[..., Any]
 UNHASHED = "how it is run"  # in a setting's Annotated: what changes a result by no more than rounding
 _trusted_packages = {"apm_exp"}
+_loaded: dict[Path, str] = {}  # source files, with the sha256 that each had when its code had just been loaded
 _MOST_NAMES = 15
 
 
@@ -53,7 +57,30 @@ def locate(group: str, node: Mapping[str, Any]) -> Function:
         raise ValueError(f"{group}._target_={target}: {error}") from error
     if not inspect.isfunction(function):
         raise ValueError(f"{group}._target_={target}: not a function")
+    _note(source_of(function))
     return function
+
+
+def source_of(function: Function) -> Path:
+    """The file that a function stands in."""
+    return Path(inspect.getfile(function))
+
+
+def loaded_source(file: Path) -> str | None:
+    """The sha256 that a source file had when its function was first located; None if it could not be read."""
+    return _loaded.get(file)
+
+
+def note_sources() -> None:
+    """Note the sources of all loaded modules of trusted packages: jobs that are forked later may find them edited."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in _trusted_packages:
+            _note(Path(getattr(module, "__file__", None) or ""))
+
+
+def _note(file: Path) -> None:
+    if file not in _loaded and file.is_file():
+        _loaded[file] = hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _settings(function: Function) -> dict[str, inspect.Parameter]:

@@ -41,9 +41,9 @@ def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDige
     """The policy that is scored and trained, as a folder, whether built here or given."""
     node = config["model"]
     if "models" in steps:
-        folder, key = steps["models"].folder / "final", steps["models"].key
+        folder, key, local = steps["models"].folder / "final", steps["models"].key, False
     else:
-        folder, key = _given_weights(config, digests)
+        folder, key, local = _given_weights(config, digests)
     template, dtype = node.get("chat_template"), resolve_dtype(node["dtype"], config["runtime"])
     return Policy(
         folder=folder,
@@ -56,20 +56,25 @@ def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDige
         template_date=node.get("template_date", TEMPLATE_DATE),
         tf32=_rounds_products(dtype, config["runtime"]),
         made_by=steps.get("models"),
+        local=local,
     )
 
 
-def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str]:
-    """A model's folder, and what identifies it; a plan downloads nothing and goes by the revision."""
+def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str, bool]:
+    """A model's folder, what identifies it, and whether that is its content; a plan downloads nothing and goes by the
+    revision.
+    """
     node = config["model"]
     if config["task"] == "plan" and not is_here(node):
-        return Path(node["path"]), str(node["revision"])
+        return Path(node["path"]), str(node["revision"]), False
     folder = component.bind("model", node)()
-    return folder, commit_of(folder) or digests.of_path(folder)
+    commit = commit_of(folder)
+    return folder, commit or digests.of_path(folder), commit is None
 
 
 def trained_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:
     """The policy that the run trains, loaded as the starting policy is."""
     start = starting_policy(config, steps, digests)
-    made_by = steps["policy"]
-    return replace(start, folder=made_by.folder / "final", key=made_by.key, chat_template=None, made_by=made_by)
+    maker = steps["policy"]
+    folder = maker.folder / "final"
+    return replace(start, folder=folder, key=maker.key, chat_template=None, made_by=maker, local=False)

@@ -16,6 +16,7 @@ import apm_exp.preflight
 import apm_exp.report.page
 import apm_exp.scoring
 import apm_exp.training.run
+from apm_exp import component
 from apm_exp.models.device import may_have_gpus
 from apm_exp.provenance import versions
 from apm_exp.worker import configure_logging
@@ -33,6 +34,7 @@ __all__ = [
 
 versions()
 configure_logging()
+component.note_sources()
 # accelerate imports DeepSpeed for every training. It looks for a GPU as it is imported, so only where there is none.
 if importlib.util.find_spec("deepspeed") and not may_have_gpus():
     import deepspeed  # noqa: F401

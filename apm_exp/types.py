@@ -124,7 +124,7 @@ class Policy:
     chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None.
     chat_template_kwargs: variables that the template is given. template_date: the day that it takes for today.
     tf32: whether float32 products are rounded (runtime.tf32 on CUDA). made_by: the step that makes the folder; None for
-    given weights.
+    given weights. local: whether the key is the digest of the folder, which is the user's own.
     """
 
     folder: Path
@@ -137,6 +137,7 @@ class Policy:
     template_date: str = TEMPLATE_DATE
     tf32: bool = False
     made_by: "Step | None" = field(default=None, compare=False)
+    local: bool = False
 
     @property
     def rounding(self) -> str:

@@ -423,6 +423,84 @@ def test_a_rebuild_that_fails_loses_nothing(step: StepMaker, tmp_path: Path, mon
     assert not kept.exists()
 
 
+def editing(out: Path, *, node: dict[str, Any], edit: Callable[[], object]) -> dict[str, int]:
+    """A stage during whose work a file of a setting, or of its component, is edited."""
+    (out / "result.txt").write_text("made of something")
+    edit()
+    return {}
+
+
+@pytest.mark.parametrize("where", ["data.jsonl", "weights/model.safetensors", "weights/new.json", "more-2.jsonl"])
+def test_an_input_that_is_edited_while_a_step_reads_it_leaves_no_artifact(
+    step: StepMaker, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "weights").mkdir()
+    for name in ("data.jsonl", "weights/model.safetensors", "more-1.jsonl"):
+        (tmp_path / name).write_text("old")
+    paths = [str(tmp_path / name) for name in ("data.jsonl", "weights", "more-*.jsonl")]
+    node = {"metric": {"path": paths}}
+    one = step(editing, {"edit": lambda: (tmp_path / where).write_text("new")}, node=node)
+    with pytest.raises(ValueError, match=r"^node\.metric\.path=.*data\.jsonl.*: was edited while .* type the command"):
+        build(one)
+    assert not one.folder.exists()
+    (aside,) = one.folder.parent.glob("*.damaged-*")
+    assert (aside / "result.txt").is_file()
+    assert not (aside / "done").exists()
+    assert build(step(editing, {"edit": lambda: None}, node=node)).key != one.key
+
+
+def test_a_model_s_folder_that_is_edited_meanwhile_is_named(step: StepMaker, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "model.safetensors").write_text("old")
+    known = FileDigests(tmp_path / "digests.json")
+    policy = Policy(weights, known.of_path(weights), "float32", "auto", False, local=True)
+    one = step(ignore_policy, {"edit": lambda: (weights / "model.safetensors").write_text("new")}, policy=policy)
+    with pytest.raises(ValueError, match=rf"^model\.path={weights}: was edited while"):
+        build(one)
+
+
+def ignore_policy(out: Path, *, policy: Policy, edit: Callable[[], object]) -> dict[str, int]:
+    edit()
+    return {}
+
+
+def test_an_input_that_was_edited_before_a_step_begins_stops_it_before_its_work(
+    step: StepMaker, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text("old")
+    one = step(editing, {"edit": lambda: pytest.fail("the stage was called")}, node={"path": str(data)})
+    assert one.key
+    for change in (lambda: data.write_text("new"), data.unlink):
+        change()
+        with pytest.raises(ValueError, match=rf"^node\.path={data}: was edited after this command had read it"):
+            build(one)
+        assert not one.folder.exists()
+
+
+def test_an_input_that_was_only_touched_is_no_other_one(step: StepMaker, tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text("same")
+    assert build(step(editing, {"edit": lambda: os.utime(data, (1, 1))}, node={"path": str(data)})).key
+
+
+def test_a_component_that_is_edited_meanwhile_leaves_no_artifact(
+    step: StepMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "edited_meanwhile.py"
+    source.write_text("def value(scores):\n    return scores\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("apm_exp.component._trusted_packages", {"edited_meanwhile"})
+    node = {"_target_": "edited_meanwhile.value"}
+    one = step(editing, {"edit": lambda: source.write_text("def value(scores):\n    return -scores\n")}, node=node)
+    with pytest.raises(ValueError, match=r"^node\._target_=edited_meanwhile\.value: was edited while"):
+        build(one)
+    later = step(editing, {"edit": lambda: None}, node=node)  # its key has the new source, this process the old code
+    with pytest.raises(ValueError, match=r"^node\._target_=edited_meanwhile\.value: was edited after this command"):
+        build(later)
+
+
 def test_what_a_step_follows_from(step: StepMaker) -> None:
     first, second, third = chain(step)
     both = step(ignore, policy=made_by(second), more={"earlier": first, "list": [first, third]})

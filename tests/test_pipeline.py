@@ -97,7 +97,7 @@ def test_a_loss_of_single_pairs_trains_once_whatever_the_forwards(loss: str) -> 
 def test_rounded_products_are_another_precision_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
     node = {"dtype": "float32", "attention": "auto", "trust_remote_code": False, "path": "x", "revision": None}
     config = {"model": node, "runtime": {"device": "auto", "tf32": True}, "task": "plan"}
-    monkeypatch.setattr("apm_exp.policies._given_weights", lambda config, digests: (Path("x"), "key"))
+    monkeypatch.setattr("apm_exp.policies._given_weights", lambda config, digests: (Path("x"), "key", False))
     for device, rounding in {"cuda": "tf32", "cpu": "float32"}.items():
         monkeypatch.setattr("apm_exp.policies.pick_device", lambda runtime, device=device: device)
         assert starting_policy(config, {}, FileDigests(Path("none"))).rounding == rounding
