@@ -9,12 +9,19 @@ _NOT_SECRET = re.compile(
     r"(max|min|num|new|pad|bos|eos|per|special|add)[a-z_]*_tokens?$|tokens_per|_token_id$|(^|[._+])tokens$"
 )
 _SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{16,}|ghp_[A-Za-z0-9]{16,})")
+_SETTING = re.compile(r"""[-+ \t'"]*(?:export\s+)?(?P<key>[\w.]+)['"]?\s*[:=](?P<value>.*)""")
 
 
 def looks_secret(key: str, value: Any) -> bool:
     """Whether a setting seems to hold a credential: by its name (with a value) or by the form of its value."""
     named = bool(_SECRET_KEY.search(key)) and not _NOT_SECRET.search(key)
     return (named and value not in (None, "", "null")) or bool(_SECRET_VALUE.search(str(value)))
+
+
+def line_looks_secret(line: str) -> bool:
+    """Whether a line of a text looks like a credential or like the setting of one: `+API_KEY = ...`."""
+    named = _SETTING.match(line)
+    return looks_secret("", line) or (named is not None and looks_secret(named["key"], named["value"].strip()))
 
 
 def refuse_secrets(settings: Iterable[tuple[str, Any]]) -> None:

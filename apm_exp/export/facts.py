@@ -57,6 +57,7 @@ def made_with(step: StepRecord) -> str:
     """The commit and the versions with which a step was made."""
     provenance: Mapping[str, Any] = step.provenance
     commit = provenance.get("commit")
-    changes = " with uncommitted changes" if provenance.get("uncommitted_diff") else ""
+    changed = any(provenance.get(name) for name in ("uncommitted_diff", "uncommitted_diff_left_out"))
+    changes = " with uncommitted changes" if changed else ""
     versions = [f"{name} {provenance['versions'].get(name)}" for name in _PACKAGES]
     return ", ".join([*versions, *([f"commit {commit}{changes}"] if commit else [])])
