@@ -54,6 +54,11 @@ def build(
     return artifact
 
 
+def wants_rebuild(config: Mapping[str, Any], step: Step) -> bool:
+    """Whether a step is of the kind that is to be built again; what follows from it then is, as from any new build."""
+    return config["rebuild"] in ("all", step.kind)
+
+
 def will_rebuild(step: Step, command: str) -> bool:
     """Whether `build` with `rebuild` would build again what is there."""
     return (step.folder / "done").exists() and _built_by_another(step, command)

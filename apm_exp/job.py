@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from apm_exp import component
 from apm_exp.artifact import Artifact, Step, lineage, read_done
-from apm_exp.build import build, will_rebuild
+from apm_exp.build import build, wants_rebuild, will_rebuild
 from apm_exp.ending import one_line
 from apm_exp.headline import headline, nothing_held_out, untrained, what_next
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
@@ -18,11 +18,10 @@ from apm_exp.job_steps import digests_of, has_rewards, steps_of
 from apm_exp.keep.preflight import check_keep
 from apm_exp.ledger import job_with, named, worked_on
 from apm_exp.memory.check import check_before_training
-from apm_exp.page_step import report_step
+from apm_exp.page_step import draw_page
 from apm_exp.pair_ids import PairIds
 from apm_exp.preflight import check_loss_takes, refuse_missing_rewards
-from apm_exp.provenance import provenance
-from apm_exp.run_record import keep_result, new_run_folder, point
+from apm_exp.run_record import begin_run, keep_result, point, run_folder
 from apm_exp.tracking.job import tracked_job
 from apm_exp.tracking.mirror import Mirror
 from apm_exp.worker import Request
@@ -67,9 +66,9 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
     """Do the job, with a record that says how it stands from its beginning."""
     digests = digests_of(request)
     steps = steps_of(request, digests, with_rewards=with_rewards is not False)
-    folder = new_run_folder(request, steps.get("policy", steps["logps"]).slug)
-    record = beginning(request, folder)
-    keep_result(request, record, folder)
+    folder = run_folder(request, steps.get("policy", steps["logps"]).slug)
+    record = beginning(request, folder, steps)
+    begin_run(request, record, folder)
     logger.info("settings     from: %s", request.config["hyperparameters"])
     _say_whose_model(request, steps)
     made: dict[str, Artifact] = {}
@@ -127,7 +126,9 @@ def _run_steps(
             also = {"log": mirror.row} if step.kind == "policy" else {}  # the training step also mirrors its log
             if step.kind == "policy" and trains:
                 check_before_training(request.config, steps)
-            built[name] = build(step, rebuild=_rebuild(request, step), command=request.command_id, also=also)
+            built[name] = build(
+                step, rebuild=wants_rebuild(request.config, step), command=request.command_id, also=also
+            )
             if step.kind == "evaluation":  # now: another command may build it again before this one ends
                 scores[name.removeprefix("evaluation_")] = json.loads((built[name].path / "scores.json").read_text())
             if name == "pairs":  # before the expensive steps
@@ -138,16 +139,15 @@ def _run_steps(
         held_out = int(built["pairs"].counts["held_out"])
         last = list(built.values())[-1]
         result: dict[str, Any] = {"headline": untrained(last, request.config["metric"], held_out)}
-        if "selection" in steps:
-            page_step = report_step(request.config, steps, command=request.command, provenance=provenance())
-            point(folder / "report", page_step.folder)
-            page = built["report"] = build(page_step, rebuild=_rebuild(request, page_step), command=request.command_id)
+        page = draw_page(request, steps, folder) if "selection" in steps else None
+        if page is not None:
+            built["report"] = page
             result["report"] = str(page.path / "report.html")
         if "policy" in steps:
             result |= _result(request, scores, built["policy"]) | {"trained": trains}
             mirror.rest_of_history()
             mirror.summary(result["scores"], built["selection"].counts)
-            mirror.send(built["selection"].path, built["report"].path)
+            mirror.send(built["selection"].path, page.path if page else None)
     used = built | {name: one for name, one in made.items() if not one.reused}
     counts = built["selection"].counts if "selection" in built else {}
     alpha = counts.get("alpha", request.config["metric"].get("alpha"))
@@ -175,13 +175,12 @@ def _result(request: Request, scores: Mapping[str, dict[str, Any]], policy: Arti
 
 def _trains(request: Request, policy: Step) -> bool:
     """Whether this job is to train: the policy is not there, or it or what it follows from is to be built again."""
-    again = (step for step in lineage(policy) if _rebuild(request, step) and will_rebuild(step, request.command_id))
+    again = (
+        step
+        for step in lineage(policy)
+        if wants_rebuild(request.config, step) and will_rebuild(step, request.command_id)
+    )
     return read_done(policy) is None or any(again)
-
-
-def _rebuild(request: Request, step: Step) -> bool:
-    """Whether a step is of the kind that is to be built again; what follows from it then is, as from any new build."""
-    return request.config["rebuild"] in ("all", step.kind)
 
 
 def _mirror(request: Request, steps: Mapping[str, Step], folder: Path, trains: bool) -> AbstractContextManager[Mirror]:

@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from apm_exp.artifact import Artifact
+from apm_exp.artifact import Artifact, Step
 from apm_exp.worker import Request
 
 
-def beginning(request: Request, folder: Path) -> dict[str, Any]:
-    """What is known of a job before its work. run: its record's folder, relative to output_root."""
+def beginning(request: Request, folder: Path, steps: Mapping[str, Step]) -> dict[str, Any]:
+    """What is known of a job before its work. run: its record's folder, relative to output_root.
+
+    steps: what it is going to use, by name, whether it is there or not; links to them may get lost where outputs are
+    copied.
+    """
+    used = {name: {"key": step.key, "folder": step.name} for name, step in steps.items()}
     run = folder.relative_to(request.config["output_root"])
     record = {"number": request.number, "swept": request.swept or {}, "state": "running", "reason": None}
-    return record | {"command": request.command, "run": run.as_posix()}
+    return record | {"command": request.command, "run": run.as_posix(), "steps": used}
 
 
 def nothing_known() -> dict[str, Any]:

@@ -1,11 +1,20 @@
 """The last step of a job: its page."""
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from apm_exp.artifact import Step
+from apm_exp.artifact import Artifact, Step
+from apm_exp.build import build, wants_rebuild
+from apm_exp.ending import one_line
 from apm_exp.pipeline import CHECKPOINTS, HOW, without
+from apm_exp.provenance import provenance
+from apm_exp.run_record import point
 from apm_exp.stages.report import report
+from apm_exp.worker import Request
+
+logger = logging.getLogger(__name__)
 
 Config = Mapping[str, Any]
 _WHICH = ("task", "clean", "run", "export", "rebuild", "until", "baseline")  # what is done of a job, or with it
@@ -23,7 +32,22 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
     trainer = without(config["trainer"], *CHECKPOINTS)
     settings = {name: value for name, value in config.items() if name not in (*_WHICH, *HOW)}
-    inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"]}
+    inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"] or {}}
     how = {name: config[name] for name in (*HOW, "trainer")}
     beside = {"how": how, "command": command, "provenance": provenance}
     return Step("report", last.slug, report, inputs, last.root, last.digests, beside)
+
+
+def draw_page(request: Request, steps: Mapping[str, Step], folder: Path) -> Artifact | None:
+    """The page of a job, linked from its run's folder; None, with a warning, if it cannot be drawn.
+
+    What was selected, trained and evaluated stands.
+    """
+    try:
+        step = report_step(request.config, steps, command=request.command, provenance=provenance())
+        point(folder / "report", step.folder)
+        return build(step, rebuild=wants_rebuild(request.config, step), command=request.command_id)
+    except Exception as error:
+        remedy = "the same command draws it again"
+        logger.warning("the page could not be drawn, the result stands: %s; %s", one_line(error), remedy)
+        return None

@@ -1,5 +1,6 @@
 """The record of a run: `runs/<time>-<slug>-<id>/` with what was asked, links to what was used, and the result."""
 
+import logging
 import os
 import uuid
 from collections.abc import Mapping
@@ -16,26 +17,37 @@ from apm_exp.provenance import provenance
 from apm_exp.sealed import set_aside, write_sealed
 from apm_exp.worker import Request
 
+logger = logging.getLogger(__name__)
 
-def new_run_folder(request: Request, name: str) -> Path:
-    """The run's folder, with its resolved configuration, command and provenance; `runs/latest` points at it."""
-    runs = Path(request.config["output_root"]) / "runs"
+
+def run_folder(request: Request, name: str) -> Path:
+    """A new name for the folder of a run; nothing is written."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = runs / f"{stamp}-{slug(name)}-{uuid.uuid4().hex[:6]}"
-    folder.mkdir(parents=True)
-    write_text(OmegaConf.to_yaml(OmegaConf.create(request.config)), folder / "config.yaml")
-    write_text(request.command + "\n", folder / "command.txt")
-    write_json(provenance(), folder / "provenance.json")
-    point(runs / "latest", folder)
-    return folder
+    return Path(request.config["output_root"]) / "runs" / f"{stamp}-{slug(name)}-{uuid.uuid4().hex[:6]}"
+
+
+def begin_run(request: Request, record: Mapping[str, Any], folder: Path) -> None:
+    """Write the run's folder, at once: resolved configuration, command, provenance, and `record`, which names its
+    steps. `runs/latest` points at it.
+    """
+    unfinished = folder.with_name(f".{folder.name}")  # task=clean refuses a run whose record is not there
+    unfinished.mkdir(parents=True)
+    write_text(OmegaConf.to_yaml(OmegaConf.create(request.config)), unfinished / "config.yaml")
+    write_text(request.command + "\n", unfinished / "command.txt")
+    write_json(provenance(), unfinished / "provenance.json")
+    write_sealed(record, unfinished / "result.json")
+    unfinished.rename(folder)
+    keep_result(request, record, folder)
+    point(folder.with_name("latest"), folder)
 
 
 def point(link: Path, target: Path) -> None:
-    """Make `link` a relative symbolic link to `target`, in one move; a folder in its place, as a copy that followed the
-    links has, is set aside.
+    """Make `link` a relative symbolic link to `target`, in one move.
+
+    A folder in its place, as a copy that followed the links has one, is set aside.
     """
     if link.is_dir() and not link.is_symlink():
-        set_aside(link)
+        logger.warning("%s: was a folder instead of a link; moved to %s", link, set_aside(link).name)
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from apm_exp.ending import one_line
 from apm_exp.job_record import nothing_known
 from apm_exp.ledger import named, records
 from apm_exp.worker import Request
@@ -24,16 +25,25 @@ def read_jobs(folder: Path) -> list[dict[str, Any]]:
 
 def write_report(requests: list[Request]) -> None:
     """Write the sweep's page and say where it is."""
-    from apm_exp.report.sweep import write_sweep_report
-
     request = requests[0]
     folder = Path(str(request.sweep))
     jobs = read_jobs(folder)
-    page = write_sweep_report(folder, folder.name, request.command, jobs)
+    page = _page(folder, request.command, jobs)
     done = sum(job["state"] == "done" for job in jobs)
     for job in jobs:
         if job["state"] != "done":
             logger.error("job %d (%s): %s", job["number"], named(job["swept"]), job["reason"] or "not begun")
-    logger.info("%d of %d jobs done | report: %s", done, len(jobs), page)
+    logger.info("%d of %d jobs done%s", done, len(jobs), f" | report: {page}" if page else "")
     if done < len(jobs):
         sys.exit(1)
+
+
+def _page(folder: Path, command: str, jobs: list[dict[str, Any]]) -> Path | None:
+    """The sweep's page; None, with a warning, where it cannot be drawn: what its jobs have made stands."""
+    from apm_exp.report.sweep import write_sweep_report
+
+    try:
+        return write_sweep_report(folder, folder.name, command, jobs)
+    except Exception as error:
+        logger.warning("the sweep's page could not be drawn, the results stand: %s", one_line(error))
+        return None

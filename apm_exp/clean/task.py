@@ -1,6 +1,5 @@
 """task=clean: list what no run needs, with its size and the reason, and delete it where that is asked for."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +13,12 @@ from apm_exp.sizes import shown
 def clean(root: Path, *, delete_found: bool) -> None:
     """Print what no run below `root` needs, and delete it where `delete_found` says so; never asks.
 
-    Raises ValueError where something could not be deleted, after trying the rest.
+    Raises ValueError where something could not be deleted, after trying the rest, and UsageError, before anything is
+    deleted, where a record does not tell what it needs.
     """
     if not root.is_dir():
         print_line(f"output_root={root}: no such folder, so there is nothing to clean")
         return
-    moment = time.time()
     found = list(leftovers(root))
     if found:
         _print(found)
@@ -29,7 +28,7 @@ def clean(root: Path, *, delete_found: bool) -> None:
     elif not delete_found:
         print_line(f"{_total(found)} that no run needs; task=clean clean.delete=true deletes it")
     else:
-        _delete(root, found, moment)
+        _delete(root, found)
 
 
 def _print(found: Sequence[Leftover]) -> None:
@@ -45,12 +44,12 @@ def _print_unfinished(root: Path) -> None:
         print_line(f"unfinished, its command goes on from here: {folder.path}")
 
 
-def _delete(root: Path, found: Sequence[Leftover], moment: float) -> None:
+def _delete(root: Path, found: Sequence[Leftover]) -> None:
     gone: list[Leftover] = []
     failed: list[str] = []
     for leftover in found:
         try:
-            if delete(root, leftover, moment):
+            if delete(root, leftover):
                 gone.append(leftover)
             else:
                 print_line(f"left: {leftover.path} is wanted again")

@@ -5,6 +5,7 @@ from pathlib import Path
 from apm_exp.ending import UsageError
 
 _NEWEST_SHOWN = 3
+LATEST = "latest"  # the link to the newest
 
 
 def find_run(root: Path, asked: str) -> Path:
@@ -12,10 +13,12 @@ def find_run(root: Path, asked: str) -> Path:
 
     Raises UsageError `run=...` with the newest names where there is none, or more than one.
     """
+    names, latest = _newest_first(root / "runs"), root / "runs" / LATEST
+    if asked == LATEST and names and not latest.is_symlink():  # a copy may have lost the link, or a folder in its place
+        return (root / "runs" / names[0]).resolve()
     for folder in (root / "runs" / asked, Path(asked).expanduser()):
         if (folder / "config.yaml").is_file():
             return folder.resolve()
-    names = _newest_first(root / "runs")
     fitting = [name for name in names if asked in name]
     if len(fitting) == 1:
         return (root / "runs" / fitting[0]).resolve()
@@ -29,7 +32,7 @@ def find_run(root: Path, asked: str) -> Path:
 def _newest_first(runs: Path) -> list[str]:
     """A run's name begins with the time at which it began."""
     records = (path.parent for path in runs.glob("*/config.yaml"))
-    return sorted((folder.name for folder in records if not folder.is_symlink()), reverse=True)
+    return sorted((name for name in (one.name for one in records) if not name.startswith((".", LATEST))), reverse=True)
 
 
 def _listed(names: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,18 @@ _ALSO = ("generations", "rewards", "models")
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A finished step. inputs: what its key was made from, with the digests and commits of what was read."""
+    """A finished step. inputs: what its key was made from, with the digests and commits of what was read.
+
+    build: the id of its making. made_of: the builds of its inputs, by their folders.
+    """
 
     path: Path
     key: str
     counts: Mapping[str, int | float]
     inputs: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    build: str | None = None
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,12 @@ def read_run(folder: Path) -> FinishedRun:
     Raises UsageError `run=...` where it did not end well, stopped before its selection, or a step is not as written.
     """
     name = folder.name
-    _check_ended(folder, name)
+    result = _result(folder, name)
     config = _yaml(folder / "config.yaml")
     needed = _needed(folder, config.get("until"))
-    links = [folder / step for step in (*needed, *_ALSO)] + sorted(folder.glob("evaluation_*"))
-    digests = FileDigests(folder.parent.parent / ".digests.json")
-    steps = {link.name: _step(link, name, digests) for link in links if link.is_symlink() or link.name in needed}
+    digests = FileDigests(_root(folder) / ".digests.json")
+    steps = {step: _step(place, step, folder, digests) for step, place in _places(folder, result, needed).items()}
+    _check_builds(steps, name, folder)
     digests.save()
     return FinishedRun(name, config, (folder / "command.txt").read_text().strip(), steps)
 
@@ -76,7 +81,34 @@ def _needed(folder: Path, until: str | None) -> tuple[str, ...]:
     return _NEEDED if until == "selection" else (*_NEEDED, "policy")
 
 
-def _check_ended(folder: Path, name: str) -> None:
+def _root(folder: Path) -> Path:
+    """The output_root of a run's folder, which lies somewhere below its `runs`."""
+    return next((parent.parent for parent in folder.parents if parent.name == "runs"), folder.parent.parent)
+
+
+def _places(folder: Path, result: Mapping[str, Any], needed: tuple[str, ...]) -> dict[str, Path]:
+    """Where the steps of a run lie by name: as its record says, since links get lost in copies; else as it links."""
+    recorded = result.get("steps") or {}
+    names = [*needed, *_ALSO, *sorted(name for name in recorded if name.startswith("evaluation_"))]
+    if recorded:
+        known = {name: _root(folder) / recorded[name]["folder"] for name in names if name in recorded}
+        return {name: folder / name for name in needed} | known
+    links = [folder / name for name in (*needed, *_ALSO)] + sorted(folder.glob("evaluation_*"))
+    return {link.name: link.resolve() for link in links if link.is_symlink() or link.name in needed}
+
+
+def _check_builds(steps: Mapping[str, StepRecord], run: str, folder: Path) -> None:
+    """UsageError where a step was made of another build of an input than is there now."""
+    builds = {f"{step.path.parent.name}/{step.path.name}": step.build for step in steps.values()}
+    for name, step in steps.items():
+        for earlier, build in step.made_of.items():
+            if builds.get(earlier, build) != build:
+                remedy = f"the line in {folder / 'command.txt'} builds it again"
+                raise UsageError(f"run={run}: {earlier} has been built again since its step {name}; {remedy}")
+
+
+def _result(folder: Path, name: str) -> dict[str, Any]:
+    """The record of a run that has ended well."""
     remedy = f"the line in {folder / 'command.txt'} goes on with it; or give another run="
     try:
         result = read_sealed(folder / "result.json", "state", "reason")
@@ -86,21 +118,23 @@ def _check_ended(folder: Path, name: str) -> None:
         raise UsageError(f"run={name}: {error}; {remedy}") from error
     if result["state"] != "done":
         raise UsageError(f"run={name}: {result['state']} ({result['reason']}); {remedy}")
+    return result
 
 
-def _step(link: Path, run: str, digests: FileDigests) -> StepRecord:
-    remedy = f"the line in {link.parent / 'command.txt'} builds it again"
-    folder = link.resolve()
-    if not (folder / "done").is_file():
-        raise UsageError(f"run={run}: its step {link.name} is gone; {remedy}")
+def _step(place: Path, step: str, folder: Path, digests: FileDigests) -> StepRecord:
+    run, remedy = folder.name, f"the line in {folder / 'command.txt'} builds it again"
+    if not (place / "done").is_file():
+        raise UsageError(f"run={run}: its step {step} is gone; {remedy}")
     try:
-        record = read_sealed(folder / "done", *DONE)
+        record = read_sealed(place / "done", *DONE)
     except Damaged as error:
-        raise UsageError(f"run={run}: its step {link.name}: {error}; {remedy}") from error
-    if problem := changed(folder, record["files"], digests):
-        raise UsageError(f"run={run}: of its step {link.name}, {problem}; {remedy}")
-    provenance = json.loads((folder / "provenance.json").read_text())
-    return StepRecord(folder, record["key"], record["counts"], _yaml(folder / "inputs.yaml")["inputs"], provenance)
+        raise UsageError(f"run={run}: its step {step}: {error}; {remedy}") from error
+    if problem := changed(place, record["files"], digests):
+        raise UsageError(f"run={run}: of its step {step}, {problem}; {remedy}")
+    provenance = json.loads((place / "provenance.json").read_text())
+    inputs = _yaml(place / "inputs.yaml")["inputs"]
+    made = {"build": record.get("build"), "made_of": record.get("inputs", {})}
+    return StepRecord(place, record["key"], record["counts"], inputs, provenance, **made)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

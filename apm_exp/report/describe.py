@@ -28,7 +28,7 @@ def source_name(node: Node) -> str:
 def _short(path: str) -> str:
     """A Hub name as it is, of a longer path its last part."""
     parts = PurePath(path).parts
-    return path if len(parts) <= 2 and not path.startswith(("/", "~", ".")) else parts[-1]
+    return path if not parts or (len(parts) <= 2 and not path.startswith(("/", "~", "."))) else parts[-1]
 
 
 def settings(node: Node) -> str:

@@ -40,7 +40,7 @@ class Mirror:
             self._log(lambda run: run.config.update({"alpha": selected["alpha"]}, allow_val_change=True))
         self._log(lambda run: run.summary.update(score_summary(scores) | counts))
 
-    def send(self, selection: Path, report: Path) -> None:
+    def send(self, selection: Path, report: Path | None) -> None:
         """Send what lies in the folders of these two steps, where that is wanted; the scores do not depend on it."""
         job, megabytes = self.job, self.megabytes
         if job and megabytes and not self.failed:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 
 
-def send(run: Any, job: TrackedJob, selection: Path, report: Path, megabytes: float) -> None:
+def send(run: Any, job: TrackedJob, selection: Path, report: Path | None, megabytes: float) -> None:
     """Log the table `selection_sample` and the artifacts `selection-<step>` and `report-<step>` of a W&B run.
 
     selection, report: the steps' folders. W&B is told where the files lie and makes no copy of its own: steps do not
@@ -32,6 +32,8 @@ def send(run: Any, job: TrackedJob, selection: Path, report: Path, megabytes: fl
     with _copies_in(job.folder / "wandb" / "copies"):
         run.log({SAMPLE: table})
     _artifact(run, "selection", selection.name, pairs, megabytes)
+    if report is None:
+        return
     page = job.folder / "report_sent.html"
     folders = local_folders(job.config, job.command)
     write_text(without_folders((report / "report.html").read_text("utf-8"), folders), page)

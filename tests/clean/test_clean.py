@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from apm_exp.clean.folders import StepFolder
 from apm_exp.clean.leftovers import goes_on
 from apm_exp.clean.task import clean
 from apm_exp.digest import FileDigests
+from apm_exp.ending import UsageError
 from apm_exp.run_record import point
 from tests.command import apm_exp, folders, started
 
@@ -44,7 +46,17 @@ def root(tmp_path: Path) -> Path:
         (root / "runs" / name).mkdir(parents=True)
     point(root / "runs" / "first" / "policy", step(root, 1).folder)
     (root / "runs" / "second" / "config.yaml").write_text(f"model:\n  path: {step(root, 2).folder}/final\n")
+    (root / "runs" / "second" / "result.json").write_text('{"state": "done", "steps": {}}')
     return root
+
+
+def record(root: Path, name: str, content: str) -> Path:
+    """A run without links, as a copy has it, whose result.json has this text."""
+    run = root / "runs" / name
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("alpha: 1.0\n")
+    (run / "result.json").write_text(content)
+    return run
 
 
 def half_written(root: Path, number: int, *files: str) -> Path:
@@ -83,13 +95,11 @@ def test_listing_names_sizes_and_reasons_and_deletes_nothing(root: Path, capsys:
 
 
 def test_what_a_run_links_to_or_names_stays_whole_without_its_checkpoints(root: Path) -> None:
-    built = (step(root, 1).folder / "done").stat().st_mtime_ns
     clean(root, delete_found=True)
     assert left(root) == names(root, 1, 2)
     assert not list(root.rglob("checkpoint*"))
     for number in (1, 2):
         assert read_done(step(root, number)) is not None
-    assert (step(root, 1).folder / "done").stat().st_mtime_ns == built
 
 
 def test_a_second_cleaning_finds_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +113,53 @@ def test_a_sweep_keeps_its_reports_and_its_policies(root: Path) -> None:
     jobs = root / "sweeps" / "alpha-01234567" / "jobs"
     jobs.mkdir(parents=True)
     (jobs / "0.json").write_text(json.dumps({"policy_key": step(root, 3).key, "report": None}))
+    clean(root, delete_found=True)
+    assert left(root) == names(root, 1, 2, 3)
+
+
+@pytest.mark.parametrize("links", ["followed", "dropped"])
+def test_a_copy_that_has_no_links_loses_nothing(root: Path, tmp_path: Path, links: str) -> None:
+    used = {"policy": {"key": step(root, 3).key, "folder": step(root, 3).name}}
+    point(record(root, "20260101-000000-dpo-abcdef", json.dumps({"steps": used})) / "policy", step(root, 3).folder)
+    shutil.rmtree(root / "runs" / "first")
+    copied = tmp_path / "copied"
+    shutil.copytree(root, copied)
+    if links == "dropped":
+        shutil.rmtree(copied / "runs" / "20260101-000000-dpo-abcdef" / "policy")
+    clean(copied, delete_found=True)
+    assert left(copied) == names(root, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "is damaged"),
+        ("[]", "is damaged"),
+        ('{"state": "failed"}', "it neither names its steps in result.json nor links to them"),
+        ('{"steps": ["policy"]}', "its steps cannot be read"),
+    ],
+)
+def test_a_run_that_does_not_tell_what_it_needs_stops_the_cleaning(root: Path, content: str, why: str) -> None:
+    run = record(root, "third", content)
+    before = sorted(root.rglob("*"))
+    for delete_found in (False, True):
+        with pytest.raises(UsageError, match=rf"^task=clean: {run}\S*: {why}, so what it needs is not known and noth"):
+            clean(root, delete_found=delete_found)
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_job_of_a_sweep_that_cannot_be_read_stops_the_cleaning(root: Path) -> None:
+    (root / "sweeps" / "alpha-01234567" / "jobs").mkdir(parents=True)
+    (root / "sweeps" / "alpha-01234567" / "jobs" / "0.json").touch()
+    with pytest.raises(UsageError, match=r"^task=clean: \S+/alpha-01234567/jobs/0\.json: is damaged"):
+        clean(root, delete_found=True)
+    assert left(root) == names(root, 1, 2, 3)
+
+
+def test_runs_that_were_tidied_into_a_folder_are_runs(root: Path) -> None:
+    used = {"policy": {"key": step(root, 3).key, "folder": step(root, 3).name}}
+    record(root, "old/20260101-000000-dpo-abcdef", json.dumps({"steps": used}))
+    (root / "runs" / ".20260102-000000-dpo-abcdef").mkdir()  # one that begins, or was killed in its first moment
     clean(root, delete_found=True)
     assert left(root) == names(root, 1, 2, 3)
 
@@ -150,6 +207,16 @@ def test_what_was_set_aside_goes_unless_it_is_the_only_copy(root: Path) -> None:
     half_written(root, 1)  # a rebuild that failed
     clean(root, delete_found=True)
     assert left(root) == names(root, 2) | {f"{name}.replaced" for name in names(root, 1)}
+
+
+def test_a_folder_in_the_place_of_a_link_is_moved_aside(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    latest = root / "runs" / "latest"
+    shutil.copytree(root / "runs" / "second", latest)
+    point(latest, root / "runs" / "first")
+    assert latest.resolve() == (root / "runs" / "first").resolve()
+    (aside,) = (root / "runs").glob("latest.damaged-*")
+    assert (aside / "config.yaml").is_file()
+    assert caplog.messages == [f"{latest}: was a folder instead of a link; moved to {aside.name}"]
 
 
 def test_a_run_that_began_after_the_list_was_made_keeps_what_it_links_to(
