@@ -10,13 +10,21 @@ from apm_exp.models.pretrained import commit_of, folder_of, is_here
 Node = Mapping[str, Any]
 
 
-def pinned_dataset(node: Node) -> Node:
-    """A Hub dataset with the commit in the place of its revision; any other as it is."""
+def pinned_dataset(node: Node, task: str) -> Node:
+    """A Hub dataset with the commit in the place of its revision; any other as it is.
+
+    Raises ValueError where the commit is not known; a plan goes by the revision then.
+    """
     from apm_exp.data import hub
 
     if component.locate("dataset", node) is not hub.hub:
         return node
-    return {**node, "revision": hub.commit_of(node["path"], node["revision"])}
+    try:
+        return {**node, "revision": hub.commit_of(node["path"], node["revision"], node["subset"])}
+    except ValueError:
+        if task != "plan":
+            raise
+        return node
 
 
 def pinned_reward(node: Node, task: str) -> Node:

@@ -136,7 +136,7 @@ class _Graph:
         return self.step(pairs, slug(self.choices.dataset), inputs)
 
     def dataset(self) -> Config:
-        return pinned_dataset(with_holdout(self.config["dataset"], self.config.get("until")))
+        return pinned_dataset(with_holdout(self.config["dataset"], self.config.get("until")), self.config["task"])
 
     def rewards_step(self, pairs_step: Step) -> Step:
         node = RECORDED if self.config["generate"] else self.reward_node()

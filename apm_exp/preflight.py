@@ -11,7 +11,7 @@ from apm_exp.alpha_rules.choose import check_rule
 from apm_exp.component import Function
 from apm_exp.lockable import check_lockable
 from apm_exp.metrics.preflight import check_metric, needs_rewards
-from apm_exp.pinned import is_reward_model, reward_is_here
+from apm_exp.pinned import is_reward_model, pinned_dataset, reward_is_here
 from apm_exp.secrets_check import flatten, refuse_secrets
 from apm_exp.settings import NODES, check_top_level
 
@@ -80,7 +80,8 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
 
 
 def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
-    """Check what takes the large libraries to know: the models and the training. Raises a one-line ValueError.
+    """Check what takes the large libraries to know: the models and the training; and which commit of a Hub dataset is
+    meant. Raises a one-line ValueError.
 
     with_rewards: what check_inputs returned.
     """
@@ -88,6 +89,7 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
     from apm_exp.memory.check import check_before_work
     from apm_exp.training.preflight import check_training
 
+    pinned_dataset(config["dataset"], config["task"])
     trains = config["until"] is None
     if trains:
         check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})

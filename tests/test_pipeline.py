@@ -12,7 +12,7 @@ from apm_exp.policies import starting_policy
 from apm_exp.types import Policy
 from tests.test_configs import compose
 
-HUB = {"_target_": "apm_exp.data.hub.hub", "path": "someone/pairs", "revision": None, "holdout": 0.05}
+HUB = {"_target_": "apm_exp.data.hub.hub", "path": "someone/pairs", "revision": None, "subset": None, "holdout": 0.05}
 
 
 def graph(root: Path, **config: Any) -> _Graph:
@@ -21,7 +21,7 @@ def graph(root: Path, **config: Any) -> _Graph:
 
 
 def test_prompts_of_the_hub_are_known_by_their_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apm_exp.data.hub.commit_of", lambda path, revision: "abc123")
+    monkeypatch.setattr("apm_exp.data.hub.commit_of", lambda path, revision, subset: "abc123")
     policy = Policy(tmp_path, "key", "float32", "auto", False)
     config = {"task": "run", "dataset": HUB, "generate": {}, "reward": RECORDED, "runtime": {}}
     step = graph(tmp_path, **config).generations_step(policy)
@@ -30,7 +30,7 @@ def test_prompts_of_the_hub_are_known_by_their_commit(tmp_path: Path, monkeypatc
 
 def test_only_what_holds_out_something_else_makes_other_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Log-probs until=logps serve a training; a selection of the paper's data sets, which hold out their test, too."""
-    monkeypatch.setattr("apm_exp.data.hub.commit_of", lambda path, revision: "abc123")
+    monkeypatch.setattr("apm_exp.data.hub.commit_of", lambda path, revision, subset: "abc123")
 
     def held_out(*overrides: str) -> tuple[float, str | None]:
         config = compose("model=tiny_from_data", *overrides)

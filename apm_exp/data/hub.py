@@ -1,11 +1,15 @@
 """The dataset component for the Hugging Face Hub; the only one that uses the network."""
 
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from apm_exp.data.hub_copies import cached_commits
 from apm_exp.data.rows import SourceRow, without_fill
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def held_out_rows(
@@ -36,7 +40,7 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None, set
     import datasets
 
     try:
-        return datasets.load_dataset(path, name=subset, split=split, revision=revision)
+        rows = datasets.load_dataset(path, name=subset, split=split, revision=revision)
     except Exception as error:  # libraries below raise a dozen unrelated types for the same few causes
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         settings = f"dataset.{setting}={split} dataset.subset={subset} dataset.revision={revision}"
@@ -45,19 +49,39 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None, set
             ", or download its files and use dataset=jsonl"
         )
         raise ValueError(f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}") from error
+    _check_commit(rows, path, revision)
+    return rows
 
 
 @functools.cache
-def commit_of(path: str, revision: str | None) -> str | None:
-    """The commit that a revision of a Hub dataset stands for now; asked once a process.
+def commit_of(path: str, revision: str | None, subset: str | None) -> str | None:
+    """The commit that a revision of a Hub dataset stands for now; asked once a process. The revision of a local folder.
 
-    The revision itself for a local folder, and where the Hub cannot be asked: what is cached is then what is read.
+    Where the Hub cannot be asked it is the commit of the copy that would be read; ValueError where that is not known.
     """
-    if Path(path).exists():
+    if Path(path).exists() or (revision and _COMMIT.fullmatch(revision)):
         return revision
     from huggingface_hub import HfApi
 
     try:
         return HfApi().dataset_info(path, revision=revision, timeout=10).sha
-    except Exception:  # the Hub's client and the two below it have no type in common
-        return revision
+    except Exception as error:  # the Hub's client and the two below it have no type in common
+        known = cached_commits(path, subset)
+        if revision is None and known:
+            return known[-1]
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        copies = f"copies of {', '.join(known)} are here" if known else "no copy is here"
+        remedy = "give one of these, " if known else ""
+        raise ValueError(
+            f"dataset.revision={revision or 'null'}: the Hub does not tell which commit of {path} this is ({cause}), "
+            f"and {copies}; {remedy}fetch it where there is a network, or use dataset=jsonl"
+        ) from error
+
+
+def _check_commit(rows: Any, path: str, revision: str | None) -> None:
+    """Raise ValueError where another commit was read than was asked for: without a network any copy will do."""
+    read = {Path(file["filename"]).parent.name for file in rows.cache_files}
+    others = sorted(commit for commit in read if _COMMIT.fullmatch(commit) and commit != revision)
+    if others and revision and _COMMIT.fullmatch(revision):
+        remedy = f"fetch it where there is a network, or give dataset.revision={others[0]}"
+        raise ValueError(f"dataset.revision={revision}: the copy of {path} that is here is of {others[0]}; {remedy}")

@@ -1,3 +1,6 @@
+import os
+import shutil
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -72,7 +75,53 @@ def test_no_network_is_one_line_with_the_remedy(monkeypatch):
     )
 
 
-def test_where_the_hub_cannot_be_asked_the_revision_stays_as_it_was_given(monkeypatch):
+FIRST, SECOND = "12" * 20, "34" * 20
+
+
+def copies(cache, *commits, name="owner___some_name/default"):
+    """Copies as `datasets` leaves them, the last one the newest."""
+    for age, commit in enumerate(reversed(commits)):
+        folder = cache / name / "0.0.0" / commit
+        folder.mkdir(parents=True)
+        os.utime(folder, (1_700_000_000 - age, 1_700_000_000 - age))
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody answers there
-    for revision in (None, "main"):
-        assert commit_of("owner/of-no-test", revision) == revision
+    commit_of.cache_clear()
+    yield tmp_path / "cache"
+    commit_of.cache_clear()
+
+
+def test_where_the_hub_cannot_be_asked_a_dataset_is_the_copy_that_is_read(offline):
+    copies(offline, FIRST, SECOND)
+    assert commit_of("owner/SomeName", None, None) == SECOND
+    assert commit_of("owner/SomeName", FIRST, None) == FIRST
+    copies(offline, FIRST, name="owner___some_name/other")
+    assert commit_of("owner/SomeName", None, "other") == FIRST
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_dataset_whose_commit_nobody_tells_is_refused(offline):
+    with pytest.raises(ValueError, match=r"^dataset\.revision=null: the Hub does not .* owner/name .* no copy is"):
+        commit_of("owner/name", None, None)
+    copies(offline, FIRST, SECOND)
+    with pytest.raises(ValueError, match=rf"^dataset\.revision=main: .* copies of {FIRST}, {SECOND} are here; give"):
+        commit_of("owner/SomeName", "main", None)
+
+
+def test_another_commit_than_the_one_that_was_asked_for_is_not_read(tmp_path, monkeypatch):
+    import datasets
+
+    folder = tmp_path / "own"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist([simpo_row()]), folder / "train-00000-of-00001.parquet")
+    rows = datasets.load_dataset(str(folder), split="train")
+    copy = tmp_path / SECOND / "rows.arrow"
+    copy.parent.mkdir()
+    shutil.copy(rows.cache_files[0]["filename"], copy)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.Dataset.from_file(str(copy)))
+    with pytest.raises(ValueError, match=rf"^dataset\.revision={FIRST}: the copy of owner/name .* is of {SECOND}"):
+        hub(path="owner/name", split="train", subset=None, revision=FIRST)
+    assert len(list(hub(path="owner/name", split="train", subset=None, revision=SECOND))) == 1

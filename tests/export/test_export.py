@@ -9,6 +9,7 @@ import pytest
 
 from apm_exp.export.task import export
 from apm_exp.messages import read_messages
+from apm_exp.sealed import read_sealed, write_sealed
 from tests.command import apm_exp, folders
 
 SETTINGS = {"path": None, "overwrite": False, "policy": False, "push": None, "private": True}
@@ -165,7 +166,6 @@ def test_names_of_other_pairs_stop_a_run_before_the_scoring_and_it_is_not_export
         ValueError, match=r"^run=\S+: failed \(.*training pairs.*\); the line in \S+command.txt goes on"
     ):
         export(root / "outputs", run.name, SETTINGS)
-    result = json.loads((run / "result.json").read_text())
-    (run / "result.json").write_text(json.dumps(result | {"state": "done"}))
+    write_sealed(read_sealed(run / "result.json") | {"state": "done"}, run / "result.json")
     with pytest.raises(ValueError, match=r"^run=\S+: its step selection is gone; the line in"):
         export(root / "outputs", run.name, SETTINGS)
