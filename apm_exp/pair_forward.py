@@ -62,9 +62,10 @@ def accept_responses(model: nn.Module, *, probe: bool = True) -> Any:
 
     Its forward then takes a `row` (or `spans`, padded). Going through the model's own forward keeps the hooks of
     wrappers at work; calls without these arguments reach the original forward. Which form it takes is remembered as
-    `shares_prompts`: the shared one is tried on a few tokens, and where it fails or gives other numbers, rows are
-    padded, with a warning. A model loaded with an attention of transformers' own is padded. probe: False for weights
-    that are not there yet (ZeRO-3), of which the structure alone is judged.
+    `shares_prompts`: the shared one is tried on a few tokens, and if it fails or gives other numbers, rows are
+    padded, with a warning. A model loaded with an attention of transformers' own is padded. Raises ValueError if the
+    padded form gives other numbers than the model's plain forward. probe: False for weights that are not there yet
+    (ZeRO-3); the form is then chosen at the first forward, which has them.
     """
     causal_lm: Any = model
     while hasattr(causal_lm, "module"):
@@ -74,7 +75,12 @@ def accept_responses(model: nn.Module, *, probe: bool = True) -> Any:
     if not hasattr(causal_lm, "forward_without_responses"):
         causal_lm.forward_without_responses = causal_lm.forward
         causal_lm.forward = MethodType(_forward, causal_lm)
-        choose_form(causal_lm, responses_forward if probe else None)
+    if probe and not hasattr(causal_lm, "shares_prompts"):
+        try:
+            choose_form(causal_lm, responses_forward)
+        except BaseException:  # of a model that is refused nothing is chosen
+            del causal_lm.shares_prompts
+            raise
     return causal_lm
 
 

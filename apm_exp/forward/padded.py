@@ -5,6 +5,7 @@ shortest prompt's end on exist at once, in the model's dtype, and those of one r
 """
 
 from collections.abc import Sequence
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -26,10 +27,19 @@ def padded_inputs(prompts: Sequence[Prompted], device: torch.device) -> dict[str
 
 
 def padded_logps(logits: Any, input_ids: Tensor, spans: Sequence[tuple[int, int]], **given: Any) -> Tensor:
-    """The log-probs of all responses' tokens [R], nats, float32. logits: the model's own forward."""
+    """The log-probs of all responses' tokens [R], nats, float32. logits: the model's own forward.
+
+    A model that does not name `logits_to_keep` may swallow it among its other arguments, so it is not given it.
+    """
     first = min(start for start, _ in spans) - 1
-    places = torch.arange(first, input_ids.shape[1] - 1, device=input_ids.device)
-    logits_NTV = logits(input_ids=input_ids, logits_to_keep=places, use_cache=False, **given).logits
+    names = signature(logits).parameters
+    if "logits_to_keep" in names:
+        given["logits_to_keep"] = torch.arange(first, input_ids.shape[1] - 1, device=input_ids.device)
+    if "use_cache" in names or any(each.kind is Parameter.VAR_KEYWORD for each in names.values()):
+        given["use_cache"] = False
+    logits_NTV = logits(input_ids=input_ids, **given).logits
+    if logits_NTV.shape[1] == input_ids.shape[1]:  # of the whole row, which is always more than was asked for
+        logits_NTV = logits_NTV[:, first:-1]
     found = []
     for logits_TV, ids, (start, stop) in zip(logits_NTV, input_ids, spans, strict=True):
         own = logits_TV[start - first - 1 : stop - first - 1].float()

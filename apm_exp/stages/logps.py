@@ -20,7 +20,7 @@ from apm_exp.tokens.profiled import digest_for_sampled, profiled
 from apm_exp.tokens.sampled import sampled_pairs
 from apm_exp.types import Policy, Refusal, TokenisedPair
 
-VERSION = 2  # 2: a response is its text and the end of turn
+VERSION = 3  # 3: models whose padded rows are wrong, and pairs beyond the context, are refused
 logger = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 1000
 _MUCH_UNKNOWN = 0.05  # share of the tokens

@@ -1,0 +1,64 @@
+"""The plain forward of a few responses, one at a time, and whether the padded form agrees with it.
+
+A model that is no causal one, or that a padded row changes, would be scored wrongly and silently; it is refused.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from apm_exp.forward.padded import padded_inputs
+from apm_exp.forward.row import Prompted
+from apm_exp.models.one_line import one_line
+from apm_exp.precision import TOLERANCE, rounding_of
+
+_OF_SPREAD = 0.25  # of the spread among tokens' log-probs: in 16 bits a rounding may send a token to other experts
+
+
+def plain_logps(causal_lm: Any, prompts: Sequence[Prompted]) -> list[Tensor]:
+    """The log-probs of each response's tokens (nats, float32) from the full logits of its own sequence alone."""
+    return [_plain(causal_lm, prompt, response) for prompt, responses in prompts for response in responses]
+
+
+def check_padded(causal_lm: Any, prompts: Sequence[Prompted], plain: Sequence[Tensor]) -> None:
+    """Raise a one-line ValueError if the padded form gives other log-probs than the plain forward.
+
+    And if a response's log-probs change with what comes after it.
+    """
+    try:
+        padded = causal_lm(**padded_inputs(prompts, causal_lm.device)).split([len(each) for each in plain])
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise refused(causal_lm, f"cannot score padded rows ({one_line(error)})") from error
+    if (difference := _difference(causal_lm, padded, plain)) > 0:
+        raise refused(causal_lm, f"gives other log-probs in a padded row than alone (by {difference:.2g} nats a token)")
+    (prompt, responses), half = prompts[-1], len(plain[-1]) // 2
+    early = _plain(causal_lm, prompt, responses[-1][:half])
+    if (difference := _difference(causal_lm, [early], [plain[-1][:half]])) > 0:
+        raise refused(causal_lm, f"looks at the tokens that it predicts (log-probs change by {difference:.2g} nats)")
+
+
+def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
+    """By how many nats a token the log-probs of responses differ; 0 within rounding."""
+    difference = max((a.sum() - b.sum()).abs().item() / len(b) for a, b in zip(computed, plain, strict=True))
+    rounding = rounding_of(causal_lm)
+    if difference <= TOLERANCE[rounding]:
+        return 0.0
+    computed_R, plain_R = torch.cat(list(computed)), torch.cat(list(plain))
+    coarse = rounding != "float32" and (computed_R - plain_R).square().mean().sqrt() <= _OF_SPREAD * plain_R.std()
+    return 0.0 if coarse else difference
+
+
+def refused(causal_lm: Any, problem: str) -> ValueError:
+    """The error for a model whose log-probs cannot be had."""
+    name = f"model.path={causal_lm.config.name_or_path}: {type(causal_lm).__name__}"
+    return ValueError(f"{name} {problem}; give a causal language model that can")
+
+
+def _plain(causal_lm: Any, prompt: Sequence[int], response: Sequence[int]) -> Tensor:
+    ids = torch.tensor([[*prompt, *response]], device=causal_lm.device)
+    logits_TV = causal_lm(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+    return logits_TV.log_softmax(-1).gather(-1, ids[0, len(prompt) :, None])[:, 0]
