@@ -9,6 +9,7 @@ TOLERANCE = {  # nats a token
     "float16": 5e-3,
     "nf4": 0.5,  # frozen weights in 4 bits (QLoRA) against the weights that were scored
 }
+SHORT = 16  # tokens; in shorter responses single roundings do not average out, so they get the allowance of 16
 
 
 def rounding_of(model: Any) -> str:

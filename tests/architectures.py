@@ -88,7 +88,7 @@ def _built(config: Any, scale: float) -> Any:
 
 @dataclass(frozen=True)
 class Compared:
-    """form: shared or padded. difference: the largest from the plain forward, nats a token. refusal: instead of them."""
+    """difference: the largest from the plain forward, nats a token, in the form `shared` or `padded`; or a refusal."""
 
     form: str = ""
     difference: float = 0.0

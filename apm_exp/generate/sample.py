@@ -48,6 +48,7 @@ def sample_responses(
     gives other responses. The model's own sampling settings are not used, its end tokens are. Raises ValueError
     where the memory runs out.
     """
+    from apm_exp.models.context import context_length
     from apm_exp.models.load import load_model, load_tokenizer
     from apm_exp.scoring import out_of_memory
 
@@ -59,7 +60,8 @@ def sample_responses(
     model.generation_config = _sampling(model, tokenizer, samples, temperature, top_p, max_new_tokens)
     ends = set(model.generation_config.eos_token_id)
     pattern = control_pattern(tokenizer)
-    ids = [_prompt_ids(tokenizer, model, pattern, prompt, max_new_tokens) for prompt in prompts]
+    room = context_length(model)
+    ids = [_prompt_ids(tokenizer, room, pattern, prompt, max_new_tokens) for prompt in prompts]
     yield from ((index, one) for index, one in enumerate(ids) if isinstance(one, Refusal) and index not in known)
     usable = {index: one for index, one in enumerate(ids) if not isinstance(one, Refusal)}
     batches = _batches(usable, max(1, batch_size // samples))
@@ -102,7 +104,7 @@ def _sampling(
 
 def _prompt_ids(
     tokenizer: "PreTrainedTokenizerBase",
-    model: "PreTrainedModel",
+    room: int | None,
     pattern: re.Pattern[str],
     prompt: list[Message],
     max_new_tokens: int,
@@ -113,7 +115,6 @@ def _prompt_ids(
     if isinstance(text, Refusal):
         return text
     ids = token_ids(tokenizer, [text])[0]
-    room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if room is not None and len(ids) + max_new_tokens > room:
         detail = f"{len(ids)} tokens and {max_new_tokens} new ones; the model has {room} positions"
         return Refusal("prompt too long", detail)

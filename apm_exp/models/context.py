@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from apm_exp.types import Policy, Refusal, TokenisedPair
+
 _NAMES = (  # of what configurations call it; the smallest counts
     "max_position_embeddings",
     "n_positions",
@@ -27,6 +29,24 @@ def context_length(model: Any) -> int | None:
     stated = stated_length(model.config)
     limits = [*_learned(model), *([] if stated is None else [stated])]
     return min(limits, default=None)
+
+
+def context_of(policy: Policy) -> int | None:
+    """As context_length, of the model in a policy's folder, of which no weight is read."""
+    from apm_exp.models.preflight import empty_model
+
+    return context_length(empty_model(policy, f"model.path={policy.folder}"))
+
+
+def within_context(pair: TokenisedPair | Refusal, most: int | None) -> TokenisedPair | Refusal:
+    """The pair, or a refusal if its prompt and its longer response together have more than `most` tokens."""
+    if isinstance(pair, Refusal) or most is None:
+        return pair
+    tokens = len(pair.prompt_ids) + max(map(len, pair.responses))
+    if tokens <= most:
+        return pair
+    remedy = f"tokens.max_length={most} truncates such pairs instead"
+    return Refusal("longer than the model's context", f"{tokens} tokens; the model has {most} positions; {remedy}")
 
 
 def stated_length(config: Any) -> int | None:

@@ -44,7 +44,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
         chat_template_kwargs=node.get("chat_template_kwargs"),
         template_date=node.get("template_date", TEMPLATE_DATE),
     )
-    model = _empty_model(policy, label)
+    model = empty_model(policy, label)
     _check_head(model, names, label)
     tokenizer = load_tokenizer(policy)
     _check_size(model, tokenizer, label)
@@ -129,7 +129,7 @@ def _check_template(tokenizer: PreTrainedTokenizerBase) -> None:
         logger.info("model.template_date=%s: the chat template writes the date, and takes this day for today", day)
 
 
-def _empty_model(policy: Policy, label: str) -> PreTrainedModel:
+def empty_model(policy: Policy, label: str) -> PreTrainedModel:
     """The model without its weights: names and shapes only. It also tells whether the attention can be had here."""
     arguments = loading(
         dtype=policy.dtype,  # type: ignore[arg-type]

@@ -43,7 +43,8 @@ def classifier(
     """The reward model's score of each response to its prompt, reward units; runs on the runtime's device.
 
     The conversation is written by the reward model's own chat template. A row that it does not take has no rewards
-    (None), and of a conversation with more than max_length tokens the end is lost; both are counted in a warning. Equal
+    (None), and so has one with a response beyond the model's positions; of a conversation with more than max_length
+    tokens the end is lost; all are counted in a warning. Equal
     conversations are scored once. scored: a folder for what has been scored so far, from which a killed attempt goes
     on. Raises ValueError where the template takes no row, where the model has another number of labels, where memory
     does not suffice for one response, or where its head would be random: a class that transformers does not know loads
@@ -52,6 +53,7 @@ def classifier(
     import torch
     from transformers import AutoModelForSequenceClassification
 
+    from apm_exp.models.context import context_length
     from apm_exp.models.load import load_weights, tokenizer_from
 
     label = f"reward.path={path}"
@@ -63,7 +65,8 @@ def classifier(
         remedy = "give a reward model with one"
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; {remedy}")
     model = model.to(component.bind("runtime", runtime)().device)
-    ids, taken = _token_ids(tokenizer, responses, label)
+    most = context_length(model)
+    ids, taken = _token_ids(tokenizer, responses, label, most if most is not None and most < max_length else None)
     _warn_of_cut(ids, max_length, label)
     ids = [each[:max_length] for each in ids]
     names = [text_digest(json.dumps(each)) for each in ids]
@@ -74,18 +77,30 @@ def classifier(
 
 
 def _token_ids(
-    tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str
+    tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str, most: int | None
 ) -> tuple[list[list[int]], list[bool]]:
-    """The tokens of each response with its prompt, row after row, and whether the template takes each row."""
+    """The tokens of each response with its prompt, row after row, and whether each row is taken.
+
+    Not by the template, or for a response of more than `most` tokens.
+    """
     ids: list[list[int]] = []
     taken: list[bool] = []
     refused: list[str] = []
+    longer: list[int] = []
     for start in range(0, len(responses), _ROWS_AT_ONCE):
         rows = [_texts(tokenizer, row, label) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
-        ids += token_ids(tokenizer, [text for texts in rows if not isinstance(texts, Refusal) for text in texts])
-        taken += [not isinstance(texts, Refusal) for texts in rows]
+        written = [texts for texts in rows if not isinstance(texts, Refusal)]
+        tokens = iter(token_ids(tokenizer, [text for texts in written for text in texts]))
+        for texts in rows:
+            own = [] if isinstance(texts, Refusal) else [next(tokens) for _ in texts]
+            too_long = most is not None and any(len(each) > most for each in own)
+            taken.append(not isinstance(texts, Refusal) and not too_long)
+            longer += [max(map(len, own))] if too_long else []
+            ids += own if taken[-1] else []
         refused += [texts.detail for texts in rows if isinstance(texts, Refusal)]
     _say_refused(refused, len(responses), label)
+    if longer and most is not None:
+        _say_longer(longer, len(responses), most, label)
     return ids, taken
 
 
@@ -121,6 +136,15 @@ def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:
             "%s: %d of %d responses have more than reward.max_length=%d tokens and were scored without their end",
             *(label, cut, len(ids), max_length),
         )
+
+
+def _say_longer(longer: list[int], rows: int, most: int, label: str) -> None:
+    """Of responses beyond the model's positions its score would mean nothing."""
+    problem = f"{label}: {len(longer)} of {rows} conversations are longer (up to {max(longer)} tokens) than the model's"
+    problem += f" {most} positions and have no reward; reward.max_length={most} scores them without their end"
+    if len(longer) == rows:
+        raise ValueError(problem)
+    logger.warning("%s", problem)
 
 
 def _scores(

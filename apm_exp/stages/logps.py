@@ -50,18 +50,20 @@ def logps(
 
     Counts: pairs, tokens, refused, cut_prompts and cut_responses (of the pairs, by the tokens' limits); of generated
     pairs as_sampled: those whose tokens are all of the sampled ones. Log-probs are summed over the response's tokens,
-    in nats; lengths in tokens. A killed attempt goes on from what it had scored. Raises ValueError where no pair is
+    in nats; lengths in tokens. Pairs that are longer than the model's context are refused. A killed attempt goes on
+    from what it had scored. Raises ValueError where no pair is
     left, where on_bad_row=error and one is refused, for a token that the model does not have, for log-probs that are
     not finite, and for those of sampled responses that are not the sampler's.
     """
     from apm_exp.generate.scored_as_sampled import check_scored_as_sampled
+    from apm_exp.models.context import context_of
     from apm_exp.models.load import load_tokenizer
 
     path = pairs.path / "pairs.parquet"
     known = set(pq.read_schema(path).names)
     table = pq.read_table(path, columns=[name for name in _READ if name in known]).sort_by("pair_id")
     tokenizer = load_tokenizer(policy)
-    refused, cut, as_sampled = _tokenise(tokenizer, table, tokens, out / TOKENISED)
+    refused, cut, as_sampled = _tokenise(tokenizer, table, tokens, context_of(policy), out / TOKENISED)
     _check_refused(refused, on_bad_row, len(table))
     _say_cut(cut, len(table) - len(refused), tokens)
     write_jsonl(refused, out / "refused.jsonl")
@@ -78,11 +80,13 @@ def logps(
 
 
 def _tokenise(
-    tokenizer: Any, table: pa.Table, tokens: dict[str, Any], path: Path
+    tokenizer: Any, table: pa.Table, tokens: dict[str, Any], most: int | None, path: Path
 ) -> tuple[Refused, dict[str, int], list[str]]:
     """Write the tokens of the pairs that have any, in the order of the table; returns the others, what was cut, and the
-    pair_ids of those whose tokens are all of the sampled ones.
+    pair_ids of those whose tokens are all of the sampled ones. most: the tokens that the model takes.
     """
+    from apm_exp.models.context import within_context
+
     profile = component.bind("tokens", tokens)
     digest = digest_for_sampled(tokenizer, table, profile, tokens)
     refused: Refused = []
@@ -92,7 +96,7 @@ def _tokenise(
     with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
         for chunk in _chunks(table):
             sampled = sampled_pairs(chunk, digest)
-            results = profiled(profile, tokenizer, chunk, sampled)
+            results = [within_context(each, most) for each in profiled(profile, tokenizer, chunk, sampled)]
             accepted = []
             for row, result, own in zip(_names(chunk), results, sampled, strict=True):
                 if isinstance(result, Refusal):

@@ -1,3 +1,6 @@
+import json
+import re
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -172,3 +175,19 @@ def test_a_conversation_that_the_template_does_not_take_has_no_rewards(folder, c
 def test_missing_folder(tmp_path):
     with pytest.raises(ValueError, match=r"^reward\.path=.*/none: no such folder"):
         scores(tmp_path / "none")
+
+
+def test_a_row_with_a_response_beyond_the_models_positions_has_no_reward_and_is_counted(folder, tmp_path, caplog):
+    """A Llama goes on silently, and learned positions end in an IndexError."""
+    short = shutil.copytree(folder, tmp_path / "model")
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
+    got, whole = scores(short), scores(folder)
+    assert got == [None, pytest.approx(whole[1])]
+    expected = (
+        r"1 of 2 conversations are longer \(up to \d{3} tokens\) than the model's 60 positions and have no reward; "
+    )
+    assert re.search(expected + "reward.max_length=60 scores them", caplog.text)
+    assert len(scores(short, max_length=60)[0]) == 3
+    with pytest.raises(ValueError, match="1 of 1 conversations are longer"):
+        scores(short, rows=ROWS[:1])

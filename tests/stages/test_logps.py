@@ -1,3 +1,4 @@
+import json
 import logging
 import shutil
 import subprocess
@@ -144,3 +145,18 @@ def test_import_is_light():
     code = "import sys, apm_exp.stages.logps, apm_exp.stages.train, apm_exp.training.train_policy as _; "
     code += "assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pairs_longer_than_the_models_context_are_refused_with_the_number(given, tiny_policy):
+    """Two rows of 2 + 5 and of 2 + 9 tokens, with their ends, of a model that takes 8; both splits."""
+    folder = given["out"] / "short"
+    shutil.copytree(tiny_policy.folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8}))
+    counts = logps(**given | {"policy": replace(tiny_policy, folder=folder)})
+    refused = read_jsonl(given["out"] / "refused.jsonl")
+    assert (counts["pairs"], counts["refused"]) == (2, 1)
+    assert (refused[0]["pair_id"], refused[0]["reason"]) == ("a", "longer than the model's context")
+    assert refused[0]["detail"] == (
+        "13 tokens; the model has 8 positions; tokens.max_length=8 truncates such pairs instead"
+    )
