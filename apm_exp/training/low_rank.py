@@ -15,15 +15,15 @@ from apm_exp.models.one_line import one_line
 from apm_exp.types import Policy
 
 
-def load_frozen(policy: Policy, adapter: Adapter, device: str) -> Any:
-    """The policy's model as the adapter has it: in the policy's dtype, or rounded to 4 bits."""
+def load_frozen(policy: Policy, adapter: Adapter, device: str, **more: Any) -> Any:
+    """The policy's model as the adapter has it: in the policy's dtype, or rounded to 4 bits. more: for load_model."""
     if adapter.quantisation is None:
-        return load_model(policy, device)
+        return load_model(policy, device, **more)
     from transformers import BitsAndBytesConfig
 
     compute = getattr(torch, policy.dtype)
     rounding = BitsAndBytesConfig(**adapter.quantisation, bnb_4bit_compute_dtype=compute)
-    return load_model(policy, device, quantization_config=rounding, device_map={"": device})
+    return load_model(policy, device, quantization_config=rounding, device_map={"": device}, **more)
 
 
 def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
