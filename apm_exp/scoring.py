@@ -157,7 +157,8 @@ def _memory(model: Any, tokens: int) -> str:
     norm, query, key, value and the attention's output.
     """
     config, weights = model.config.get_text_config(), list(model.parameters())
-    wide = 3 * getattr(config, "intermediate_size", 4 * config.hidden_size) + 6 * config.hidden_size
+    hidden = model.get_input_embeddings().weight.shape[1]
+    wide = 3 * (getattr(config, "intermediate_size", None) or 4 * hidden) + 6 * hidden
     layer = tokens * wide * weights[0].element_size()
     held = sum(weight.numel() * weight.element_size() for weight in weights)
     return f"about {held / 2**30:.2f} GiB of weights and {layer / 2**30:.2f} GiB for the widest layer"

@@ -35,7 +35,7 @@ def adapt(shape: Shape, model: Any, adapter: Adapter, bytes_of_dtype: int) -> tu
         adapted = with_adapter(model, adapter, seed=0)
     trained = [weight for weight in adapted.parameters() if weight.requires_grad]
     entered = [weight.shape[1] for name, weight in adapted.named_parameters() if "lora_A" in name]
-    matrices = sum(module.base_layer.weight.numel() for module in adapted.modules() if hasattr(module, "base_layer"))
+    matrices = sum(weight.numel() for weight in map(_matrix, adapted.modules()) if weight is not None)
     rounded = matrices if adapter.quantisation else 0
     changed = replace(
         shape,
@@ -46,6 +46,11 @@ def adapt(shape: Shape, model: Any, adapter: Adapter, bytes_of_dtype: int) -> tu
     weights = (shape.parameters - rounded) * bytes_of_dtype + int(rounded * _four_bits(adapter))
     left = [weight.shape[0] for name, weight in adapted.named_parameters() if "lora_B" in name]
     return changed, Frozen(weights, _kept(adapter, entered, bytes_of_dtype), sum(left) * bytes_of_dtype)
+
+
+def _matrix(module: Any) -> Any:
+    """The weight that an adapted layer can have in 4 bits; None for experts, whose weights are in one tensor."""
+    return getattr(getattr(module, "base_layer", None), "weight", None)
 
 
 def _four_bits(adapter: Adapter) -> float:

@@ -2,19 +2,23 @@
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from apm_exp import component
-from apm_exp.adapters.preflight import adapter_of
+from apm_exp.adapters.adapter import Adapter
+from apm_exp.adapters.preflight import adapter_of, check_layers
 from apm_exp.artifact import Step
 from apm_exp.memory.adapted import adapt
 from apm_exp.memory.device import available_memory, device_memory
+from apm_exp.memory.estimate import estimate
 from apm_exp.memory.fits import problem
 from apm_exp.memory.longest import longest_pairs, shortest_possible
 from apm_exp.memory.shape import empty_llama, empty_model, shape_of
 from apm_exp.memory.training import Lengths, Training, training_of
 from apm_exp.models.device import pick_device
+from apm_exp.models.one_line import one_line
 from apm_exp.policies import builds_model, resolve_dtype
 
 logger = logging.getLogger(__name__)
@@ -58,19 +62,44 @@ def job_training(config: Config, steps: Mapping[str, Step]) -> Training | None:
 
 
 def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Training | None:
+    """The training, if it can be estimated. What is wrong with the settings raises; a failing estimate only warns."""
     runtime, model = config["runtime"], config["model"]
     device, dtype = pick_device(dict(runtime)), resolve_dtype(model["dtype"], runtime)
-    shape = shape_of(model)
+    folder: Path | None = None if builds_model(model) else component.bind("model", model)()
+    adapter = adapter_of(config["adapter"] or None)
+    if adapter and folder is None and (shape := shape_of(model)):
+        check_layers(config["adapter"], empty_llama(shape))
+    try:
+        training = _estimated(config, folder, adapter, device, dtype, pairs, bound)
+        if training:
+            estimate(training)
+        return training
+    except Exception as error:
+        _warn_once(f"no estimate of the training's memory ({one_line(error)}); whether it fits will be seen")
+        return None
+
+
+def _estimated(
+    config: Config,
+    folder: Path | None,
+    adapter: Adapter | None,
+    device: str,
+    dtype: str,
+    pairs: tuple[Lengths, ...],
+    bound: bool,
+) -> Training | None:
+    """folder: of a model that exists."""
+    model = config["model"]
+    shape, frozen = shape_of(model), None
     if shape is None:
         return None
-    frozen = None
-    if adapter := adapter_of(config["adapter"] or None):
-        empty = empty_llama(shape) if builds_model(model) else empty_model(_folder(model), model["trust_remote_code"])
+    if adapter:
+        empty = empty_model(folder, model["trust_remote_code"]) if folder else empty_llama(shape)
         shape, frozen = adapt(shape, empty, adapter, 4 if dtype == "float32" else 2)
     return training_of(config, shape, frozen, device, dtype, pairs, bound)
 
 
-def _folder(model: Config) -> Path:
-    """The folder of a model node that names one."""
-    folder: Path = component.bind("model", model)()
-    return folder
+@cache
+def _warn_once(text: str) -> None:
+    """A job asks for its estimate before and after scoring."""
+    logger.warning("%s", text)

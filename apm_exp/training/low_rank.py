@@ -75,7 +75,10 @@ def open_adapter(folder: Path, policy: Policy, adapter: Adapter, device: str) ->
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """peft asks models by a name that transformers 5.23 deprecates."""
+    """peft asks models by a name that transformers 5.23 deprecates, and doubts its own rank for experts, which it has
+    applied: their gate and up matrices are one, of twice the rank.
+    """
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from apm_exp.adapters.preflight import adapter_of
-from apm_exp.memory import activations
+from apm_exp.memory import activations, check
 from apm_exp.memory.adapted import adapt
 from apm_exp.memory.check import check_before_work
 from apm_exp.memory.device import available_memory
 from apm_exp.memory.estimate import estimate
 from apm_exp.memory.fits import changes, fits, problem
 from apm_exp.memory.longest import longest_possible
-from apm_exp.memory.shape import empty_llama, llama, shape_of_folder, shape_of_node
+from apm_exp.memory.shape import _shape_of_modules, empty_llama, llama, shape_of_folder, shape_of_node
 from apm_exp.memory.states import optimizer_bytes, states_of
 from apm_exp.memory.training import Training
 from apm_exp.types import Policy
+from tests.architectures import tiny
 from tests.command import apm_exp
 from tests.test_configs import compose
 
@@ -295,3 +296,32 @@ def test_what_an_adapter_trains_by_hand(name: str, bytes_of_a_linear_weight: flo
     assert (
         activations.output_head(ON_CPU) - activations.output_head(training) == 4 * 10 * 4
     )  # no gradient of its weight
+
+
+@pytest.mark.parametrize("model_type", ["mixtral", "qwen3_moe", "olmoe", "deepseek_v3"])
+def test_experts_beside_an_adapter(model_type: str) -> None:
+    """Their weights lie in one tensor a layer, which no linear layer holds."""
+    model = tiny(model_type)
+    shape = _shape_of_modules(model, model.config)
+    given = adapter_of(compose("adapter=lora", "adapter.rank=2")["adapter"])
+    assert given is not None
+    changed, frozen = adapt(shape, model, given, 4)
+    assert 0 < changed.trainable < shape.parameters
+    assert frozen.weights == 4 * shape.parameters
+
+
+def test_an_estimate_that_fails_is_one_warning_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*given: object) -> None:
+        raise AttributeError("'Experts' object has no attribute 'weight'")
+
+    monkeypatch.setattr(check, "adapt", fails)
+    for _ in range(2):
+        check_before_work(compose("adapter=lora"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "no estimate of the training's memory (AttributeError: 'Experts' object has no attribute 'weight'); "
+        "whether it fits will be seen"
+    ]
+    with pytest.raises(ValueError, match=r"^model.adapter.target_modules="):
+        check_before_work(compose("adapter=lora", "adapter.target_modules=[nonesuch]"))
