@@ -5,7 +5,8 @@ The prompt is computed once for both responses and nothing is padded: all pairs 
 only, some at a time (output_head.py). A model that cannot share prompts (choose.py) is given padded rows (padded.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -82,6 +83,19 @@ def accept_responses(model: nn.Module, *, probe: bool = True) -> Any:
             del causal_lm.shares_prompts
             raise
     return causal_lm
+
+
+@contextmanager
+def padded_form(model: nn.Module) -> Iterator[None]:
+    """The padded form for a while, whichever the model takes."""
+    causal_lm = accept_responses(model)
+    shares = causal_lm.shares_prompts
+    causal_lm.shares_prompts = False
+    try:
+        with own_attention(causal_lm):
+            yield
+    finally:
+        causal_lm.shares_prompts = shares
 
 
 def _forward(self: Any, *args: Any, row: Row | None = None, spans: Any = None, **kwargs: Any) -> Any:

@@ -24,7 +24,7 @@ _CODERS = {"decoder_layers": 2, "encoder_layers": 2, "decoder_attention_heads": 
 _EXPERTS = {
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 4),
     **{"moe_intermediate_size": 24, "shared_expert_intermediate_size": 24, "num_experts_per_tok": 2},
-    **{"n_group": 1, "topk_group": 1},
+    **{"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
 }
 _RANKS = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
 SMALL: dict[str, Any] = {

@@ -79,6 +79,6 @@ def _quiet() -> Iterator[None]:
     applied: their gate and up matrices are one, of twice the rank.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The following rank_pattern keys did not match", RuntimeWarning)
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield

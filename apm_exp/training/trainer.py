@@ -1,7 +1,7 @@
 """The Hugging Face Trainer with a loss over pairs in the place of a loss over labels."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,11 +10,12 @@ from transformers import Trainer
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from apm_exp.losses.history import AllPairs
-from apm_exp.pair_forward import accept_responses, pair_forward
+from apm_exp.pair_forward import accept_responses, padded_form, pair_forward
+from apm_exp.precision import TOLERANCE
 from apm_exp.training.batching import Batching
 from apm_exp.training.consumption import Consumption
 from apm_exp.training.global_batches import EpochLoader, GlobalBatches
-from apm_exp.training.guards import check_first_step, check_loss
+from apm_exp.training.guards import check_loss, difference_from_stored, first_step_problem
 from apm_exp.training.objective import Objective
 from apm_exp.types import PairLogps
 
@@ -70,11 +71,28 @@ class PairTrainer(Trainer):
         ids = self.consumption.enter(inputs["pair_index"].tolist())
         pairs = self._logps(model, inputs)
         if self.state.global_step == 0:
-            check_first_step(pairs, self.objective.dtype, ids)
+            self._check_first_step(model, inputs, pairs, ids)
         loss_B = self._losses(model, pairs, inputs["weight_B"])
         check_loss(loss_B, self.state.global_step + 1, ids)
         self._add(pairs, inputs["weight_B"])
         return loss_B.sum() * self.accelerator.num_processes / num_items_in_batch
+
+    def _check_first_step(self, model: nn.Module, inputs: dict[str, Any], pairs: PairLogps, ids: Sequence[str]) -> None:
+        """Check that the untrained policy gives the stored log-probs, within the noise of its dtype.
+
+        Raises ValueError with the worst pair and the cause. All processes look for it together, as under ZeRO-3 each
+        forward is one of all.
+        """
+        worst, index = difference_from_stored(pairs).max(dim=0)
+        rounding = TOLERANCE[self.objective.dtype]
+        if self.accelerator.gather(worst[None]).max() <= rounding:
+            return
+        with torch.no_grad():
+            again = self._logps(model, inputs)
+            with padded_form(model):
+                padded = self._logps(model, inputs)
+        if not worst <= rounding:
+            raise ValueError(first_step_problem(pairs, again, padded, self.objective.dtype, ids[int(index)]))
 
     def _losses(self, model: nn.Module, pairs: PairLogps, weight_B: Tensor) -> Tensor:
         """The loss of each pair; a stand-in's is 0, though the others may ask this process for what it has."""
