@@ -2,11 +2,13 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -20,6 +22,7 @@ from apm_exp.tokens.render import template_of, turn_end
 from apm_exp.types import TEMPLATE_DATE, Policy
 
 logger = logging.getLogger(__name__)
+_SHOWN = 5  # names in an error
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 
 
@@ -33,7 +36,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
     label = f"model.path={node.get('path', folder)}"
     config = _config(folder, label)
     _check_architecture(config, label)
-    names = weight_names(folder, label)
+    shapes = weight_shapes(folder, label)
     policy = Policy(
         folder=folder,
         key="",
@@ -45,7 +48,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
         template_date=node.get("template_date", TEMPLATE_DATE),
     )
     model = empty_model(policy, label)
-    _check_head(model, names, label)
+    _check_weights(model, shapes, label)
     tokenizer = load_tokenizer(policy)
     _check_size(model, tokenizer, label)
     _check_template(tokenizer)
@@ -69,30 +72,57 @@ def _config(folder: Path, label: str) -> dict[str, Any]:
 
 
 def _check_architecture(config: dict[str, Any], label: str) -> None:
-    """A folder that says that it holds another kind of model would be given a random head."""
+    """A folder that says that it holds another kind of model would be given a random head.
+
+    A name that says nothing is left to the weights, which are looked at by name.
+    """
     own = "AutoModelForCausalLM" in config.get("auto_map", {})
     known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
     named = config.get("architectures") or []
     causal = [name for name in named if name in known or "ForCausalLM" in name or "LMHead" in name]
-    if named and not causal and not own:
+    if not named or causal or own:
+        return
+    if any("For" in name or hasattr(transformers, name) for name in named):
         raise ValueError(f"{label}: holds {', '.join(named)}, not a causal language model; its head would be random")
+    logger.warning(
+        "%s: the architecture %s is not known; it is loaded as what its model_type says", label, ", ".join(named)
+    )
 
 
-def weight_names(folder: Path, label: str) -> set[str]:
-    """The names of the tensors in a folder's safetensors files, from their headers.
+def weight_shapes(folder: Path, label: str) -> dict[str, list[int]]:
+    """The shapes of the tensors in a folder's safetensors files by their names, from their headers.
 
     Raises ValueError where there are none, one is missing or damaged, or there are only pickled ones.
     """
-    names: set[str] = set()
+    shapes: dict[str, list[int]] = {}
     for file in _weight_files(folder, label):
         try:
             with safe_open(file, framework="pt") as weights:
-                names |= set(weights.keys())
+                shapes |= {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ValueError(
                 f"{label}: {file.name} is damaged or missing ({one_line(error)}); fetch it again"
             ) from error
-    return names
+    return shapes
+
+
+def missing_weights(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]]) -> set[str]:
+    """The names of the model's weights that loading tensors of these names would leave random.
+
+    transformers says it, which knows what older checkpoints call them (GPT-NeoX's `embed_out`), what is tied and what
+    is put together from parts; no tensor is read. Empty if it cannot say without the tensors: loading will.
+    """
+    if getattr(model.config, "quantization_config", None):
+        return set()
+    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    kind: Any = type(model)
+    more = {"output_loading_info": True, "device_map": "meta", "ignore_mismatched_sizes": True}
+    try:
+        with quiet():
+            _, told = kind.from_pretrained(None, config=deepcopy(model.config), state_dict=tensors, **more)
+    except Exception:
+        return set()
+    return set(told["missing_keys"])
 
 
 def _weight_files(folder: Path, label: str) -> list[Path]:
@@ -146,14 +176,17 @@ def empty_model(policy: Policy, label: str) -> PreTrainedModel:
         raise ValueError(f"{label}: {one_line(error)}") from error
 
 
-def _check_head(model: PreTrainedModel, names: set[str], label: str) -> None:
-    """The head is in the folder, or is the embedding: else loading would make a random one."""
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    if head is None or head.weight is embedding.weight:
-        return
-    own = next(name for name, module in model.named_modules() if module is head) + ".weight"
-    if not any(name == own or name.endswith("." + own) for name in names):
-        raise ValueError(f"{label}: the folder lacks {own}, so the model's head would be random; give a complete model")
+def _check_weights(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]], label: str) -> None:
+    """All weights are in the folder, or tied to one that is: else loading would make random ones."""
+    missing = sorted(missing_weights(model, shapes))
+    head = next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), None)
+    if head is not None and f"{head}.weight" in missing:
+        problem = f"lacks {head}.weight, so the model's head would be random"
+        raise ValueError(f"{label}: the folder {problem}; give a complete model")
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        problem = f"lacks {', '.join(missing[:_SHOWN])}{more}, which would be random"
+        raise ValueError(f"{label}: the folder {problem}; give a complete model")
 
 
 def _check_size(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, label: str) -> None:

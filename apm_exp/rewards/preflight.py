@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from apm_exp.models.load import tokenizer_from
 from apm_exp.models.one_line import one_line
-from apm_exp.models.preflight import weight_names
+from apm_exp.models.preflight import missing_weights, weight_shapes
 from apm_exp.models.pretrained import folder_of
 from apm_exp.models.quiet import quiet
 
@@ -30,8 +30,8 @@ def preflight(node: Mapping[str, Any]) -> None:
     if _ARMORM in (_config(folder).get("architectures") or []):
         remedy = "take another reward model, or reward=recorded on data that have its rewards"
         raise ValueError(f"{label}: ArmoRM cannot be loaded: its own code needs transformers before 4.52; {remedy}")
-    names, needed = weight_names(folder, label), head_names(folder, label, trust)
-    if lacking := sorted(needed - names):
+    shapes, model = weight_shapes(folder, label), _classifier(folder, label, trust)
+    if lacking := sorted(missing_weights(model, shapes) & _head_names(model)):
         problem = f"the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random"
         raise ValueError(f"{label}: {problem}; {_remedy(folder)}")
     if not tokenizer_from(folder, label, trust).chat_template:
@@ -39,7 +39,7 @@ def preflight(node: Mapping[str, Any]) -> None:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """config.json; empty where it cannot be read, which transformers says in head_names."""
+    """config.json; empty where it cannot be read, which transformers says in _classifier."""
     try:
         return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -53,8 +53,8 @@ def _remedy(folder: Path) -> str:
     return "give a sequence classifier"
 
 
-def head_names(folder: Path, label: str, trust_remote_code: bool) -> set[str]:
-    """The names of the weights outside the backbone; ValueError where the model has not one label."""
+def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrainedModel:
+    """The model without its weights; ValueError where it has not one label."""
     try:
         with quiet(), torch.device("meta"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
@@ -63,4 +63,9 @@ def head_names(folder: Path, label: str, trust_remote_code: bool) -> set[str]:
         raise ValueError(f"{label}: {one_line(error)}") from error
     if model.config.num_labels != 1:
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")
+    return model
+
+
+def _head_names(model: PreTrainedModel) -> set[str]:
+    """The names of the weights outside the backbone."""
     return {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}

@@ -15,7 +15,7 @@ from apm_exp.files import write_parquet
 from apm_exp.margins import explicit_margin
 from apm_exp.rewards.source import SCORED, reward_source
 
-VERSION = 1
+VERSION = 2  # 2: a row beyond the positions of its reward model has no reward
 logger = logging.getLogger(__name__)
 _ASKED = ["prompt", "tools", "responses", "response_extras", "recorded_rewards"]
 _IDS_SHOWN = 5

@@ -3,8 +3,10 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from apm_exp.models.preflight import preflight
+from tests.architectures import tiny
 from tests.models.tiny_folder import NODE, tiny_folder
 
 
@@ -89,6 +91,33 @@ def test_head_that_would_be_random(folder):
     assert "the folder lacks lm_head.weight, so the model's head would be random" in problem(folder)
     weights = load_file(folder / "model.safetensors")
     save_file(weights | {"lm_head.weight": torch.zeros(280, 16)}, folder / "model.safetensors", {"format": "pt"})
+    preflight(folder, NODE)
+
+
+@pytest.mark.parametrize(("model_type", "head"), [("gpt_neox", "embed_out"), ("helium", "lm_head"), ("bloom", None)])
+def test_what_a_head_is_called_is_transformers_to_say(model_type, head, folder):
+    """Pythia's folders call it `embed_out`; a model of transformers 5 calls it `lm_head` whatever it is saved as."""
+    rows = len(load_file(folder / "model.safetensors")["model.embed_tokens.weight"])
+    configuration = tiny(model_type).config
+    configuration.vocab_size = rows
+    AutoModelForCausalLM.from_config(configuration).save_pretrained(folder)
+    preflight(folder, NODE)
+    if head:
+        weights = load_file(folder / "model.safetensors")
+        del weights[f"{head}.weight"]
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+        assert "the folder lacks lm_head.weight, so the model's head would be random" in problem(folder)
+
+
+def test_another_weight_that_would_be_random(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.0.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    assert "the folder lacks model.layers.0.mlp.up_proj.weight, which would be random" in problem(folder)
+
+
+def test_a_name_that_is_not_known_is_no_reason_if_all_weights_are_there(folder):
+    edit(folder / "config.json", architectures=["MyOwnModel"])
     preflight(folder, NODE)
 
 
