@@ -247,6 +247,16 @@ def test_the_models_own_calls_still_give_logits(family: Callable[[], nn.Module])
         torch.testing.assert_close(model(**inputs).logits, before)
 
 
+def test_the_first_forward_chooses_the_form_of_weights_that_were_not_there() -> None:
+    """As under ZeRO-3: a model that cannot share prompts is padded, not an error."""
+    model, prompts = made(granite), prompts_of([(3, [4, 2])])
+    accept_responses(model, probe=False)
+    assert not hasattr(model, "shares_prompts")
+    found_N, length_N = responses_forward(model, prompts)
+    assert not model.shares_prompts
+    assert_per_token(found_N, plain_of(model, prompts), length_N)
+
+
 def test_goes_through_a_wrappers_forward(tiny_pairs: list[TokenisedPair]) -> None:
     class Wrapper(nn.Module):
         def __init__(self, module: nn.Module) -> None:
