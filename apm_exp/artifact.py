@@ -18,6 +18,7 @@ from typing import Any
 
 from apm_exp import component
 from apm_exp.digest import FileDigests, canonical, local_paths, text_digest
+from apm_exp.models.attention import in_key
 from apm_exp.sealed import Damaged, read_sealed
 from apm_exp.types import Policy
 
@@ -90,7 +91,7 @@ def _identity(value: Any, digests: FileDigests, of_source: OfSource) -> Any:
         return {"artifact": value.key}
     if isinstance(value, Policy):
         template = text_digest(value.chat_template) if value.chat_template else None
-        settings = {"dtype": value.rounding, "attention": value.attention, "chat_template": template}
+        settings = {"dtype": value.rounding, "attention": in_key(value.attention), "chat_template": template}
         given = {"chat_template_kwargs": value.chat_template_kwargs or {}, "template_date": value.template_date}
         return {"policy": digests.of_path(value.folder) if value.local else value.key, **settings, **given}
     if isinstance(value, Mapping):

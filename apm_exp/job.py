@@ -14,7 +14,7 @@ from apm_exp.build import build, wants_rebuild, will_rebuild
 from apm_exp.ending import one_line
 from apm_exp.headline import headline, nothing_held_out, untrained, what_next
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
-from apm_exp.job_steps import digests_of, has_rewards, steps_of
+from apm_exp.job_steps import digests_of, has_rewards, refuse_bad_rows, steps_of
 from apm_exp.keep.preflight import check_keep
 from apm_exp.ledger import job_with, named, worked_on
 from apm_exp.memory.check import check_before_training
@@ -129,6 +129,7 @@ def _run_steps(
             built[name] = build(
                 step, rebuild=wants_rebuild(request.config, step), command=request.command_id, also=also
             )
+            refuse_bad_rows(request.config, built[name])
             if step.kind == "evaluation":  # now: another command may build it again before this one ends
                 scores[name.removeprefix("evaluation_")] = json.loads((built[name].path / "scores.json").read_text())
             if name == "pairs":  # before the expensive steps

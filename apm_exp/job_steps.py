@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from apm_exp.artifact import Artifact, Step, read_done
+from apm_exp.artifact import Artifact, Seen, Step, read_done
 from apm_exp.digest import FileDigests, local_paths
 from apm_exp.models.pretrained import is_here
 from apm_exp.page_step import report_step
@@ -14,6 +14,8 @@ from apm_exp.pinned import reward_is_here
 from apm_exp.pipeline import Choices, build_graph, up_to
 from apm_exp.preflight import uses_rewards
 from apm_exp.worker import Request
+
+_HAVE_BAD_ROWS = ("generations", "pairs", "logps")
 
 
 def steps_of(request: Request, digests: FileDigests, *, with_rewards: bool) -> dict[str, Step]:
@@ -45,10 +47,23 @@ def is_finished(request: Request, with_rewards: bool | None) -> bool:
             pairs = read_done(steps_of(request, digests, with_rewards=True)["pairs"])
             with_rewards = pairs is not None and has_rewards(pairs, config)
         steps = steps_of(request, digests, with_rewards=with_rewards)
+        seen: Seen = {}
+        for step in steps.values():
+            if artifact := read_done(step, seen):
+                refuse_bad_rows(config, artifact)
         page = [report_step(request.config, steps, command="", provenance={})] if "selection" in steps else []
-        return all(map(read_done, [*steps.values(), *page]))
+        return all(read_done(step, seen) for step in [*steps.values(), *page])
     except (OSError, ValueError):
         return False
+
+
+def refuse_bad_rows(config: Mapping[str, Any], artifact: Artifact) -> None:
+    """Raise ValueError for dataset.on_bad_row=error and an artifact of a run that has left bad rows out."""
+    if artifact.kind not in _HAVE_BAD_ROWS or config["dataset"]["on_bad_row"] != "error":
+        return
+    if bad := artifact.counts.get("bad_rows", artifact.counts["refused"]):
+        problem = f"{bad:,} bad rows were left out of {artifact.path} (all are listed in its refused.jsonl)"
+        raise ValueError(f"dataset.on_bad_row=error: {problem}; correct them or use dataset.on_bad_row=refuse")
 
 
 def has_rewards(pairs: Artifact, config: Mapping[str, Any]) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 from apm_exp.artifact import Artifact, Step
 from apm_exp.build import build, wants_rebuild
 from apm_exp.ending import one_line
-from apm_exp.pipeline import CHECKPOINTS, HOW, without
+from apm_exp.models.attention import in_key
+from apm_exp.pipeline import HOW, without
+from apm_exp.policies import resolve_dtype
 from apm_exp.provenance import provenance
 from apm_exp.run_record import point
 from apm_exp.stages.report import report
@@ -30,10 +32,12 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     inputs: dict[str, Any] = {name: steps.get(name) for name in names}
     prefix = "evaluation_"
     inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
-    trainer = without(config["trainer"], *CHECKPOINTS)
     settings = {name: value for name, value in config.items() if name not in (*_WHICH, *HOW)}
-    inputs |= {"config": {**settings, "trainer": trainer}, "compare": config["compare"] or {}}
-    how = {name: config[name] for name in (*HOW, "trainer")}
+    model = config["model"]
+    loaded = {"dtype": resolve_dtype(model["dtype"], config["runtime"]), "attention": in_key(model["attention"])}
+    settings |= {"dataset": without(config["dataset"], "on_bad_row"), "model": {**model, **loaded}}
+    inputs |= {"config": settings, "compare": config["compare"] or {}}
+    how = {name: config[name] for name in (*HOW, "dataset", "model")}
     beside = {"how": how, "command": command, "provenance": provenance}
     return Step("report", last.slug, report, inputs, last.root, last.digests, beside)
 

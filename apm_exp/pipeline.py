@@ -29,7 +29,6 @@ from apm_exp.types import Policy
 Config = Mapping[str, Any]
 RECORDED = {"_target_": "apm_exp.rewards.recorded.recorded"}
 HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
-CHECKPOINTS = ("save_every", "keep_checkpoints")
 _LOADING = (
     "dtype",
     "attention",
@@ -129,14 +128,17 @@ class _Graph:
             "policy": policy,
         }
         name = slug(self.choices.dataset, self.choices.model)
-        return self.step(generate, name, inputs, "generations", runtime=self.config["runtime"])
+        beside = {"runtime": self.config["runtime"], "on_bad_row": self.config["dataset"]["on_bad_row"]}
+        return self.step(generate, name, inputs, "generations", **beside)
 
     def pairs_step(self, steps: Mapping[str, Step]) -> Step:
         inputs = {"dataset": self.dataset(), "generations": steps.get("generations")}
-        return self.step(pairs, slug(self.choices.dataset), inputs)
+        return self.step(pairs, slug(self.choices.dataset), inputs, on_bad_row=self.config["dataset"]["on_bad_row"])
 
     def dataset(self) -> Config:
-        return pinned_dataset(with_holdout(self.config["dataset"], self.config.get("until")), self.config["task"])
+        """The node of the dataset; whether bad rows stop a run makes no other pairs (job_steps.refuse_bad_rows)."""
+        node = with_holdout(self.config["dataset"], self.config.get("until"))
+        return without(pinned_dataset(node, self.config["task"]), "on_bad_row")
 
     def rewards_step(self, pairs_step: Step) -> Step:
         node = RECORDED if self.config["generate"] else self.reward_node()
@@ -151,10 +153,10 @@ class _Graph:
             "pairs": steps["pairs"],
             "policy": starting_policy(self.config, steps, self.digests),
             "tokens": self.config["tokens"],
-            "on_bad_row": self.config["dataset"]["on_bad_row"],
         }
         name = slug(self.choices.dataset, self.choices.model)
-        return self.step(logps, name, inputs, runtime=self.config["runtime"])
+        beside = {"runtime": self.config["runtime"], "on_bad_row": self.config["dataset"]["on_bad_row"]}
+        return self.step(logps, name, inputs, **beside)
 
     def selection_step(self, steps: Mapping[str, Step]) -> Step:
         inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "logps", "rewards")}
@@ -177,8 +179,7 @@ class _Graph:
             "rewards": steps.get("rewards"),
             "selection": steps["selection"],
         }
-        trainer = without(self.config["trainer"], *CHECKPOINTS)
-        checkpoints = {name: self.config["trainer"][name] for name in CHECKPOINTS}
+        trainer = self.config["trainer"]
         inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
         adapter = self.config["adapter"] or None
         inputs["adapter"] = adapter
@@ -187,7 +188,6 @@ class _Graph:
             inputs["forward_pairs"] = together
         name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model, adapter_name(adapter))
         beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
-        beside["checkpoints"] = checkpoints
         return self.step(train, name, inputs, "policy", **beside)
 
     def evaluation_step(self, name: str, steps: Mapping[str, Step]) -> Step:

@@ -5,14 +5,23 @@ from typing import Any
 
 import pytest
 
+from apm_exp.artifact import Artifact
 from apm_exp.digest import FileDigests
+from apm_exp.job_steps import refuse_bad_rows
 from apm_exp.page_step import report_step
 from apm_exp.pipeline import RECORDED, Choices, _Graph, build_graph
 from apm_exp.policies import starting_policy
 from apm_exp.types import Policy
 from tests.test_configs import compose
 
-HUB = {"_target_": "apm_exp.data.hub.hub", "path": "someone/pairs", "revision": None, "subset": None, "holdout": 0.05}
+HUB = {
+    "_target_": "apm_exp.data.hub.hub",
+    "path": "someone/pairs",
+    "revision": None,
+    "subset": None,
+    "holdout": 0.05,
+    "on_bad_row": "error",
+}
 
 
 def graph(root: Path, **config: Any) -> _Graph:
@@ -48,29 +57,6 @@ def test_a_whole_alpha_has_one_name(tmp_path: Path) -> None:
     assert names == ["alpha1", "alpha1", "alpha2.5"]
 
 
-def report_key(root: Path, **changes: Any) -> str:
-    config: dict[str, Any] = {
-        "task": "run",
-        "rebuild": "none",
-        "until": None,
-        "runtime": {"threads": 1},
-        "deepspeed": {},
-    }
-    config |= {"tracking": {}, "output_root": "a", "trusted_packages": [], "compare": {}, "seed": 0}
-    config |= {"trainer": {"epochs": 1, "save_every": 10, "keep_checkpoints": 0}} | changes
-    steps = {"policy": graph(root, **config).step(lambda out: {}, "policy", {}, kind="policy")}
-    return report_step(config, steps, command=str(changes), provenance={"argv": list(changes)}).key
-
-
-def test_how_a_run_is_made_makes_no_other_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.test_pipeline.VERSION", 1, raising=False)
-    trainer = {"epochs": 1, "save_every": None, "keep_checkpoints": 2}
-    for how in ({"runtime": {"threads": 2}}, {"tracking": {"mode": "x"}}, {"output_root": "b"}, {"trainer": trainer}):
-        assert report_key(tmp_path, **how) == report_key(tmp_path)
-    assert report_key(tmp_path, seed=1) != report_key(tmp_path)
-    assert report_key(tmp_path, trainer=trainer | {"epochs": 2}) != report_key(tmp_path)
-
-
 def training_key(loss: str, pairs: int, processes: int) -> str:
     config = compose(f"loss={loss}", f"runtime.pairs_per_device={pairs}", f"runtime.processes={processes}")
     choices = Choices("micro_world", "micro_world", "map", loss, "pairs")
@@ -101,3 +87,68 @@ def test_rounded_products_are_another_precision_on_a_gpu_only(monkeypatch: pytes
     for device, rounding in {"cuda": "tf32", "cpu": "float32"}.items():
         monkeypatch.setattr("apm_exp.policies.pick_device", lambda runtime, device=device: device)
         assert starting_policy(config, {}, FileDigests(Path("none"))).rounding == rounding
+
+
+def keys_of(*overrides: str) -> dict[str, str]:
+    """The keys of all steps of a job, and of its page."""
+    config = compose("model=tiny_from_data", "dataset=jsonl", "dataset.path=none.jsonl", *overrides)
+    choices = Choices("tiny_from_data", "jsonl", "map", "dpo", "pairs")
+    steps = build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))
+    page = report_step(config, steps, command="", provenance={})
+    return {name: step.key for name, step in (steps | {"report": page}).items()}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "trainer.log_every=7",
+        "trainer.save_every=null",
+        "trainer.keep_checkpoints=2",
+        "trainer.gradient_checkpointing=true",
+        "dataset.on_bad_row=error",
+        "model.attention=segments",
+        "model.attention=flex",
+        "model.dtype=float32",
+        "output_root=elsewhere",
+        "runtime.threads=2",
+        "tracking=none",
+    ],
+)
+def test_how_a_job_is_run_makes_no_step_another_one(how: str) -> None:
+    assert keys_of(how) == keys_of()
+
+
+def test_what_dtype_auto_stands_for_is_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = {}
+    for dtype, fast in {"bfloat16": True, "float32": False}.items():
+        monkeypatch.setattr("apm_exp.policies.multiplies_bfloat16", lambda device, fast=fast: fast)
+        auto[dtype] = keys_of("model.dtype=auto")
+        assert auto[dtype] == keys_of(f"model.dtype={dtype}")
+    assert auto["bfloat16"]["logps"] != auto["float32"]["logps"]
+
+
+@pytest.mark.parametrize(
+    ("what", "first"),
+    [
+        ("trainer.epochs=2", "policy"),
+        ("seed=1", "policy"),
+        ("model.attention=eager", "logps"),
+        ("dataset.limit=3", "pairs"),
+    ],
+)
+def test_what_a_job_is_made_of_makes_its_step_and_what_follows_others(what: str, first: str) -> None:
+    before, after = keys_of(), keys_of(what)
+    names = list(before)
+    changed = [name for name in names if before[name] != after[name]]
+    assert first == changed[0]
+    assert {"policy", "evaluation_held_out_pairs", "report"} <= set(changed)
+
+
+def test_bad_rows_that_were_left_out_are_refused_later_where_none_may_be() -> None:
+    config = {"dataset": {"on_bad_row": "error"}}
+    for kind, counts in {"pairs": {"refused": 0}, "generations": {"refused": 2, "bad_rows": 0}, "policy": {}}.items():
+        refuse_bad_rows(config, Artifact(kind, Path("x"), "k", counts, 0.0))
+    bad = Artifact("pairs", Path("outputs/pairs/x"), "k", {"refused": 3}, 0.0)
+    refuse_bad_rows({"dataset": {"on_bad_row": "refuse"}}, bad)
+    with pytest.raises(ValueError, match=r"^dataset\.on_bad_row=error: 3 bad rows were left out of outputs/pairs/x \("):
+        refuse_bad_rows(config, bad)

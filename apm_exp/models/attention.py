@@ -4,6 +4,11 @@ OF_PAIRS = ("auto", "segments", "flex")  # they share a pair's prompt; any other
 _EVERYWHERE = ("auto", "segments", "sdpa", "eager")
 
 
+def in_key(attention: str) -> str:
+    """What an artifact's key knows of an attention: those that share prompts, and `auto`, differ by rounding alone."""
+    return "shared" if attention in OF_PAIRS else attention
+
+
 def of_transformers(attention: str) -> str | None:
     """The attn_implementation that a model is loaded with; None leaves the choice to transformers."""
     return None if attention in OF_PAIRS else attention

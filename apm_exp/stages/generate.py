@@ -32,6 +32,7 @@ def generate(
     generate: dict[str, Any],
     reward: dict[str, Any],
     runtime: dict[str, Any],
+    on_bad_row: str,
 ) -> dict[str, int]:
     """Write generations.parquet in SimPO's on-policy schema, in the order of the dataset, and refused.jsonl.
 
@@ -39,14 +40,14 @@ def generate(
     the smallest; all_finished says which responses ended by themselves, all_lengths how many tokens they have, and
     all_logps their log-probs as they were sampled, in nats at temperature 1. prompt_ids and all_ids are the tokens of
     the prompt that was sampled from and of each response; tokenizer says whose they are (tokens/identity.py), sampler
-    which weights gave all_logps. These are null if the sampler does not tell. Counts: rows read, pairs, refused,
-    responses sampled, and those that were cut off. A killed stage resumes with the batch that it had begun, or with
-    what its reward source has kept.
+    which weights gave all_logps. These are null if the sampler does not tell. Counts: rows read, pairs, refused
+    (bad rows, and prompts that gave no pair), bad rows, responses sampled, and those that were cut off. A killed stage
+    resumes with the batch that it had begun, or with what its reward source has kept.
     Raises ValueError where a row is bad and on_bad_row is "error", and where no pair is left.
     """
     from apm_exp.generate.pairs_of_samples import pairs_of_samples
 
-    found = _prompts(dataset)
+    found = _prompts({**dataset, "on_bad_row": on_bad_row})
     sampled = _sample(out, found.accepted, policy, generate, runtime)
     table, without_pair = pairs_of_samples(found.accepted, sampled, reward_source(reward, out, runtime))
     refused = found.refused + without_pair
@@ -60,7 +61,7 @@ def generate(
     (out / _JOURNAL).unlink()
     shutil.rmtree(out / SCORED, ignore_errors=True)
     finished = [flag for one in sampled.values() if not isinstance(one, Refusal) for flag in one.finished]
-    counts = {"rows": found.rows, "pairs": len(table), "refused": len(refused)}
+    counts = {"rows": found.rows, "pairs": len(table), "refused": len(refused), "bad_rows": len(found.refused)}
     return counts | {"responses": len(finished), "cut_off": finished.count(False)}
 
 

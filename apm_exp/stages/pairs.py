@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 VERSION = 2
 
 
-def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | None") -> dict[str, int]:
+def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | None", on_bad_row: str) -> dict[str, int]:
     """Write out/pairs.parquet (sorted by pair_id) and out/refused.jsonl; return the counts of rows.
 
     generations: where the rows were generated here, they are read from it, with the tokens that were sampled
@@ -25,6 +25,7 @@ def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | Non
     from apm_exp.data.reader import held_out_rows, reader
     from apm_exp.data.sampled_ids import add_sampled_ids
 
+    dataset = {**dataset, "on_bad_row": on_bad_row}
     read = reader(dataset)
     settings = component.settings_of(prepare_pairs, dataset)
     if generations is None:

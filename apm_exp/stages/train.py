@@ -29,7 +29,6 @@ def train(
     loss: dict[str, Any],
     trainer: dict[str, Any],
     seed: int,
-    checkpoints: dict[str, Any],
     runtime: dict[str, Any],
     deepspeed: dict[str, Any] | None,
     log: Callable[[dict[str, Any]], None],
@@ -38,10 +37,9 @@ def train(
 ) -> dict[str, int | float]:
     """Write final/ and metrics.jsonl, and with an adapter its own adapter/; returns the counts of pairs and steps.
 
-    Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was
-    killed goes on from its newest complete checkpoint (`checkpoints`: save_every, keep_checkpoints of the trainer
-    node, which change no result). With more processes than one the work is done by so many processes, which
-    write metrics.jsonl; `log` follows that file. forward_pairs: how many pairs a loss looks at together, and so a
+    Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was killed
+    resumes from its newest complete checkpoint. With more processes than one the work is done by so many processes,
+    which write metrics.jsonl; `log` follows that file. forward_pairs: how many pairs a loss looks at together, and so a
     part of the training's key (pipeline.forward_pairs). Raises what the trainer component raises.
     """
     inputs: dict[str, Any] = {
@@ -50,7 +48,7 @@ def train(
         "rewards": rewards,
         "selection": selection,
         "loss": loss,
-        "trainer": trainer | checkpoints,
+        "trainer": trainer,
         "seed": seed,
         "runtime": runtime,
         "deepspeed": deepspeed,

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from apm_exp.component import UNHASHED
 from apm_exp.ranges import BelowOne, Count, NotNegative, Positive, Share
 from apm_exp.training.settings import Settings, TrainingTask
 
@@ -35,11 +36,11 @@ def train_policy(
     adam_beta2: BelowOne,
     adam_epsilon: Positive,
     max_grad_norm: Positive | None,
-    gradient_checkpointing: bool,
+    gradient_checkpointing: Annotated[bool, UNHASHED],
     torch_compile: bool,
-    log_every: Count,
-    save_every: Count | None,
-    keep_checkpoints: Annotated[int, Field(ge=0)],
+    log_every: Annotated[Count, UNHASHED],
+    save_every: Annotated[Count | None, UNHASHED],
+    keep_checkpoints: Annotated[int, Field(ge=0), UNHASHED],
     args: dict[str, Any],
 ) -> dict[str, int | float]:
     """Train the task's policy on its pairs, each once an epoch, and write `final/` and metrics.jsonl into its folder.

@@ -69,7 +69,8 @@ def _trust_the_tests(monkeypatch):
 
 def run(out, dataset=FOUR, policy=NOWHERE, sample=SCRIPT, reward=LENGTHS):
     out.mkdir(exist_ok=True)
-    return generate(out, dataset=dataset, policy=policy, generate=sample, reward=reward, runtime=RUNTIME)
+    how = {"runtime": RUNTIME, "on_bad_row": dataset["on_bad_row"]}
+    return generate(out, dataset=dataset, policy=policy, generate=sample, reward=reward, **how)
 
 
 def refused(out):
@@ -77,7 +78,7 @@ def refused(out):
 
 
 def test_the_best_and_the_worst_make_the_pair_in_simpos_schema(tmp_path):
-    assert run(tmp_path) == {"rows": 4, "pairs": 2, "refused": 2, "responses": 12, "cut_off": 3}
+    assert run(tmp_path) == {"rows": 4, "pairs": 2, "refused": 2, "bad_rows": 1, "responses": 12, "cut_off": 3}
     first, second = pq.read_table(tmp_path / "generations.parquet").to_pylist()
     assert len(first.pop("prompt_id")) == 16
     assert first == {

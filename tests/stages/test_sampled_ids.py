@@ -78,9 +78,11 @@ def sampled(tmp_path_factory):
     folder, policy = tmp_path_factory.mktemp("sampled"), thinking_policy(tmp_path_factory.mktemp("thinking"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
-        generate(folder, dataset=DATASET, policy=policy, generate=SAMPLE, reward=REWARD, runtime=RUNTIME)
+        generate(
+            folder, dataset=DATASET, policy=policy, generate=SAMPLE, reward=REWARD, runtime=RUNTIME, on_bad_row="refuse"
+        )
         made = Artifact("generations", folder, "k", {}, 0.0)
-        counts = pairs(folder, dataset=DATASET, generations=made)
+        counts = pairs(folder, dataset=DATASET, generations=made, on_bad_row="refuse")
     return Sampled(folder, policy, pq.read_table(folder / "generations.parquet"), counts)
 
 

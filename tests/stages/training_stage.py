@@ -47,4 +47,6 @@ def run_stage(
         "deepspeed": None,
         "log": log,
     }
-    return train(out, **given | changes)
+    given |= changes
+    given["trainer"] = given["trainer"] | given.pop("checkpoints")
+    return train(out, **given)
