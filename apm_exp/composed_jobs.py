@@ -2,9 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -24,17 +23,19 @@ from apm_exp.study import ends, is_study
 from apm_exp.worker import Request
 
 MOST_JOBS = 10_000  # a range without a step that was meant asks for more
+_Made = TypeVar("_Made")
 Composed = tuple[list[str], DictConfig]  # the overrides of a job, and what Hydra made of them
 
 
 def compose_jobs(config: DictConfig) -> list[Composed]:
     """Every job's overrides and configuration, as Hydra's launchers make it. Raises NothingToRun where one is wrong."""
-    return [(overrides, _compose(config, overrides, number)) for number, overrides in enumerate(expand(config))]
+    jobs, loader = expand(config), _loader()
+    return _of_each(jobs, lambda number: (jobs[number], loader.load_sweep_config(config, jobs[number])))
 
 
 def requests_of(composed: Sequence[Composed], names: list[str]) -> list[Request]:
     """What a worker needs of each job. names: the swept settings. Raises NothingToRun where one is wrong."""
-    return [_request(each, overrides, number, names) for number, (overrides, each) in enumerate(composed)]
+    return _of_each([overrides for overrides, _ in composed], lambda number: _request(composed[number], number, names))
 
 
 def expand(config: DictConfig) -> list[list[str]]:
@@ -92,25 +93,29 @@ def _refused(problem: str) -> NothingToRun:
     return NothingToRun(USAGE_ERROR)
 
 
-def _compose(config: DictConfig, overrides: list[str], number: int) -> DictConfig:
-    """A job's configuration, as Hydra's launchers make it."""
-    with _explained(overrides, number):
-        return _loader().load_sweep_config(config, overrides)
+def _request(job: Composed, number: int, names: list[str]) -> Request:
+    overrides, composed = job
+    HydraConfig.instance().set_config(composed)
+    return request_of(composed, HydraConfig.get(), number, swept_settings(overrides, names))
 
 
-def _request(composed: DictConfig, overrides: list[str], number: int, names: list[str]) -> Request:
-    with _explained(overrides, number):
-        HydraConfig.instance().set_config(composed)
-        return request_of(composed, HydraConfig.get(), number, swept_settings(overrides, names))
+def _of_each(jobs: Sequence[list[str]], make: Callable[[int], _Made]) -> list[_Made]:
+    """What `make` returns for the number of each job. jobs: their overrides.
 
-
-@contextmanager
-def _explained(overrides: list[str], number: int) -> Iterator[None]:
-    """Refuse the sweep in one line for what is wrong with a job, which Hydra would make a warning."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException, UsageLine) as error:
-        raise _refused(f"job {number}: {explain(error, overrides)}") from None
+    Raises NothingToRun for what Hydra would make a warning, and names every job that is wrong: a line for each reason.
+    """
+    made: list[_Made] = []
+    refused: dict[str, list[str]] = {}
+    for number, overrides in enumerate(jobs):
+        try:
+            made.append(make(number))
+        except (HydraException, OmegaConfBaseException, UsageLine) as error:
+            refused.setdefault(explain(error, overrides), []).append(str(number))
+    for reason, numbers in refused.items():
+        print_error(f"job{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {reason}")
+    if refused:
+        raise NothingToRun(USAGE_ERROR)
+    return made
 
 
 def _loader() -> ConfigLoader:

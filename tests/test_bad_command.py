@@ -64,11 +64,15 @@ def test_a_multirun_that_is_refused_leaves_no_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("metric=map,mapp", "job 1: metric=mapp: no such option; did you mean 'map'?"),
-        ("alpah=1,2", "job 0: alpah: no such setting; did you mean 'alpha'?"),
+        (
+            "metric=map,mapp,implict",
+            "job 1: metric=mapp: no such option; did you mean 'map'?\n"
+            "error: job 2: metric=implict: no such option; did you mean 'implicit'?",
+        ),
+        ("alpah=1,2", "jobs 0, 1: alpah: no such setting; did you mean 'alpha'?"),
     ],
 )
-def test_a_multirun_that_cannot_be_composed_is_one_line(arguments: str, message: str, tmp_path: Path) -> None:
+def test_a_multirun_names_every_job_that_cannot_be_composed(arguments: str, message: str, tmp_path: Path) -> None:
     result = apm_exp(tmp_path, "-m", arguments)
     assert (result.returncode, result.stderr) == (2, f"error: {message}\n")
 
