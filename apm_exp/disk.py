@@ -13,6 +13,7 @@ from apm_exp.memory.states import optimizer_bytes
 from apm_exp.memory.training import Training
 from apm_exp.sizes import shown
 
+KEPT_MEANWHILE = 2  # checkpoints of a training: the newest, and the one before in case that one is damaged
 _BYTES_A_TOKEN = 8  # of a sampled response: its text and its ids, in each table
 
 
@@ -45,7 +46,7 @@ def job_disk(
     each = checkpoint_bytes(training)
     saved, kept = _checkpoints(config["trainer"], optimizer_steps)
     stays[missing["policy"].folder] = training.bytes_of_dtype * training.shape.parameters + kept * each
-    return Disk(stays, (min(saved, max(1, kept) + 1) - kept) * each if saved else 0)
+    return Disk(stays, (min(saved, max(KEPT_MEANWHILE, kept) + 1) - kept) * each if saved else 0)
 
 
 def together(jobs: Iterable[Disk]) -> Disk:

@@ -26,7 +26,7 @@ def test_weights_stay_and_checkpoints_go() -> None:
     disk = job_disk(config, missing, ON_CPU, 25)
     table = 100 * 5 * 24 * 8  # prompts, samples, tokens, bytes
     assert disk.stays == {missing["policy"].folder: 4 * N, missing["logps"].folder: table}
-    assert disk.while_training == 2 * 12 * N  # the newest, and the one that is being written
+    assert disk.while_training == 3 * 12 * N  # the newest, the one before, and the one that is being written
     assert job_disk(config, missing, ON_CPU, 5).while_training == 12 * N
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from accelerate import PartialState
 from transformers import TrainerCallback
 
+from apm_exp.disk import KEPT_MEANWHILE
 from apm_exp.sealed import Damaged, read_sealed, write_sealed
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ class State(Protocol):
 
 
 class MarkComplete(TrainerCallback):
-    """Adds the other states of a training and the marker to each checkpoint; then the older ones go, but `keep`."""
+    """Adds the other states of a training and the marker to each checkpoint; then the older ones go, but `keep` and
+    the one before, which is used where the newest is damaged.
+    """
 
     def __init__(self, states: Sequence[State], how: dict[str, Any], keep: int) -> None:
         self.states, self.how, self.keep = states, how, keep
@@ -41,7 +44,7 @@ class MarkComplete(TrainerCallback):
             for one in self.states:
                 one.save(folder)
             mark_complete(folder, self.how)
-            keep_newest(folder.parent, max(1, self.keep))
+            keep_newest(folder.parent, max(KEPT_MEANWHILE, self.keep))
 
 
 def mark_complete(folder: Path, how: dict[str, Any]) -> None:
@@ -78,6 +81,7 @@ def how_made(zero_stage: int | None, processes: int) -> dict[str, Any]:
 def keep_newest(folder: Path, count: int) -> None:
     """Remove all but the newest `count` checkpoints, and an empty folder."""
     for checkpoint in _newest_first(folder)[count:]:
+        (checkpoint / MARKER).unlink(missing_ok=True)  # a kill in the middle leaves a half-written one
         shutil.rmtree(checkpoint)
     if folder.exists() and not any(folder.iterdir()):
         folder.rmdir()

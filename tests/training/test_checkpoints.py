@@ -1,6 +1,15 @@
+from types import SimpleNamespace
+
 import pytest
 
-from apm_exp.training.checkpoints import how_made, keep_newest, leave_newest, mark_complete, newest_complete
+from apm_exp.training.checkpoints import (
+    MarkComplete,
+    how_made,
+    keep_newest,
+    leave_newest,
+    mark_complete,
+    newest_complete,
+)
 
 HOW = how_made(None, 1)
 
@@ -78,3 +87,10 @@ def test_older_ones_go(folder):
     assert [path.name for path in folder.iterdir()] == ["checkpoint-10"]
     keep_newest(folder, 0)
     assert not folder.exists()
+
+
+def test_while_a_training_goes_on_the_one_before_stays(folder):
+    state = SimpleNamespace(is_world_process_zero=True, global_step=12)
+    (folder / "checkpoint-12").mkdir()
+    MarkComplete((), HOW, keep=0).on_save(SimpleNamespace(output_dir=str(folder)), state, None)
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-10", "checkpoint-12"]
