@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from apm_exp.artifact import DONE, changed
 from apm_exp.digest import FileDigests
@@ -64,7 +65,7 @@ def read_run(folder: Path) -> FinishedRun:
     """
     name = folder.name
     result = _result(folder, name)
-    config = _yaml(folder / "config.yaml")
+    config = _yaml(folder / "config.yaml", name)
     needed = _needed(folder, config.get("until"))
     digests = FileDigests(_root(folder) / ".digests.json")
     steps = {step: _step(place, step, folder, digests) for step, place in _places(folder, result, needed).items()}
@@ -132,12 +133,16 @@ def _step(place: Path, step: str, folder: Path, digests: FileDigests) -> StepRec
     if problem := changed(place, record["files"], digests):
         raise UsageError(f"run={run}: of its step {step}, {problem}; {remedy}")
     provenance = json.loads((place / "provenance.json").read_text())
-    inputs = _yaml(place / "inputs.yaml")["inputs"]
+    inputs = _yaml(place / "inputs.yaml", run)["inputs"]
     made = {"build": record.get("build"), "made_of": record.get("inputs", {})}
     return StepRecord(place, record["key"], record["counts"], inputs, provenance, **made)
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    content = OmegaConf.to_container(OmegaConf.load(path))
-    assert isinstance(content, dict)
+def _yaml(path: Path, run: str) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError, YAMLError):
+        content = None
+    if not isinstance(content, dict) or not content:
+        raise UsageError(f"run={run}: {path} is damaged; type the run's command again, or give another run")
     return {str(name): value for name, value in content.items()}

@@ -85,6 +85,19 @@ def test_a_policy_that_was_asked_for_and_is_not_there_is_gone(selected: tuple[Pa
         export(root / "outputs", copy.name, SETTINGS)
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe", b"until: {"])
+@pytest.mark.parametrize("name", ["config.yaml", "result.json"])
+def test_a_damaged_record_is_named(selected: tuple[Path, str], name: str, content: bytes) -> None:
+    root, _ = selected
+    copy = copy_of_the_run(root, "damaged-record", "selection")
+    try:
+        (copy / name).write_bytes(content)
+        with pytest.raises(ValueError, match=rf"^run=damaged-record: \S+{name} is damaged; "):
+            export(root / "outputs", copy.name, SETTINGS)
+    finally:
+        shutil.rmtree(copy)
+
+
 def test_a_run_that_only_scored_has_nothing_to_export(selected: tuple[Path, str]) -> None:
     root, _ = selected
     before = newest(root)
