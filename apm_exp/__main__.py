@@ -24,6 +24,10 @@ def _main() -> None:
 
     if not __debug__:
         sys.exit(_usage("PYTHONOPTIMIZE, or python -O: leaves out the checks that results rely on; run without it"))
+    try:
+        os.getcwd()
+    except OSError:
+        sys.exit(_usage("the working folder is gone; change to one that is there"))
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
         print(help_text(), end="")

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from apm_exp import side_by_side
 from apm_exp.command_line import UsageLine, conf_folder, options_of
@@ -28,6 +29,7 @@ from apm_exp.worker import TYPED, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
 COMMAND_ID = "APM_EXP_COMMAND_ID"  # one for all jobs of a command, also for those on other machines
+TYPED_WRONG = (HydraException, OmegaConfBaseException, UsageLine, MarkedYAMLError)  # explain() has their one line
 
 
 class NothingToRun(SystemExit):
@@ -66,7 +68,7 @@ def run(arguments: list[str]) -> int:
         return int(str(reason.code))
     except Interrupted as reason:
         codes.append(int(str(reason.code)))
-    except (HydraException, OmegaConfBaseException, UsageLine) as error:
+    except TYPED_WRONG as error:
         print_error(explain(error, arguments))
         return USAGE_ERROR
     except Exception as error:
@@ -97,8 +99,8 @@ def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) 
     settings = HydraConfig.get()
     try:
         request = request_of(composed, settings)
-    except UsageLine as error:
-        print_error(error)
+    except TYPED_WRONG as error:
+        print_error(explain(error, sys.argv[1:]))
         return USAGE_ERROR
     if request.sweep and _is_done(request):
         return 0

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from apm_exp.flags import FLAGS_WITH_VALUE, check_flags
+from apm_exp.own_options import check_own_options
 from apm_exp.secrets_check import refuse_secret_overrides
 
 HELP = """\
@@ -65,20 +67,10 @@ _GROUPS = {
 _FOLLOWING = (  # groups of conf/ whose option follows from those above; a typed one would be passed over
     *("loss_defaults", "model_defaults", "model_dataset_defaults", "adapter_defaults", "adapter_model_defaults"),
 )
-_FLAGS = {
-    *("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r"),
-    *("--multirun", "-m", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
-    *("--config-dir", "-cd", "--experimental-rerun", "--info", "-i"),
-}
-
-_FLAGS_WITH_VALUE = {
-    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-    *("--info", "-i"),
-}
-
 _ADAPTER = re.compile(r"^([+~]*)model\.adapter(?=[.=]|$)")  # a group of its own: Hydra fills no setting with a file
 
 
+_HYDRAS_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir", "hydra.job.chdir")
 _BY_PATH = {"dataset": "dataset=jsonl", "model": "model=local"}  # options that read what a path names
 
 
@@ -107,9 +99,11 @@ def help_text() -> str:
 
 def prepare(arguments: list[str]) -> list[str]:
     """The arguments as Hydra wants them (flags first). Raises UsageLine for what would otherwise go wrong silently."""
-    for flag in (a.partition("=")[0] for a in arguments if a.startswith("-")):
-        if flag not in _FLAGS:
-            raise UsageLine(f"{flag}: no such flag; flags: --help, -m, --cfg job, --config-dir DIR, --hydra-help")
+    try:
+        check_flags(arguments)
+        check_own_options(arguments, conf_folder())
+    except ValueError as error:
+        raise UsageLine(str(error)) from None
     multirun = [a for a in arguments if a in ("-m", "--multirun")]
     if multirun and (shown := {a.partition("=")[0] for a in arguments} & {"--cfg", "-c", "--info", "-i"}):
         raise UsageLine(f"{shown.pop()}: shows one job; leave out {multirun[0]} and give one value a setting")
@@ -132,7 +126,7 @@ def _flags_first(arguments: list[str]) -> list[str]:
     flags: list[str] = []
     overrides: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
-        is_value = before in _FLAGS_WITH_VALUE and not argument.startswith("-")
+        is_value = before in FLAGS_WITH_VALUE and not argument.startswith("-")
         (flags if argument.startswith("-") or is_value else overrides).append(argument)
     return flags + overrides
 
@@ -140,6 +134,8 @@ def _flags_first(arguments: list[str]) -> list[str]:
 def _refuse(override: str, *, multirun: bool) -> None:
     key, _, value = override.partition("=")
     name = key.lstrip("+~")
+    if name in _HYDRAS_FOLDERS:
+        raise UsageLine(f"{override}: Hydra writes nothing here; output_root=FOLDER says where everything is kept")
     if key.startswith("+") and name.startswith("hydra."):
         raise UsageLine(f"{override}: Hydra's settings are fixed names; leave out the +")
     if name == "metric.alpha":
@@ -148,7 +144,9 @@ def _refuse(override: str, *, multirun: bool) -> None:
         raise UsageLine(f"{override}: an empty list of values; give at least one, as {name}=VALUE")
     if name in _BY_PATH and re.search(r"^[./~]|\.(jsonl|json|csv|parquet)(\.gz)?$", value):
         raise UsageLine(f"{override}: not an option; write {_BY_PATH[name]} {name}.path={value}")
-    no_name = key in _GROUPS and re.fullmatch(r"null|true|false|[\d.]+", value.strip(), re.IGNORECASE)
+    no_name = key in _GROUPS and re.fullmatch(
+        r"null|true|false|nan|[-+]?inf|[-+\d.e]+|''|\[[-+\d.e]+\]", value.strip(), re.I
+    )
     if no_name and value.strip() not in (options := options_of(name)):
         raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options)}")
     if name == "sweeps" and "," in value:

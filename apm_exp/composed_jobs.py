@@ -13,10 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from apm_exp.application import NothingToRun, request_of, swept_settings
-from apm_exp.command_line import UsageLine
+from apm_exp.application import TYPED_WRONG, NothingToRun, request_of, swept_settings
 from apm_exp.ending import USAGE_ERROR, print_error
 from apm_exp.explain import explain
 from apm_exp.study import ends, is_study
@@ -109,7 +107,7 @@ def _of_each(jobs: Sequence[list[str]], make: Callable[[int], _Made]) -> list[_M
     for number, overrides in enumerate(jobs):
         try:
             made.append(make(number))
-        except (HydraException, OmegaConfBaseException, UsageLine) as error:
+        except TYPED_WRONG as error:
             refused.setdefault(explain(error, overrides), []).append(str(number))
     for reason, numbers in refused.items():
         print_error(f"job{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {reason}")

@@ -8,6 +8,8 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError
+from yaml import MarkedYAMLError
 
 from apm_exp.command_line import conf_folder, options_of
 from apm_exp.extras import extras, missing_extra
@@ -20,7 +22,15 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     """Hydra's message as one line, with the nearest name where one was misspelt."""
     from apm_exp.component import nearest
 
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
+        return f"{place}: not YAML: {error.problem}; correct the file"
     text = " ".join(str(error).split()).split(" See https")[0]
+    if isinstance(error, InterpolationResolutionError | InterpolationKeyError):
+        problem, _, place = text.partition(" full_key: ")
+        key = f"{place.split()[0]}: " if place else ""
+        return f"{key}{problem}; correct the ${{...}}"
     if match := re.match(r"Could not override '([^']+)'", text):
         names = _settings(arguments)
         if match[1].startswith("hydra.launcher."):

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from apm_exp import side_by_side
-from apm_exp.application import SWEEP_FOLDER, Interrupted, run_one
+from apm_exp.application import SWEEP_FOLDER, Interrupted, run_one, say_failed
 from apm_exp.ending import FAILURE, INTERRUPTED
 from apm_exp.environment import clear_settings
 from apm_exp.worker import LINES, configure_logging
@@ -33,8 +33,12 @@ class JobFunction:
 
     def __call__(self, composed: DictConfig) -> float | None:
         """Do the job in a worker. Raises Interrupted."""
-        self.codes.append(run_one(composed))
-        return headline_value()
+        try:
+            self.codes.append(run_one(composed))
+            return headline_value()
+        except Exception as error:  # Hydra would print the overrides, which the user has typed, before it
+            self.codes.append(say_failed(error))
+            return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The function for another process, with what this one's environment says."""

@@ -9,14 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from apm_exp import launch
-from apm_exp.application import SWEEP_FOLDER, NothingToRun, config_dir, report_sweep, say_failed, swept_settings
-from apm_exp.command_line import UsageLine
+from apm_exp.application import (
+    SWEEP_FOLDER,
+    TYPED_WRONG,
+    NothingToRun,
+    config_dir,
+    report_sweep,
+    say_failed,
+    swept_settings,
+)
 from apm_exp.composed_jobs import compose_jobs, expand, launch_as_composed, requests_of, swept_names
 from apm_exp.digest import canonical, text_digest
 from apm_exp.elsewhere import launcher_of, launcher_problem, on_other_machines, prepare_launch
@@ -53,7 +58,7 @@ def _ends_the_command() -> Iterator[None]:
     """End the command with one line for what is raised: Hydra would warn, and start the jobs without their checks."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, UsageLine) as error:
+    except TYPED_WRONG as error:
         _refuse(explain(error, sys.argv[1:]))
     except Exception as error:
         raise NothingToRun(say_failed(error, "the check before job 0 failed: ")) from None

@@ -25,6 +25,16 @@ def needs_pairs(node: Config) -> bool:
     return "pairs" in component.positional_names(component.locate("model", node))
 
 
+def check_source(config: Config) -> None:
+    """Raise ValueError if the model is to be made from pairs that the model itself is to give."""
+    node = config["model"]
+    if config["generate"] and builds_model(node) and needs_pairs(node):
+        name = str(node["_target_"]).rpartition(".")[2]
+        problem = "is made from the pairs of the data set, whose responses the model is to sample (generate=)"
+        remedy = "take dataset=jsonl dataset.path=FILE, generate=none, or another model="
+        raise ValueError(f"model={name}: {problem}; {remedy}")
+
+
 def resolve_dtype(name: str, runtime: Config) -> str:
     """`auto` becomes bfloat16 where the device multiplies it faster, float32 elsewhere."""
     if name != "auto":

@@ -24,10 +24,12 @@ def check_config(config: Mapping[str, Any]) -> None:
     refuse_secrets(flatten(config))
     check_top_level(config)
     component.trust(config["trusted_packages"])
-    if not isinstance(config["compare"], Mapping):
+    if config["compare"] is None:
         raise ValueError(f"compare={config['compare']}: must be metrics by name; write compare={{}} for none")
     for group in NODES:
         node = config[group]
+        if node and not isinstance(node, Mapping):
+            raise ValueError(f"{group}={node}: must be settings by name; look at the option's file")
         if node and group not in _OPEN_NODES:
             _check_group("model.adapter" if group == "adapter" else group, node)
 
@@ -66,6 +68,7 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     from apm_exp.data.count import count_rows
     from apm_exp.keep.preflight import check_keep
     from apm_exp.odd_files import refuse_odd_files
+    from apm_exp.policies import check_source
     from apm_exp.runtime import check_devices
 
     refuse_odd_files(config)
@@ -73,6 +76,7 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     check_devices(config["runtime"])
     check_metric(config["metric"])
     with_rewards = _check_rewards(config)
+    check_source(config)
     rows = count_rows(config["dataset"])
     check_keep(config["keep"], rows)
     check_rule(config["metric"], config["alpha_rule"], config["keep"], rows)

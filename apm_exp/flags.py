@@ -1,0 +1,44 @@
+"""Hydra's flags on the command line: which there are, and what each wants."""
+
+from collections.abc import Sequence
+
+from apm_exp.component import nearest
+
+_WITH_VALUE = {"--cfg": "-c", "--package": "-p", "--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
+_VALUES = {
+    "--cfg": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+_PLAIN = {"--help": "-h", "--resolve": "", "--run": "-r", "--multirun": "-m", "--shell-completion": "-sc"}
+_SHORT = {short: flag for flag, short in (_WITH_VALUE | _PLAIN | {"--info": "-i"}).items() if short}
+_FLAGS = {*_SHORT, *_SHORT.values(), "--resolve", "--hydra-help", "--version"}
+FLAGS_WITH_VALUE = {*_WITH_VALUE, *_WITH_VALUE.values(), "--info", "-i"}
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Raise ValueError with one line for a flag that there is not, or that lacks what it needs."""
+    given = {long_name(a.partition("=")[0]) for a in arguments if a.startswith("-")}
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument.startswith("-"):
+            flag, equals, value = argument.partition("=")
+            _check(flag, value if equals else after)
+    for flag in given & {"--resolve", "--package"}:
+        if "--cfg" not in given:
+            raise ValueError(f"{flag}: says how --cfg prints; write --cfg job {flag}")
+
+
+def _check(flag: str, value: str) -> None:
+    """Check one flag, with what stands after it."""
+    if flag not in _FLAGS:
+        raise ValueError(f"{flag}: no such flag; flags: --help, -m, --cfg job, --config-dir DIR, --hydra-help")
+    name = long_name(flag)
+    if name in _WITH_VALUE and (not value or value.startswith("-")):
+        raise ValueError(f"{flag}: a value must follow, as {name} {_VALUES.get(name, ('NAME',))[0]}")
+    is_setting = name == "--info" and (not value or value.startswith("-") or "=" in value)  # its value may be left out
+    if name in _VALUES and value not in _VALUES[name] and not is_setting:
+        raise ValueError(f"{flag} {value}: no such value; {nearest(value, _VALUES[name])}")
+
+
+def long_name(flag: str) -> str:
+    """A flag as it is written in full."""
+    return _SHORT.get(flag, flag)
