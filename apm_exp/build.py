@@ -42,7 +42,7 @@ def build(
     writing failed.txt.
     """
     with locked(step):
-        with _inputs(step) as given:
+        with artifacts(*earlier_steps(step)) as given:
             make_room(step, rebuild=rebuild and _built_by_another(step, command))
             artifact = read_done(step)
             if artifact is not None:
@@ -69,18 +69,17 @@ def _built_by_another(step: Step, command: str | None) -> bool:
 
 
 @contextmanager
-def _inputs(step: Step) -> Iterator[Given]:
-    """The artifacts that a step is given, which nobody replaces in the block."""
-    earlier = earlier_steps(step)
+def artifacts(*steps: Step) -> Iterator[Given]:
+    """The artifacts of steps, which nobody replaces in the block; what is not there (any more) is built first."""
     while True:
-        for one in earlier:
-            if read_done(one) is None:  # another command is building it again, or was
-                build(one)
+        for step in steps:
+            if read_done(step) is None:  # another command is building it again, or was
+                build(step)
         with ExitStack() as held:
-            for one in earlier:
-                held.enter_context(reading(one))
+            for step in steps:
+                held.enter_context(reading(step))
             seen: Seen = {}
-            found = {one.key: read_done(one, seen) for one in earlier}
+            found = {step.key: read_done(step, seen) for step in steps}
             if None not in found.values():
                 yield {key: artifact for key, artifact in found.items() if artifact is not None}
                 return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from apm_exp import component
 from apm_exp.artifact import Artifact, Step, lineage, read_done
-from apm_exp.build import build, wants_rebuild, will_rebuild
+from apm_exp.build import artifacts, build, wants_rebuild, will_rebuild
 from apm_exp.ending import one_line
 from apm_exp.headline import headline, nothing_held_out, untrained, what_next
 from apm_exp.job_record import beginning, nothing_known, settings_compared, step_records
@@ -77,7 +77,7 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
         _link(steps, folder)
         if with_rewards is None:
             made["pairs"] = build(steps["pairs"], command=request.command_id)
-            if not _rows_have_rewards(request, made["pairs"]):
+            if not _rows_have_rewards(request, steps["pairs"]):
                 steps = steps_of(request, digests, with_rewards=False)
                 (folder / "rewards").unlink(missing_ok=True)  # no step of this run after all
                 _link(steps, folder)
@@ -105,10 +105,11 @@ def _link(steps: Mapping[str, Step], folder: Path) -> None:
         point(folder / name, step.folder)
 
 
-def _rows_have_rewards(request: Request, pairs: Artifact) -> bool:
+def _rows_have_rewards(request: Request, pairs: Step) -> bool:
     """Look at the pairs; raises ValueError where the metric needs rewards that they do not have."""
-    if has_rewards(pairs, request.config):
-        return True
+    with artifacts(pairs) as given:
+        if has_rewards(given[pairs.key], request.config):
+            return True
     refuse_missing_rewards(request.config)
     check_loss_takes(request.config["loss"], with_rewards=False)
     return False
@@ -125,18 +126,17 @@ def _run_steps(
         for name, step in steps.items():
             also = {"log": mirror.row} if step.kind == "policy" else {}  # the training step also mirrors its log
             if step.kind == "policy" and trains:
-                check_before_training(request.config, steps)
+                with artifacts(steps["logps"], steps["selection"]):
+                    check_before_training(request.config, steps)
             built[name] = build(
                 step, rebuild=wants_rebuild(request.config, step), command=request.command_id, also=also
             )
-            refuse_bad_rows(request.config, built[name])
-            if step.kind == "evaluation":  # now: another command may build it again before this one ends
-                scores[name.removeprefix("evaluation_")] = json.loads((built[name].path / "scores.json").read_text())
-            if name == "pairs":  # before the expensive steps
-                pairs = int(built[name].counts["train"])
-                names = PairIds(built[name].path / "pairs.parquet", pairs, "train")
-                check_keep(request.config["keep"], pairs, names)
-                _say_ranked(request, pairs)
+            with artifacts(step) as given:  # another command may build it again before this one ends
+                refuse_bad_rows(request.config, given[step.key])
+                if step.kind == "evaluation":
+                    scores[name.removeprefix("evaluation_")] = _scores(given[step.key])
+                if name == "pairs":  # before the expensive steps
+                    _check_pairs(request, given[step.key])
         held_out = int(built["pairs"].counts["held_out"])
         last = list(built.values())[-1]
         result: dict[str, Any] = {"headline": untrained(last, request.config["metric"], held_out)}
@@ -159,8 +159,17 @@ def _run_steps(
     }
 
 
-def _say_ranked(request: Request, pairs: int) -> None:
-    """Say which pairs a job that only selects ranks, where a training would rank fewer."""
+def _scores(evaluation: Artifact) -> dict[str, Any]:
+    scores: dict[str, Any] = json.loads((evaluation.path / "scores.json").read_text())
+    return scores
+
+
+def _check_pairs(request: Request, made: Artifact) -> None:
+    """Raise ValueError where nothing of these pairs would be kept; say which pairs a job that only selects ranks, where
+    a training would rank fewer.
+    """
+    pairs = int(made.counts["train"])
+    check_keep(request.config["keep"], pairs, PairIds(made.path / "pairs.parquet", pairs, "train"))
     if request.config["until"] == "selection" and (said := nothing_held_out(request.config["dataset"], pairs)):
         logger.info(said)
 

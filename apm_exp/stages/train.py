@@ -31,7 +31,7 @@ def train(
     seed: int,
     runtime: dict[str, Any],
     deepspeed: dict[str, Any] | None,
-    log: Callable[[dict[str, Any]], None],
+    log: Callable[[dict[str, Any]], None] = lambda row: None,
     adapter: dict[str, Any] | None = None,
     forward_pairs: int | list[int] | None = None,
 ) -> dict[str, int | float]:
