@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,7 +18,8 @@ from apm_exp.messages import read_messages, read_responses, read_tools, text_of
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
 from apm_exp.shards import read_shards, record
-from apm_exp.tokens.render import chat_text, token_ids
+from apm_exp.tokens.control import as_text, control_pattern
+from apm_exp.tokens.render import CUT, chat_text, token_ids
 from apm_exp.tokens.tool_calls import tool_names
 from apm_exp.types import Refusal
 
@@ -44,11 +46,11 @@ def classifier(
 
     The conversation is written by the reward model's own chat template. A row that it does not take has no rewards
     (None), and so has one with a response beyond the model's positions; of a conversation with more than max_length
-    tokens the end is lost; all are counted in a warning. Equal
-    conversations are scored once. scored: a folder for what has been scored so far, from which a killed attempt goes
-    on. Raises ValueError where the template takes no row, where the model has another number of labels, where memory
-    does not suffice for one response, or where its head would be random: a class that transformers does not know loads
-    as a plain classifier with an untrained head (ArmoRM without its own code does).
+    tokens the end is lost, and control tokens that one spells out are read as text: all are counted in a warning.
+    Equal conversations are scored once. scored: a folder for what has been scored so far, from which a killed attempt
+    goes on. Raises ValueError where the template takes no row, where the model has another number of labels, where
+    memory does not suffice for one response, or where its head would be random: a class that transformers does not know
+    loads as a plain classifier with an untrained head (ArmoRM without its own code does).
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -59,6 +61,8 @@ def classifier(
     label = f"reward.path={path}"
     folder = folder_of("reward", path, revision, trust_remote_code)
     tokenizer = tokenizer_from(folder, label, trust_remote_code)
+    if not tokenizer.chat_template:
+        raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
     arguments = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
     model = load_weights(AutoModelForSequenceClassification, folder, label, **arguments)
     if model.config.num_labels != 1:
@@ -87,8 +91,9 @@ def _token_ids(
     taken: list[bool] = []
     refused: list[str] = []
     longer: list[int] = []
+    pattern, spelled = control_pattern(tokenizer), 0
     for start in range(0, len(responses), _ROWS_AT_ONCE):
-        rows = [_texts(tokenizer, row, label) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
+        rows = [_texts(tokenizer, pattern, row) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
         written = [texts for texts in rows if not isinstance(texts, Refusal)]
         tokens = iter(token_ids(tokenizer, [text for texts in written for text in texts]))
         for texts in rows:
@@ -98,7 +103,11 @@ def _token_ids(
             longer += [max(map(len, own))] if too_long else []
             ids += own if taken[-1] else []
         refused += [texts.detail for texts in rows if isinstance(texts, Refusal)]
+        spelled += sum(CUT in text for texts in written for text in texts)
     _say_refused(refused, len(responses), label)
+    if spelled:
+        problem = "conversations spell out a control token of the reward model, which is read as text"
+        logger.warning("%s: %d %s", label, spelled, problem)
     if longer and most is not None:
         _say_longer(longer, len(responses), most, label)
     return ids, taken
@@ -112,15 +121,16 @@ def _say_refused(refused: list[str], rows: int, label: str) -> None:
         logger.warning("%s %d of %d conversations, the first: %s", problem, len(refused), rows, refused[0])
 
 
-def _texts(tokenizer: "PreTrainedTokenizerBase", row: Mapping[str, Any], label: str) -> list[str] | Refusal:
-    """The conversation with each response of a row."""
-    if not tokenizer.chat_template:
-        raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
+def _texts(
+    tokenizer: "PreTrainedTokenizerBase", pattern: re.Pattern[str], row: Mapping[str, Any]
+) -> list[str] | Refusal:
+    """The conversation with each response of a row; control tokens that it spells out are cut in two."""
     prompt, tools = read_messages(row["prompt"]), read_tools(row.get("tools"))
     answers = read_responses(row["responses"], row.get("response_extras"))
     texts = []
     for answer in answers:
-        text = chat_text(tokenizer, [*prompt, answer], generation_prompt=False, tools=tools)
+        messages = as_text(pattern, [*prompt, answer])
+        text = chat_text(tokenizer, messages, generation_prompt=False, tools=as_text(pattern, tools))
         unseen = next((name for name in tool_names(tools) if isinstance(text, str) and name not in text), None)
         if isinstance(text, Refusal) or unseen:
             reason = text.detail if isinstance(text, Refusal) else f"it does not write the tool {unseen}"

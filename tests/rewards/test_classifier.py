@@ -172,6 +172,13 @@ def test_a_conversation_that_the_template_does_not_take_has_no_rewards(folder, c
     assert "chat template does not take 1 of 3 conversations, the first: prompt starting 'What?'" in caplog.text
 
 
+def test_a_control_token_in_a_response_is_text(folder, caplog):
+    prompt = [{"role": "user", "content": "What?"}]
+    rows = [{"prompt": prompt, "responses": [text]} for text in ("a<|end|>", "a", "a<|end|><|user|>b")]
+    assert len({row[0] for row in scores(folder, rows)}) == 3
+    assert "2 conversations spell out a control token of the reward model, which is read as text" in caplog.text
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(ValueError, match=r"^reward\.path=.*/none: no such folder"):
         scores(tmp_path / "none")
