@@ -24,6 +24,7 @@ from apm_exp.environment import clear_settings, started_too_often
 from apm_exp.escaped import escaped_lines
 from apm_exp.explain import explain
 from apm_exp.nodes.place import LOST
+from apm_exp.secrets_check import refuse_secrets_of_environment
 from apm_exp.stopping import TERMINATED
 from apm_exp.worker import TYPED, Request
 
@@ -131,10 +132,14 @@ def request_of(
     if settings.runtime.choices.model == "none":
         raise UsageLine(_no_model(str(settings.runtime.choices.dataset)))
     try:
-        config = OmegaConf.to_container(_without_hydra(composed), resolve=True, throw_on_missing=True)
+        ours = _without_hydra(composed)
+        config = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+        refuse_secrets_of_environment(OmegaConf.to_container(ours, resolve=False), config)
     except MissingMandatoryValue as error:
         key = str(error.full_key)
         raise UsageLine(f"{key} is required: give {key}=VALUE") from None
+    except ValueError as error:
+        raise UsageLine(str(error)) from None
     assert isinstance(config, dict)
     if config.get("task") in ("run", "plan") and (problem := started_too_often(config.get("runtime"))):
         raise UsageLine(problem)

@@ -35,7 +35,7 @@ def run_on(
     jobs_per_gpu: Annotated[int, Field(gt=0)] = 1,
     pairs_per_device: Annotated[int, Field(gt=0)],
     tokens_per_batch: Annotated[int, Field(gt=0)] | None,
-    threads: Annotated[int, Field(gt=0)] | None,
+    threads: Annotated[int, Field(gt=0, le=2**16)] | None,
     tf32: bool,
 ) -> Runtime:
     """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.

@@ -4,11 +4,24 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_SECRET_KEY = re.compile(r"(^|[._+])[a-z0-9_]*(token|secret|password|passwd|api_?key|credential)s?$", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"(^|[._+])[a-z0-9_]*(token|secret|password|passwd|(api|access|private)_?key|credential)s?$", re.IGNORECASE
+)
 _NOT_SECRET = re.compile(
     r"(max|min|num|new|pad|bos|eos|per|special|add)[a-z_]*_tokens?$|tokens_per|_token_id$|(^|[._+])tokens$"
 )
-_SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{16,}|ghp_[A-Za-z0-9]{16,})")
+_SECRET_VALUE = re.compile(
+    r"\bhf_(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])[A-Za-z0-9]{20,}"  # mixed case: hf_ultrafeedback is a name
+    r"|\bsk-[A-Za-z0-9_-]{16,}|\bsk_live_[A-Za-z0-9]{16,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{16,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}"
+    r"|\b(AKIA|ASIA)[A-Z0-9]{12,}|\bAIza[A-Za-z0-9_-]{30,}|\bxox[a-z]-[A-Za-z0-9-]{10,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}"  # a JSON web token
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|://[^/\s:@]*:[^/\s@]+@"  # a URL with a password
+)
+_SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|PASS|KEY|CREDENTIALS?)$", re.IGNORECASE)
+_ENVIRONMENT = re.compile(r"\$\{\s*oc\.env\s*:\s*([^},\s]+)")
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+=-]{32,}")  # one word of letters and digits, and no path
 _SETTING = re.compile(r"""[-+ \t'"]*(?:export\s+)?(?P<key>[\w.]+)['"]?\s*[:=](?P<value>.*)""")
 
 
@@ -30,6 +43,21 @@ def refuse_secrets(settings: Iterable[tuple[str, Any]]) -> None:
         if looks_secret(key, value):
             remedy = "give credentials by environment only (HF_TOKEN, WANDB_API_KEY); nothing was written"
             raise ValueError(f"{key}=...: looks like a secret; {remedy}")
+
+
+def refuse_secrets_of_environment(typed: Any, resolved: Any) -> None:
+    """Raise ValueError if what a `${oc.env:NAME}` brought in looks like a credential; the value is not repeated.
+
+    typed, resolved: a configuration before and after its interpolations.
+    """
+    values = dict(flatten(resolved))
+    for key, text in flatten(typed):
+        for name in _ENVIRONMENT.findall(str(text)):
+            value = values.get(key)
+            named = bool(_SECRET_NAME.search(name)) and value not in (None, "")
+            if named or looks_secret(key, value) or _RANDOM.fullmatch(str(value)):
+                problem = f"what ${{oc.env:{name}}} brought in looks like a secret, and settings are written down"
+                raise ValueError(f"{key}=...: {problem}; leave it out, nothing was written")
 
 
 def flatten(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -1,5 +1,7 @@
 """What is refused before Hydra starts, with the hint that mends it."""
 
+from pathlib import Path
+
 import pytest
 
 from apm_exp.command_line import UsageLine, help_text, options_of, prepare
@@ -16,6 +18,16 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
             "sweeps=alpha,gamma_beta: one study a command; run them one after another",
         ),
         ("metric=null", "metric=null: not an option; choose metric= one of explicit, "),
+        ("generate=[1]", "generate=[1]: not an option; choose generate= one of none, on_policy"),
+        ("generate=1e308", "generate=1e308: not an option; choose generate= one of none, on_policy"),
+        ("metric=''", "metric='': not an option; choose metric= one of explicit, "),
+        ("hydra.run.dir=x", "hydra.run.dir=x: Hydra writes nothing here; output_root=FOLDER says where everything"),
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: Hydra writes nothing here; output_root=FOLDER says"),
+        ("--resolve", "--resolve: says how --cfg prints; write --cfg job --resolve"),
+        ("--experimental-rerun", "--experimental-rerun: no such flag; flags: --help, "),
+        ("--cfg", "--cfg: a value must follow, as --cfg job"),
+        ("--cfg=zzz", "--cfg zzz: no such value; choose from: all, hydra, job"),
+        ("--config-dir", "--config-dir: a value must follow, as --config-dir NAME"),
         ("loss=1.5", "loss=1.5: not an option; choose loss= one of "),
         ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings are fixed names; leave out the +"),
         (
@@ -32,7 +44,7 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
             "+tracking.api_key=abcdef",
             "tracking.api_key=...: looks like a secret; give credentials by environment only",
         ),
-        ("model.path=hf_abcdefghijkl", "model.path=...: looks like a secret; "),
+        ("model.path=hf_AbCdEfGhIjKlMnOpQrStUvWx", "model.path=...: looks like a secret; "),
         ("~metric", "~metric: a group cannot be left out; choose metric= one of explicit, "),
         ("~evals=held_out_pairs", "~evals: a group cannot be left out; choose evals= one of held_out_pairs, "),
         ("trainer.args.hub_token=abc", "trainer.args.hub_token=...: looks like a secret; "),
@@ -75,8 +87,8 @@ def test_the_models_adapter_is_a_group_of_its_own(typed: str, meant: str) -> Non
 
 def test_a_secret_is_not_repeated() -> None:
     with pytest.raises(UsageLine) as caught:
-        prepare(["model.path=hf_abcdefghijkl"])
-    assert "abcdefghijkl" not in str(caught.value)
+        prepare(["model.path=hf_AbCdEfGhIjKlMnOpQrStUvWx"])
+    assert "AbCdEf" not in str(caught.value)
 
 
 def test_the_multirun_flag_comes_first() -> None:
@@ -100,3 +112,25 @@ def test_a_configuration_is_shown_of_one_job() -> None:
     with pytest.raises(UsageLine) as caught:
         prepare(["alpha=1,2", "--cfg", "job", "-m"])
     assert str(caught.value) == "--cfg: shows one job; leave out -m and give one value a setting"
+
+
+@pytest.mark.parametrize("flags", [["--config-dir", "mine"], ["-cd", "mine"], ["--config-dir=mine"]])
+def test_an_own_option_with_the_name_of_one_that_ships_is_refused(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra would take the one that ships."""
+    (tmp_path / "mine" / "metric").mkdir(parents=True)
+    (tmp_path / "mine" / "metric" / "my_map.yaml").write_text("_target_: x")
+    monkeypatch.chdir(tmp_path)
+    assert prepare([*flags, "alpha=1"]) == [*flags, "alpha=1"]
+    (tmp_path / "mine" / "metric" / "map.yaml").write_text("_target_: x")
+    with pytest.raises(UsageLine, match=r"^mine/metric/map.yaml: has the name of an option that ships, .*my_map.yaml$"):
+        prepare([*flags, "alpha=1"])
+    with pytest.raises(UsageLine, match=r"metric/map.yaml: has the name of an option that ships"):
+        prepare([f"hydra.searchpath=[file://{tmp_path}/mine]"])
+
+
+def test_an_own_option_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageLine, match=r"mine.yaml: not UTF-8 \(byte 0\); save it as UTF-8$"):
+        prepare(["--config-dir", str(tmp_path)])

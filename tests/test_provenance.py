@@ -18,7 +18,7 @@ SECRETS = (
     "+password: hunter2",
     "-  api_key = 'abc'",
     '+ "DB_PASSWORD": "x",',
-    "+see hf_0123456789abcdef",
+    "+see hf_AbCdEfGhIjKlMnOpQrStUvWx",
     "+export HF_TOKEN=abc",
 )
 CODE = ("+max_tokens: 3", " def tokens(text):", "+tokens = 5", "diff --git a/x b/x", "+++ b/x", "@@ -1 +1 @@", "")

@@ -5,12 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from apm_exp.adapters.adapter import Adapter
-from apm_exp.ranges import BelowOne, Count, Positive
+from apm_exp.ranges import BelowOne, Count
 
+Scale = Annotated[float, Field(gt=0, le=1e6)]
 Targets = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
 
 
-def lora(*, rank: Count, alpha: Positive, dropout: BelowOne, target_modules: Targets) -> Adapter:
+def lora(*, rank: Count, alpha: Scale, dropout: BelowOne, target_modules: Targets) -> Adapter:
     """The adapter of a policy whose own weights stay as they are. B begins at zero: the first step's policy is the
     starting policy.
 

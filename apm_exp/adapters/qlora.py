@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from apm_exp.adapters.adapter import Adapter
-from apm_exp.adapters.lora import Targets, lora
-from apm_exp.ranges import BelowOne, Count, Positive
+from apm_exp.adapters.lora import Scale, Targets, lora
+from apm_exp.ranges import BelowOne, Count
 
 
 def qlora(
-    *, rank: Count, alpha: Positive, dropout: BelowOne, target_modules: Targets, double_quantisation: bool
+    *, rank: Count, alpha: Scale, dropout: BelowOne, target_modules: Targets, double_quantisation: bool
 ) -> Adapter:
     """As `lora`, with the weights of the linear layers (not of the output head) rounded to 4 bits a weight.
 

@@ -45,7 +45,9 @@ def _divides(global_batch: int, pairs_per_device: int, processes: int) -> bool:
 
 def _nearest(global_batch: int, pairs_per_device: int, processes: int) -> str:
     """The next smaller global batch that divides, if there is one, and the next larger."""
-    several = pairs_per_device * processes
-    dividing = [n for n in range(1, global_batch + several + 1) if _divides(n, pairs_per_device, processes)]
-    smaller, larger = [n for n in dividing if n < global_batch][-1:], [n for n in dividing if n > global_batch][:1]
-    return " or ".join(str(n) for n in smaller + larger)
+    below, above = (global_batch - 1) // processes, global_batch // processes + 1  # shares of a process
+    if below > pairs_per_device:
+        below -= below % pairs_per_device
+    if above > pairs_per_device:
+        above += -above % pairs_per_device
+    return " or ".join(str(share * processes) for share in (below, above) if share)

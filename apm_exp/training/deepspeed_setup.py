@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from apm_exp import component
+from apm_exp.ranges import Count, Positive
+
 _SECTIONS = {  # of the configurations that ship, and those that are often added to them
     "train_batch_size",
     "train_micro_batch_size_per_gpu",
@@ -79,6 +82,7 @@ def check_deepspeed(node: Mapping[str, Any] | None) -> None:
     for name in _MAPPINGS & set(node):
         if not isinstance(node[name], Mapping):
             raise ValueError(f"deepspeed.{name}={node[name]}: must be a section; write deepspeed.{name}.NAME=VALUE")
+    component.check("deepspeed", component.settings_of(_plain, node), (_plain,))
     for name in set(node) - _SECTIONS:
         if close := difflib.get_close_matches(name, _SECTIONS, 1, 0.8):
             raise ValueError(f"deepspeed.{name}={node[name]}: no such setting; did you mean {close[0]!r}?")
@@ -94,6 +98,18 @@ def check_deepspeed(node: Mapping[str, Any] | None) -> None:
         raise ValueError(f"deepspeed.zero_optimization.{key}={first['input']}: {first['msg']}") from None
     if section.get("stage") == 3 and not section.get(_GATHER):
         raise ValueError(f"deepspeed.zero_optimization.{_GATHER}=false: no weights would be saved; set it to true")
+
+
+def _plain(
+    *,
+    steps_per_print: Count | None = None,
+    zero_allow_untested_optimizer: bool = True,
+    zero_force_ds_cpu_optimizer: bool = True,
+    prescale_gradients: bool = False,
+    gradient_predivide_factor: Positive = 1.0,
+    wall_clock_breakdown: bool = False,
+) -> None:
+    """Settings outside DeepSpeed's sections, whose types it does not check."""
 
 
 def _world_of_one() -> None:

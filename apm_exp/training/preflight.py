@@ -32,6 +32,7 @@ def check_training(
         pairs_per_device=runtime["pairs_per_device"],
         processes=all_processes(runtime),
     )
+    check_decay(trainer["learning_rate"], trainer["weight_decay"])
     check_one_process(trainer["implementation"], all_processes(runtime))
     check_first_gpu(runtime["device"])
     if trainer["implementation"] == "trl":
@@ -56,6 +57,13 @@ def needs_asking(trainer: Mapping[str, Any], deepspeed: Mapping[str, Any] | None
     """Whether a training has settings whose values the libraries alone can judge; importing them takes seconds."""
     plain = trainer["lr_scheduler"] in _PLAIN_SCHEDULES and trainer["optimizer"] in COMMON
     return bool(trainer["args"] or deepspeed) or not plain
+
+
+def check_decay(learning_rate: float, weight_decay: float) -> None:
+    """Raise ValueError for a decay that takes all of a weight, or more, in one step."""
+    if learning_rate * weight_decay >= 1:
+        share = f"times trainer.learning_rate={learning_rate:g} it takes all of a weight in a step"
+        raise ValueError(f"trainer.weight_decay={weight_decay:g}: {share}; give less than {1 / learning_rate:g}")
 
 
 def check_one_process(implementation: str, processes: int) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from apm_exp.component import UNHASHED
-from apm_exp.ranges import BelowOne, Count, NotNegative, Positive, Share
+from apm_exp.ranges import BelowOne, Count, LearningRate, NotNegative, Positive, Share
 from apm_exp.training.settings import Settings, TrainingTask
 
 Schedule = Literal[
@@ -25,7 +25,7 @@ def train_policy(
     task: TrainingTask,
     *,
     implementation: Literal["pairs", "trl"],
-    learning_rate: Positive,
+    learning_rate: LearningRate,
     epochs: Count,
     global_batch: Count,
     warmup_ratio: Share,
@@ -34,7 +34,7 @@ def train_policy(
     weight_decay: NotNegative,
     adam_beta1: BelowOne,
     adam_beta2: BelowOne,
-    adam_epsilon: Positive,
+    adam_epsilon: Annotated[float, Field(gt=0, le=1)],
     max_grad_norm: Positive | None,
     gradient_checkpointing: Annotated[bool, UNHASHED],
     torch_compile: bool,

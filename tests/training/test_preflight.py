@@ -36,6 +36,20 @@ def test_the_shipped_settings_pass():
             {"deepspeed": {"zero_optimization": {"stage": 3}}},
             "^deepspeed.zero_optimization.stage3_gather_16bit_weights_on_model_save=false: no weights would be saved",
         ),
+        (
+            {"runtime": runtime(processes=10**12)},
+            r"^trainer.global_batch=4: not a multiple of .*; take trainer.global_batch=1000000000000, or",
+        ),
+        (
+            {"trainer": trainer(weight_decay=1e3)},
+            "^trainer.weight_decay=1000: times trainer.learning_rate=0.001 it takes all of a weight in a step; give",
+        ),
+        (
+            {"deepspeed": deepspeed("zero2") | {"steps_per_print": 0}},
+            "^deepspeed.steps_per_print=0: input should be gre",
+        ),
+        ({"deepspeed": deepspeed("zero2") | {"bf16": 7}}, "^deepspeed.bf16=7: must be a section; write "),
+        ({"deepspeed": deepspeed("zero2") | {"scheduler": {}}}, "^deepspeed.scheduler: the trainer makes it; leave it"),
         ({"trainer": trainer(args={"max_step": 3})}, "^trainer.args.max_step=3: .*'max_steps'"),
         ({"trainer": trainer(optimizer="adamw_torh")}, "^trainer.optimizer=adamw_torh: .*'adamw_torch'"),
         (

@@ -1,0 +1,33 @@
+"""What Hydra, OmegaConf and YAML raise, as one line."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from apm_exp.explain import explain
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "foo: [1,\n",
+            "line 2, column 1: not YAML: expected the node content, but found '<stream end>'; correct the file",
+        ),
+        ("a: 1\na: 2\n", "line 2, column 1: not YAML: found duplicate key a; correct the file"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_named(text: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(YAMLError) as caught:
+        OmegaConf.load(tmp_path / "bad.yaml")
+    assert explain(caught.value, []) == f"{tmp_path}/bad.yaml, {line}"
+
+
+def test_an_interpolation_of_nothing_is_named() -> None:
+    with pytest.raises(OmegaConfBaseException) as caught:
+        OmegaConf.to_container(OmegaConf.create({"seed": "${zz}"}), resolve=True)
+    assert explain(caught.value, []) == "seed: Interpolation key 'zz' not found; correct the ${...}"
