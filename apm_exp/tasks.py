@@ -128,11 +128,13 @@ def _clean(requests: list[Request]) -> None:
 
 
 def _export(requests: list[Request]) -> None:
+    from apm_exp.export.other_settings import typed_settings
     from apm_exp.export.task import export
 
     (request,) = requests
     _check_top_level(request)
-    export(Path(request.config["output_root"]), _typed(request, "run"), request.config["export"])
+    typed = typed_settings(request.overrides, request.config)
+    export(Path(request.config["output_root"]), _typed(request, "run"), request.config["export"], typed)
 
 
 def _check_top_level(request: Request) -> None:

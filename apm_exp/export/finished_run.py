@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def read_run(folder: Path) -> FinishedRun:
     digests = FileDigests(_root(folder) / ".digests.json")
     steps = {step: _step(place, step, folder, digests) for step, place in _places(folder, result, needed).items()}
     _check_builds(steps, name, folder)
-    digests.save()
+    with suppress(OSError):  # outputs that may only be read: what is known of their files is not kept
+        digests.save()
     return FinishedRun(name, config, (folder / "command.txt").read_text().strip(), steps)
 
 

@@ -10,6 +10,7 @@ from apm_exp.export.cards import write_dataset_card, write_model_card
 from apm_exp.export.find_run import find_run
 from apm_exp.export.finished_run import FinishedRun, read_run
 from apm_exp.export.kept_pairs import held_out_pairs, kept_pairs
+from apm_exp.export.other_settings import check_settings_of
 from apm_exp.export.parquet_shards import write_shards
 from apm_exp.export.push import POLICY, check_can_push, push
 from apm_exp.export.whole_folder import place
@@ -18,15 +19,17 @@ from apm_exp.screen import print_line
 VERSION = 2
 
 
-def export(root: Path, run: str, settings: Mapping[str, Any]) -> None:
+def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
     """Write the export of a run to export.path, or below root/exports, and send it to the Hub where that is asked for.
 
-    settings: the node `export`. Where it is there already and the same, it is only sent. Raises a one-line ValueError.
+    settings: the node `export`. typed: other settings that were given, which must be those of the run. Where it is
+    there already and the same, it is only sent. Raises a one-line ValueError.
     """
     repo = settings["push"]
     if repo:
         check_can_push(repo)
     finished = read_run(find_run(root, run))
+    check_settings_of(finished, typed or {})
     policy = settings["policy"]
     if policy and not finished.trained:
         raise UsageError(f"export.policy=true: run {finished.name} has trained no policy; leave export.policy out")

@@ -1,8 +1,10 @@
 """A folder that is there whole or not at all, and knows what it was made from."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,16 @@ def place(
     """Write a folder with its record; False where it is there already, made from the same and unchanged.
 
     made_from: what tells it from others, as JSON. write: given an empty folder. root: where the lock lies, so that
-    two of these for one target come one after the other. Raises UsageError `export.path=...` where something else is
-    there: another export is replaced where `overwrite` says so, anything else never.
+    two of these for one target come one after the other; beside the target if `root` may only be read. Raises
+    UsageError `export.path=...` where something else is there: another export is replaced where `overwrite` says so,
+    anything else never; and if the target cannot be written.
     """
-    locks = root / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"export-{text_digest(str(target.absolute()))[:16]}.lock"):
+    locks = root / ".locks" if os.access(root, os.W_OK) else target.absolute().parent
+    with _writable(target):
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"export-{text_digest(str(target.absolute()))[:16]}.lock")
+        lock.acquire()
+    with lock:
         found = _found(target, made_from)
         if found is None:
             return False
@@ -56,7 +62,8 @@ def _replace(target: Path, made_from: Mapping[str, Any], write: Callable[[Path],
     new, old = (target.with_name(f".{target.name}.{what}") for what in ("partial", "replaced"))
     for left in (new, old):  # by an attempt that was killed
         shutil.rmtree(left, ignore_errors=True)
-    new.mkdir(parents=True)
+    with _writable(target):
+        new.mkdir(parents=True)
     try:
         write(new)
         write_json({"made_from": made_from, "files": _files(new)}, new / RECORD)
@@ -68,6 +75,16 @@ def _replace(target: Path, made_from: Mapping[str, Any], write: Callable[[Path],
         if not target.exists() and old.exists():
             old.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _writable(target: Path) -> Iterator[None]:
+    """Raise UsageError for a target that the block cannot make."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "give export.path=FOLDER in a place that can be written"
+        raise UsageError(f"export.path={target}: cannot be written ({error.strerror}); {remedy}") from error
 
 
 def _files(folder: Path) -> dict[str, dict[str, Any]]:

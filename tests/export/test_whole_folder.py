@@ -72,3 +72,9 @@ def test_what_goes_wrong_leaves_what_was_there(tmp_path, before):
         place(tmp_path / "target", {"run": "b"}, fail, root=tmp_path, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {".locks", *(["target"] if before else [])}
     assert not before or rows(tmp_path) == "one"
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"^export\.path=\S+: cannot be written \(\w.*\); give export\.path=FOLDER"):
+        place(tmp_path / "file" / "target", {"run": "a"}, write("one"), root=tmp_path, overwrite=False)
