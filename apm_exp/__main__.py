@@ -16,6 +16,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:
+        print(f"error: standard output: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to print would be a second error
+        sys.exit(1)
 
 
 def _main() -> None:
@@ -28,9 +32,11 @@ def _main() -> None:
         os.getcwd()
     except OSError:
         sys.exit(_usage("the working folder is gone; change to one that is there"))
+    if sys.stdout is None:  # the next file that is opened would get its number, and what a library prints
+        sys.exit(_usage("standard output is closed; open it, as with > /dev/null"))
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        print(help_text(), end="")
+        print(help_text(), end="", flush=True)
         return
     try:
         prepared = prepare(arguments)

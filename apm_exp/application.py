@@ -19,7 +19,7 @@ from yaml import MarkedYAMLError
 
 from apm_exp import side_by_side
 from apm_exp.command_line import UsageLine, conf_folder, options_of
-from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, one_line, print_error
+from apm_exp.ending import FAILURE, INTERRUPTED, USAGE_ERROR, known_remedy, one_line, print_error
 from apm_exp.environment import clear_settings, started_too_often
 from apm_exp.escaped import escaped_lines
 from apm_exp.explain import explain
@@ -87,7 +87,8 @@ def say_failed(error: Exception, what: str = "") -> int:
     if shown := bool(os.environ.get("APM_EXP_TRACEBACK")):
         print(escaped_lines("".join(traceback.format_exception(error))), file=sys.stderr)
     kind = f"{type(error).__name__}: " if isinstance(error, ValueError) else ""  # one_line names the others' kinds
-    remedy = "" if shown else "; HYDRA_FULL_ERROR=1 shows the traceback"
+    known = None if kind else known_remedy(error)
+    remedy = known if known is not None else "" if shown else "; HYDRA_FULL_ERROR=1 shows the traceback"
     print_error(f"{what}{kind}{one_line(error)}{remedy}")
     return FAILURE
 

@@ -11,6 +11,8 @@ from apm_exp.nodes.place import NodeError
 from apm_exp.stopping import TERMINATED, Stopped
 
 logger = logging.getLogger(__name__)
+# A full disk as safetensors, which has no errno, and torch's writer of checkpoints say it.
+_FULL_DISK = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container.cc")
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and nodes.place.LOST, stopping.TERMINATED
 
 
@@ -30,6 +32,8 @@ def one_line(error: BaseException) -> str:
     """An error as one line: its text, and where it is no ValueError its type and the step that it stopped."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, BrokenPipeError):
+        return "standard output: what reads it has ended before all was printed"
     text = escaped(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, ValueError | Stopped):
         return text
@@ -48,12 +52,25 @@ def say(error: BaseException) -> int:
     shown = bool(os.environ.get("APM_EXP_TRACEBACK"))
     if shown:
         print(escaped_lines("".join(traceback.format_exception(error))), file=sys.stderr)
-    remedy = ""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "; make room, or give another output_root, and type the command again: finished steps stay"
-    elif code == FAILURE and not isinstance(error, ValueError) and not shown:
-        written = getattr(error, "__notes__", None)
-        remedy = "; the traceback is in that folder's failed.txt" if written else ""
-        remedy += "; HYDRA_FULL_ERROR=1 shows the traceback here"
+    remedy = known_remedy(error)
+    if remedy is None:
+        remedy = ""
+        if code == FAILURE and not shown:
+            written = getattr(error, "__notes__", None)
+            remedy = "; the traceback is in that folder's failed.txt" if written else ""
+            remedy += "; HYDRA_FULL_ERROR=1 shows the traceback here"
     logger.error("%s%s", one_line(error), remedy)
     return code
+
+
+def known_remedy(error: BaseException) -> str | None:
+    """What to do about an error, as the end of its line; None if nobody foresaw it."""
+    text = str(error)
+    if isinstance(error, ValueError | BrokenPipeError):
+        return ""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or any(words in text for words in _FULL_DISK):
+        return "; make room, or give another output_root, and type the command again: finished steps stay"
+    if "Could not determine home directory" in text:
+        return "; set HOME to a folder that can be written"
+    return None

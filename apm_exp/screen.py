@@ -1,6 +1,6 @@
 """Tables on the screen, which are not folded where the screen is a file."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -11,10 +11,18 @@ from apm_exp.escaped import escaped
 _PLAIN_WIDTH = 200  # characters, where nobody has a window
 
 
+class _Screen(Console):
+    """Rich's own ends the process without a word if nobody reads."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise what was raised."""
+        raise BrokenPipeError
+
+
 def wide_screen() -> Console:
     """Standard output: as wide as its window, or wide enough."""
-    screen = Console()
-    return screen if screen.is_terminal else Console(width=_PLAIN_WIDTH)
+    screen = _Screen()
+    return screen if screen.is_terminal else _Screen(width=_PLAIN_WIDTH)
 
 
 def print_table(title: str, table: Table) -> None:
