@@ -5,6 +5,7 @@ from pathlib import Path
 
 from apm_exp.flags import FLAGS_WITH_VALUE, check_flags
 from apm_exp.own_options import check_own_options
+from apm_exp.quoting import with_quotes
 from apm_exp.secrets_check import refuse_secret_overrides
 
 HELP = """\
@@ -41,7 +42,7 @@ Flags
 Everything is kept below outputs/: a run's record in outputs/runs/latest, its page in
 outputs/runs/latest/report/report.html, the steps it used in outputs/<step>/. A step that exists is reused; a killed
 command goes on when typed again.
-A value with spaces, = or brackets needs quotes: "dataset.path='/data/run=3/a.jsonl'".
+A value with = or brackets needs quotes, "key='a=b'", unless it is a file that is there.
 """
 _GROUPS = {
     "dataset": "where the pairs come from",
@@ -108,6 +109,7 @@ def prepare(arguments: list[str]) -> list[str]:
     if multirun and (shown := {a.partition("=")[0] for a in arguments} & {"--cfg", "-c", "--info", "-i"}):
         raise UsageLine(f"{shown.pop()}: shows one job; leave out {multirun[0]} and give one value a setting")
     rest = [_ADAPTER.sub(r"\1adapter", a) for a in arguments if a not in ("-m", "--multirun")]
+    rest = [a if a.startswith("-") else with_quotes(a, multirun=bool(multirun)) for a in rest]
     overrides = [a for a in rest if "=" in a and not a.startswith("-")]
     for override in overrides:
         _refuse(override, multirun=bool(multirun))

@@ -13,8 +13,10 @@ from yaml import MarkedYAMLError
 
 from apm_exp.command_line import conf_folder, options_of
 from apm_exp.extras import extras, missing_extra
+from apm_exp.quoting import typed_form
 
 _SHORT_FOR = {"lr": "learning_rate", "bs": "global_batch", "batch_size": "global_batch", "num_train_epochs": "epochs"}
+_LEXER = re.compile(r"^LexerNoViableAltException: .*")
 _MOST_NAMED = 3
 
 
@@ -47,7 +49,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         return f"{match[1]}: several values are several jobs; type -m with them: python -m apm_exp -m {match[1]}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: {text}; a value with spaces, = or brackets needs quotes: \"key='value'\""
+        problem = _LEXER.sub("a character that Hydra takes only in quotes", text)
+        return f"{error.override}: {problem}; if the value is meant as a text, write {typed_form(str(error.override))}"
     return text
 
 
