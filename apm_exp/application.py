@@ -6,6 +6,7 @@ import sys
 import traceback
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from apm_exp.explain import explain
 from apm_exp.nodes.place import LOST
 from apm_exp.secrets_check import refuse_secrets_of_environment
 from apm_exp.stopping import TERMINATED
+from apm_exp.study import NO_TRIALS, no_trial_done
 from apm_exp.worker import TYPED, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
@@ -60,6 +62,8 @@ def run(arguments: list[str]) -> int:
         meant = "results do not depend on the environment; see model.dtype, runtime and deepspeed"
         print(f"warning: {', '.join(names)}: ignored; {meant}", file=sys.stderr)
     sys.argv = [sys.argv[0], *arguments]
+    if any("slurm" in argument for argument in arguments):
+        _declare_slurm()
     function = JobFunction()
     codes = function.codes
     job = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
@@ -73,13 +77,24 @@ def run(arguments: list[str]) -> int:
         print_error(explain(error, arguments))
         return USAGE_ERROR
     except Exception as error:
-        what = "Hydra's launcher or sweeper failed: " if SWEEP_FOLDER in os.environ else ""
-        codes.append(say_failed(error, what))
+        folder = os.environ.get(SWEEP_FOLDER)
+        if folder and NO_TRIALS in str(error):
+            print_error(no_trial_done(Path(folder)))
+            codes.append(FAILURE)
+        else:
+            codes.append(say_failed(error, "Hydra's launcher or sweeper failed: " if folder else ""))
     finally:
         codes.append(side_by_side.jobs.end())
     if folder := os.environ.get(SWEEP_FOLDER):
         codes.append(report_sweep(Path(folder)))
     return max(codes)
+
+
+def _declare_slurm() -> None:
+    with suppress(ImportError):  # without the extra there is no launcher to be declared
+        from apm_exp.slurm_settings import declare
+
+        declare()
 
 
 def say_failed(error: Exception, what: str = "") -> int:

@@ -72,6 +72,7 @@ _ADAPTER = re.compile(r"^([+~]*)model\.adapter(?=[.=]|$)")  # a group of its own
 
 
 _HYDRAS_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir", "hydra.job.chdir")
+_SBATCH = re.compile(r"^\+*(hydra\.launcher\.additional_parameters\.)")  # names of sbatch's, which Hydra does not know
 _BY_PATH = {"dataset": "dataset=jsonl", "model": "model=local"}  # options that read what a path names
 
 
@@ -109,6 +110,7 @@ def prepare(arguments: list[str]) -> list[str]:
     if multirun and (shown := {a.partition("=")[0] for a in arguments} & {"--cfg", "-c", "--info", "-i"}):
         raise UsageLine(f"{shown.pop()}: shows one job; leave out {multirun[0]} and give one value a setting")
     rest = [_ADAPTER.sub(r"\1adapter", a) for a in arguments if a not in ("-m", "--multirun")]
+    rest = [_SBATCH.sub(r"++\1", a) for a in rest]
     rest = [a if a.startswith("-") else with_quotes(a, multirun=bool(multirun)) for a in rest]
     overrides = [a for a in rest if "=" in a and not a.startswith("-")]
     for override in overrides:
@@ -138,7 +140,7 @@ def _refuse(override: str, *, multirun: bool) -> None:
     name = key.lstrip("+~")
     if name in _HYDRAS_FOLDERS:
         raise UsageLine(f"{override}: Hydra writes nothing here; output_root=FOLDER says where everything is kept")
-    if key.startswith("+") and name.startswith("hydra."):
+    if key.startswith("+") and name.startswith("hydra.") and not _SBATCH.match(key):
         raise UsageLine(f"{override}: Hydra's settings are fixed names; leave out the +")
     if name == "metric.alpha":
         raise UsageLine(f"{override}: alpha is set at the top; write alpha={value}")

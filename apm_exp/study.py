@@ -6,10 +6,26 @@ that are done are found as any finished job is, and the search goes on where it 
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+
+NO_TRIALS = "No trials are completed yet"  # what Optuna raises in the end of such a study
+
+
+def no_trial_done(folder: Path) -> str:
+    """What to say of a study of which every trial failed. folder: the sweep's."""
+    from apm_exp.ledger import named, records
+
+    each = records(folder)
+    failed = [record for record in each if record["state"] == "failed"]
+    if not failed:
+        return "no trial was completed, so there is no best one"
+    first, reason = failed[0], failed[0].get("reason") or "no reason was recorded"
+    number, settings = first["number"], named(first["swept"])
+    return f"no trial of {len(each)} was completed, so there is no best one; job {number} ({settings}) failed: {reason}"
 
 
 def is_study(config: DictConfig) -> bool:

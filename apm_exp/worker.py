@@ -92,6 +92,22 @@ class _OneLine(logging.LogRecord):
         return escaped(text) if self.name.startswith("apm_exp") else escaped_lines(text)
 
 
+class Once(logging.Filter):
+    """Lets a warning through the first time: each metric of a report, and each job of a check, has its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING:
+            return True
+        text = record.getMessage()
+        new = text not in self.said
+        self.said.add(text)
+        return new
+
+
 class _Plain(logging.Formatter):
     """Messages as they are; warnings and errors say so."""
 
@@ -106,6 +122,7 @@ def configure_logging() -> None:
     logging.setLogRecordFactory(_OneLine)
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(_Plain("%(message)s"))
+    screen.addFilter(Once())
     logging.basicConfig(level=logging.WARNING, handlers=[screen], force=True)
     logging.getLogger("apm_exp").setLevel(logging.INFO)
     logging.captureWarnings(True)

@@ -1,9 +1,11 @@
 """What a job says before it runs."""
 
+import logging
+
 import pytest
 
 from apm_exp.check_job import warn_unused_alpha
-from apm_exp.worker import Request
+from apm_exp.worker import Once, Request
 
 
 def request_for(metric: dict[str, object], overrides: list[str], swept: dict[str, str]) -> Request:
@@ -29,3 +31,17 @@ def test_an_alpha_that_nothing_takes_is_a_warning_unless_it_is_swept(
 ) -> None:
     warn_unused_alpha(request_for(metric, overrides, swept))
     assert caplog.messages == (["alpha=3.0: metric=explicit has no alpha; ignored"] if warned else [])
+
+
+def test_a_warning_is_said_once_and_an_error_each_time() -> None:
+    """Each metric of a report has its own of the same text."""
+    levels_and_texts = [(logging.WARNING, "x"), (logging.ERROR, "x"), (logging.INFO, "x")] * 2 + [
+        (logging.WARNING, "y")
+    ]
+    once = Once()
+    said = [
+        (level, text)
+        for level, text in levels_and_texts
+        if once.filter(logging.LogRecord("apm_exp.keep", level, "", 0, "left out: %s", (text,), None))
+    ]
+    assert said == [*levels_and_texts[:3], *levels_and_texts[4:]]

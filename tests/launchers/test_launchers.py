@@ -72,13 +72,14 @@ def test_the_script_that_slurm_is_given(tmp_path: Path, monkeypatch: pytest.Monk
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     settings = ["hydra.launcher.partition=gpu", "hydra.launcher.timeout_min=90", "runtime=nodes", "runtime.nodes=3"]
+    settings += ["hydra.launcher.additional_parameters.mail-user=me@host", "hydra.launcher.srun_args=[--quiet]"]
     result = apm_exp(tmp_path, "sweeps=alpha", "hydra/launcher=slurm", *settings, "tracking=none")
     assert result.returncode == 1
     assert "Hydra's launcher or sweeper failed: " in result.stderr
     script = (tmp_path / "script.sh").read_text()
     flags = {line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")}
     assert flags >= {"nodes=3", "ntasks-per-node=1", "gpus-per-node=8", "cpus-per-task=8", "partition=gpu", "time=90"}
-    assert flags >= {"signal=TERM@300", "array=0-4%5"}
+    assert flags >= {"signal=TERM@300", "array=0-4%5", "mail-user=me@host"}
     (started,) = [line for line in script.splitlines() if line.startswith("srun ")]
     assert " -u -m submitit.core._submit " in started
 

@@ -90,3 +90,14 @@ def test_a_trial_that_fails_ends_neither_the_study_nor_in_success(
     monkeypatch.setenv("APM_EXP_SWEEP_FOLDER", "")
     code, workers = search(monkeypatch, 3, fails=1)
     assert (code, len(workers.alphas)) == (1, 3)
+
+
+def test_a_study_of_which_every_trial_fails_says_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("APM_EXP_SWEEP_FOLDER", "")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # as the command sets it
+    code, _ = search(monkeypatch, 1, fails=0)
+    assert code == 1
+    assert "error: no trial of 1 was completed, so there is no best one; job 0 (alpha=" in capsys.readouterr().err
