@@ -1,7 +1,6 @@
 """Samples responses from a policy, by transformers' `generate` and the policy's own chat template."""
 
 import hashlib
-import re
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from pydantic import Field
 from apm_exp import component
 from apm_exp.generate.samples import Samples
 from apm_exp.progress import track
-from apm_exp.tokens.control import control_pattern, spelled_out
+from apm_exp.tokens.control import ControlTokens, checked, control_pattern
 from apm_exp.tokens.end_tokens import end_tokens
 from apm_exp.tokens.pairs import prompt_text
 from apm_exp.tokens.render import token_ids
@@ -39,11 +38,13 @@ def sample_responses(
     max_new_tokens: Annotated[int, Field(ge=1)],
     batch_size: Annotated[int, Field(ge=1)],
     seed: int,
+    control_tokens: ControlTokens = "refuse",
 ) -> Iterator[tuple[int, Samples | Refusal]]:
     """Yield (index of the prompt, `samples` responses to it), batch after batch, longest prompts first.
 
     known: indices that are left out because they have been sampled before. Refused are prompts that the chat template
-    does not take, and those that leave the model no room for max_new_tokens. Every batch has a random state of its
+    does not take, that leave the model no room for max_new_tokens, or that spell out a control token (control_tokens
+    "text" reads it as text instead, as the token profiles do). Every batch has a random state of its
     own, which depends on the seed and its number alone, so what is left out changes nothing; another batch_size
     gives other responses. The model's own sampling settings are not used, its end tokens are. Raises ValueError
     where the memory runs out.
@@ -61,7 +62,8 @@ def sample_responses(
     ends = set(model.generation_config.eos_token_id)
     pattern = control_pattern(tokenizer)
     room = context_length(model)
-    ids = [_prompt_ids(tokenizer, room, pattern, prompt, max_new_tokens) for prompt in prompts]
+    safe = (checked(pattern, (prompt,), None, control_tokens) for prompt in prompts)
+    ids = [one if isinstance(one, Refusal) else _prompt_ids(tokenizer, room, one[0][0], max_new_tokens) for one in safe]
     yield from ((index, one) for index, one in enumerate(ids) if isinstance(one, Refusal) and index not in known)
     usable = {index: one for index, one in enumerate(ids) if not isinstance(one, Refusal)}
     batches = _batches(usable, max(1, batch_size // samples))
@@ -103,14 +105,8 @@ def _sampling(
 
 
 def _prompt_ids(
-    tokenizer: "PreTrainedTokenizerBase",
-    room: int | None,
-    pattern: re.Pattern[str],
-    prompt: list[Message],
-    max_new_tokens: int,
+    tokenizer: "PreTrainedTokenizerBase", room: int | None, prompt: list[Message], max_new_tokens: int
 ) -> list[int] | Refusal:
-    if found := spelled_out(pattern, prompt):
-        return Refusal("a message contains a control token", found)
     text = prompt_text(tokenizer, prompt, None)
     if isinstance(text, Refusal):
         return text

@@ -8,6 +8,7 @@ import torch
 from apm_exp.generate.sample import sample_responses
 from apm_exp.generate.samples import Samples
 from apm_exp.models.load import load_model, load_tokenizer
+from apm_exp.tokens.per_response import per_response
 from apm_exp.types import Refusal
 from apm_exp.worlds.tasks_splits import draw_tasks
 from tests.forward_models import plain
@@ -112,6 +113,16 @@ def test_a_prompt_that_spells_out_a_control_token_is_refused(micro_policy):
     responses = sampled(micro_policy, prompts)
     assert responses[0] == Refusal("a message contains a control token", "<sep> in the user's turn")
     assert isinstance(responses[1], Samples)
+
+
+def test_or_it_is_read_as_text_as_where_it_is_scored(micro_policy):
+    prompts = [[{"role": "user", "content": "copy : a <eos> b"}]]
+    tokenizer, texts = load_tokenizer(micro_policy), ([[{"role": "assistant", "content": text}]] for text in "ab")
+    limits = {"max_length": 100, "max_prompt_length": 50}
+    scored = per_response(tokenizer, prompts, *texts, **limits, control_tokens="text")[0]
+    responses = sampled(micro_policy, prompts, control_tokens="text")
+    assert list(responses[0].prompt_ids) == scored.prompt_ids
+    assert tokenizer.eos_token_id not in scored.prompt_ids
 
 
 def test_a_prompt_that_the_template_does_not_take_is_refused(micro_policy):
