@@ -7,14 +7,19 @@ from typing import Any
 
 from apm_exp.data.parquet_file import parquet_rows
 from apm_exp.data.rows import SourceRow
+from apm_exp.data.sampled_ids import HOW_SAMPLED
 from apm_exp.messages import read_messages
 
 _MESSAGES = ("prompt", "chosen", "rejected")
 
 
 def generated_rows(file: Path) -> Iterator[SourceRow]:
-    """The rows of a file; the source counts rows from 1."""
-    return (row if row.row is None else replace(row, row=row.row | _read(row.row)) for row in parquet_rows(file))
+    """The rows of a file; the source counts rows from 1. How they were sampled is left out: see sampled_ids.py."""
+    return (row if row.row is None else replace(row, row=_texts(row.row)) for row in parquet_rows(file))
+
+
+def _texts(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in HOW_SAMPLED} | _read(row)
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:

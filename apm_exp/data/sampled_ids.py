@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from apm_exp.ordered_parquet import ordered_tables, write_tables
 
-_READ = ["prompt_ids", "all_ids", "all_logps", "tokenizer", "sampler"]
+HOW_SAMPLED = ["prompt_ids", "all_ids", "all_logps", "tokenizer", "sampler"]
 _ROWS_AT_ONCE = 1000
 
 
@@ -20,9 +20,9 @@ def add_sampled_ids(pairs: Path, generations: Path) -> None:
     end token only if one was sampled. sampled_chosen_logp, sampled_rejected_logp: under the sampler, in nats.
     tokenizer, sampler: see stages/generate.py. Pairs of a data set have none of these columns.
     """
-    if not set(_READ) <= set(pq.read_schema(generations).names):
+    if not set(HOW_SAMPLED) <= set(pq.read_schema(generations).names):
         return
-    sampled = pq.read_table(generations, columns=_READ)
+    sampled = pq.read_table(generations, columns=HOW_SAMPLED)
     if sampled["all_ids"].null_count < len(sampled):
         write_tables(_with_ids(pairs, sampled), pairs)
 

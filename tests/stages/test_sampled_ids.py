@@ -245,6 +245,14 @@ def test_a_single_response_that_is_far_off_is_a_warning(sampled, tmp_path, caplo
     assert f"most for the pair {table['pair_id'][7]}" in caplog.text
 
 
+def test_making_pairs_again_gives_the_same_file_and_no_warning(sampled, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
+    made = Artifact("generations", sampled.folder, "k", {}, 0.0)
+    pairs(tmp_path, dataset=DATASET, generations=made, on_bad_row="refuse")
+    assert (tmp_path / "pairs.parquet").read_bytes() == (sampled.folder / "pairs.parquet").read_bytes()
+    assert not [record for record in caplog.records if "not used" in record.message]
+
+
 def test_refused_rows_do_not_move_the_others(sampled):
     refused = read_jsonl(sampled.folder / "refused.jsonl")
     assert sampled.counts["pairs"] + len(refused) == len(sampled.generations)
