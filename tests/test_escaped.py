@@ -40,7 +40,7 @@ def logging_as_a_worker():
 def test_every_log_line_is_one_line(logging_as_a_worker, capsys):
     logging.getLogger().handlers[0].setStream(sys.stderr)
     logging.getLogger("apm_exp.data").warning("%s: refused", FORGED)
-    logging.getLogger("transformers").warning("first\nerror: %s", "second\x1b")
+    logging.getLogger("another_package").warning("first\nerror: %s", "second\x1b")
     assert capsys.readouterr().err == f"warning: {SHOWN}: refused\nwarning: first\n    error: second\\x1b\n"
 
 

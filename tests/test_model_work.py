@@ -1,6 +1,5 @@
 """What goes through a model in the steps of a job, against numbers that can be counted by hand."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from apm_exp.artifact import Step
 from apm_exp.digest import FileDigests
 from apm_exp.expected_time import expected_seconds
 from apm_exp.model_work import Work, model_work
+from apm_exp.sealed import write_sealed
 
 CONFIG: dict[str, Any] = {
     "generate": {"samples": 5, "max_new_tokens": 9},
@@ -89,7 +89,7 @@ def test_where_pairs_are_selected_their_tokens_are_counted(steps: dict[str, Step
 def record(root: Path, name: str, seconds: float, **counts: int) -> None:
     folder = root / "logps" / name
     folder.mkdir(parents=True)
-    (folder / "done").write_text(json.dumps({"seconds": seconds, "counts": counts}))
+    write_sealed({"key": "k", "files": {}, "seconds": seconds, "counts": counts}, folder / "done")
 
 
 def test_expected_seconds_grow_with_the_pairs_and_prefer_the_same_name(tmp_path: Path, steps: dict[str, Step]) -> None:

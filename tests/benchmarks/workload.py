@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.models.tiny_from_data import train_tokenizer
-from apm_exp.tokens.render import tokenise_pairs
+from apm_exp.tokens.pairs import tokenise_pairs
 from apm_exp.types import TokenisedPair
 
 PAIRS = Path("../shared/data/alpaca_eval_pairs.jsonl.gz")
