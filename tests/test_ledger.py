@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from apm_exp.ledger import KILLED, job_with, record_of, records, settle, worked_on, write_record
+from apm_exp.ledger import KILLED, as_recorded, job_with, record_of, records, settle, worked_on, write_record
 from apm_exp.multirun import each_again
+from apm_exp.sealed import write_sealed
 from apm_exp.status import print_status
 from apm_exp.worker import Request
 
@@ -172,3 +173,18 @@ def test_status_of_a_sweep_that_was_not_begun(tmp_path: Path, capsys: pytest.Cap
 def test_machines_that_share_the_jobs_and_searches_leave_none_out(nodes: int, sweeper: str, again: bool) -> None:
     config = {"runtime": {"nodes": nodes}, "hydra": {"sweeper": {"_target_": f"x.{sweeper}"}}}
     assert each_again(OmegaConf.create(config)) is again
+
+
+def test_a_job_whose_step_was_built_again_is_not_as_it_was_recorded(sweep: Path, tmp_path: Path) -> None:
+    step = tmp_path / "policy" / "dpo-01234567"
+    step.mkdir(parents=True)
+    done = {"key": "k", "counts": {}, "seconds": 1.0, "files": {}}
+    record = {**DONE, "steps": {"policy": {"key": "k", "folder": "policy/dpo-01234567", "build": "first"}}}
+    write_record(sweep, 0, record)
+    assert not as_recorded(sweep, 0, tmp_path)
+    for build, same in {"first": True, "second": False}.items():
+        write_sealed(done | {"build": build}, step / "done")
+        assert as_recorded(sweep, 0, tmp_path) is same
+    write_sealed(done, step / "done")  # both of a version without builds
+    write_record(sweep, 0, {**DONE, "steps": {"policy": {"key": "k", "folder": "policy/dpo-01234567"}}})
+    assert as_recorded(sweep, 0, tmp_path)

@@ -40,7 +40,8 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None, set
     import datasets
 
     try:
-        rows = datasets.load_dataset(path, name=subset, split=split, revision=revision)
+        mode = "force_redownload" if Path(path).exists() else None  # its copies of local files go by their times alone
+        rows = datasets.load_dataset(path, name=subset, split=split, revision=revision, download_mode=mode)
     except Exception as error:  # libraries below raise a dozen unrelated types for the same few causes
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         settings = f"dataset.{setting}={split} dataset.subset={subset} dataset.revision={revision}"

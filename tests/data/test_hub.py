@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 
@@ -46,6 +47,19 @@ def test_the_rows_of_the_held_out_split_are_the_held_out_pairs(tmp_path):
         assert {row["source"] for row in table if row["split"] == "held_out"} == {
             f"{folder}/test:{number}" for number in range(1, held_out + 1)
         }
+
+
+def test_a_local_file_of_the_same_size_and_time_is_read_again(tmp_path):
+    """The library's own copies go by time: rows of the old content would get the key of the new one."""
+    file = tmp_path / "own" / "train.jsonl"
+    file.parent.mkdir()
+    read = []
+    for prompt in ("one", "two"):
+        file.write_text(json.dumps(simpo_row() | {"prompt": prompt}) + "\n")
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        (row,) = hub(path=str(file.parent), split="train", subset=None, revision=None)
+        read.append(row.row["prompt"])
+    assert read == ["one", "two"]
 
 
 def test_a_split_that_is_not_there_is_one_line(tmp_path):

@@ -2,11 +2,15 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from apm_exp.ending import UsageError
+from apm_exp.export.find_run import find_run
+from apm_exp.export.finished_run import read_run
 from apm_exp.export.task import export
 from apm_exp.messages import read_messages
 from apm_exp.sealed import read_sealed, write_sealed
@@ -151,6 +155,26 @@ def test_the_same_again_is_not_written_and_what_is_wrong_is_one_line(
     assert [(one.returncode, one.stderr.count("\n")) for one in (unknown, swept)] == [(2, 1), (2, 1)]
     assert unknown.stderr.startswith("error: run=nothing: no such run; the newest are ")
     assert swept.stderr == "error: task=export: exports one run at a time; leave out -m\n"
+
+
+def test_a_copy_without_links_is_exported_too_and_a_run_of_two_builds_is_not(
+    circle: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, subset = circle
+    run = json.loads((subset / "apm_exp.json").read_text())["made_from"]["run"]
+    copied = tmp_path / "outputs"
+    shutil.copytree(root / "outputs", copied, symlinks=True)
+    for link in [path for path in (copied / "runs").rglob("*") if path.is_symlink()]:
+        link.unlink()
+    there, here = (read_run(find_run(outputs, run)).steps for outputs in (root / "outputs", copied))
+    assert {name: step.key for name, step in here.items()} == {name: step.key for name, step in there.items()}
+    assert "models" in here
+    assert all(step.path.is_relative_to(copied) for step in here.values())
+    assert find_run(copied, "latest").parent == copied / "runs"
+    done = here["policy"].path / "done"
+    write_sealed(read_sealed(done) | {"build": "another"}, done)
+    with pytest.raises(UsageError, match=r"^run=\S+: policy/\S+ has been built again since its step evaluation_"):
+        read_run(find_run(copied, run))
 
 
 def test_names_of_other_pairs_stop_a_run_before_the_scoring_and_it_is_not_exported(circle: tuple[Path, Path]) -> None:
