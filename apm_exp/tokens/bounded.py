@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-LIMIT = 10.0  # seconds of processor time, so that a busy machine changes nothing; a rendering takes about 1 ms
+LIMIT = 3.0  # seconds of processor time, so that a busy machine changes nothing; a rendering takes about 1 ms
 
 
 class DidNotEnd(BaseException):
