@@ -18,7 +18,7 @@ FLAGS_WITH_VALUE = {*_WITH_VALUE, *_WITH_VALUE.values(), "--info", "-i"}
 def check_flags(arguments: Sequence[str]) -> None:
     """Raise ValueError with one line for a flag that there is not, or that lacks what it needs."""
     given = {long_name(a.partition("=")[0]) for a in arguments if a.startswith("-")}
-    for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):  # of none: none
         if argument.startswith("-"):
             flag, equals, value = argument.partition("=")
             _check(flag, value if equals else after)

@@ -103,6 +103,10 @@ def test_help_lists_every_option_of_every_group() -> None:
             assert option in text
 
 
+def test_nothing_typed_is_a_command() -> None:
+    assert prepare([]) == []
+
+
 def test_flags_may_stand_between_settings() -> None:
     assert prepare(["alpha=1", "--config-dir", "mine", "seed=2"]) == ["--config-dir", "mine", "alpha=1", "seed=2"]
     assert prepare(["alpha=1", "--cfg", "job", "seed=2"]) == ["--cfg", "job", "alpha=1", "seed=2"]

@@ -9,7 +9,7 @@ from apm_exp.data.rows import SourceRow
 from apm_exp.worlds.tasks_splits import draw_tasks
 
 
-def prompts(*, prompts: Annotated[int, Field(ge=1)], seed: int) -> Iterator[SourceRow]:
+def prompts(*, prompts: Annotated[int, Field(ge=1, le=10**6)], seed: int) -> Iterator[SourceRow]:
     """`prompts` different tasks, the same for a seed, as rows with the column `prompt`.
 
     None of them is a prompt of the starting policy's demonstrations or of the evaluation. Raises ValueError where

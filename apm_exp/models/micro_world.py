@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from apm_exp.ranges import LearningRate, NotNegative
 from apm_exp.worlds.tasks import VOCABULARY
 from apm_exp.worlds.tasks_demonstrations import demonstration
 from apm_exp.worlds.tasks_splits import draw_tasks
@@ -32,9 +33,9 @@ def sft_policy(
     feed_forward: Count,
     steps: Count,
     batch: Count,
-    learning_rate: Annotated[float, Field(gt=0)],
+    learning_rate: LearningRate,
     beta2: Annotated[float, Field(gt=0, lt=1)],
-    weight_decay: Annotated[float, Field(ge=0)],
+    weight_decay: NotNegative,
     warmup: Annotated[float, Field(ge=0, le=1)],
     seed: int,
 ) -> None:

@@ -19,8 +19,8 @@ _REMEDY = "take another reward source, reward=recorded for one"
 def noisy_true_reward(
     responses: pa.Table,
     *,
-    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)],
-    spread: Annotated[float, Field(gt=0, allow_inf_nan=False)],
+    noise: Annotated[float, Field(ge=0, le=1e6)],
+    spread: Annotated[float, Field(gt=0, le=1e6)],
     seed: int,
 ) -> list[list[float]]:
     """r* + noise * spread * (a standard normal number) for each response, reward units.
