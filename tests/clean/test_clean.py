@@ -17,6 +17,7 @@ from apm_exp.clean.leftovers import goes_on
 from apm_exp.clean.task import clean
 from apm_exp.digest import FileDigests
 from apm_exp.ending import UsageError
+from apm_exp.locks import reading
 from apm_exp.run_record import point
 from tests.command import apm_exp, folders, started
 
@@ -171,6 +172,12 @@ def test_what_somebody_builds_stays(root: Path) -> None:
     assert left(root) == names(root, 1, 2, 3, 4)
     clean(root, delete_found=True)
     assert left(root) == names(root, 1, 2)
+
+
+def test_what_somebody_reads_stays(root: Path) -> None:
+    with reading(step(root, 3)):
+        clean(root, delete_found=True)
+    assert left(root) == names(root, 1, 2, 3)
 
 
 def test_a_killed_training_stays_as_long_as_its_run_has_a_record(
