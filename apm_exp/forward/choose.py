@@ -10,7 +10,7 @@ from torch import Tensor
 
 from apm_exp.forward.flex import FLEX
 from apm_exp.forward.output_head import soft_cap_of, teach
-from apm_exp.forward.plain import check_padded, plain_logps, refused
+from apm_exp.forward.plain import check_causal, check_padded, plain_logps, refused
 from apm_exp.forward.row import Prompted
 from apm_exp.forward.segment_attention import SEGMENTS
 from apm_exp.models.attention import OF_PAIRS
@@ -24,7 +24,7 @@ Forward = Callable[[Any, Sequence[Prompted]], tuple[Tensor, Tensor]]  # pair_for
 _LAYERS = {"full_attention", "sliding_attention"}
 _FEW: tuple[Prompted, ...] = (
     ([3, 1, 4, 1, 5], [[9, 2, 6, 5], [3, 5, 8]]),
-    ([9, 7], [[9, 3], [2, 3, 8, 4, 6]]),
+    ([9, 7], [[2, 3, 8, 4, 6], [9, 3]]),
 )
 # Longer than the chunks of 64 tokens in which some models compute, beside one that ends long before.
 _LONG: Prompted = ([2, 7, 1], [[8, 2, 8, 1, 8] * 14, [4, 5, 9, 4, 5, 2] * 3])
@@ -43,6 +43,7 @@ def choose_form(causal_lm: Any, forward: Forward) -> None:
         few = _few(causal_lm)
         plain = _plain(causal_lm, few)
         check_padded(causal_lm, few, plain)
+        check_causal(causal_lm, few[-1])
         if wanted not in OF_PAIRS:
             return
         for attention in _fastest(causal_lm.device) if wanted == "auto" else (wanted,):

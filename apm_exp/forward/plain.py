@@ -14,7 +14,10 @@ from apm_exp.forward.row import Prompted
 from apm_exp.models.one_line import one_line
 from apm_exp.precision import TOLERANCE, rounding_of
 
-_OF_SPREAD = 0.25  # of the spread among tokens' log-probs: in 16 bits a rounding may send a token to other experts
+# Of the spread among tokens' log-probs, which untrained models have little of.
+_OF_SPREAD = 0.25  # in 16 bits, where a rounding may send a token to other experts
+_OF_SPREAD_EXACT = 0.002  # where equal shapes give equal bits; BERT without training: 0.007
+_OTHER = (7, 6)  # an even token is replaced by an odd one, and the other way round
 
 
 def plain_logps(causal_lm: Any, prompts: Sequence[Prompted]) -> list[Tensor]:
@@ -23,10 +26,7 @@ def plain_logps(causal_lm: Any, prompts: Sequence[Prompted]) -> list[Tensor]:
 
 
 def check_padded(causal_lm: Any, prompts: Sequence[Prompted], plain: Sequence[Tensor]) -> None:
-    """Raise a one-line ValueError if the padded form gives other log-probs than the plain forward.
-
-    And if a response's log-probs change with what comes after it.
-    """
+    """Raise a one-line ValueError if the padded form gives other log-probs than the plain forward."""
     try:
         padded = causal_lm(**padded_inputs(prompts, causal_lm.device)).split([len(each) for each in plain])
     except torch.OutOfMemoryError:
@@ -35,10 +35,21 @@ def check_padded(causal_lm: Any, prompts: Sequence[Prompted], plain: Sequence[Te
         raise refused(causal_lm, f"cannot score padded rows ({one_line(error)})") from error
     if (difference := _difference(causal_lm, padded, plain)) > 0:
         raise refused(causal_lm, f"gives other log-probs in a padded row than alone (by {difference:.2g} nats a token)")
-    (prompt, responses), half = prompts[-1], len(plain[-1]) // 2
-    early = _plain(causal_lm, prompt, responses[-1][:half])
-    if (difference := _difference(causal_lm, [early], [plain[-1][:half]])) > 0:
-        raise refused(causal_lm, f"looks at the tokens that it predicts (log-probs change by {difference:.2g} nats)")
+
+
+def check_causal(causal_lm: Any, prompted: Prompted) -> None:
+    """Raise a one-line ValueError if log-probs of a response's first half change with its second half.
+
+    Both texts have one length, so that a causal model computes the same in any dtype.
+    """
+    prompt, (response, *_) = prompted
+    half = len(response) // 2
+    other = [*response[:half], *(_OTHER[token % 2] for token in response[half:])]
+    first_R, second_R = (_plain(causal_lm, prompt, each)[:half] for each in (response, other))
+    exact = causal_lm.device.type == "cpu" or rounding_of(causal_lm) == "float32"
+    change = (first_R - second_R).square().mean().sqrt().item()
+    if change > (_OF_SPREAD_EXACT if exact else _OF_SPREAD) * first_R.std().item():
+        raise refused(causal_lm, f"looks at the tokens that it predicts (log-probs change by {change:.2g} nats)")
 
 
 def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
