@@ -15,8 +15,9 @@ from apm_exp.models.one_line import one_line
 from apm_exp.precision import TOLERANCE, rounding_of
 
 # Of the spread among tokens' log-probs, which untrained models have little of.
-_OF_SPREAD = 0.25  # in 16 bits, where a rounding may send a token to other experts
-_OF_SPREAD_EXACT = 0.002  # where equal shapes give equal bits; BERT without training: 0.007
+_ROUNDED = 0.25  # in 16 bits, where a rounding may send a token to other experts
+_FLOAT32 = 1e-4
+_SAME_BITS = 0.002  # where equal shapes give equal bits; BERT without training: 0.007
 _OTHER = (7, 6)  # an even token is replaced by an odd one, and the other way round
 
 
@@ -48,7 +49,7 @@ def check_causal(causal_lm: Any, prompted: Prompted) -> None:
     first_R, second_R = (_plain(causal_lm, prompt, each)[:half] for each in (response, other))
     exact = causal_lm.device.type == "cpu" or rounding_of(causal_lm) == "float32"
     change = (first_R - second_R).square().mean().sqrt().item()
-    if change > (_OF_SPREAD_EXACT if exact else _OF_SPREAD) * first_R.std().item():
+    if change > (_SAME_BITS if exact else _ROUNDED) * first_R.std().item():
         raise refused(causal_lm, f"looks at the tokens that it predicts (log-probs change by {change:.2g} nats)")
 
 
@@ -56,11 +57,11 @@ def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tens
     """By how many nats a token the log-probs of responses differ; 0 within rounding."""
     difference = max((a.sum() - b.sum()).abs().item() / len(b) for a, b in zip(computed, plain, strict=True))
     rounding = rounding_of(causal_lm)
-    if difference <= TOLERANCE[rounding]:
-        return 0.0
     computed_R, plain_R = torch.cat(list(computed)), torch.cat(list(plain))
-    coarse = rounding != "float32" and (computed_R - plain_R).square().mean().sqrt() <= _OF_SPREAD * plain_R.std()
-    return 0.0 if coarse else difference
+    relative = ((computed_R - plain_R).square().mean().sqrt() / plain_R.std()).item()
+    if difference <= TOLERANCE[rounding] or relative <= (_FLOAT32 if rounding == "float32" else _ROUNDED):
+        return 0.0
+    return difference
 
 
 def refused(causal_lm: Any, problem: str) -> ValueError:
