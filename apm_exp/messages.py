@@ -55,6 +55,11 @@ def read_responses(texts: Sequence[str], extras: Sequence[str | None] | None) ->
     return [with_extra("assistant", *each) for each in zip(texts, extras or [None] * len(texts), strict=True)]
 
 
+def stored_tools(tools: Tools | None) -> str | None:
+    """The tools of a row as a value of a column `tools`."""
+    return json.dumps(tools, ensure_ascii=False) if tools else None
+
+
 def read_tools(text: str | None) -> Tools | None:
     """The tools of a row from a column `tools`."""
     return cast(Tools, json.loads(text)) if text else None

@@ -1,6 +1,5 @@
 """A source row as a checked preference pair, and what identifies it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +10,7 @@ from apm_exp.data.responses import Responses, responses_of
 from apm_exp.data.rows import BadRow
 from apm_exp.data.schemas import Columns
 from apm_exp.digest import canonical, text_digest
-from apm_exp.messages import extra_of, fields_of, stored, text_of
+from apm_exp.messages import extra_of, fields_of, stored, stored_tools, text_of
 from apm_exp.types import Message, Tools
 
 _DIGEST_LENGTH = 16
@@ -69,7 +68,7 @@ def table_row(pair: PreferencePair, source: str) -> dict[str, Any]:
         "prompt": stored(pair.prompt),
         "chosen": stored([pair.chosen]),
         "rejected": stored([pair.rejected]),
-        "tools": json.dumps(pair.tools, ensure_ascii=False) if pair.tools else None,
+        "tools": stored_tools(pair.tools),
         "responses": known.responses,
         "response_extras": _response_extras(pair),
         "chosen_index": known.chosen_index,

@@ -8,16 +8,23 @@ import pyarrow as pa
 from apm_exp.generate.best_worst import best_and_worst
 from apm_exp.generate.prompts import Prompt, refusal
 from apm_exp.generate.samples import Samples
-from apm_exp.messages import MESSAGES, stored
+from apm_exp.messages import EXTRAS, MESSAGES, stored, stored_tools
 from apm_exp.rewards.source import RewardSource
 from apm_exp.types import Message, Refusal
 
 IDS = pa.list_(pa.int32())
 _ASKED = pa.schema(
-    [("prompt", MESSAGES), ("responses", pa.list_(pa.string())), ("recorded_rewards", pa.list_(pa.float64()))]
+    [
+        ("prompt", MESSAGES),
+        ("tools", pa.string()),
+        ("responses", pa.list_(pa.string())),
+        ("response_extras", EXTRAS),
+        ("recorded_rewards", pa.list_(pa.float64())),
+    ]
 )
 _COLUMNS = [
     ("prompt_id", pa.string()),
+    ("tools", pa.string()),
     ("all_generated_responses", pa.list_(pa.string())),
     ("all_rm_scores", pa.list_(pa.float64())),
     ("all_finished", pa.list_(pa.bool_())),
@@ -65,7 +72,11 @@ def _rewards(
     """The rewards of each prompt that was sampled, by its index."""
     answered = {index: one for index, one in sorted(sampled.items()) if isinstance(one, Samples)}
     asked = [
-        {"prompt": stored(prompts[index].messages), "responses": one.texts, "recorded_rewards": None}
+        {
+            "prompt": stored(prompts[index].messages),
+            "tools": stored_tools(prompts[index].tools),
+            "responses": one.texts,
+        }
         for index, one in answered.items()
     ]
     rewards = reward(pa.Table.from_pylist(asked, schema=_ASKED)) if asked else []
@@ -89,6 +100,7 @@ def _row(prompt: Prompt, samples: Samples | Refusal, rewards: list[float]) -> di
     return {
         "prompt": stored(prompt.messages),
         "prompt_id": prompt.prompt_id,
+        "tools": stored_tools(prompt.tools),
         "all_generated_responses": samples.texts,
         "all_rm_scores": rewards,
         "all_finished": samples.finished,

@@ -41,8 +41,6 @@ def read_prompts(rows: Iterable[SourceRow]) -> Prompts:
         identifier = None
         try:
             messages, tools = _read(row)
-            if tools:
-                raise BadRow("tools", "sampling is not told which tools a row has; leave the column out")
             digest = text_digest(canonical([messages, tools] if tools else messages))[:_DIGEST_LENGTH]
             identifier = str((row.row or {}).get("prompt_id") or digest)
             if seen := first.get(digest) or first.get(identifier):

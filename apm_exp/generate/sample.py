@@ -14,7 +14,7 @@ from apm_exp.tokens.control import ControlTokens, checked, control_pattern
 from apm_exp.tokens.end_tokens import end_tokens
 from apm_exp.tokens.pairs import prompt_text
 from apm_exp.tokens.render import token_ids
-from apm_exp.types import Message, Policy, Refusal
+from apm_exp.types import Message, Policy, Refusal, Tools
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -31,6 +31,7 @@ def sample_responses(
     prompts: Sequence[list[Message]],
     runtime: Mapping[str, Any],
     known: Collection[int],
+    tools: Sequence[Tools | None] | None = None,
     *,
     samples: Annotated[int, Field(ge=1, le=10_000)],
     temperature: Annotated[float, Field(gt=0, le=100)],
@@ -42,12 +43,12 @@ def sample_responses(
 ) -> Iterator[tuple[int, Samples | Refusal]]:
     """Yield (index of the prompt, `samples` responses to it), batch after batch, longest prompts first.
 
-    known: indices that are left out because they have been sampled before. Refused are prompts that the chat template
-    does not take, that leave the model no room for max_new_tokens, or that spell out a control token (control_tokens
-    "text" reads it as text instead, as the token profiles do). Every batch has a random state of its
-    own, which depends on the seed and its number alone, so what is left out changes nothing; another batch_size
-    gives other responses. The model's own sampling settings are not used, its end tokens are. Raises ValueError
-    where the memory runs out.
+    known: indices that are left out because they have been sampled before. tools: of each prompt. Refused are prompts
+    that the chat template does not take or of which it leaves out a part, that leave the model no room for
+    max_new_tokens, or that spell out a control token (control_tokens "text" reads it as text instead, as the token
+    profiles do). Every batch has a random state of its own, which depends on the seed and its number alone, so what
+    is left out changes nothing; another batch_size gives other responses. The model's own sampling settings are not
+    used, its end tokens are. Raises ValueError where the memory runs out.
     """
     from apm_exp.models.context import context_length
     from apm_exp.models.load import load_model, load_tokenizer
@@ -62,8 +63,9 @@ def sample_responses(
     ends = set(model.generation_config.eos_token_id)
     pattern = control_pattern(tokenizer)
     room = context_length(model)
-    safe = (checked(pattern, (prompt,), None, control_tokens) for prompt in prompts)
-    ids = [one if isinstance(one, Refusal) else _prompt_ids(tokenizer, room, one[0][0], max_new_tokens) for one in safe]
+    asked = zip(prompts, tools or [None] * len(prompts), strict=True)
+    safe = (checked(pattern, (prompt,), offered, control_tokens) for prompt, offered in asked)
+    ids = [one if isinstance(one, Refusal) else _prompt_ids(tokenizer, room, one, max_new_tokens) for one in safe]
     yield from ((index, one) for index, one in enumerate(ids) if isinstance(one, Refusal) and index not in known)
     usable = {index: one for index, one in enumerate(ids) if not isinstance(one, Refusal)}
     batches = _batches(usable, max(1, batch_size // samples))
@@ -105,9 +107,13 @@ def _sampling(
 
 
 def _prompt_ids(
-    tokenizer: "PreTrainedTokenizerBase", room: int | None, prompt: list[Message], max_new_tokens: int
+    tokenizer: "PreTrainedTokenizerBase",
+    room: int | None,
+    asked: tuple[list[list[Message]], Tools | None],
+    max_new_tokens: int,
 ) -> list[int] | Refusal:
-    text = prompt_text(tokenizer, prompt, None)
+    (prompt,), tools = asked
+    text = prompt_text(tokenizer, prompt, tools)
     if isinstance(text, Refusal):
         return text
     ids = token_ids(tokenizer, [text])[0]

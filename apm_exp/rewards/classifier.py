@@ -14,14 +14,14 @@ from pydantic import Field
 from apm_exp import component
 from apm_exp.component import UNHASHED
 from apm_exp.digest import text_digest
-from apm_exp.messages import read_messages, read_responses, read_tools, text_of
+from apm_exp.messages import fields_of, read_messages, read_responses, read_tools, text_of
 from apm_exp.models.pretrained import folder_of
 from apm_exp.progress import track
 from apm_exp.shards import read_shards, record
 from apm_exp.tokens.control import as_text, control_pattern
 from apm_exp.tokens.render import CUT, chat_text, token_ids
-from apm_exp.tokens.tool_calls import tool_names
-from apm_exp.types import Refusal
+from apm_exp.tokens.tool_calls import not_written, tool_names
+from apm_exp.types import Message, Refusal, Tools
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -131,12 +131,18 @@ def _texts(
     for answer in answers:
         messages = as_text(pattern, [*prompt, answer])
         text = chat_text(tokenizer, messages, generation_prompt=False, tools=as_text(pattern, tools))
-        unseen = next((name for name in tool_names(tools) if isinstance(text, str) and name not in text), None)
-        if isinstance(text, Refusal) or unseen:
-            reason = text.detail if isinstance(text, Refusal) else f"it does not write the tool {unseen}"
+        reason = text.detail if isinstance(text, Refusal) else _left_out(text.replace(CUT, ""), answer, tools)
+        if isinstance(text, Refusal) or reason:
             return Refusal("no reward", f"prompt starting {text_of(prompt[-1])[:60]!r}: {reason}")
         texts.append(text)
     return texts
+
+
+def _left_out(text: str, response: Message, tools: Tools | None) -> str | None:
+    """What the template does not write of the tools, and of a response that is more than text."""
+    unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
+    lacking = unseen or (not_written(text, [response], response=True) if fields_of(response) else None)
+    return lacking and f"it does not write {lacking}"
 
 
 def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:

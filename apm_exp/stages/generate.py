@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from apm_exp.generate.prompts import Prompt, Prompts
     from apm_exp.generate.samples import Samples
 
-VERSION = 2
+VERSION = 3
 logger = logging.getLogger(__name__)
 _JOURNAL = "sampled.jsonl"
+_TAKES_NO_TOOLS = Refusal("tools", "the prompt has tools, and the sampler takes none; give another generate=")
 
 
 def generate(
@@ -110,5 +111,8 @@ def _sample(
     if known:
         logger.info("%d of %d prompts were sampled before", len(known), len(prompts))
     sample = component.bind("generate", generate)
-    new = sample(policy, [prompt.messages for prompt in prompts], runtime, known.keys())
-    return known | dict(record(new, journal))
+    messages, tools = [prompt.messages for prompt in prompts], [prompt.tools for prompt in prompts]
+    if "tools" in component.positional_names(sample.func):
+        return known | dict(record(sample(policy, messages, runtime, known.keys(), tools), journal))
+    refused = dict.fromkeys((index for index, each in enumerate(tools) if each), _TAKES_NO_TOOLS)
+    return known | refused | dict(record(sample(policy, messages, runtime, known.keys() | refused.keys()), journal))

@@ -194,6 +194,13 @@ def test_a_control_token_in_a_response_is_text(folder, caplog):
     assert "2 conversations spell out a control token of the reward model, which is read as text" in caplog.text
 
 
+def test_a_response_whose_tool_calls_the_template_does_not_write_has_no_rewards(folder, caplog):
+    calls = ['{"tool_calls": [{"function": {"name": "look", "arguments": {}}}]}', None]
+    bad = {"prompt": [{"role": "user", "content": "What?"}], "responses": ["", "no"], "response_extras": calls}
+    assert scores(folder, [bad, *ROWS]) == [None, *scores(folder)]
+    assert "it does not write the assistant's tool_calls: 'look'" in caplog.text
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(ValueError, match=r"^reward\.path=.*/none: no such folder"):
         scores(tmp_path / "none")

@@ -6,6 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from apm_exp import component
+from apm_exp.data.conversation import split_pair
+from apm_exp.data.generated import generated_rows
 from apm_exp.data.rows import SourceRow
 from apm_exp.generate.sample import sample_responses
 from apm_exp.generate.samples import Samples
@@ -88,6 +90,7 @@ def test_the_best_and_the_worst_make_the_pair_in_simpos_schema(tmp_path):
         "all_finished": [True, True, False, True],
         "all_lengths": [3, 2, 4, 2],
         "all_logps": None,
+        "tools": None,
         "prompt_ids": None,
         "all_ids": None,
         "tokenizer": None,
@@ -176,6 +179,43 @@ def test_multi_turn_prompts_stay_messages(tmp_path):
     assert row["chosen"] == [*row["prompt"], stored_turn("assistant", "long")]
 
 
+def test_the_tools_of_a_prompt_reach_the_sampler_the_reward_and_the_pairs(tmp_path):
+    dataset = FOUR | {"_target_": f"{__name__}.with_tools"}
+    reward = {"_target_": f"{__name__}.by_tools"}
+    counts = run(tmp_path, dataset, sample={"_target_": f"{__name__}.named_tools"}, reward=reward)
+    assert (counts["pairs"], counts["refused"]) == (1, 1)
+    (generated,) = generated_rows(tmp_path / "generations.parquet")
+    assert generated.row is not None
+    assert split_pair(generated.row).tools == TOOLS
+    assert split_pair(generated.row).chosen["content"] == "look look"
+    assert [(row["source"], row["reason"]) for row in refused(tmp_path)] == [("f:2", "no rewards")]
+
+
+def test_a_sampler_that_takes_no_tools_is_not_asked_about_prompts_that_have_some(tmp_path):
+    dataset = FOUR | {"_target_": f"{__name__}.with_tools"}
+    run(tmp_path, dataset, sample={"_target_": f"{__name__}.two_each"}, reward={"_target_": f"{__name__}.by_length"})
+    assert [(row["source"], row["reason"]) for row in refused(tmp_path)] == [("f:1", "tools")]
+
+
+TOOLS = [{"type": "function", "function": {"name": "look"}}]
+
+
+def with_tools():
+    yield SourceRow("f:1", {"prompt": "p", "tools": TOOLS}, None)
+    yield SourceRow("f:2", {"prompt": "p", "tools": None}, None)
+
+
+def named_tools(policy, prompts, runtime, known, tools):
+    for index, of_prompt in enumerate(tools):
+        name = of_prompt[0]["function"]["name"] if of_prompt else "none"
+        yield index, Samples([name, f"{name} {name}"], [True, True], [2, 3])
+
+
+def by_tools(responses: pa.Table) -> list[list[float] | None]:
+    lengths = by_length(responses)
+    return [each if tools else None for each, tools in zip(lengths, responses["tools"].to_pylist(), strict=True)]
+
+
 CONVERSATION = [{"role": "system", "content": "s"}, {"role": "user", "content": "u", "name": "Ann"}]
 
 
@@ -184,7 +224,8 @@ def conversations():
 
 
 def two_each(policy, prompts, runtime, known):
-    yield from ((index, Samples(["x", "long"], [True, True], [2, 2])) for index in range(len(prompts)))
+    made = Samples(["x", "long"], [True, True], [2, 2])
+    yield from ((index, made) for index in range(len(prompts)) if index not in known)
 
 
 def by_length(responses: pa.Table) -> list[list[float]]:
