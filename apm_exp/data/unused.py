@@ -38,13 +38,13 @@ def _looks_like(name: str, value: Any) -> bool:
 
 
 def _said(name: str, value: Any, pair: PreferencePair) -> bool:
-    """Whether every text in a value is the text of a turn, or the prompt's last turn stands in its text."""
-    turns = [text_of(turn).strip() for turn in (*pair.prompt, pair.chosen, pair.rejected)]
+    """Whether every text in a value is one of the pair's messages, or the prompt's last turn stands in its text."""
     if isinstance(value, str) and is_messages(value):
         value = json.loads(value)
-    if name == "prompt" and isinstance(value, str):
-        return turns[len(pair.prompt) - 1] in value
-    return all(text.strip() in turns for text in _texts(value))
+    if name == "prompt":  # messages are read, and so is text, unless chosen brings other turns
+        return not isinstance(value, str) or text_of(pair.prompt[-1]).strip() in value
+    said = {text.strip() for text in _texts([*pair.prompt, pair.chosen, pair.rejected])}
+    return all(text.strip() in said for text in _texts(value))
 
 
 def _texts(value: Any) -> Iterator[str]:
