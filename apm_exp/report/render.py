@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from apm_exp.escaped import escaped
 from apm_exp.files import write_text
 from apm_exp.report.scores import minus
 
@@ -22,11 +23,19 @@ def render(template: str, context: dict[str, Any], path: Path) -> Path:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
     environment.filters |= {"number": number, "count": count, "percent": percent, "seconds": seconds}
     environment.filters["breakable"] = breakable
     write_text(environment.get_template(template).render(context), path)
     return path
+
+
+def _visible(value: Any) -> Any:
+    """Text with its control characters escaped, but for the ends of its lines."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(escaped, value.split("\n")))
 
 
 def number(value: float | None, places: int = 2, *, signed: bool = False) -> str:
@@ -36,7 +45,7 @@ def number(value: float | None, places: int = 2, *, signed: bool = False) -> str
 
 def breakable(text: str) -> Markup:
     """A name that may be broken into lines behind its slashes, dots, hyphens and underscores, and nowhere else."""
-    return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^/._-]*[/._-]+|[^/._-]+", text))
+    return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^/._-]*[/._-]+|[^/._-]+", escaped(text)))
 
 
 def count(value: float) -> str:

@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from apm_exp.artifact import Artifact
 from apm_exp.files import write_json, write_jsonl, write_parquet
+from apm_exp.messages import stored
+from apm_exp.types import Message
 
 MAP = {"_target_": "apm_exp.metrics.map.alignment_potential", "alpha": 0.5, "rescale": False}
 EXPLICIT = {"_target_": "apm_exp.metrics.explicit.explicit_reward_margin"}
@@ -41,6 +43,9 @@ EXPLICIT_MARGINS = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5]
 IMPLICIT_MARGINS = [9.0, -0.2, 0.4, 0.2, 0.1, -9.0, 0.3, 0.1, -0.1, 0.2]
 CHOSEN_LENGTHS = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 REJECTED_LENGTHS = [10, 10, 20, 50, 40, 60, 60, 70, 100, 90]
+
+FIELDS = {"reasoning_content": "as I see <it>", "tool_calls": [{"function": {"name": "look"}}]}
+TOOLS = '[{"name": "look"}]'
 
 
 def artifact(root: Path, kind: str, seconds: float, **counts: int) -> Artifact:
@@ -80,8 +85,10 @@ def write_pairs(root: Path, prompts: list[str], chosen: list[str], rejected: lis
             "pair_id": names(len(prompts)),
             "prompt": [[{"role": "user", "content": text}] for text in prompts],
             "chosen": [[{"role": "assistant", "content": text}] for text in chosen],
-            "rejected": [[{"role": "assistant", "content": text}] for text in rejected],
-            "tools": pa.nulls(len(prompts), pa.string()),
+            "rejected": [
+                stored([cast(Message, {"role": "assistant", "content": text, **FIELDS})]) for text in rejected
+            ],
+            "tools": pa.array([TOOLS] * len(prompts)),
         }
     )
     write_parquet(table, made.path / "pairs.parquet")

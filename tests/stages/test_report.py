@@ -11,7 +11,7 @@ from apm_exp.report.render import NONE
 from apm_exp.stages.report import report
 from tests.report.finished_run import IMPLICIT, finished_run, score, write_evaluation
 
-ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>"
+ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m"
 VOID = {"meta", "link", "br", "wbr", "img"}
 
 
@@ -122,10 +122,21 @@ def test_examples_show_both_sides_of_the_cut(page: str) -> None:
     assert heads[-1][1] == "\N{MINUS SIGN}0.500"
 
 
+def test_examples_show_all_fields_of_messages_and_the_tools(page: str) -> None:
+    for name, text in (
+        ("reasoning_content", "as I see &lt;it&gt;"),
+        ("tool_calls", html.escape('[{"function": {"name": "look"}}]')),
+        ("tools", html.escape('[{"name": "look"}]')),
+    ):
+        shown = html.unescape(f'<p class="role">{name}</p><pre>{text}</pre>')
+        assert html.unescape(page).count(shown) == 8, name
+
+
 def test_texts_are_escaped(page: str) -> None:
     assert "<script" not in page
     assert "<img" not in page
-    assert html.escape(ATTACK) in page
+    assert html.escape(ATTACK.replace("\x1b", r"\x1b")) in page
+    assert "\x1b" not in page
     assert {tag for tag, _ in outline(page).elements} & {"script", "img", "iframe", "object"} == set()
 
 
