@@ -20,9 +20,7 @@ def held_out_rows(
         return iter(())
     rows = _loaded(path, holdout_split, subset, revision, setting="holdout_split")
     source = f"{path}/{holdout_split}"
-    return (
-        SourceRow(f"{source}:{number}", without_fill(row), None, held_out=True) for number, row in enumerate(rows, 1)
-    )
+    return (SourceRow(f"{source}:{number}", _unfilled(row), None, held_out=True) for number, row in enumerate(rows, 1))
 
 
 def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
@@ -33,7 +31,11 @@ def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> I
     cached, no such name, no access.
     """
     rows = _loaded(path, split, subset, revision)
-    return (SourceRow(f"{path}/{split}:{number}", without_fill(row), None) for number, row in enumerate(rows, 1))
+    return (SourceRow(f"{path}/{split}:{number}", _unfilled(row), None) for number, row in enumerate(rows, 1))
+
+
+def _unfilled(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: without_fill(value) for name, value in row.items()}
 
 
 def _loaded(path: str, split: str, subset: str | None, revision: str | None, setting: str = "split") -> Any:

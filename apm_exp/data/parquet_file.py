@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from apm_exp.data.rows import SourceRow, printable, without_fill
 
-_ROWS_PER_BATCH = 256
-_CELLS_AT_ONCE = 2**18  # as Python objects, which take much more memory than the batch
+_MOST_ROWS, _FEWEST_ROWS = 256, 32
+_CELLS_AT_ONCE = 2**22  # as Python objects, which take much more memory than the batch
 
 
 def parquet_rows(file: Path) -> Iterator[SourceRow]:
@@ -20,12 +20,9 @@ def parquet_rows(file: Path) -> Iterator[SourceRow]:
     try:
         with pq.ParquetFile(file) as content:
             _refuse_duplicates(name, content.schema_arrow.names)
-            at_once = max(1, _CELLS_AT_ONCE // max(1, len(content.schema_arrow.names)))
-            for batch in content.iter_batches(_ROWS_PER_BATCH):
-                for start in range(0, batch.num_rows, at_once):
-                    part = batch.slice(start, at_once)
-                    yield from _rows(name, first, part)
-                    first += part.num_rows
+            for batch in content.iter_batches(_rows_at_once(len(content.schema_arrow.names))):
+                yield from _rows(name, first, batch)
+                first += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"dataset.path={name}: cannot be read after row {first - 1}: {reason}") from error
@@ -37,17 +34,26 @@ def _refuse_duplicates(name: str, columns: list[str]) -> None:
         raise ValueError(f"dataset.path={name}: has the column {min(duplicates)!r} twice; rename one")
 
 
+def _rows_at_once(columns: int) -> int:
+    return max(_FEWEST_ROWS, min(_MOST_ROWS, _CELLS_AT_ONCE // max(1, columns)))
+
+
 def _rows(name: str, first: int, batch: pa.RecordBatch) -> Iterator[SourceRow]:
     try:
-        rows = batch.to_pylist()
+        columns = batch.to_pydict()
+        for field in batch.schema:
+            if pa.types.is_nested(field.type):
+                columns[field.name] = [*map(without_fill, columns[field.name])]
     except UnicodeDecodeError:  # which row it is shows when they are read one by one
         yield from (_row(f"{name}:{first + i}", batch.slice(i, 1)) for i in range(batch.num_rows))
         return
-    yield from (SourceRow(f"{name}:{number}", without_fill(row), None) for number, row in enumerate(rows, first))
+    for i in range(batch.num_rows):  # a dict at a time: at 100,000 columns each takes megabytes
+        row = {column: values[i] for column, values in columns.items()}
+        yield SourceRow(f"{name}:{first + i}", row, None)
 
 
 def _row(source: str, batch: pa.RecordBatch) -> SourceRow:
     try:
-        return SourceRow(source, without_fill(batch.to_pylist()[0]), None)
+        return SourceRow(source, {name: without_fill(value) for name, value in batch.to_pylist()[0].items()}, None)
     except UnicodeDecodeError as error:
         return SourceRow(source, None, f"invalid UTF-8: {error.reason} at position {error.start + 1}")

@@ -25,12 +25,12 @@ class SourceRow:
         return self.source.rpartition(":")[0]
 
 
-def without_fill(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a column store without the nulls inside its structs: there every struct has the fields of all others.
+def without_fill(value: Any) -> Any:
+    """A value of a column store without the nulls inside its structs: there every struct has the fields of all others.
 
-    Those of a column's own value stay: a message without a content is one whose content is null.
+    Those of the outermost struct stay: a message without a content is one whose content is null.
     """
-    return {name: _inner(value, _kept) if isinstance(value, list | dict) else value for name, value in row.items()}
+    return _inner(value, _kept)
 
 
 def _inner(value: Any, of_struct: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
