@@ -27,8 +27,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
 
 
 def failed(number: int, reason: str, **swept: str) -> dict[str, Any]:
-    """A job that ended before it had anything, as the sweep reads it."""
-    return {"number": number, "swept": swept, "state": "failed", "reason": reason, "scores": {}, "report": None}
+    """A job that ended before it had anything, as the sweep reads it: it names the steps that it was to use."""
+    job = {"number": number, "swept": swept, "state": "failed", "reason": reason, "scores": {}, "report": None}
+    return job | {"steps": {"policy": {"key": "k", "folder": "policy/dpo-01234567"}}}
 
 
 def made(root: Path, jobs: list[dict[str, Any]]) -> dict[str, Any]:
