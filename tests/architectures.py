@@ -36,6 +36,7 @@ SMALL: dict[str, Any] = {
     **_EXPERTS,
     **_RANKS,
     **{"vocab_size": VOCABULARY, "num_key_value_heads": 2, "head_dim": 8, "rotary_dim": 8},
+    **{"vocab_size_per_layer_input": VOCABULARY, "hidden_size_per_layer_input": 8, "num_kv_shared_layers": 0},
     **{"max_position_embeddings": 128, "n_positions": 128, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
 }
 _OTHERWISE: tuple[dict[str, Any], ...] = (  # None: the architecture's own
