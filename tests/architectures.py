@@ -75,7 +75,7 @@ def tiny(model_type: str, scale: float = 5.0) -> Any:
 def _built(config: Any, scale: float) -> Any:
     with torch.device("meta"):
         size = sum(weight.numel() for weight in AutoModelForCausalLM.from_config(config).parameters())
-    if size > 2e7:
+    if size > 6e6:
         raise ValueError(f"{config.model_type}: {size:,} parameters at the smallest")
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
