@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
 from apm_exp.models.load import load_tokenizer
 from apm_exp.models.loading import loading
 from apm_exp.models.one_line import one_line
@@ -37,6 +37,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
     config = _config(folder, label)
     _check_architecture(config, label)
     shapes = weight_shapes(folder, label)
+    check_layers(config, shapes, label)
     policy = Policy(
         folder=folder,
         key="",
@@ -106,25 +107,6 @@ def weight_shapes(folder: Path, label: str) -> dict[str, list[int]]:
     return shapes
 
 
-def missing_weights(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]]) -> set[str]:
-    """The names of the model's weights that loading tensors of these names would leave random.
-
-    transformers says it, which knows what older checkpoints call them (GPT-NeoX's `embed_out`), what is tied and what
-    is put together from parts; no tensor is read. Empty if it cannot say without the tensors: loading will.
-    """
-    if getattr(model.config, "quantization_config", None):
-        return set()
-    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    kind: Any = type(model)
-    more = {"output_loading_info": True, "device_map": "meta", "ignore_mismatched_sizes": True}
-    try:
-        with quiet():
-            _, told = kind.from_pretrained(None, config=deepcopy(model.config), state_dict=tensors, **more)
-    except Exception:
-        return set()
-    return set(told["missing_keys"])
-
-
 def _weight_files(folder: Path, label: str) -> list[Path]:
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if single.is_file():
@@ -172,13 +154,15 @@ def empty_model(policy: Policy, label: str) -> PreTrainedModel:
         with quiet(), torch.device("meta"):
             config = AutoConfig.from_pretrained(policy.folder, local_files_only=True, **trust)
             return AutoModelForCausalLM.from_config(config, **arguments)
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever a number of config.json leads to
         raise ValueError(f"{label}: {one_line(error)}") from error
 
 
 def _check_weights(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]], label: str) -> None:
     """All weights are in the folder, or tied to one that is: else loading would make random ones."""
-    missing = sorted(missing_weights(model, shapes))
+    told = told_of_loading(model, shapes)
+    check_shapes(told, label)
+    missing = sorted(told.get("missing_keys", ()))
     head = next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), None)
     if head is not None and f"{head}.weight" in missing:
         problem = f"lacks {head}.weight, so the model's head would be random"

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
+from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
 from apm_exp.models.load import tokenizer_from
 from apm_exp.models.one_line import one_line
-from apm_exp.models.preflight import missing_weights, weight_shapes
+from apm_exp.models.preflight import weight_shapes
 from apm_exp.models.pretrained import folder_of
 from apm_exp.models.quiet import quiet
 
@@ -30,8 +31,12 @@ def preflight(node: Mapping[str, Any]) -> None:
     if _ARMORM in (_config(folder).get("architectures") or []):
         remedy = "take another reward model, or reward=recorded on data that have its rewards"
         raise ValueError(f"{label}: ArmoRM cannot be loaded: its own code needs transformers before 4.52; {remedy}")
-    shapes, model = weight_shapes(folder, label), _classifier(folder, label, trust)
-    if lacking := sorted(missing_weights(model, shapes) & _head_names(model)):
+    shapes = weight_shapes(folder, label)
+    check_layers(_config(folder), shapes, label)
+    model = _classifier(folder, label, trust)
+    told = told_of_loading(model, shapes)
+    check_shapes(told, label)
+    if lacking := sorted(set(told.get("missing_keys", ())) & _head_names(model)):
         problem = f"the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random"
         raise ValueError(f"{label}: {problem}; {_remedy(folder)}")
     if not tokenizer_from(folder, label, trust).chat_template:
@@ -59,7 +64,7 @@ def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrained
         with quiet(), torch.device("meta"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
             model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever a number of config.json leads to
         raise ValueError(f"{label}: {one_line(error)}") from error
     if model.config.num_labels != 1:
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")

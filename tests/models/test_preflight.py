@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from apm_exp.models.preflight import preflight
 from tests.architectures import tiny
@@ -167,8 +167,10 @@ def test_template_file_that_cannot_be_used(folder, tmp_path):
 
 
 def test_tokenizer_larger_than_the_embedding(folder):
-    edit(folder / "config.json", vocab_size=279)
-    assert "the tokenizer has ids up to 279, the embedding 279 rows" in problem(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<one more>"])
+    tokenizer.save_pretrained(folder)
+    assert "the tokenizer has ids up to 280, the embedding 280 rows" in problem(folder)
 
 
 def test_no_pad_and_no_end_token(folder):
