@@ -66,7 +66,7 @@ def test_a_file_name_that_is_not_utf8_is_escaped(tmp_path):
         ('{"a": 1}\n'.encode("utf-16-be"), "is UTF-16 text, not lines of JSON in UTF-8; convert it: iconv"),
         ('{"a": 1}\n'.encode("utf-16-le"), "is UTF-16 text, not lines of JSON in UTF-8; convert it: iconv"),
         ('{"a": 1}\n'.encode("utf-32"), "is UTF-32 text, not lines of JSON in UTF-8; convert it: iconv -f UTF-32"),
-        (gzip.compress(b'{"a": 1}'), "is gzip, not lines of JSON in UTF-8; call it .jsonl.gz"),
+        (gzip.compress(b'{"a": 1}', mtime=0), "is gzip, not lines of JSON in UTF-8; call it .jsonl.gz"),
         (b"PAR1abcd", "is Parquet, not lines of JSON in UTF-8; call it .parquet"),
     ],
 )
