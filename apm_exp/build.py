@@ -33,20 +33,26 @@ Given = Mapping[str, Artifact]  # by key
 
 
 def build(
-    step: Step, *, rebuild: bool = False, command: str | None = None, also: Mapping[str, Any] | None = None
+    step: Step,
+    *,
+    rebuild: bool = False,
+    command: str | None = None,
+    also: Mapping[str, Any] | None = None,
+    shown: bool = False,
 ) -> Artifact:
     """The artifact of a step, built if it is not there; one process builds, others wait and reuse.
 
     What it is given is built first if it is not there (any more). rebuild: build again what another command than this
-    one (`command`, its id) has built. also: given to the stage beside its inputs. Raises what the stage raises, after
-    writing failed.txt.
+    one (`command`, its id) has built. also: given to the stage beside its inputs. shown: this job has said already that
+    the step is there. Raises what the stage raises, after writing failed.txt.
     """
     with locked(step):
         with artifacts(*earlier_steps(step)) as given:
             make_room(step, rebuild=rebuild and _built_by_another(step, command))
             artifact = read_done(step)
             if artifact is not None:
-                logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
+                if not shown:
+                    logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
                 return artifact
             artifact = _build(step, given, command, also or {})
         shutil.rmtree(replaced(step), ignore_errors=True)

@@ -69,7 +69,7 @@ def _recorded(request: Request, with_rewards: bool | None) -> None:
     folder = run_folder(request, steps.get("policy", steps["logps"]).slug)
     record = beginning(request, folder, steps)
     begin_run(request, record, folder)
-    logger.info("settings     from: %s", request.config["hyperparameters"])
+    logger.info("settings     %s", request.config["hyperparameters"])
     _say_whose_model(request, steps)
     made: dict[str, Artifact] = {}
     started = time.monotonic()
@@ -128,9 +128,8 @@ def _run_steps(
             if step.kind == "policy" and trains:
                 with artifacts(steps["logps"], steps["selection"]):
                     check_before_training(request.config, steps)
-            built[name] = build(
-                step, rebuild=wants_rebuild(request.config, step), command=request.command_id, also=also
-            )
+            again = wants_rebuild(request.config, step)
+            built[name] = build(step, rebuild=again, command=request.command_id, also=also, shown=name in made)
             with artifacts(step) as given:  # another command may build it again before this one ends
                 refuse_bad_rows(request.config, given[step.key])
                 if step.kind == "evaluation":

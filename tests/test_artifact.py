@@ -76,6 +76,17 @@ def test_a_step_is_built_once_and_then_reused(step: StepMaker, tmp_path: Path) -
     assert calls(tmp_path) == ["3"]
 
 
+def test_a_step_that_a_job_has_shown_already_is_not_shown_again(
+    step: StepMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    build(step(number=3))
+    with caplog.at_level("INFO"):
+        build(step(number=3), shown=True)
+        assert caplog.text == ""
+        build(step(number=3))
+        assert "reused" in caplog.text
+
+
 def test_a_later_step_is_named_by_the_key_of_the_earlier(step: StepMaker) -> None:
     small, large = step(number=1), step(number=10)
     for earlier in (small, large):

@@ -74,11 +74,19 @@ def test_what_was_done_is_one_sentence(page: str) -> None:
     assert "Of 10 training pairs from my/pairs.jsonl , scored with the starting policy tiny-sft" in text
     assert "the metric map (alpha 0.5, rescale false) with the rule top_fraction (fraction 0.4) kept 4 (40.0%)" in text
     assert "dpo (beta 0.1) : learning rate 5e-07, 128 pairs a step, 1 epoch" in text
-    assert "Settings from: documented defaults of dpo." in text
+    assert "Settings: documented defaults of dpo." in text
 
 
 def test_how_many_kept_pairs_rounding_could_replace_is_said(page: str) -> None:
     assert "Rounding of the log-probabilities could replace at most 3 of the kept pairs." in text_of(page)
+
+
+def test_there_is_a_blank_between_two_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.report.finished_run.EXPLICIT_MARGINS", [-2.0, -1.0, 0.0, *range(4, 11)])
+    report(tmp_path, **finished_run(tmp_path / "artifacts"))
+    text = text_of((tmp_path / "report.html").read_text())
+    first = "already prefers (log-probabilities per token). In 2 pairs, 0 of them kept,"
+    assert f"{first} the reward prefers the rejected response. In 1 both rewards are the same." in text
 
 
 def test_overlap_and_lengths_are_those_counted_by_hand(page: str) -> None:
