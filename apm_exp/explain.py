@@ -13,6 +13,7 @@ from yaml import MarkedYAMLError
 
 from apm_exp.command_line import conf_folder, options_of
 from apm_exp.extras import extras, missing_extra
+from apm_exp.own_options import own_options_of
 from apm_exp.quoting import typed_form
 
 _SHORT_FOR = {"lr": "learning_rate", "bs": "global_batch", "batch_size": "global_batch", "num_train_epochs": "epochs"}
@@ -45,7 +46,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         if missing := missing_extra(match[1], match[2]):
             return missing
-        return f"{match[1]}={match[2]}: no such option; {nearest(match[2], options_of(match[1]) + extras(match[1]))}"
+        known = options_of(match[1]) + own_options_of(match[1], arguments) + extras(match[1])
+        return f"{match[1]}={match[2]}: no such option; {nearest(match[2], known)}"
     if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
         return f"{match[1]}: several values are several jobs; type -m with them: python -m apm_exp -m {match[1]}"
     if isinstance(error, OverrideParseException):

@@ -20,6 +20,11 @@ def check_own_options(arguments: Sequence[str], shipped: Path) -> None:
             _check_text(path)
 
 
+def own_options_of(group: str, arguments: Sequence[str]) -> list[str]:
+    """The options of a group that the user's own folders have."""
+    return sorted(path.stem for folder in _folders(arguments) for path in (folder / group).glob("*.yaml"))
+
+
 def _check_text(path: Path) -> None:
     """Raise ValueError for a file that is not UTF-8, of which YAML's reader names no file."""
     try:

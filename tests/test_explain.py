@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -31,3 +32,11 @@ def test_an_interpolation_of_nothing_is_named() -> None:
     with pytest.raises(OmegaConfBaseException) as caught:
         OmegaConf.to_container(OmegaConf.create({"seed": "${zz}"}), resolve=True)
     assert explain(caught.value, []) == "seed: Interpolation key 'zz' not found; correct the ${...}"
+
+
+def test_the_options_of_the_users_own_folder_are_among_those_to_choose_from(tmp_path: Path) -> None:
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "keep" / "first.yaml").touch()
+    error = MissingConfigException("Could not find 'keep/firts'", "keep/firts")
+    assert "did you mean 'first'?" in explain(error, ["--config-dir", str(tmp_path), "keep=firts"])
+    assert "first" not in explain(error, [])
