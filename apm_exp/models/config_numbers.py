@@ -10,13 +10,14 @@ from transformers import PreTrainedModel
 
 from apm_exp.models.quiet import quiet
 
+_ALL_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")  # others count some of them, and may be 0
 _LAYERS = re.compile(r"(^|_)(num|n)_([a-z]+_)*layers?$")
 
 
 def check_layers(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], label: str) -> None:
-    """Raise ValueError for more layers than there are tensors: a model without weights takes memory for each."""
+    """Raise ValueError for no layers, and for more than there are tensors: each takes memory without weights, too."""
     for name, layers in _numbers_of_layers(config):
-        if layers > len(shapes):
+        if layers > len(shapes) or (layers < 1 and name in _ALL_LAYERS):
             problem = f"config.json has {name}={layers}, and there are {len(shapes)} tensors in all"
             raise ValueError(f"{label}: {problem}; fetch config.json again")
 
