@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from apm_exp.component import nearest
-
 _WITH_VALUE = {"--cfg": "-c", "--package": "-p", "--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
 _VALUES = {
     "--cfg": ("job", "hydra", "all"),
@@ -36,6 +34,8 @@ def _check(flag: str, value: str) -> None:
         raise ValueError(f"{flag}: a value must follow, as {name} {_VALUES.get(name, ('NAME',))[0]}")
     is_setting = name == "--info" and (not value or value.startswith("-") or "=" in value)  # its value may be left out
     if name in _VALUES and value not in _VALUES[name] and not is_setting:
+        from apm_exp.component import nearest  # here: --help takes no pydantic
+
         raise ValueError(f"{flag} {value}: no such value; {nearest(value, _VALUES[name])}")
 
 

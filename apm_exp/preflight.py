@@ -38,6 +38,11 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
     nested = {"evals": node, "compare": node}.get(group)
     for name, inner in nested.items() if nested else ((group, node),):
         label = f"{group}.{name}" if nested else group
+        if not isinstance(inner, Mapping):
+            typed = "null" if inner is None else inner
+            raise ValueError(
+                f"{label}={typed}: must be settings by name, with a _target_; write ~{label} to leave it out"
+            )
         function = component.locate(label, inner)
         component.check(label, inner, (function, *_companions(group, inner)))
         component.check_together(function, inner)

@@ -222,3 +222,16 @@ def test_a_group_that_follows_from_others_is_chosen_by_nobody() -> None:
 
 def test_choices_name_groups_that_exist() -> None:
     assert set(Choices.__dataclass_fields__) <= set(GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("compare.map=null", r"^compare\.map=null: must be settings by name, with a _target_; write ~compare\.map to"),
+        ("+compare.mine=3", r"^compare\.mine=3: must be settings by name"),
+        ("+evals.mine=[1]", r"^evals\.mine=\[1\]: must be settings by name"),
+    ],
+)
+def test_what_is_named_in_a_group_of_several_is_a_node(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_config(compose("dataset=jsonl", "model=local", override))
