@@ -56,12 +56,22 @@ def _name_prompt(row: dict[str, Any]) -> None:
             remedy = "call the one to read prompt, and leave the others out"
             raise BadRow("two prompts", f"{' and '.join(candidates)} could each be the prompt; {remedy}")
         row["prompt"] = row.pop(candidates[0])
+        _add_input(row, may_have_it=candidates[0] != "instruction")
+    else:
+        _add_input(row, may_have_it=True)
+
+
+def _add_input(row: dict[str, Any], *, may_have_it: bool) -> None:
+    """Join a text prompt and its input as LLaMA-Factory does. may_have_it: unless the prompt has the input already, or
+    the input is the prompt and more; an instruction that has a word of its input in it is still without it.
+    """
     prompt, more = row["prompt"], row.get("input")
-    if isinstance(prompt, str) and isinstance(more, str) and not is_messages(prompt):
-        if more.strip() in prompt:
-            del row["input"]
-        elif prompt.strip() not in more:  # LLaMA-Factory joins the two so
-            row["prompt"] = f"{prompt}\n{row.pop('input')}"
+    if not (isinstance(prompt, str) and isinstance(more, str)) or is_messages(prompt):
+        return
+    if not more.strip() or (may_have_it and more.strip() in prompt):
+        del row["input"]
+    elif not (may_have_it and prompt.strip() in more):
+        row["prompt"] = f"{prompt}\n{row.pop('input')}"
 
 
 def _brings_its_prompt(row: Mapping[str, Any]) -> bool:

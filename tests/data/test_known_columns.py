@@ -41,6 +41,8 @@ def part(text, kind="text"):
         ({"history": [["hello", "hi"]], "prompt": [*HELLO, ASKED], **TURNS}, [*HELLO, ASKED]),
         ({"instruction": "why?", "input": "", **TEXTS}, [ASKED]),
         ({"instruction": "Sum up", "input": "a text", **TEXTS}, [turn("user", "Sum up\na text")]),
+        ({"instruction": "Spell this word", "input": "word", **TEXTS}, [turn("user", "Spell this word\nword")]),
+        ({"instruction": "i", "input": "in", **TEXTS}, [turn("user", "i\nin")]),
         ({"prompt": "Sum up", "input": "a text", **TEXTS}, [turn("user", "Sum up\na text")]),
         ({"prompt": "Sum up: a text", "input": "a text", **TEXTS}, [turn("user", "Sum up: a text")]),
         ({"input": "why?", "system": "be kind", **TEXTS}, [SYSTEM, ASKED]),
