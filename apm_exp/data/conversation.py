@@ -31,7 +31,7 @@ def split_pair(row: Mapping[str, Any]) -> Conversations:
     """The two conversations of a row with the columns of `with_known_columns`.
 
     Raises BadRow: null, wrong type, unknown role, not a transcript, last turn not the assistant's, prompts
-    differ, empty prompt, empty answer, chosen equals rejected.
+    differ, empty prompt, prompt that ends with the assistant's turn, empty answer, chosen equals rejected.
     """
     column = text_or_messages(row["prompt"], "prompt") if "prompt" in row else None
     chosen, rejected = (text_or_messages(row[name], name) for name in ("chosen", "rejected"))
@@ -43,6 +43,7 @@ def split_pair(row: Mapping[str, Any]) -> Conversations:
         prompt, good, bad = _split_messages(column, _turns(chosen, "chosen"), _turns(rejected, "rejected"))
     prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
     refuse_empty_prompt(prompt, "no turn before the answer has any text")
+    _refuse_answered(prompt)
     _refuse_empty(good, bad)
     return Conversations(prompt, good, bad, tools_of(row))
 
@@ -66,6 +67,13 @@ def refuse_empty_prompt(prompt: list[Message], detail: str) -> None:
     """Raise BadRow if no turn says anything but system turns."""
     if not any(says_something(turn) for turn in prompt if turn["role"] not in {"system", "developer"}):
         raise BadRow("empty prompt", detail)
+
+
+def _refuse_answered(prompt: list[Message]) -> None:
+    """Raise BadRow if the prompt ends with a response: often the chosen one, or the start of one (a prefill)."""
+    if prompt[-1]["role"] == "assistant":
+        remedy = "leave that turn out of the prompt, or write it into chosen and rejected if they go on from it"
+        raise BadRow("prompt ends with the assistant's turn", f"{text_of(prompt[-1])[:40]!r}; {remedy}")
 
 
 def _response(text: str) -> Message:

@@ -169,3 +169,16 @@ def test_what_is_no_pair_says_why(row, problem):
     with pytest.raises(BadRow) as caught:
         split_pair(row)
     assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        _row(prompt=[USER, GOOD], chosen=[GOOD], rejected=[BAD]),
+        _row(prompt=[USER, GOOD], chosen=[USER, GOOD], rejected=[USER, BAD]),
+        _row(prompt=[USER, turn("assistant", "Sure, ")]),
+    ],
+)
+def test_a_prompt_that_holds_a_response_is_refused(row):
+    with pytest.raises(BadRow, match=r"^prompt ends with the assistant's turn: '(good|Sure, )'; leave that turn out"):
+        split_pair(row)
