@@ -18,31 +18,20 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from apm_exp.messages import text_of
 from apm_exp.tokens.control import ControlTokens, checked, control_pattern
-from apm_exp.tokens.render import CUT, TurnEnd, added_tokens, chat_text, token_ids, turn_end
-from apm_exp.tokens.tool_calls import is_text, not_written, tool_names
+from apm_exp.tokens.render import TurnEnd, chat_text, token_ids, turn_end
+from apm_exp.tokens.response import LEFT_OUT, REMEDY, Written, response_text
+from apm_exp.tokens.tool_calls import not_written, tool_names
 from apm_exp.types import Message, Refusal, TokenisedPair, Tools
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_SHOWN = 60  # characters before and after a difference
-_LEFT_OUT = "the chat template leaves out a part of the conversation"
-_REMEDY = "give a template that writes it with model.chat_template=FILE"
-
-
-class _Written(NamedTuple):
-    """A response as text, its end token included where the template writes one. differs: see TokenisedPair."""
-
-    text: str
-    differs: str
-
 
 class _Texts(NamedTuple):
     prompt: str
-    chosen: _Written
-    rejected: _Written
+    chosen: Written
+    rejected: Written
 
 
 def tokenise_pairs(
@@ -92,7 +81,7 @@ def _texts(
     text = prompt_text(tokenizer, prompt, tools)
     if isinstance(text, Refusal):
         return text
-    sides = [_response_text(tokenizer, end, text, prompt, side, tools) for side in (chosen, rejected)]
+    sides = [response_text(tokenizer, end, text, prompt, side, tools) for side in (chosen, rejected)]
     refused = next((side for side in sides if isinstance(side, Refusal)), None)
     return refused or _Texts(text, *sides)  # type: ignore[arg-type]
 
@@ -104,65 +93,7 @@ def prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], too
         return text
     unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
     lacking = unseen or not_written(text, prompt, response=False)
-    return text if lacking is None else Refusal(_LEFT_OUT, f"{lacking}; {_REMEDY}")
-
-
-def _response_text(
-    tokenizer: "PreTrainedTokenizerBase",
-    end: TurnEnd,
-    prompt_text: str,
-    prompt: list[Message],
-    response: list[Message],
-    tools: Tools | None,
-) -> _Written | Refusal:
-    whole = chat_text(tokenizer, [*prompt, *response], generation_prompt=False, tools=tools)
-    if isinstance(whole, Refusal):
-        return whole
-    if not is_text(response):
-        return _as_rendered(end, prompt_text, whole, response, added_tokens(tokenizer))
-    text = end.lead + text_of(response[0])
-    content = _content(end, prompt_text, whole)
-    same = content is not None and content.strip() == text.strip()
-    text = content if same and content is not None else text
-    if not text.removeprefix(end.lead).strip():
-        return Refusal("empty answer", "the chat template leaves nothing of the answer's text")
-    return _Written(text + end.text, "" if same else _difference(prompt_text + text + end.text, whole))
-
-
-def _content(end: TurnEnd, prompt_text: str, whole: str) -> str | None:
-    """What a rendering has between the prompt and the end of the turn; None where it has not both."""
-    if not whole.startswith(prompt_text) or not whole.endswith(end.tail):
-        return None
-    return whole[len(prompt_text) : len(whole) - len(end.tail)]
-
-
-def _as_rendered(
-    end: TurnEnd, prompt_text: str, whole: str, response: list[Message], tokens: str
-) -> _Written | Refusal:
-    """A response that is more than text, as the template writes it: all of it, after the prompt, with its end.
-
-    A template may end a tool call with another token than a text: gpt-oss's `<|call|>`.
-    """
-    if lacking := not_written(whole, response, response=True):
-        return Refusal(_LEFT_OUT, f"{lacking}; {_REMEDY}")
-    if not whole.startswith(prompt_text):
-        detail = f"{_difference(prompt_text, whole)}; model.chat_template_kwargs={{enable_thinking: false}} may do"
-        return Refusal("the chat template writes the prompt otherwise before such a response", detail)
-    content = _content(end, prompt_text, whole)
-    if content is not None:
-        return _Written(content + end.text, "")
-    text = whole[len(prompt_text) :].rstrip()
-    if not re.search(f"(?:{tokens})$", text):
-        return Refusal("the chat template does not end such a response with a token", repr(text[-_SHOWN:]))
-    return _Written(text, "")
-
-
-def _difference(own: str, whole: str) -> str:
-    """Two renderings around the place from which they differ, on one line."""
-    own, whole = own.replace(CUT, ""), whole.replace(CUT, "")
-    place = next((i for i, (a, b) in enumerate(zip(own, whole + "\0", strict=False)) if a != b), len(own))
-    start = max(0, place - _SHOWN)
-    return f"{own[start : place + _SHOWN]!r}, where the template has {whole[start : place + _SHOWN]!r}"
+    return text if lacking is None else Refusal(LEFT_OUT, f"{lacking}; {REMEDY}")
 
 
 def _pair(

@@ -83,3 +83,9 @@ def test_simpos_rules_refuse_them_too():
     pairs = simpo_2024(chatml(), [ASKED] * 2, [[call], [plain]], [[plain]] * 2, [None, TOOLS], **limits)
     assert pairs[0] == Refusal(LEFT_OUT, "the assistant's tool_calls: 'get_weather'")
     assert pairs[1].reason == "a prompt with tools"
+
+
+@pytest.mark.parametrize("name", ["qwen3", "deepseekv3", "nemotron_3_nano", "glm4moe", "qwen3_8", "llama3_1", "gptoss"])
+def test_fields_that_the_template_does_not_write_change_no_token(name):
+    plain = chosen_of(name, ASKED, {"content": "Rain."}, tools=None)
+    assert chosen_of(name, ASKED, {"content": "Rain.", "model": "m", "weight": 1}, tools=None) == plain
