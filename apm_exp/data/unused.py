@@ -11,10 +11,13 @@ from apm_exp.messages import text_of
 
 _READ = frozenset({"chosen", "rejected", "system", "history", "tools", "all_generated_responses"})
 _WORD = (
-    "audio|chat|context|conversation|dialog|dialogue|document|function|history|image|input|instruction|message|prompt"
-    "|query|question|reasoning|system|thinking|thought|tool|turn|video"
+    "article|audio|background|chat|context|conversation|dialog|dialogue|document|function|history|image|input"
+    "|instruction|message|paragraph|passage|persona|prefix|prompt|query|question|reason|reasoning|system|thinking"
+    "|thought|tool|turn|video"
 )
 _NAME, _PART = re.compile(f"({_WORD})s?", re.IGNORECASE), re.compile(f"(^|_)({_WORD})s?(_|$)", re.IGNORECASE)
+_MARK = re.compile(r"<[^<>]*>\w*|\[/?\w+\]|\w+:")
+_WORDS = re.compile(r"\w+\W+\w+")  # two words are no mark
 _INPUT = "input."  # what an object called input has besides messages
 
 
@@ -38,13 +41,23 @@ def _looks_like(name: str, value: Any) -> bool:
 
 
 def _said(name: str, value: Any, pair: PreferencePair) -> bool:
-    """Whether every text in a value is one of the pair's messages, or the prompt's last turn stands in its text."""
+    """Whether every text in a value is the text of a turn, or a text prompt is the turns and marks of roles."""
+    turns = [text.strip() for text in _texts([*pair.prompt, pair.chosen, pair.rejected])]
     if isinstance(value, str) and is_messages(value):
         value = json.loads(value)
-    if name == "prompt":  # messages are read, and so is text, unless chosen brings other turns
-        return not isinstance(value, str) or text_of(pair.prompt[-1]).strip() in value
-    said = {text.strip() for text in _texts([*pair.prompt, pair.chosen, pair.rejected])}
-    return all(text.strip() in said for text in _texts(value))
+    if name == "prompt":
+        if not isinstance(value, str):
+            return True  # messages are read
+        asked = [text_of(turn).strip() for turn in pair.prompt]
+        return asked[-1] in value and not _WORDS.search(_without(value, asked))
+    return all(text.strip() in turns for text in _texts(value))
+
+
+def _without(text: str, turns: Iterable[str]) -> str:
+    """What a text has besides turns and the marks of roles around them: `<|im_start|>user`, `[INST]`, `Human:`."""
+    for turn in sorted(turns, key=len, reverse=True):
+        text = text.replace(turn, " ") if turn else text
+    return _MARK.sub(" ", text)
 
 
 def _texts(value: Any) -> Iterator[str]:
