@@ -36,6 +36,9 @@ def part(text, kind="text"):
         ({"system": "", "history": [], "input": "", "prompt": "why?", **TEXTS}, [ASKED]),
         ({"system": None, "history": None, "input": None, "prompt": "why?", **TEXTS}, [ASKED]),
         ({"history": [["hello", "hi"]], "prompt": "why?", **TEXTS}, [*HELLO, ASKED]),
+        ({"system": " ", "history": "[]", "prompt": "why?", **TEXTS}, [ASKED]),
+        ({"history": '[["hello", "hi"]]', "prompt": "why?", **TEXTS}, [*HELLO, ASKED]),
+        ({"history": json.dumps(HELLO), "prompt": "why?", **TEXTS}, [*HELLO, ASKED]),
         ({"history": HELLO, "system": "be kind", "prompt": "why?", **TEXTS}, [SYSTEM, *HELLO, ASKED]),
         ({"history": [["hello", "hi"]], "prompt": [SYSTEM, ASKED], **TURNS}, [SYSTEM, *HELLO, ASKED]),
         ({"history": [["hello", "hi"]], "prompt": [*HELLO, ASKED], **TURNS}, [*HELLO, ASKED]),
@@ -127,7 +130,7 @@ def test_the_tools_of_openais_rows_are_the_rows():
         ({"system": "a", "prompt": [SYSTEM, ASKED], **TURNS}, "prompts differ: the column system and the system turn"),
         ({"system": ["a"], "prompt": "why?", **TEXTS}, "wrong type: system is of type list, not text"),
         ({"history": [["a"]], "prompt": "why?", **TEXTS}, "wrong type: history is not a list of pairs of texts"),
-        ({"history": "a", "prompt": "why?", **TEXTS}, "wrong type: history is of type str, not text or messages"),
+        ({"history": "a", "prompt": "why?", **TEXTS}, "wrong type: history is text; write a list of pairs of texts"),
         ({"history": [["a", "b"]], "prompt": [*HELLO, ASKED], **TURNS}, "prompts differ: the column history and"),
         ({"prompt": "why?", "chosen": json.dumps([GOOD]), "rejected": "no"}, "wrong type: one of chosen and rejected"),
         (
