@@ -15,9 +15,9 @@ ROWS_LOOKED_AT = 100
 def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[tuple[SourceRow, Columns | None]]:
     """Yield each row with what the columns of its file mean; None for a row that is bad.
 
-    The most frequent columns among the first readable rows of a file decide (the first of equals); a row
-    with others becomes a bad one. Raises ValueError where none of those rows fits a schema, or the files
-    differ.
+    The most frequent columns among the first readable rows of a file decide (the first of equals), with rewards if
+    any of these rows has them; a row with others becomes a bad one. Raises ValueError where none of those rows fits a
+    schema, or the files differ.
     """
     first: tuple[str, Columns] | None = None
     for file, of_file in groupby(map(_known, rows), key=lambda row: row.file):
@@ -58,7 +58,15 @@ def _decided(head: list[SourceRow], recogniser: Recogniser) -> Columns | None:
             problem = problem or error
     if problem is not None and not found:
         raise problem
-    return max(found, key=found.__getitem__) if found else None
+    return _with_rewards(max(found, key=found.__getitem__), found) if found else None
+
+
+def _with_rewards(columns: Columns, found: Counter[Columns]) -> Columns:
+    """The columns with the rewards that fewer rows have beside the same other columns: a row may lack rewards."""
+    if columns.has_rewards:
+        return columns
+    rewarded = (each for each in found if each.has_rewards and each.without_rewards == columns)
+    return max(rewarded, key=found.__getitem__, default=columns)
 
 
 def _refuse_mixture(first_file: str, first: Columns, file: str, columns: Columns, where: str) -> None:

@@ -1,7 +1,7 @@
 """The three schemas of preference pairs, and how a source is recognised as one of them by its columns."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apm_exp.component import nearest
 
@@ -33,6 +33,11 @@ class Columns:
     def has_rewards(self) -> bool:
         """Whether the rows carry rewards."""
         return self.has_scores or self.reward_pair is not None
+
+    @property
+    def without_rewards(self) -> "Columns":
+        """The same columns but for the rewards."""
+        return replace(self, has_scores=False, reward_pair=None)
 
     @property
     def used(self) -> frozenset[str]:

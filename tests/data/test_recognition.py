@@ -63,3 +63,11 @@ def test_a_source_where_no_row_fits_is_an_error_soon(tmp_path):
 
     with pytest.raises(ValueError, match="found the columns label, text without chosen, rejected"):
         prepared(tmp_path, rows())
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_rewards_that_few_rows_have_are_read(tmp_path, place):
+    without = [trl_row(number, chosen_reward=..., rejected_reward=...) for number in range(1, 7)]
+    result = prepared(tmp_path, as_rows([*without[:place], trl_row(0), *without[place:]]))
+    assert result.refused == []
+    assert [pair["recorded_rewards"] for pair in result.pairs] == [[2.0, 1.0], *[None] * 6]
