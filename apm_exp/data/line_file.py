@@ -1,6 +1,8 @@
 """Rows of .jsonl and .jsonl.gz files, read as bytes line by line so that one bad line is one bad row."""
 
 import gzip
+import re
+import shlex
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import BinaryIO, cast
 from apm_exp.data.json_line import parse_object
 from apm_exp.data.rows import BadRow, SourceRow, printable
 
+_STARTS = 64  # bytes of a file that tell what it is
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_KINDS = (  # by how they start; UTF-16 and UTF-32 also without a mark: a brace among zeros
     ("UTF-32 text", (b"\xff\xfe\0\0", b"\0\0\xfe\xff", b"{\0\0\0", b"\0\0\0{"), "convert it: iconv -f UTF-32 -t UTF-8"),
@@ -16,7 +19,11 @@ _OTHER_KINDS = (  # by how they start; UTF-16 and UTF-32 also without a mark: a 
     ("gzip", (b"\x1f\x8b",), "call it .jsonl.gz"),
     ("Parquet", (b"PAR1",), "call it .parquet"),
     ("a ZIP archive", (b"PK\x03\x04",), "unpack it"),
+    ("Zstandard, bzip2 or xz", (b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0"), "unpack it, or pack it with gzip"),
+    ("a pointer of Git LFS", (b"version https://git-lfs",), "fetch the file itself: git lfs pull"),
+    ("a page of the web", (b"<!DOCTYPE", b"<!doctype", b"<html"), "download the file itself"),
 )
+_ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{")
 
 
 def line_rows(file: Path) -> Iterator[SourceRow]:
@@ -39,7 +46,10 @@ def line_rows(file: Path) -> Iterator[SourceRow]:
 
 def _refuse_other_kinds(file: Path, name: str) -> None:
     with _opened(file) as content:
-        start = content.read(8)
+        start = content.read(_STARTS)
+    if _ARRAY.match(start):
+        remedy = f"write one object a line: jq -c '.[]' {shlex.quote(name)} > rows.jsonl"
+        raise ValueError(f"dataset.path={name}: is one array of JSON, not lines of JSON; {remedy}")
     for kind, marks, remedy in _OTHER_KINDS:
         if start.startswith(marks):
             raise ValueError(f"dataset.path={name}: is {kind}, not lines of JSON in UTF-8; {remedy}")

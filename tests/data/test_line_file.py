@@ -68,6 +68,14 @@ def test_a_file_name_that_is_not_utf8_is_escaped(tmp_path):
         ('{"a": 1}\n'.encode("utf-32"), "is UTF-32 text, not lines of JSON in UTF-8; convert it: iconv -f UTF-32"),
         (gzip.compress(b'{"a": 1}', mtime=0), "is gzip, not lines of JSON in UTF-8; call it .jsonl.gz"),
         (b"PAR1abcd", "is Parquet, not lines of JSON in UTF-8; call it .parquet"),
+        (b"\x28\xb5\x2f\xfd\x04", "is Zstandard, bzip2 or xz, not lines of JSON in UTF-8; unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS, not lines of JSON in UTF-8; fetch"),
+        (b"<!DOCTYPE html>\n", "is a page of the web, not lines of JSON in UTF-8; download the file itself"),
+        (
+            b'[\n  {"a": 1},\n  {"a": 2}\n]\n',
+            "is one array of JSON, not lines of JSON; write one object a line: jq",
+        ),
+        (b'\xef\xbb\xbf[{"a": 1}]', "is one array of JSON, not lines of JSON; write one object a line: jq"),
     ],
 )
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
