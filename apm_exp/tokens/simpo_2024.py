@@ -4,8 +4,10 @@ They differ from the default profile on purpose: the template is applied to the 
 so the assistant's header belongs to the response; the longer answer decides how both are cut.
 """
 
+import logging
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -19,7 +21,9 @@ from apm_exp.types import Message, Refusal, TokenisedPair, Tools
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+logger = logging.getLogger(__name__)
 _PROBE, _QUESTION, _NO_ROLE = "PROBE", Message(role="user", content="QUESTION"), "bystander"
+_ALONE = Message(role="assistant", content=_PROBE)
 Split = tuple[list[int], list[int]]  # token ids of a prompt and of an answer
 
 
@@ -70,12 +74,25 @@ def check(*, max_length: int, max_prompt_length: int) -> None:
 
 
 def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:
-    text = chat_text(tokenizer, [Message(role="assistant", content="Hello")], generation_prompt=False)
+    text = chat_text(tokenizer, [_ALONE], generation_prompt=False)
     if isinstance(text, Refusal):
         raise ValueError(
             f"tokens=simpo_2024: the chat template takes no answer alone ({text.detail}); give one that does, as "
             "SimPO's training configuration has, with model.chat_template=FILE, or take tokens=per_response"
         )
+    after = chat_text(tokenizer, [_QUESTION, _ALONE], generation_prompt=False)
+    more = text.partition(_PROBE)[0].removeprefix(tokenizer.bos_token or "")
+    if isinstance(after, str) and _PROBE in text and more not in after.partition("QUESTION")[2]:
+        _say_more(more)
+
+
+@lru_cache
+def _say_more(more: str) -> None:
+    logger.warning(
+        "tokens=simpo_2024: as in SimPO, a response is rendered alone, and there the chat template begins it with %r, "
+        "which is scored and trained as a part of each response; tokens=per_response has no such text",
+        more,
+    )
 
 
 def _knows_system(tokenizer: "PreTrainedTokenizerBase") -> bool:

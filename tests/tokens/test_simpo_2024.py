@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apm_exp.tokens.simpo_2024 import cut, simpo_2024, split
+from apm_exp.tokens.simpo_2024 import _say_more, cut, simpo_2024, split
 from apm_exp.types import Refusal, TokenisedPair
+from tests.tokens.any_template import SHIPPED, tokenizer_for
 from tests.tokens.chat_tokenizers import GEMMA2_SIMPO, PLAIN, chatml, gemma2, llama3, llama3_updated, plain
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
@@ -177,3 +178,25 @@ def test_template_that_takes_no_answer_alone_is_an_error():
 def test_prompt_limit_must_leave_room():
     with pytest.raises(ValueError, match=r"tokens\.max_prompt_length=2048: .*tokens\.max_length=2048"):
         tokens(llama3(), max_prompt_length=2048)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        (
+            "qwen2_5",
+            "<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>",
+        ),
+        ("llama3_1", "<|start_header_id|>system<|end_header_id|>\\n\\nCutting Knowledge Date"),
+        ("llama3", None),
+        ("gemma4", None),
+        ("qwen3", None),
+        ("glm4moe", "[gMASK]<sop><|assistant|>"),
+    ],
+)
+def test_what_the_template_writes_before_a_response_alone_is_said_once(name, more, caplog):
+    tokenizer = tokenizer_for(SHIPPED[name].read_text())
+    _say_more.cache_clear()
+    pair, again = tokens(tokenizer), tokens(tokenizer)
+    assert pair == again
+    assert [more in record.getMessage() for record in caplog.records] == ([True] if more else [])
