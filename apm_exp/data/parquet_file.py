@@ -13,6 +13,10 @@ _MOST_ROWS, _FEWEST_ROWS = 256, 32
 _CELLS_AT_ONCE = 2**22  # as Python objects, which take much more memory than the batch
 
 
+class _NotPython(Exception):
+    """Values that have no form in Python."""
+
+
 def parquet_rows(file: Path) -> Iterator[SourceRow]:
     """The rows of a file; the source counts rows from 1. Raises ValueError where the file cannot be read."""
     name = printable(file)
@@ -23,7 +27,7 @@ def parquet_rows(file: Path) -> Iterator[SourceRow]:
             for batch in content.iter_batches(_rows_at_once(len(content.schema_arrow.names))):
                 yield from _rows(name, first, batch)
                 first += batch.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, _NotPython) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"dataset.path={name}: cannot be read after row {first - 1}: {reason}") from error
 
@@ -47,6 +51,8 @@ def _rows(name: str, first: int, batch: pa.RecordBatch) -> Iterator[SourceRow]:
     except UnicodeDecodeError:  # which row it is shows when they are read one by one
         yield from (_row(f"{name}:{first + i}", batch.slice(i, 1)) for i in range(batch.num_rows))
         return
+    except (ValueError, OverflowError) as error:  # two fields of one name in a struct; a date after the year 9999
+        raise _NotPython(str(error)) from error
     for i in range(batch.num_rows):  # a dict at a time: at 100,000 columns each takes megabytes
         row = {column: values[i] for column, values in columns.items()}
         yield SourceRow(f"{name}:{first + i}", row, None)

@@ -33,6 +33,20 @@ def test_a_damaged_file_is_one_line(tmp_path):
         list(parquet_rows(file))
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["x", "x"]),
+        pa.array([300_000_000_000], pa.timestamp("s")),  # after the year 9999
+    ],
+)
+def test_values_without_a_form_in_python_are_one_line_that_names_the_file(tmp_path, column):
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"prompt": ["q"], "odd": column}), file)
+    with pytest.raises(ValueError, match=rf"^dataset\.path={file}: cannot be read after row 0: .+$"):
+        list(parquet_rows(file))
+
+
 def test_a_column_that_is_there_twice_is_refused(tmp_path):
     file = tmp_path / "rows.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), file)
