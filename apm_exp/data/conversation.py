@@ -60,7 +60,10 @@ def prompt_of(row: Mapping[str, Any]) -> list[Message]:
 
 def tools_of(row: Mapping[str, Any]) -> Tools | None:
     """The column `tools`: a list of objects or its JSON text; None if there are none."""
-    return objects_of(row["tools"], "tools") or None if row.get("tools") else None
+    tools = row.get("tools")
+    if not tools or (isinstance(tools, str) and tools.strip() in ("", "null")):
+        return None
+    return objects_of(tools, "tools") or None
 
 
 def refuse_empty_prompt(prompt: list[Message], detail: str) -> None:

@@ -5,6 +5,7 @@ input, system, history) and ShareGPT rows (conversations), Orca's (system, quest
 preferred_output, non_preferred_output). All other columns are left as they are.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ _PROMPTS = ("question", "query", "instruction", "conversations", "conversation",
 _SYSTEMS = ("system", "system_prompt", "system_message")
 _OPENAI = {"preferred_output": "chosen", "non_preferred_output": "rejected"}
 _ARGILLA = {"chosen_response": "chosen", "rejected_response": "rejected"}
+OTHER_RESPONSES = frozenset({*_OPENAI, *_ARGILLA})  # not read beside chosen and rejected
 _REQUEST = ("messages", "tools")  # what OpenAI's input holds of the conversation
 _HOW = ("parallel_tool_calls",)  # and what it says of how it is asked
 
@@ -26,20 +28,27 @@ def with_known_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     for names in (_OPENAI, _ARGILLA):
         if names.keys() <= known.keys() and not {"chosen", "rejected"} & known.keys():
             known |= {ours: known.pop(theirs) for theirs, ours in names.items()}
-    if _is_request(known.get("input")):
-        _take_request(known)
+    if request := _request(known.get("input")):
+        _take_request(known, request)
     _name_prompt(known)
     _name_system(known)
     return known
 
 
-def _is_request(value: Any) -> bool:
-    """Whether a value is what OpenAI's rows have as their input."""
-    return isinstance(value, Mapping) and "messages" in value
+def _request(value: Any) -> Mapping[str, Any] | None:
+    """What OpenAI's rows have as their input, or the JSON text of it; None if a value is something else."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(value, Mapping) or not is_messages(value.get("messages")):
+            return None
+    return value if isinstance(value, Mapping) and "messages" in value else None
 
 
-def _take_request(row: dict[str, Any]) -> None:
-    request = row.pop("input")
+def _take_request(row: dict[str, Any], request: Mapping[str, Any]) -> None:
+    del row["input"]
     row |= {"prompt": request["messages"]} | ({"tools": request["tools"]} if request.get("tools") else {})
     row |= {f"input.{name}": value for name, value in request.items() if name not in (*_REQUEST, *_HOW)}
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from apm_exp.data.known_columns import OTHER_RESPONSES
 from apm_exp.data.pairs import PreferencePair
 from apm_exp.data.turns import is_messages
 from apm_exp.messages import text_of
@@ -34,7 +35,7 @@ def unused_columns(row: Mapping[str, Any], pair: PreferencePair) -> list[str]:
 def _looks_like(name: str, value: Any) -> bool:
     if not isinstance(value, str | list | Mapping):
         return False
-    if _NAME.fullmatch(name) or name.startswith(_INPUT) or is_messages(value):
+    if name in OTHER_RESPONSES or _NAME.fullmatch(name) or name.startswith(_INPUT) or is_messages(value):
         return True
     words = not isinstance(value, str) or " " in value.strip()  # not prompt_id, message_hash, ...
     return words and _PART.search(name) is not None
@@ -45,9 +46,9 @@ def _said(name: str, value: Any, pair: PreferencePair) -> bool:
     turns = [text.strip() for text in _texts([*pair.prompt, pair.chosen, pair.rejected])]
     if isinstance(value, str) and is_messages(value):
         value = json.loads(value)
-    if name == "prompt":
-        if not isinstance(value, str):
-            return True  # messages are read
+    if name == "prompt" and not isinstance(value, str):
+        return True  # messages are read
+    if name == "prompt" and value.strip() not in turns:
         asked = [text_of(turn).strip() for turn in pair.prompt]
         return asked[-1] in value and not _WORDS.search(_without(value, asked))
     return all(text.strip() in turns for text in _texts(value))

@@ -49,6 +49,16 @@ def part(text, kind="text"):
         ({"prompt": "Sum up", "input": "a text", **TEXTS}, [turn("user", "Sum up\na text")]),
         ({"prompt": "Sum up: a text", "input": "a text", **TEXTS}, [turn("user", "Sum up: a text")]),
         ({"input": "why?", "system": "be kind", **TEXTS}, [SYSTEM, ASKED]),
+        (
+            {
+                "input": json.dumps({"messages": [SYSTEM, ASKED]}),
+                "preferred_output": [GOOD],
+                "non_preferred_output": [BAD],
+            },
+            [SYSTEM, ASKED],
+        ),
+        ({"input": '{"messages": 3}', **TEXTS}, [turn("user", '{"messages": 3}')]),
+        ({"tools": "null", "prompt": "why?", **TEXTS}, [ASKED]),
         ({"instruction": "why?", "chosen_response": "so", "rejected_response": "no"}, [ASKED]),
         ({"system": "be kind", "question": "why?", **TEXTS}, [SYSTEM, ASKED]),
         ({"messages": [*HELLO, ASKED], **TURNS}, [*HELLO, ASKED]),
