@@ -56,8 +56,8 @@ def not_written(text: str, messages: Sequence[Message], *, response: bool) -> st
     """A part of the messages that a template has left out of the text that it wrote, or None.
 
     Looked at are the names and arguments of tool calls, the contents, and the reasoning of a response. Templates delete
-    the reasoning of earlier turns on purpose, be it a field or in the content, and some read flags in other turns
-    (`/no_think`): of these one line has to be there, the longest.
+    the reasoning of earlier turns on purpose, be it a field or in the content before the rest: of these the last line
+    has to be there. Some read flags in other turns (`/no_think`): of these the longest line has to be there.
     """
     for message in messages:
         for name, part in _parts(message, response):
@@ -78,8 +78,8 @@ def _parts(message: Message, response: bool) -> Iterator[tuple[str, str]]:
     if response:
         yield from ((name, fields[name]) for name in _REASONING if isinstance(fields.get(name), str))
         yield "content", text_of(message)
-    elif message["role"] != "assistant":
-        yield "content", max(text_of(message).splitlines(), key=len, default="")
+    elif lines := text_of(message).strip().splitlines():
+        yield "content", lines[-1] if message["role"] == "assistant" else max(lines, key=len)
     for call in _calls(message):
         function = call.get("function", call) if isinstance(call, Mapping) else {}
         yield "tool_calls", str(function.get("name", ""))

@@ -89,3 +89,26 @@ def test_simpos_rules_refuse_them_too():
 def test_fields_that_the_template_does_not_write_change_no_token(name):
     plain = chosen_of(name, ASKED, {"content": "Rain."}, tools=None)
     assert chosen_of(name, ASKED, {"content": "Rain.", "model": "m", "weight": 1}, tools=None) == plain
+
+
+LLAMA = SHIPPED["llama3_1"].read_text()
+ALONE = (
+    "{% for m in messages %}{% if m.role == 'user' or loop.last %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endif %}"
+    "{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "earlier", "lacking"),
+    [
+        (ALONE, {"content": "Sure."}, "the assistant's content: 'Sure.'"),
+        (LLAMA, {"content": "Let me see.", "tool_calls": [CALL]}, "the assistant's content: 'Let me see.'"),
+    ],
+)
+def test_an_earlier_response_that_the_template_leaves_out_refuses_the_row(template, earlier, lacking):
+    prompt = [*ASKED, {"role": "assistant", **earlier}, *ASKED]
+    sides = ([[{"role": "assistant", "content": text}]] for text in ("Rain.", "Sun."))
+    refused = per_response(tokenizer_for(template), [prompt], *sides, **LIMITS)[0]
+    assert isinstance(refused, Refusal)
+    assert refused.reason == LEFT_OUT
+    assert refused.detail.startswith(lacking)
