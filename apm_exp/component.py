@@ -62,8 +62,8 @@ def locate(group: str, node: Mapping[str, Any]) -> Function:
 
 
 def source_of(function: Function) -> Path:
-    """The file that a function stands in."""
-    return Path(inspect.getfile(function))
+    """The file that a function stands in, not that of a decorator (`torch.no_grad()`) that wraps it."""
+    return Path(inspect.getfile(inspect.unwrap(function)))
 
 
 def loaded_source(file: Path) -> str | None:

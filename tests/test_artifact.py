@@ -46,6 +46,12 @@ def refuse(out: Path, *, number: int) -> dict[str, int]:
     raise ValueError(f"number={number}: refused")
 
 
+def making_twice(out: Path, *, number: int) -> dict[str, int]:
+    (out / "results").mkdir()
+    (out / "results").mkdir()
+    return {}
+
+
 StepMaker = Callable[..., Step]
 
 
@@ -171,14 +177,16 @@ def test_an_edited_component_is_another_input(step: StepMaker, tmp_path: Path, m
     package.mkdir()
     (package / "__init__.py").touch()
     source = package / "metric.py"
-    source.write_text("def value(scores):\n    return scores\n")
+    wrapper = "import numpy\n\n\n@numpy.errstate(all='ignore')\n"  # stands in a file of the standard library
+    decorated = f"{wrapper}def value(scores):\n    return "
+    source.write_text(f"{decorated}scores\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("apm_exp.component._trusted_packages", {"mine_for_test"})
     node = {"_target_": "mine_for_test.metric.value"}
     before = step(metric=node).key
     named = step(metric=node)
     assert named.key == before
-    source.write_text("def value(scores):\n    return -scores\n")
+    source.write_text(f"{decorated}-scores\n")
     assert step(metric=node).key != before
     assert named.key == before
 
@@ -359,6 +367,32 @@ def test_an_attempt_whose_inputs_are_damaged_is_named_and_set_aside(
     assert f"{folder}: its inputs.yaml is damaged; moved to" in caplog.text
     (aside,) = folder.parent.glob("*.damaged-*")
     assert (aside / "half.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["failed.txt", "provenance.json", "inputs.yaml", "partial.txt", ".result.txt.1.partial"]
+)
+def test_a_folder_in_the_place_of_a_file_of_an_attempt_is_named_and_set_aside_with_it(
+    step: StepMaker, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = step(number=3)
+    built = build(again)
+    (built.path / "done").unlink()
+    (built.path / name).unlink(missing_ok=True)
+    (built.path / name).mkdir()
+    assert build(again).build != built.build
+    assert (again.folder / "result.txt").read_text() == "6"
+    (aside,) = again.folder.parent.glob("*.damaged-*")
+    assert (aside / name).is_dir()
+    assert aside.name in caplog.text
+    assert name in caplog.text
+
+
+def test_what_a_stage_finds_in_its_way_is_not_moved_where_nothing_was_left(step: StepMaker) -> None:
+    with pytest.raises(FileExistsError):
+        build(step(making_twice, number=3))
+    with pytest.raises(FileExistsError):  # after one try anew, of what the first has left
+        build(step(making_twice, number=3))
 
 
 def test_nobody_replaces_what_is_being_read(step: StepMaker, tmp_path: Path) -> None:
