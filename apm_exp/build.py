@@ -23,7 +23,7 @@ from apm_exp.escaped import escaped_lines
 from apm_exp.files import write_json, write_text
 from apm_exp.locks import locked, reading
 from apm_exp.provenance import provenance
-from apm_exp.room import make_room, prepare, refuse_edited, replaced
+from apm_exp.room import make_room, moved_aside, prepare, refuse_edited, replaced
 from apm_exp.sealed import write_sealed
 from apm_exp.types import Policy
 
@@ -54,7 +54,13 @@ def build(
                 if not shown:
                     logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
                 return artifact
-            artifact = _build(step, given, command, also or {})
+            begun = step.folder.exists()
+            try:
+                artifact = _build(step, given, command, also or {})
+            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                if not begun or not moved_aside(error, step.folder):
+                    raise
+                artifact = _build(step, given, command, also or {})
         shutil.rmtree(replaced(step), ignore_errors=True)
     logger.info("%-12s %6.1f s  %s  %s", step.kind, artifact.seconds, step.folder, _counted(artifact.counts))
     return artifact

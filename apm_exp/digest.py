@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -11,9 +12,10 @@ from typing import Any
 
 from apm_exp.files import write_json
 
+logger = logging.getLogger(__name__)
 _IGNORED_NAMES = {".git", "__pycache__", ".cache"}
 _SETTLED = 2.0  # seconds: file systems tell two changes apart only if that much lies between them
-_ENTRY = 5  # a state and a digest
+_SEAL = "sha256"  # no path is called so: paths are absolute here
 Known = list[int | str]  # what _state returns, then the sha256
 
 
@@ -46,13 +48,14 @@ class FileDigests:
         self.known: dict[str, Known] = self._read()
 
     def _read(self) -> dict[str, Known]:
-        """What is remembered; entries of an earlier form (a digest by path, size and time) are dropped."""
+        """What is remembered: nothing if its own digest does not fit, as a changed digit would be another input."""
         try:
             content = json.loads(self.memory.read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return {}
-        entries = content.items() if isinstance(content, dict) else ()
-        return {name: entry for name, entry in entries if isinstance(entry, list) and len(entry) == _ENTRY}
+        if not isinstance(content, dict) or content.pop(_SEAL, None) != text_digest(canonical(content)):
+            return {}
+        return content
 
     def of_file(self, path: Path) -> str:
         """sha256 of a file's content. Not remembered for a file that has just changed: it may change again unseen."""
@@ -78,10 +81,14 @@ class FileDigests:
         return all(self._known(str(file.resolve()), _state(file)) is not None for file in files)
 
     def save(self) -> None:
-        """Remember what was learned; entries of other processes are kept."""
-        merged = self._read() | self.known
-        if merged != self._read() and self.memory.parent.is_dir():
-            write_json(merged, self.memory)
+        """Remember what was learned, beside the entries of other processes; that it cannot be written stops nothing."""
+        merged = (before := self._read()) | self.known
+        if merged == before or not self.memory.parent.is_dir():
+            return
+        try:
+            write_json({**merged, _SEAL: text_digest(canonical(merged))}, self.memory)
+        except OSError as error:
+            logger.warning("%s: cannot be written (%s); the next command reads the files again", self.memory, error)
 
     def _known(self, name: str, state: list[int]) -> str | None:
         *then, digest = self.known.get(name, [None])

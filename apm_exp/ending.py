@@ -71,6 +71,8 @@ def known_remedy(error: BaseException) -> str | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or any(words in text for words in _FULL_DISK):
         return "; make room, or give another output_root, and type the command again: finished steps stay"
+    if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError) and error.filename is not None:
+        return "; it is in the way of what is to be written there: move it elsewhere and type the command again"
     if "Could not determine home directory" in text:
         return "; set HOME to a folder that can be written"
     return None

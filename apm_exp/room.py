@@ -66,3 +66,20 @@ def _builds_of_attempt(folder: Path) -> dict[str, str] | None:
     except Exception:  # whatever YAML makes of a damaged file
         return None
     return content.get("builds", {}) if isinstance(content, dict) and "stage" in content else None
+
+
+def moved_aside(error: OSError, folder: Path) -> bool:
+    """Whether an attempt is to be begun anew, as a folder lies in the place of one of its files, or the other way
+    around (a copy of outputs, a hand): what is left of it is set aside, with a warning.
+    """
+    name = error.filename2 or error.filename
+    if name is None or not Path(name).absolute().is_relative_to(folder.absolute()) or not folder.exists():
+        return False
+    aside = set_aside(folder).name
+    logger.warning(
+        "%s: %s, where it must not be; the folder of the step is moved to %s and begun anew",
+        name,
+        (error.strerror or "").lower(),
+        aside,
+    )
+    return True

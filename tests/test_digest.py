@@ -73,7 +73,28 @@ def test_a_memory_that_is_damaged_or_of_an_earlier_form_is_an_empty_one(tmp_path
     assert known.known == {}
     known.of_file(tmp_path / "digests.json")
     known.save()
-    assert list(json.loads((tmp_path / "digests.json").read_text())) == [str(tmp_path / "digests.json")]
+    assert list(json.loads((tmp_path / "digests.json").read_text())) == [str(tmp_path / "digests.json"), "sha256"]
+
+
+@pytest.mark.usefixtures("_later")
+def test_a_changed_digit_of_the_memory_is_not_believed(tmp_path: Path) -> None:
+    weights, known = tmp_path / "weights", digests(tmp_path)
+    weights.write_text("old")
+    true = known.of_file(weights)
+    known.save()
+    memory = tmp_path / "digests.json"
+    memory.write_text(memory.read_text().replace(true, true[:-1] + ("0" if true[-1] != "0" else "1")))
+    assert digests(tmp_path).of_file(weights) == true
+
+
+@pytest.mark.usefixtures("_later")
+def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "digests.json").mkdir()
+    (tmp_path / "weights").write_text("old")
+    known = digests(tmp_path)
+    known.of_file(tmp_path / "weights")
+    known.save()
+    assert "cannot be written" in caplog.text
 
 
 def test_what_runs_write_into_a_model_s_folder_is_no_part_of_it(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from apm_exp.ending import known_remedy, one_line
 
 ROOM = "; make room, or give another output_root, and type the command again: finished steps stay"
 
+IN_THE_WAY = "; it is in the way of what is to be written there: move it elsewhere and type the command again"
+
 
 class SafetensorError(Exception):
     """As safetensors', which is no OSError."""
@@ -24,6 +26,8 @@ class SafetensorError(Exception):
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),
         (RuntimeError("mat1 and mat2"), None),
         (OSError(errno.ENOENT, "No such file"), None),
+        (FileExistsError(errno.EEXIST, "File exists", "outputs/.locks"), IN_THE_WAY),
+        (FileExistsError("a library's own"), None),
     ],
 )
 def test_remedies(error: Exception, remedy: str | None) -> None:
