@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 STARTING = "starting_"
-_RANKS = "A policy that gets better answers may still lose here: these are given, often the starting policy's own."
+_RANKS = "A better policy may still score lower here: these responses are given, often the starting policy's own."
 _SHARES = {"share", "fraction", "probability", "proportion", "rate"}
 
 

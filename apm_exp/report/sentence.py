@@ -54,10 +54,10 @@ def summary(differences: list[Difference], labels: list[str], baseline: str) -> 
     apart = [label for one, label in zip(differences, labels, strict=True) if not one.noise]
     inside = len(differences) - len(apart)
     differ = f"{len(apart)} of {len(labels)} arms differ from {baseline}: {'; '.join(apart)}."
-    words = f"No arm differs from {baseline} by more than chance may do." if not apart else differ
+    words = f"No arm differs from {baseline} by more than chance could explain." if not apart else differ
     words += f" {inside} {'is' if inside == 1 else 'are'} inside the noise." if apart and inside else ""
     if any(one.seeds == 1 for one in differences):
-        words += " With one seed this is about these policies, not about the settings: another may turn it."
+        words += " With one seed this is about these policies, not about the settings: another seed may reverse it."
     return words
 
 

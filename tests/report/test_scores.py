@@ -39,7 +39,7 @@ def test_the_starting_policy_stands_beside_the_score_of_its_name() -> None:
 def test_held_out_accuracy_says_that_better_answers_may_still_lose() -> None:
     records = {"held_out_accuracy": score(0.79, 0.03, 200, "share"), "win_rate": score(0.68, 0.02, 400, "share")}
     ranked, wins = results("pairs", records)
-    assert ranked.note.startswith("A policy that gets better answers may still lose here")
+    assert ranked.note.startswith("A better policy may still score lower here")
     assert wins.note == "50% is the starting policy against itself."
 
 

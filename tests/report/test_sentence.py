@@ -36,7 +36,7 @@ def test_where_no_outcome_differs_there_is_no_interval() -> None:
 
 def test_the_summary_counts() -> None:
     noise = replace(ABOVE, p_holm=0.2, seeds=2)
-    assert summary([noise, noise], ["a", "b"], "c") == "No arm differs from c by more than chance may do."
+    assert summary([noise, noise], ["a", "b"], "c") == "No arm differs from c by more than chance could explain."
     both = summary([ABOVE, noise, noise], ["a", "b", "d"], "c")
     assert both.startswith(
         "1 of 3 arms differ from c: a. 2 are inside the noise. With one seed this is about these policies,"

@@ -82,7 +82,7 @@ def test_what_jobs_and_points_share_is_explained_only_where_they_do(
     shared, apart = page_of(*swept), page_of(tmp_path, finished_sweep(tmp_path, GRID, prompts=12))
     few = "Some differences are over 12 prompts only: the intervals hold, but only large differences can be told"
     assert (few in apart, "Some differences are over" in shared) == (True, False)
-    assert "what another set would have changed is in no interval" in shared
+    assert "no interval covers what another set would have changed" in shared
     for words in ("the very same policy as that", "Points of one arm at several values are the same policy"):
         assert (words in shared, words in apart) == (True, False)
 
@@ -124,7 +124,7 @@ def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) 
     assert "over 50 prompts, one seed; p" in found["rows"][0]["sentence"]
     assert found["summary"] == (
         "1 of 2 arms differ from uniform: map, alpha 0.5. 1 is inside the noise. "
-        "With one seed this is about these policies, not about the settings: another may turn it."
+        "With one seed this is about these policies, not about the settings: another seed may reverse it."
     )
 
 
@@ -137,7 +137,7 @@ def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path
     assert html.escape(reason) in page
     assert reason not in page
     assert "and 2 seeds" in page
-    assert page.count("With two seeds an interval is wide by its nature") == 1
+    assert page.count("With two seeds the intervals are wide") == 1
     seeds = [row["seeds"] for row in made(root, left)["comparisons"][0]["rows"]]
     assert seeds == [2, 1]  # map at 2.5 has only seed 0 in common
 
