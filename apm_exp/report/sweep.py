@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,16 +20,22 @@ from apm_exp.report.sweep_scores import scores_of_arms
 from apm_exp.report.sweep_selections import selection_section
 from apm_exp.report.sweep_table import arm_figures, arm_rows
 
+logger = logging.getLogger(__name__)
 _SCRIPT = Path(__file__).parent / "sort.js"
 
 
 def write_sweep_report(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -> Path:
-    """Write `folder`/report.html on the jobs of a sweep, finished or not, and return its path.
+    """Write `folder`/report.html on the jobs of a sweep, finished or not, say its verdicts, and return its path.
 
     folder: `<output_root>/sweeps/<name>`. A job: number, swept (key -> value), state, reason, and of one that is done
     what job.py records (scores, kept, policy_key, steps, ...). What a job does not have may be left out.
     """
-    return render("sweep.html.jinja", context(folder, name, command, jobs), folder / "report.html")
+    given = context(folder, name, command, jobs)
+    page = render("sweep.html.jinja", given, folder / "report.html")
+    for one in given["comparisons"]:
+        if one["headline"] and one["rows"]:
+            logger.info("%s: %s", one["title"], one["summary"])
+    return page
 
 
 def context(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:

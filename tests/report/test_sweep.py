@@ -128,6 +128,17 @@ def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) 
     )
 
 
+def test_the_verdict_is_on_the_screen_too(
+    swept: tuple[Path, list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    root, jobs = swept
+    compared = made(root, jobs)["comparisons"]
+    with caplog.at_level("INFO"):
+        page_of(root, jobs)
+    assert caplog.messages == [f"{one['title']}: {one['summary']}" for one in compared if one["headline"]]
+    assert caplog.messages[0].startswith("win rate: ")
+
+
 def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
     root, jobs = swept
     reason = "trainer: <b>the loss is not finite</b>"
