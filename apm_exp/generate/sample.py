@@ -118,7 +118,7 @@ def _prompt_ids(
         return text
     ids = token_ids(tokenizer, [text])[0]
     if room is not None and len(ids) + max_new_tokens > room:
-        detail = f"{len(ids)} tokens and {max_new_tokens} new ones; the model has {room} positions"
+        detail = f"{len(ids)} tokens and {max_new_tokens} new ones; the model takes {room}"
         return Refusal("prompt too long", detail)
     return ids
 

@@ -17,6 +17,7 @@ _NAMES = (  # of what configurations call it; the smallest counts
     "context_length",
 )
 _WHOLE = "model_max_length"  # Command-R's, whose max_position_embeddings is less than it takes
+_FOLLOWING = ("dynamic", "longrope", "su")  # kinds of rotary embeddings; su: an older name of longrope
 _LEARNED = re.compile(r"(^|\.)(wpe|\w*position\w*|pos_emb\w*)$")
 
 
@@ -24,7 +25,7 @@ def context_length(model: Any) -> int | None:
     """The most tokens of a prompt and its response together; None for a model that states no limit.
 
     model: a transformers model, which may be without its weights. A sliding window is no limit, and rotary embeddings
-    that are scaled count scaled.
+    that are scaled count scaled (but see stated_length).
     """
     stated = stated_length(model.config)
     limits = [*_learned(model), *([] if stated is None else [stated])]
@@ -46,25 +47,49 @@ def within_context(pair: TokenisedPair | Refusal, most: int | None) -> Tokenised
     if tokens <= most:
         return pair
     remedy = f"tokens.max_length={most} truncates such pairs instead"
-    return Refusal("longer than the model's context", f"{tokens} tokens; the model has {most} positions; {remedy}")
+    return Refusal("longer than the model's context", f"{tokens} tokens; the model takes {most}; {remedy}")
 
 
 def stated_length(config: Any) -> int | None:
-    """The limit that a transformers configuration states, if any."""
+    """The limit that a transformers configuration states, if any.
+
+    Rotary embeddings whose frequencies follow the longest row of a batch (dynamic, longrope) count unscaled: beyond
+    that length a response's log-probs would depend on what else is in its batch.
+    """
     text = config.get_text_config(decoder=True)
+    if unscaled := _unscaled(text):
+        return unscaled
     if whole := _number(text, _WHOLE):
         return whole
     numbers = [number for name in _NAMES if (number := _number(text, name))]
     return max(min(numbers), _scaled(text)) if numbers else None
 
 
-def _scaled(text: Any) -> int:
-    """The positions that rotary embeddings are stretched to, 0 if they are not."""
+def _unscaled(text: Any) -> int | None:
+    """The positions up to which rotary embeddings have one set of frequencies; None if they have no other."""
+    found = []
+    for rope in _ropes(text):
+        kind = str(rope.get("rope_type", rope.get("type")))
+        if kind in _FOLLOWING:
+            stated = rope.get("original_max_position_embeddings") if kind != "dynamic" else None
+            own = _number(text, "original_max_position_embeddings") if kind != "dynamic" else None
+            found.append(stated or own or _number(text, "max_position_embeddings"))
+    return min((int(length) for length in found if length), default=None)
+
+
+def _ropes(text: Any) -> list[Mapping[str, Any]]:
+    """The settings of the rotary embeddings: one, or one a kind of layer."""
     rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None)
     if not isinstance(rope, Mapping):
-        return 0
+        return []
+    return [rope, *(part for part in rope.values() if isinstance(part, Mapping))]
+
+
+def _scaled(text: Any) -> int:
+    """The positions that rotary embeddings are stretched to, 0 if they are not."""
+    rope = next(iter(_ropes(text)), {})
     kind, factor = rope.get("rope_type", rope.get("type")), rope.get("factor") or 1
-    if kind in ("linear", "dynamic"):
+    if kind == "linear":
         return int((_number(text, "max_position_embeddings") or 0) * factor)
     return int((rope.get("original_max_position_embeddings") or 0) * factor) if kind == "yarn" else 0
 

@@ -104,7 +104,7 @@ def test_the_models_own_sampling_settings_are_not_used_but_its_end_tokens_are(mi
 def test_a_prompt_that_leaves_no_room_is_refused(micro_policy):
     long = [{"role": "user", "content": "a " * 250}]
     responses = sampled(micro_policy, [PROMPTS[0], long])
-    assert responses[1] == Refusal("prompt too long", "252 tokens and 12 new ones; the model has 256 positions")
+    assert responses[1] == Refusal("prompt too long", "252 tokens and 12 new ones; the model takes 256")
     assert isinstance(responses[0], Samples)
 
 

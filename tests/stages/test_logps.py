@@ -157,6 +157,4 @@ def test_pairs_longer_than_the_models_context_are_refused_with_the_number(given,
     refused = read_jsonl(given["out"] / "refused.jsonl")
     assert (counts["pairs"], counts["refused"]) == (2, 1)
     assert (refused[0]["pair_id"], refused[0]["reason"]) == ("a", "longer than the model's context")
-    assert refused[0]["detail"] == (
-        "13 tokens; the model has 8 positions; tokens.max_length=8 truncates such pairs instead"
-    )
+    assert refused[0]["detail"] == ("13 tokens; the model takes 8; tokens.max_length=8 truncates such pairs instead")
