@@ -109,35 +109,69 @@ def prepare(arguments: list[str]) -> list[str]:
     multirun = [a for a in arguments if a in ("-m", "--multirun")]
     if multirun and (shown := {a.partition("=")[0] for a in arguments} & {"--cfg", "-c", "--info", "-i"}):
         raise UsageLine(f"{shown.pop()}: shows one job; leave out {multirun[0]} and give one value a setting")
+    if "--hydra-help" in arguments:  # which Hydra composes without any of our settings
+        return ["--hydra-help"]
     rest = [_ADAPTER.sub(r"\1adapter", a) for a in arguments if a not in ("-m", "--multirun")]
     rest = [_SBATCH.sub(r"++\1", a) for a in rest]
     rest = [a if a.startswith("-") else with_quotes(a, multirun=bool(multirun)) for a in rest]
-    overrides = [a for a in rest if "=" in a and not a.startswith("-")]
+    flags, settings = _flags_and_settings(rest)
+    overrides = [a for a in settings if "=" in a]
+    for setting in settings:
+        if "--shell-completion" not in flags and "-sc" not in flags:
+            _refuse_form(setting)
     for override in overrides:
         _refuse(override, multirun=bool(multirun))
     for name in (a.removeprefix("~").partition("=")[0] for a in rest if a.startswith("~")):
+        if name.startswith("hydra."):
+            raise UsageLine(f"~{name}: Hydra's settings are fixed names, of which none can be left out")
         if name in _GROUPS:
             raise UsageLine(f"~{name}: a group cannot be left out; choose {name}= one of {', '.join(options_of(name))}")
     try:
         refuse_secret_overrides(overrides)
     except ValueError as error:
         raise UsageLine(str(error)) from None
-    return multirun[:1] + _flags_first(rest)
+    return multirun[:1] + flags + settings
 
 
-def _flags_first(arguments: list[str]) -> list[str]:
-    """Hydra's parser wants the overrides in one piece: each flag, with the value that follows it, in front."""
+def _flags_and_settings(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Hydra's parser wants the settings in one piece, after the flags, each with the value that follows it."""
     flags: list[str] = []
-    overrides: list[str] = []
+    settings: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         is_value = before in FLAGS_WITH_VALUE and not argument.startswith("-")
-        (flags if argument.startswith("-") or is_value else overrides).append(argument)
-    return flags + overrides
+        if before in ("--info", "-i") and "=" in argument:
+            is_value = False  # its value may be left out
+            flags[-1:] = [f"{before}=all"]
+        (flags if argument.startswith("-") or is_value else settings).append(argument)
+    return flags, settings
+
+
+def _refuse_form(argument: str) -> None:
+    """Raise UsageLine for what is no `NAME=VALUE`, of which Hydra's parser says what it expected."""
+    key, equals, value = argument.partition("=")
+    name = key.strip().lstrip("+~")
+    if not argument.strip():
+        raise UsageLine(f'{argument!r}: an empty argument; leave it out (an empty variable in quotes, "$X", is one)')
+    if not name:
+        raise UsageLine(f"{argument}: no setting is named; write NAME={value or 'VALUE'}, without spaces around =")
+    if not equals and not key.startswith("~"):
+        short, _, rest = argument.partition(":")
+        raise UsageLine(
+            f"{argument}: a setting without a value; write {short}={rest or 'VALUE'}, without spaces around ="
+        )
+    if key != key.strip():
+        raise UsageLine(f"{argument}: a space before =; write {key.strip()}={value.strip()}")
+    if not re.fullmatch(r"\+{0,2}|~", key[: len(key) - len(name)]):
+        raise UsageLine(f"{argument}: in front of a name is +, ++ or ~, or nothing; write {name}={value or 'VALUE'}")
+    if key.startswith("+") and name in _GROUPS:
+        raise UsageLine(f"{argument}: {name} has an option already, which another one replaces; write {name}={value}")
 
 
 def _refuse(override: str, *, multirun: bool) -> None:
     key, _, value = override.partition("=")
     name = key.lstrip("+~")
+    if name.startswith("hydra.callbacks"):
+        raise UsageLine(f"{override}: the jobs of a multirun are checked by a callback, which stays; leave this out")
     if name in _HYDRAS_FOLDERS:
         raise UsageLine(f"{override}: Hydra writes nothing here; output_root=FOLDER says where everything is kept")
     if key.startswith("+") and name.startswith("hydra.") and not _SBATCH.match(key):
@@ -149,7 +183,7 @@ def _refuse(override: str, *, multirun: bool) -> None:
     if name in _BY_PATH and re.search(r"^[./~]|\.(jsonl|json|csv|parquet)(\.gz)?$", value):
         raise UsageLine(f"{override}: not an option; write {_BY_PATH[name]} {name}.path={value}")
     no_name = key in _GROUPS and re.fullmatch(
-        r"null|true|false|nan|[-+]?inf|[-+\d.e]+|''|\[[-+\d.e]+\]", value.strip(), re.I
+        r"|null|true|false|nan|[-+]?inf|[-+\d.e]+|''|\[[-+\d.e]+\]", value.strip(), re.I
     )
     if no_name and value.strip() not in (options := options_of(name)):
         raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options)}")

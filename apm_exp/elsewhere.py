@@ -28,6 +28,9 @@ def launcher_problem(config: DictConfig, *, multirun: bool) -> str | None:
     """Why the launcher that is chosen cannot do the jobs, in one line with the remedy; None where it can."""
     chosen = f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}"
     launcher = launcher_of(config)
+    if not multirun and not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
+        sweeper = f"hydra/sweeper={config.hydra.runtime.choices['hydra/sweeper']}"
+        return f"{sweeper}: chooses the jobs of a multirun; add -m, or leave it out for one job"
     if launcher == "BasicLauncher":
         return None
     if not multirun:

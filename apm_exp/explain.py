@@ -1,6 +1,7 @@
 """What Hydra refuses, as one line for the user."""
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,25 @@ from apm_exp.quoting import typed_form
 
 _SHORT_FOR = {"lr": "learning_rate", "bs": "global_batch", "batch_size": "global_batch", "num_train_epochs": "epochs"}
 _LEXER = re.compile(r"^LexerNoViableAltException: .*")
+_PARSING = re.compile(r"^Error parsing override .* (?=(extraneous|missing|mismatched) |\w+ while evaluating )")
+_EXPECTING = re.compile(r" expecting (\{|<EOF>).*")
+_INTERPOLATION = re.compile(r".*[Ii]nterpolation.* full_key: ")
+_ALIKE = (  # what Hydra says, and what we do
+    (
+        r"Could not append to config\. An item is already at '([^']+)'.*'\1=(.*?)' Or add .*",
+        r"+\1=\2: is there already; write \1=\2",
+    ),
+    (r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\.", r"~\1=\3: it is \2; write ~\1"),
+    (
+        r"Error merging override (.*)",
+        r"\1: another kind of value stands there (settings by name, a list, one value); look at the option's file",
+    ),
+    (r"Cannot find primary config '([^']+)'.*", r"--config-name \1: no such configuration; leave it out"),
+    (
+        r"Primary config (?:directory|module) .*",
+        "--config-path: no configuration is there; --config-dir DIR adds your own options",
+    ),
+)
 _MOST_NAMED = 3
 
 
@@ -30,10 +50,11 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
         return f"{place}: not YAML: {error.problem}; correct the file"
     text = " ".join(str(error).split()).split(" See https")[0]
-    if isinstance(error, InterpolationResolutionError | InterpolationKeyError):
-        problem, _, place = text.partition(" full_key: ")
-        key = f"{place.split()[0]}: " if place else ""
-        return f"{key}{problem}; correct the ${{...}}"
+    if isinstance(error, InterpolationResolutionError | InterpolationKeyError) or _INTERPOLATION.match(text):
+        return _interpolation(text, arguments)
+    for pattern, line in _ALIKE:
+        if re.match(pattern, text):
+            return re.sub(pattern, line, text)
     if match := re.match(r"Could not override '([^']+)'", text):
         names = _settings(arguments)
         if match[1].startswith("hydra.launcher."):
@@ -48,12 +69,26 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
             return missing
         known = options_of(match[1]) + own_options_of(match[1], arguments) + extras(match[1])
         return f"{match[1]}={match[2]}: no such option; {nearest(match[2], known)}"
-    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
-        return f"{match[1]}: several values are several jobs; type -m with them: python -m apm_exp -m {match[1]}"
+    if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?: requires|\.? 1\.)", text):
+        typed = shlex.quote(match[1])
+        return f"{match[1]}: several values are several jobs; type -m with them: python -m apm_exp -m {typed}"
     if isinstance(error, OverrideParseException):
-        problem = _LEXER.sub("a character that Hydra takes only in quotes", text)
-        return f"{error.override}: {problem}; if the value is meant as a text, write {typed_form(str(error.override))}"
+        typed = str(error.override)
+        problem = _EXPECTING.sub("", _PARSING.sub("", _LEXER.sub("a character that Hydra takes only in quotes", text)))
+        if any(typed.count(quote) % 2 for quote in "'\""):
+            problem = "a quote that is not closed"
+        return f"{typed}: {problem}; if the value is meant as a text, write {typed_form(typed)}"
     return text
+
+
+def _interpolation(text: str, arguments: Sequence[str]) -> str:
+    """A `${...}` that stands for nothing, with the setting that has it; or that is left out and others are made of."""
+    missing = re.search(r"Interpolation key '([^']+)' not found", text)
+    if missing and any(argument.partition("=")[0] == f"~{missing[1]}" for argument in arguments):
+        return f"~{missing[1]}: other settings are made of it; give {missing[1]}=VALUE instead"
+    problem, _, place = text.partition(" full_key: ")
+    key = f"{place.split()[0]}: " if place else ""
+    return f"{key}{problem}; correct the ${{...}}"
 
 
 def _hint(name: str, names: Sequence[str]) -> str:

@@ -43,5 +43,15 @@ def _folders(arguments: Sequence[str]) -> list[Path]:
         if long_name(name) == "--config-dir":
             found.append(value)
         if name.lstrip("+") == "hydra.searchpath":
-            found += re.findall(r"[^\[\],'\"\s]+", value)
-    return [Path(text.removeprefix("file://")) for text in found if text]
+            found += _searched(argument, value)
+    return [Path(text) for text in found if text]
+
+
+def _searched(argument: str, value: str) -> list[str]:
+    """The folders of a search path. Raises ValueError for one that is not there, which Hydra only warns of."""
+    entries = ["".join(entry).strip() for entry in re.findall(r"'([^']*)'|\"([^\"]*)\"|([^\[\],'\"]+)", value)]
+    folders = [entry.removeprefix("file://") for entry in entries if entry and not entry.startswith("pkg://")]
+    for folder in folders:
+        if value.strip().startswith("[") and not Path(folder).is_dir():
+            raise ValueError(f"{argument}: there is no folder {folder}; give folders with options of your own")
+    return folders

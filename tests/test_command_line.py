@@ -28,6 +28,22 @@ from apm_exp.command_line import UsageLine, help_text, options_of, prepare
         ("--cfg", "--cfg: a value must follow, as --cfg job"),
         ("--cfg=zzz", "--cfg zzz: no such value; choose from: all, hydra, job"),
         ("--config-dir", "--config-dir: a value must follow, as --config-dir NAME"),
+        ("--config-dir=/nope", "--config-dir /nope: no such folder; give the one that holds the folders of your"),
+        ("--multirun=3", "--multirun=3: --multirun takes no value; write --multirun"),
+        ("--help=x", "--help=x: --help takes no value; write --help"),
+        ("--shell-completion", "--shell-completion: a subcommand must follow, as -sc install=bash"),
+        ("hydra.searchpath=[/nope]", "hydra.searchpath=[/nope]: there is no folder /nope; give folders with options"),
+        ("hydra.callbacks={}", "hydra.callbacks={}: the jobs of a multirun are checked by a callback, which stays;"),
+        ("~hydra.callbacks.check_jobs", "~hydra.callbacks.check_jobs: Hydra's settings are fixed names, of which none"),
+        ("dataset=", "dataset=: not an option; choose dataset= one of "),
+        ("+keep=top_k", "+keep=top_k: keep has an option already, which another one replaces; write keep=top_k"),
+        ("", "'': an empty argument; leave it out"),
+        ("=2", "=2: no setting is named; write NAME=2, without spaces around ="),
+        ("alpha", "alpha: a setting without a value; write alpha=VALUE, without spaces around ="),
+        ("alpha:2", "alpha:2: a setting without a value; write alpha=2"),
+        ("alpha = 2", "alpha = 2: a space before =; write alpha=2"),
+        ("+++alpha=2", "+++alpha=2: in front of a name is +, ++ or ~, or nothing; write alpha=2"),
+        ("~~alpha", "~~alpha: in front of a name is +, ++ or ~, or nothing; "),
         ("loss=1.5", "loss=1.5: not an option; choose loss= one of "),
         ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings are fixed names; leave out the +"),
         (
@@ -107,7 +123,25 @@ def test_nothing_typed_is_a_command() -> None:
     assert prepare([]) == []
 
 
-def test_flags_may_stand_between_settings() -> None:
+def test_flags_that_ask_for_different_things_are_refused() -> None:
+    with pytest.raises(UsageLine, match=r"^--cfg --info: each asks for something else; give one of them$"):
+        prepare(["--info", "all", "--cfg", "job"])
+    with pytest.raises(UsageLine, match=r"^--run --multirun: one job, or several; "):
+        prepare(["-r", "-m"])
+
+
+def test_the_value_of_info_may_be_left_out() -> None:
+    assert prepare(["--info", "alpha=1"]) == ["--info=all", "alpha=1"]
+    assert prepare(["-i", "defaults", "alpha=1"]) == ["-i", "defaults", "alpha=1"]
+
+
+def test_hydras_help_takes_no_settings() -> None:
+    assert prepare(["alpha=1", "--hydra-help"]) == ["--hydra-help"]
+
+
+def test_flags_may_stand_between_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
     assert prepare(["alpha=1", "--config-dir", "mine", "seed=2"]) == ["--config-dir", "mine", "alpha=1", "seed=2"]
     assert prepare(["alpha=1", "--cfg", "job", "seed=2"]) == ["--cfg", "job", "alpha=1", "seed=2"]
 

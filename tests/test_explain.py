@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import hydra
 import pytest
-from hydra.errors import MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from apm_exp.command_line import conf_folder
 from apm_exp.explain import explain
 
 
@@ -40,3 +42,27 @@ def test_the_options_of_the_users_own_folder_are_among_those_to_choose_from(tmp_
     error = MissingConfigException("Could not find 'keep/firts'", "keep/firts")
     assert "did you mean 'first'?" in explain(error, ["--config-dir", str(tmp_path), "keep=firts"])
     assert "first" not in explain(error, [])
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("alpha=${nope}", "alpha: Interpolation key 'nope' not found; correct the ${...}"),
+        ("~alpha", "~alpha: other settings are made of it; give alpha=VALUE instead"),
+        ("~alpha=7", "~alpha=7: it is 0.25; write ~alpha"),
+        ("+alpha=2", "+alpha=2: is there already; write alpha=2"),
+        ("trainer.args=[1]", "trainer.args=[1]: another kind of value stands there (settings by name, a list, one "),
+        (
+            "alpha=choice(1,2)",
+            "alpha=choice(1,2): several values are several jobs; type -m with them: python -m apm_exp ",
+        ),
+        ("alpha=(1", "alpha=(1: extraneous input '('; if the value is meant as a text, write \"alpha='(1'\""),
+        ("alpha='2", "alpha='2: a quote that is not closed; if the value is meant as a text, write "),
+        ("alpha=foo(1)", "alpha=foo(1): HydraException while evaluating 'foo(1)': Unknown function 'foo' "),
+    ],
+)
+def test_what_hydra_refuses_is_named_with_its_remedy(override: str, line: str) -> None:
+    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        with pytest.raises((HydraException, OmegaConfBaseException)) as caught:
+            OmegaConf.to_container(hydra.compose("config", [override, "hydra.job.num=0"]), resolve=True)
+        assert explain(caught.value, [override]).startswith(line)
