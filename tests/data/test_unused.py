@@ -7,6 +7,7 @@ from tests.data.sources import as_rows, prepared, trl_row, turn
 ASKED = turn("user", "question 0")
 CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"name": "look"}}]}
 GOOD = turn("assistant", "good answer 0")
+CALLED = [ASKED, CALL, turn("tool", "blue")]
 HELLO = [turn("user", "hello"), turn("assistant", "hi")]
 
 
@@ -57,7 +58,7 @@ def test_a_column_that_looks_like_conversation_and_is_not_read_is_named(tmp_path
         ),
         trl_row(chosen_response="good answer 0", rejected_response="bad answer 0"),
         trl_row(note=[1, 2], source="web", score_text="0.5"),
-        trl_row(prompt=[ASKED, CALL], chosen=[GOOD], rejected=[CALL], messages=[ASKED, CALL, GOOD]),
+        trl_row(prompt=CALLED, chosen=[GOOD], rejected=[CALL], messages=[*CALLED, GOOD]),
         trl_row(prompt_hash="a0b1", question_number=3, messages_count="12", all_generated_answers=["a"]),
     ],
 )
