@@ -38,12 +38,15 @@ def split_pair(row: Mapping[str, Any]) -> Conversations:
     if isinstance(chosen, str) != isinstance(rejected, str):
         raise BadRow("wrong type", "one of chosen and rejected is text and the other is messages")
     if isinstance(chosen, str) and isinstance(rejected, str) and column is not None:
+        context: list[Message] = []
         prompt, good, bad = _prompt(column, []), _response(chosen), _response(rejected)
     else:
-        prompt, good, bad = _split_messages(column, _turns(chosen, "chosen"), _turns(rejected, "rejected"))
+        turns = _turns(chosen, "chosen")
+        prompt, good, bad = _split_messages(column, turns, _turns(rejected, "rejected"))
+        context = turns[:-1]
     prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
     refuse_empty_prompt(prompt, "no turn before the answer has any text")
-    _refuse_answered(prompt)
+    _refuse_answered(prompt, context)
     _refuse_empty(good, bad)
     return Conversations(prompt, good, bad, tools_of(row))
 
@@ -72,9 +75,12 @@ def refuse_empty_prompt(prompt: list[Message], detail: str) -> None:
         raise BadRow("empty prompt", detail)
 
 
-def _refuse_answered(prompt: list[Message]) -> None:
-    """Raise BadRow if the prompt ends with a response: often the chosen one, or the start of one (a prefill)."""
-    if prompt[-1]["role"] == "assistant":
+def _refuse_answered(prompt: list[Message], context: list[Message]) -> None:
+    """Raise BadRow if the prompt ends with a response: often the chosen one, or the start of one (a prefill).
+
+    It may be a turn before the response if the turns of chosen, `context`, say so.
+    """
+    if prompt[-1]["role"] == "assistant" and (not context or context[-1]["role"] != "assistant"):
         remedy = "leave that turn out of the prompt, or write it into chosen and rejected if they go on from it"
         raise BadRow("prompt ends with the assistant's turn", f"{text_of(prompt[-1])[:40]!r}; {remedy}")
 

@@ -182,3 +182,10 @@ def test_what_is_no_pair_says_why(row, problem):
 def test_a_prompt_that_holds_a_response_is_refused(row):
     with pytest.raises(BadRow, match=r"^prompt ends with the assistant's turn: '(good|Sure, )'; leave that turn out"):
         split_pair(row)
+
+
+@pytest.mark.parametrize("column", [{}, {"prompt": [USER, turn("assistant", "First.")]}])
+def test_a_response_after_another_one_of_the_assistant_is_read(column):
+    turns = [USER, turn("assistant", "First.")]
+    row = column | {"chosen": [*turns, GOOD], "rejected": [*turns, BAD]}
+    assert split_pair(row) == Conversations(turns, GOOD, BAD, None)

@@ -67,10 +67,9 @@ def test_what_is_in_the_pair_or_says_nothing_is_not(tmp_path, caplog, row):
     assert caplog.records == []
 
 
-CALL = {"type": "function", "function": {"name": "look", "arguments": {"at": "the sky"}}}
-
-
-@pytest.mark.parametrize("fields", [{"tool_calls": [CALL]}, {"language": "English", "toxic": False, "weight": 1}])
+@pytest.mark.parametrize(
+    "fields", [{"tool_calls": CALL["tool_calls"]}, {"language": "English", "toxic": False, "weight": 1}]
+)
 def test_what_messages_have_besides_their_text_is_read(tmp_path, caplog, fields):
     prompt = [ASKED, turn("assistant", "let me see") | fields, turn("tool", "blue")]
     prepared(tmp_path, as_rows([trl_row(prompt=prompt, chosen=[GOOD], rejected=[turn("assistant", "bad")])]))
