@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,14 +119,27 @@ def _is_unhashed(setting: inspect.Parameter) -> bool:
     return UNHASHED in getattr(setting.annotation, "__metadata__", ())
 
 
-def _message(group: str, error: Mapping[str, Any], names: Iterable[str]) -> str:
+def _message(group: str, error: Mapping[str, Any], names: Iterable[str], values: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{group}.{key}={error['input']}: no such setting; {nearest(key, names)}"
     if error["type"] == "missing":
         return f"{group}.{key} is missing: give {group}.{key}=VALUE"
     message = error["msg"].removeprefix("Value error, ")  # of a setting's own check
-    return f"{group}.{error['loc'][0]}={error['input']}: {message[0].lower()}{message[1:]}"
+    return f"{group}.{_place(error['loc'], values)}={_typed(error['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _typed(value: Any) -> Any:
+    """A value as it is typed: null, not None."""
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
+
+
+def _place(parts: Sequence[Any], values: Mapping[str, Any]) -> str:
+    """The setting that an error is about, with the name inside it if it holds settings by name."""
+    first, *rest = parts
+    inner = values.get(first)
+    within = rest and isinstance(inner, Mapping) and rest[0] in inner
+    return f"{first}.{_place(rest, inner)}" if within else str(first)
 
 
 def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) -> None:
@@ -145,7 +158,7 @@ def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) ->
     try:
         model.model_validate(values)
     except ValidationError as error:
-        problems = [_message(group, problem, parameters) for problem in error.errors()]
+        problems = [_message(group, problem, parameters, values) for problem in error.errors()]
         raise ValueError(" | ".join(dict.fromkeys(problems))) from None
 
 

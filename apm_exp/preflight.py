@@ -25,7 +25,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     check_top_level(config)
     component.trust(config["trusted_packages"])
     if config["compare"] is None:
-        raise ValueError(f"compare={config['compare']}: must be metrics by name; write compare={{}} for none")
+        raise ValueError("compare=null: must be metrics by name; write compare={} for none")
     for group in NODES:
         node = config[group]
         if node and not isinstance(node, Mapping):

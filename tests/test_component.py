@@ -14,6 +14,10 @@ def scale(
     return value * factor if mode == "up" else value / factor
 
 
+def listed(*, switches: dict[str, bool], path: str | list[str]) -> None:
+    pass
+
+
 def offset(*, shift: int) -> None:
     pass
 
@@ -49,6 +53,15 @@ def test_wrong_setting_is_named_with_its_value(changes: dict[str, object], messa
     with pytest.raises(ValueError, match="metric") as caught:
         component.bind("metric", node(**changes))
     assert str(caught.value) == message
+
+
+def test_a_setting_inside_another_is_named_in_full() -> None:
+    with pytest.raises(ValueError, match=r"^clean\.switches\.delete=yes: input should be a valid boolean$"):
+        component.check("clean", {"switches": {"delete": "yes"}, "path": "x"}, (listed,))
+    with pytest.raises(ValueError, match=r"^clean\.path=null: input should be a valid string \| clean\.path=null: "):
+        component.check("clean", {"switches": {}, "path": None}, (listed,))
+    with pytest.raises(ValueError, match=r"^clean\.path=true: "):
+        component.check("clean", {"switches": {}, "path": True}, (listed,))
 
 
 def test_missing_setting_is_named() -> None:
