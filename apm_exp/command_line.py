@@ -114,7 +114,7 @@ def prepare(arguments: list[str]) -> list[str]:
     rest = [_ADAPTER.sub(r"\1adapter", a) for a in arguments if a not in ("-m", "--multirun")]
     rest = [_SBATCH.sub(r"++\1", a) for a in rest]
     rest = [a if a.startswith("-") else with_quotes(a, multirun=bool(multirun)) for a in rest]
-    flags, settings = _flags_and_settings(rest)
+    flags, settings = _flags_and_settings(_with_value_of_info(rest))
     overrides = [a for a in settings if "=" in a]
     for setting in settings:
         if "--shell-completion" not in flags and "-sc" not in flags:
@@ -133,15 +133,19 @@ def prepare(arguments: list[str]) -> list[str]:
     return multirun[:1] + flags + settings
 
 
+def _with_value_of_info(arguments: list[str]) -> list[str]:
+    """--info with the value that may be left out, which Hydra's parser would take from the settings."""
+    following = zip(arguments, [*arguments[1:], ""], strict=False)  # of none: none
+    left_out = re.compile(r"|-.*|.*=.*")
+    return ["--info=all" if a in ("--info", "-i") and left_out.fullmatch(after) else a for a, after in following]
+
+
 def _flags_and_settings(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Hydra's parser wants the settings in one piece, after the flags, each with the value that follows it."""
     flags: list[str] = []
     settings: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         is_value = before in FLAGS_WITH_VALUE and not argument.startswith("-")
-        if before in ("--info", "-i") and "=" in argument:
-            is_value = False  # its value may be left out
-            flags[-1:] = [f"{before}=all"]
         (flags if argument.startswith("-") or is_value else settings).append(argument)
     return flags, settings
 

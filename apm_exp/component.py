@@ -138,8 +138,9 @@ def _place(parts: Sequence[Any], values: Mapping[str, Any]) -> str:
     """The setting that an error is about, with the name inside it if it holds settings by name."""
     first, *rest = parts
     inner = values.get(first)
-    within = rest and isinstance(inner, Mapping) and rest[0] in inner
-    return f"{first}.{_place(rest, inner)}" if within else str(first)
+    if rest and isinstance(inner, Mapping) and rest[0] in inner:
+        return f"{first}.{_place(rest, inner)}"
+    return str(first)
 
 
 def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) -> None:

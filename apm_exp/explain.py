@@ -32,6 +32,10 @@ _ALIKE = (  # what Hydra says, and what we do
         r"Error merging override (.*)",
         r"\1: another kind of value stands there (settings by name, a list, one value); look at the option's file",
     ),
+    (
+        r"BasicSweeper does not support sweep type : INTERVAL_SWEEP",
+        "interval() is for a search; give hydra/sweeper=optuna with it, or name the values",
+    ),
     (r"Cannot find primary config '([^']+)'.*", r"--config-name \1: no such configuration; leave it out"),
     (
         r"Primary config (?:directory|module) .*",

@@ -132,6 +132,7 @@ def test_flags_that_ask_for_different_things_are_refused() -> None:
 
 def test_the_value_of_info_may_be_left_out() -> None:
     assert prepare(["--info", "alpha=1"]) == ["--info=all", "alpha=1"]
+    assert prepare(["alpha=1", "-i"]) == ["--info=all", "alpha=1"]
     assert prepare(["-i", "defaults", "alpha=1"]) == ["-i", "defaults", "alpha=1"]
 
 

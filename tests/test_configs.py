@@ -235,3 +235,16 @@ def test_choices_name_groups_that_exist() -> None:
 def test_what_is_named_in_a_group_of_several_is_a_node(override: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_config(compose("dataset=jsonl", "model=local", override))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset=jsonl", "model=tiny_from_data", "model.heads=3"], r"^model\.hidden=\d+: not a multiple of 2 \* "),
+        (["model.hidden=17"], r"^model\.hidden=17: not a multiple of 2 \* model\.heads="),
+        (["dataset=hub", "model=local", "dataset.path="], r"^dataset\.path=: string should have at least 1 character"),
+    ],
+)
+def test_what_a_step_would_refuse_is_refused_before_any(overrides: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_config(compose(*overrides))

@@ -4,16 +4,19 @@ import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from apm_exp.data.hub_copies import cached_commits
 from apm_exp.data.rows import SourceRow, without_fill
 
+_Path = Annotated[str, Field(min_length=1)]
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def held_out_rows(
-    *, path: str, holdout_split: str | None = None, subset: str | None, revision: str | None
+    *, path: _Path, holdout_split: str | None = None, subset: str | None, revision: str | None
 ) -> Iterator[SourceRow]:
     """The rows of the split that is held out, as `hub` reads the other; none without one."""
     if holdout_split is None:
@@ -23,7 +26,7 @@ def held_out_rows(
     return (SourceRow(f"{source}:{number}", _unfilled(row), None, held_out=True) for number, row in enumerate(rows, 1))
 
 
-def hub(*, path: str, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
+def hub(*, path: _Path, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
     """The rows of one split of a dataset on the Hub, or in a local folder laid out like one.
 
     split: as in `datasets.load_dataset`, slices such as "train[:1000]" too. The source of a row is

@@ -83,7 +83,10 @@ class Recogniser:
 
     def _reward_pair(self, names: Collection[str]) -> tuple[str, str] | None:
         if self.chosen_reward is not None or self.rejected_reward is not None:
-            return self._named(names, "chosen_reward"), self._named(names, "rejected_reward")
+            chosen, rejected = self._named(names, "chosen_reward"), self._named(names, "rejected_reward")
+            if chosen == rejected:
+                raise ValueError(f"dataset.rejected_reward={rejected}: is chosen's column too; name each one's own")
+            return chosen, rejected
         found = [pair for pair in REWARD_PAIRS if not set(pair).isdisjoint(names)]
         if SCORES in names or not found:
             return None

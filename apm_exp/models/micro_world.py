@@ -24,6 +24,12 @@ _PROMPT, _ANSWER = "PROMPT", "ANSWER"  # stand for the words in the conversation
 Count = Annotated[int, Field(ge=1)]
 
 
+def check(*, hidden: int, heads: int) -> None:
+    """Raise ValueError for a head whose size is no even number, which rotary embeddings need."""
+    if hidden % (2 * heads):
+        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; choose one that is")
+
+
 def sft_policy(
     out: Path,
     *,
@@ -51,8 +57,7 @@ def sft_policy(
     from apm_exp.models.supervised import fine_tune
     from apm_exp.models.word_tokenizer import word_tokenizer
 
-    if hidden % (2 * heads):
-        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; choose one that is")
+    check(hidden=hidden, heads=heads)
     tokenizer = word_tokenizer(VOCABULARY, _LONGEST)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -25,6 +25,12 @@ _TEMPLATE = (  # every turn lies between control tokens, so no text merges with 
 )
 
 
+def check(*, hidden: int, heads: int) -> None:
+    """Raise ValueError for a head whose size is no even number, which rotary embeddings need."""
+    if hidden % (2 * heads):
+        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={heads}; change one of them")
+
+
 def tiny_from_data(
     out: Path,
     pairs: pa.Table,
@@ -47,8 +53,7 @@ def tiny_from_data(
 
     from apm_exp.models.quiet import quiet
 
-    if hidden % (2 * heads):
-        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={heads}; change one of them")
+    check(hidden=hidden, heads=heads)
     tokenizer = train_tokenizer(_texts(pairs), vocabulary)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -75,6 +75,11 @@ def test_a_named_reward_column_that_is_missing_suggests_the_nearest():
         columns(*names, named=("chosen_ratng", "rejected_rating"))
 
 
+def test_one_column_is_not_the_reward_of_both():
+    with pytest.raises(ValueError, match=r"^dataset\.rejected_reward=a: is chosen's column too; name each one's own$"):
+        columns("chosen", "rejected", "a", named=("a", "a"))
+
+
 def test_naming_one_of_the_two_reward_columns_is_refused():
     with pytest.raises(ValueError, match=r"^dataset\.rejected_reward=null: only the other reward column is named"):
         columns("chosen", "rejected", "a", named=("a", None))
