@@ -69,7 +69,7 @@ def _ended(result: Path) -> Record:
 
 def _command(folder: Path) -> str:
     path = folder / "command.txt"
-    return path.read_text(errors="replace").strip() if path.exists() else ""
+    return path.read_text(errors="replace").strip() if path.is_file() else ""
 
 
 def _counted(states: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from apm_exp.clean.folders import StepFolder
+from apm_exp.clean.folders import StepFolder, step_folders
 from apm_exp.ending import UsageError
 from apm_exp.sealed import Damaged, read_sealed
 
@@ -37,12 +37,15 @@ def needed(root: Path) -> Needed:
     A run needs the steps that its result.json names or that it links to, built or not, and any that its settings name
     (as model.path does). A sweep needs the reports of its jobs and the policies that it compares.
     """
+    if not (root / "runs").is_dir() and next(step_folders(root), None):
+        remedy = "copy or mount it there, or make an empty folder of this name if none of the steps is wanted"
+        raise UsageError(f"task=clean: {root / 'runs'} is not there, so what is needed is not known; {remedy}")
     found = Needed()
     for run in _records(root / "runs"):
         found.names.update(_of_run(run))
     for path in sorted((root / "sweeps").glob("**/jobs/*.json")):
-        found.names.update(_NAMED.findall(path.read_text(errors="replace")))
         found.keys.add(str(_read(path).get("policy_key") or ""))
+        found.names.update(_NAMED.findall(path.read_text(errors="replace")))
     found.keys.discard("")
     return found
 
@@ -77,7 +80,10 @@ def _of_run(run: Path) -> Iterator[str]:
     yield from (os.path.basename(os.readlink(link)) for link in links)
     yield from steps or ()
     for name in sorted(_TEXTS & set(os.listdir(run))):
-        yield from _NAMED.findall((run / name).read_text(errors="replace"))
+        try:
+            yield from _NAMED.findall((run / name).read_text(errors="replace"))
+        except OSError as error:
+            raise _unknown(run / name, f"cannot be read ({error.strerror})") from None
 
 
 def _steps_of(path: Path) -> list[str] | None:

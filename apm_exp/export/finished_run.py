@@ -73,7 +73,19 @@ def read_run(folder: Path) -> FinishedRun:
     _check_builds(steps, name, folder)
     with suppress(OSError):  # outputs that may only be read: what is known of their files is not kept
         digests.save()
-    return FinishedRun(name, config, (folder / "command.txt").read_text().strip(), steps)
+    return FinishedRun(name, config, _command(folder, result), steps)
+
+
+def _command(folder: Path, result: Mapping[str, Any]) -> str:
+    """The line that made a run: its record's, or that of command.txt where an earlier version's record has none."""
+    if "command" in result:
+        return str(result["command"])
+    try:
+        return (folder / "command.txt").read_text(errors="replace").strip()
+    except OSError:
+        raise UsageError(
+            f"run={folder.name}: {folder / 'command.txt'} is gone; restore it, or give another run"
+        ) from None
 
 
 def _needed(folder: Path, until: str | None) -> tuple[str, ...]:

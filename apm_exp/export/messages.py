@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from apm_exp.ending import UsageError
 from apm_exp.messages import read_messages
 from apm_exp.types import Message
 
@@ -41,10 +42,16 @@ class MessageColumns:
 
 
 def message_columns(pairs: Path) -> MessageColumns:
-    """How the messages and tools of pairs.parquet are exported. Memory: the fields besides role and content of all."""
+    """How the messages and tools of pairs.parquet are exported. Memory: the fields besides role and content of all.
+
+    Raises UsageError for pairs of an earlier version, whose messages have no further fields.
+    """
     values: dict[str, list[Any]] = defaultdict(list)
     tools = False
     with pq.ParquetFile(pairs) as file:
+        if "tools" not in file.schema_arrow.names:
+            remedy = "type the run's own command (its command.txt) again, and export the run that this makes"
+            raise UsageError(f"run: {pairs} was written by an earlier version, in another form; {remedy}")
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[*_EXTRAS, "tools"]):
             tools = tools or batch["tools"].null_count < len(batch)
             for part in _PARTS:

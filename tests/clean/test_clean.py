@@ -149,9 +149,36 @@ def test_a_run_that_does_not_tell_what_it_needs_stops_the_cleaning(root: Path, c
     assert sorted(root.rglob("*")) == before
 
 
-def test_a_job_of_a_sweep_that_cannot_be_read_stops_the_cleaning(root: Path) -> None:
+@pytest.mark.parametrize("runs", [None, Path.touch, lambda path: path.symlink_to("not-mounted")])
+def test_outputs_without_their_runs_lose_nothing(root: Path, runs: Callable[[Path], None] | None) -> None:
+    """Steps were copied without the runs, or the runs lie on a disk that is not mounted."""
+    shutil.rmtree(root / "runs")
+    if runs:
+        runs(root / "runs")
+    with pytest.raises(UsageError, match=r"^task=clean: \S+/runs is not there, so what is needed is not known; "):
+        clean(root, delete_found=True)
+    assert left(root) == names(root, 1, 2, 3)
+
+
+def test_an_empty_folder_of_runs_needs_nothing(root: Path) -> None:
+    shutil.rmtree(root / "runs")
+    (root / "runs").mkdir()
+    clean(root, delete_found=True)
+    assert left(root) == set()
+
+
+def test_settings_of_a_run_that_cannot_be_read_stop_the_cleaning(root: Path) -> None:
+    (root / "runs" / "second" / "config.yaml").unlink()
+    (root / "runs" / "second" / "config.yaml").mkdir()
+    with pytest.raises(UsageError, match=r"^task=clean: \S+/second/config\.yaml: cannot be read"):
+        clean(root, delete_found=True)
+    assert left(root) == names(root, 1, 2, 3)
+
+
+@pytest.mark.parametrize("damaged", [Path.touch, Path.mkdir])
+def test_a_job_of_a_sweep_that_cannot_be_read_stops_the_cleaning(root: Path, damaged: Callable[[Path], None]) -> None:
     (root / "sweeps" / "alpha-01234567" / "jobs").mkdir(parents=True)
-    (root / "sweeps" / "alpha-01234567" / "jobs" / "0.json").touch()
+    damaged(root / "sweeps" / "alpha-01234567" / "jobs" / "0.json")
     with pytest.raises(UsageError, match=r"^task=clean: \S+/alpha-01234567/jobs/0\.json: is damaged"):
         clean(root, delete_found=True)
     assert left(root) == names(root, 1, 2, 3)

@@ -193,3 +193,15 @@ def test_names_of_other_pairs_stop_a_run_before_the_scoring_and_it_is_not_export
     write_sealed(read_sealed(run / "result.json") | {"state": "done"}, run / "result.json")
     with pytest.raises(ValueError, match=r"^run=\S+: its step selection is gone; the line in"):
         export(root / "outputs", run.name, SETTINGS)
+
+
+def test_a_run_s_command_is_read_from_its_record(circle: tuple[Path, Path]) -> None:
+    """command.txt may be damaged: what a card says of the run does not hang on it."""
+    (record,) = circle[0].glob("outputs/runs/2*/result.json")
+    text = record.with_name("command.txt")
+    before = text.read_bytes()
+    try:
+        text.write_bytes(b"\xff\xfe")
+        assert read_run(record.parent).command == before.decode().strip()
+    finally:
+        text.write_bytes(before)

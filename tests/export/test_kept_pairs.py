@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from apm_exp.ending import UsageError
 from apm_exp.export import kept_pairs as module
 from apm_exp.export import parquet_shards
 from apm_exp.export.finished_run import FinishedRun, StepRecord
@@ -153,3 +154,10 @@ def test_shards_hold_every_row_in_order(tmp_path, monkeypatch):
     assert pa.concat_tables(map(pq.read_table, files))["row"].to_pylist() == list(range(21))
     assert write_shards(iter(()), tmp_path, "test") == 0
     assert sorted(tmp_path.iterdir()) == files
+
+
+def test_pairs_of_an_earlier_version_are_refused_by_name(tmp_path):
+    turns = pa.array([[{"role": "user", "content": "a"}]])
+    pq.write_table(pa.table({"prompt": turns, "chosen": turns, "rejected": turns}), tmp_path / "pairs.parquet")
+    with pytest.raises(UsageError, match=r"^run: \S+/pairs\.parquet was written by an earlier version"):
+        message_columns(tmp_path / "pairs.parquet")
