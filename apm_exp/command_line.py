@@ -41,7 +41,7 @@ Flags
 
 Everything is kept below outputs/: a run's record in outputs/runs/latest, its page in
 outputs/runs/latest/report/report.html, the steps it used in outputs/<step>/. A step that exists is reused; a killed
-command goes on when typed again.
+command resumes when you run it again.
 A value with = or brackets needs quotes, "key='a=b'", unless it is a file that is there.
 """
 _GROUPS = {

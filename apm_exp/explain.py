@@ -104,11 +104,14 @@ def _hint(name: str, names: Sequence[str]) -> str:
     same = [one for one in names if one.split(".")[-1] == last and "." in one and one.startswith(group)]
     if 0 < len(same) <= _MOST_NAMED:
         return f"did you mean {' or '.join(repr(one) for one in sorted(same, key=_is_rarely_meant))}?"
-    if has := [
-        option for option in options_of(group) if last in OmegaConf.load(conf_folder() / group / f"{option}.yaml")
-    ]:
+    if has := [option for option in options_of(group) if last in _settings_of(group, option)]:
         return f"{' or '.join(f'{group}={option}' for option in has)} has it, and must be chosen with it"
     return nearest(name, names)
+
+
+def _settings_of(group: str, option: str) -> list[str]:
+    """Those that must be given, `???`, too: a configuration says that it does not contain them."""
+    return [str(name) for name in OmegaConf.load(conf_folder() / group / f"{option}.yaml")]
 
 
 def _is_rarely_meant(name: str) -> bool:

@@ -48,9 +48,9 @@ def nothing_held_out(dataset: Mapping[str, Any], pairs: int) -> str | None:
     """What `until=selection` ranks where dataset.holdout=auto holds nothing out for it; None for other data sets."""
     if dataset["holdout"] != AUTO or dataset.get("holdout_split"):
         return None
-    later = f"a training holds out {USUAL:.0%} of the prompts and scores its pairs anew"
-    remedy = f"dataset.holdout={USUAL:g} holds them out now"
-    return f"until=selection: ranks all {pairs:,} pairs, as nothing is evaluated; {later}; {remedy}"
+    later = f"a later training holds out {USUAL:.0%} of the prompts and scores the pairs again"
+    remedy = f"unless you give dataset.holdout={USUAL:g} now"
+    return f"until=selection: all {pairs:,} pairs are ranked, as nothing is evaluated; {later}, {remedy}"
 
 
 def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:

@@ -56,7 +56,7 @@ def _killed(code: int | None) -> str:
     """What there is to say of a worker that could not say it itself."""
     name = signal.Signals(-code).name if code else "an unknown signal"
     cause = "; the system does so where memory runs out" if name == "SIGKILL" else ""
-    return f"the job was killed ({name}{cause}); finished steps stay, and the same command goes on from here"
+    return f"the job was killed ({name}{cause}); finished steps are kept; re-run the same command to resume"
 
 
 @contextmanager

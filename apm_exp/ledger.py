@@ -19,7 +19,7 @@ from apm_exp.sealed import Damaged, read_sealed, set_aside, write_sealed
 logger = logging.getLogger(__name__)
 Record = dict[str, Any]
 STATES = ("waiting", "running", "done", "failed")
-KILLED = "killed; the same command goes on from here"
+KILLED = "killed; re-run the same command to resume"
 
 
 def record_of(folder: Path, number: int) -> Record:

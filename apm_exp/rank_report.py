@@ -90,4 +90,4 @@ def _killed(who: str, number: int, log: Path) -> str:
         return f"{who} failed; see {log}"
     name = signal.Signals(number).name
     cause = "; the system does so where memory runs out" if name == "SIGKILL" else ""
-    return f"{who} was killed ({name}{cause}); the same command goes on from here; its log: {log}"
+    return f"{who} was killed ({name}{cause}); re-run the same command to resume; its log: {log}"

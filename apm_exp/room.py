@@ -27,7 +27,7 @@ def make_room(step: Step, *, rebuild: bool) -> None:
         aside = replaced(step)  # kept until there is a new one, however this ends
         shutil.rmtree(aside, ignore_errors=True)
         if not rebuild:
-            logger.info("%s: %s has been built again since, and so is this", step.folder, another)
+            logger.info("%s: %s has been built again since, so this is built again too", step.folder, another)
         with not_read(step):
             step.folder.rename(aside)
 

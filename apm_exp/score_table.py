@@ -77,7 +77,7 @@ def _all_shards(folder: Path, names: Sequence[str]) -> Scores:
     deadline = time.monotonic() + _SECONDS_TO_SHOW
     while absent := len(set(names) - (known := read_shards(folder)).keys()):
         if time.monotonic() > deadline:
-            remedy = "the same command goes on from here; is it on a file system that all nodes share?"
+            remedy = "re-run the same command to resume; is it on a file system that all nodes share?"
             raise ValueError(
                 f"output_root: the scores of {absent} pairs were written and are not in {folder}; {remedy}"
             )

@@ -23,7 +23,7 @@ def print_status(request: Request) -> None:
         return
     folder = Path(request.sweep)
     if not (folder / "sweep.json").exists():
-        print_line(f"{folder}: not begun; task=plan shows its jobs, and what of them is there")
+        print_line(f"{folder}: not started; task=plan shows its jobs and what they reuse")
         return
     jobs = records(folder)
     print_table(f"{folder}: {_counted(job['state'] for job in jobs)}", _jobs(jobs))

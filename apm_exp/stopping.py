@@ -22,7 +22,7 @@ def stop_on_sigterm() -> None:
         nonlocal last
         if time.monotonic() - last > _SECONDS_OF_ONE_CALL:
             last = time.monotonic()
-            raise Stopped("stopped by SIGTERM; finished steps stay, and the same command goes on from here")
+            raise Stopped("stopped by SIGTERM; finished steps are kept; re-run the same command to resume")
 
     signal.signal(signal.SIGTERM, stop)
 

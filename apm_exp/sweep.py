@@ -32,7 +32,7 @@ def write_report(requests: list[Request]) -> None:
     done = sum(job["state"] == "done" for job in jobs)
     for job in jobs:
         if job["state"] != "done":
-            logger.error("job %d (%s): %s", job["number"], named(job["swept"]), job["reason"] or "not begun")
+            logger.error("job %d (%s): %s", job["number"], named(job["swept"]), job["reason"] or "not started")
     logger.info("%d of %d jobs done%s", done, len(jobs), f" | report: {page}" if page else "")
     if done < len(jobs):
         sys.exit(1)

@@ -57,7 +57,7 @@ def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> 
 
         TASKS[task](requests)
     except KeyboardInterrupt:
-        logger.error("interrupted; finished artifacts stay, and the same command goes on from here")
+        logger.error("interrupted; finished steps are kept; re-run the same command to resume")
         sys.exit(INTERRUPTED)
     except Stopped as stopped:
         logger.error("%s", stopped)

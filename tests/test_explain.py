@@ -4,7 +4,7 @@ from pathlib import Path
 
 import hydra
 import pytest
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -66,3 +66,8 @@ def test_what_hydra_refuses_is_named_with_its_remedy(override: str, line: str) -
         with pytest.raises((HydraException, OmegaConfBaseException)) as caught:
             OmegaConf.to_container(hydra.compose("config", [override, "hydra.job.num=0"]), resolve=True)
         assert explain(caught.value, [override]).startswith(line)
+
+
+def test_an_option_is_named_that_has_a_setting_which_must_be_given() -> None:
+    error = ConfigCompositionException("Could not override 'keep.k'. Key 'k' is not in struct")
+    assert explain(error, ["keep.k=5"]) == "keep.k: no such setting; keep=top_k has it, and must be chosen with it"

@@ -51,8 +51,8 @@ def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
     process = started(tmp_path, "models", "-m", *SMALL, "model.steps=3000", "alpha=1,2")
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
-    assert "error: interrupted; finished artifacts stay" in said
-    assert "job 1 (alpha=2): not begun" in said
+    assert "error: interrupted; finished steps are kept" in said
+    assert "job 1 (alpha=2): not started" in said
     assert process.returncode == 130
 
 
@@ -60,7 +60,7 @@ def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
 def test_an_interrupt_of_the_command_alone_reaches_the_worker(tmp_path: Path) -> None:
     process = started(tmp_path, "models", *SMALL, "model.steps=3000")
     os.kill(process.pid, signal.SIGINT)
-    assert "interrupted; finished artifacts stay" in process.communicate(timeout=60)[1]
+    assert "interrupted; finished steps are kept" in process.communicate(timeout=60)[1]
     assert process.returncode == 130
 
 
@@ -77,7 +77,7 @@ def test_sigterm_saves_a_training_in_two_ranks_and_the_same_command_ends_it(tmp_
     assert not folders(tmp_path, "policy")
     result = apm_exp(tmp_path, *line, "tracking=none")
     assert result.returncode == 0, result.stderr
-    assert f"training goes on from step {stopped[1]}\n" in result.stderr
+    assert f"training resumes from step {stopped[1]}\n" in result.stderr
     (policy,) = folders(tmp_path, "policy")
     assert [row["step"] for row in read_rows(policy / "metrics.jsonl")] == list(range(1, 41))
 

@@ -163,7 +163,7 @@ def test_status_without_a_sweep_lists_sweeps_and_runs(sweep: Path, capsys: pytes
 
 def test_status_of_a_sweep_that_was_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = status({"output_root": str(tmp_path)}, tmp_path / "sweeps" / "alpha-0", capsys)
-    assert "alpha-0: not begun; task=plan shows" in " ".join(line)
+    assert "alpha-0: not started; task=plan shows" in " ".join(line)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_two_ranks_one_killed_and_started_again_score_as_one_process(out, tiny_p
     two = runtime(tokens_per_batch=60, processes=2)
     before = set(psutil.Process().children())  # another test's, if any
     monkeypatch.setattr(score_table, "score_share", killed_share)
-    with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL; the system .*; the same command goes on"):
+    with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL; the system .*; re-run the same command"):
         scored(out, tiny_policy, two)
     assert set(psutil.Process().children()) <= before
     known = shards.read_shards(out / SHARDS)

@@ -41,7 +41,7 @@ def _print_unfinished(root: Path) -> None:
     """What is half-written and stays, as long as the record of its run does."""
     kept: list[StepFolder] = [folder for folder in step_folders(root) if not folder.aside and goes_on(folder)]
     for folder in kept:
-        print_line(f"unfinished, its command goes on from here: {folder.path}")
+        print_line(f"unfinished, its command resumes from it: {folder.path}")
 
 
 def _delete(root: Path, found: Sequence[Leftover]) -> None:

@@ -50,7 +50,7 @@ def held_out_pairs(
         logger.warning("held_out_pairs: %d held-out prompts, so no scores; raise dataset.holdout", number)
         rows, prompts = rows.slice(0, 0), []
     elif number < _FEW:
-        logger.warning("held_out_pairs: only %d held-out prompts say little; raise dataset.holdout", number)
+        logger.warning("held_out_pairs: scores over only %d held-out prompts say little; raise dataset.holdout", number)
     columns = _margins(rows, *_logps(rows, policy, runtime))
     named = {"pair_id": rows["pair_id"], "prompt": pa.array(prompts, pa.string())}
     write_parquet(pa.table(named | columns | outcomes(columns)), out / "evaluation.parquet")

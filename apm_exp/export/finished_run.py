@@ -124,7 +124,7 @@ def _check_builds(steps: Mapping[str, StepRecord], run: str, folder: Path) -> No
 
 def _result(folder: Path, name: str) -> dict[str, Any]:
     """The record of a run that has ended well."""
-    remedy = f"the line in {folder / 'command.txt'} goes on with it; or give another run="
+    remedy = f"re-run the line in {folder / 'command.txt'} to resume it, or give another run="
     try:
         result = read_sealed(folder / "result.json", "state", "reason")
     except FileNotFoundError:

@@ -22,7 +22,7 @@ from apm_exp.runtime import check_devices
 
 logger = logging.getLogger(__name__)
 _BETWEEN_LOOKS, _BETWEEN_TRIES = 0.1, 0.5  # seconds
-_REMEDY = "the same command, typed on all nodes, goes on from here"
+_REMEDY = "re-run the same command on all nodes to resume"
 _GONE = f"node 0 is gone: its command, its machine or the network ended; {_REMEDY}"
 _SECONDS_TO_SEE = 90.0  # a shared folder may show a new file as late as a minute after it was written
 

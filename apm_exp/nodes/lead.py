@@ -176,7 +176,7 @@ class Leader:
 
     def _lose(self, why: str) -> None:
         """Raise NodeError in the main thread, wherever it is."""
-        remedy = "the same command, typed on all nodes, goes on from here"
+        remedy = "re-run the same command on all nodes to resume"
         self.lost = self.lost or f"runtime.nodes={self.here.nodes}: {why}; {remedy}"
         while not self.over.is_set():
             signal.pthread_kill(threading.main_thread().ident or os.getpid(), signal.SIGUSR2)

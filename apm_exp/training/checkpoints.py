@@ -108,8 +108,8 @@ def _check_same(checkpoint: Path, how: dict[str, Any]) -> None:
     made = read_sealed(checkpoint / MARKER)["how"]
     if made != how:
         raise ValueError(
-            f"{_settings(how)}: {checkpoint} was made with {_settings(made)}; give that to go on from it, or remove "
-            f"{checkpoint.parent} to begin again"
+            f"{_settings(how)}: {checkpoint} was made with {_settings(made)}; give that to resume from it, or remove "
+            f"{checkpoint.parent} to start again"
         )
 
 

@@ -100,5 +100,5 @@ def _memory(trainer: Any, onlookers: Watch, batches: Batching) -> str:
     return (
         f"runtime.pairs_per_device={now}: out of memory at step {trainer.state.global_step + 1} with the pairs "
         f"{named(onlookers.consumption.forward_ids)}; {remedy}, or take trainer.gradient_checkpointing=true; "
-        "the training goes on from its last checkpoint"
+        "re-run the command with it to resume from the last checkpoint"
     )

@@ -32,7 +32,7 @@ class StopCallback(TrainerCallback):
         PartialState().wait_for_everyone()
         raise Stopped(
             f"the training stopped at step {state.global_step} of {state.max_steps} after SIGTERM, and saved a "
-            "checkpoint; the same command goes on from there"
+            "checkpoint; re-run the same command to resume"
         )
 
 

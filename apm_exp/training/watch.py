@@ -70,7 +70,7 @@ def go_on(onlookers: Watch) -> str | None:
         checkpoint = checkpoints.newest_complete(onlookers.folder, onlookers.how)
         onlookers.metrics.go_on_from(checkpoint)
         if checkpoint:
-            logger.info("training goes on from step %d", checkpoints.step_of(checkpoint))
+            logger.info("training resumes from step %d", checkpoints.step_of(checkpoint))
     checkpoint = broadcast_object_list([checkpoint])[0]
     if checkpoint is None:
         return None

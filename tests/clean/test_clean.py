@@ -217,7 +217,7 @@ def test_a_killed_training_stays_as_long_as_its_run_has_a_record(
         point(root / "runs" / "first" / f"policy{number}", step(root, number).folder)
     clean(root, delete_found=True)
     assert left(root) == names(root, 1, 2, 4)
-    assert f"unfinished, its command goes on from here: {step(root, 4).folder}" in capsys.readouterr().out
+    assert f"unfinished, its command resumes from it: {step(root, 4).folder}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_names_of_other_pairs_stop_a_run_before_the_scoring_and_it_is_not_export
     assert last.startswith("error: keep.path=ids.txt: 1 of 1 pairs are not among the training pairs (pair_id not-one")
     run = (root / "outputs" / "runs" / "latest").resolve()
     with pytest.raises(
-        ValueError, match=r"^run=\S+: failed \(.*training pairs.*\); the line in \S+command.txt goes on"
+        ValueError, match=r"^run=\S+: failed \(.*training pairs.*\); re-run the line in \S+command.txt to resume"
     ):
         export(root / "outputs", run.name, SETTINGS)
     write_sealed(read_sealed(run / "result.json") | {"state": "done"}, run / "result.json")

@@ -87,7 +87,7 @@ def test_zero3_in_two_ranks_with_checkpointed_activations_and_with_a_rank_that_i
     monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
     (fuse := tmp_path / "fuse").touch()
     loss = {"_target_": "tests.training.bad_losses.dpo_with_a_death", "beta": 0.5, "fuse": str(fuse)}
-    with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL; .* the same command goes on from here"):
+    with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL; .* re-run the same command to resume"):
         train("killed", **zero3, checkpoints=CHECKPOINTS, loss=loss)
     logged = []
     killed = train("killed", **zero3, checkpoints=CHECKPOINTS, loss=loss, logged=logged)
