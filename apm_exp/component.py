@@ -48,6 +48,8 @@ def locate(group: str, node: Mapping[str, Any]) -> Function:
     """The function that a node names. ValueError where the package is not trusted or has no such function."""
     target = str(node.get("_target_", ""))
     module_name, _, name = target.rpartition(".")
+    if not target:
+        raise ValueError(f"{group}: names no function; give its option's file a line _target_: package.module.function")
     if module_name.split(".")[0] not in _trusted_packages:
         remedy = "add its package to trusted_packages if you trust its code"
         raise ValueError(f"{group}._target_={target}: not a function of a trusted package; {remedy}")

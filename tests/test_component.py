@@ -70,10 +70,16 @@ def test_missing_setting_is_named() -> None:
         component.bind("metric", incomplete)
 
 
-@pytest.mark.parametrize("target", ["os.system", "subprocess.run", "builtins.eval", "apm_exp_evil.run", ""])
+@pytest.mark.parametrize("target", ["os.system", "subprocess.run", "builtins.eval", "apm_exp_evil.run"])
 def test_target_outside_trusted_packages_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match="not a function of a trusted package"):
         component.bind("metric", {"_target_": target})
+
+
+@pytest.mark.parametrize("empty", [{}, {"_target_": ""}])
+def test_a_node_without_a_target_says_so(empty: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"^metric: names no function; give its option's file a line _target_: "):
+        component.bind("metric", empty)
 
 
 def test_target_that_is_no_function_is_refused() -> None:
