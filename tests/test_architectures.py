@@ -5,14 +5,19 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from apm_exp.pair_forward import responses_forward
 from tests.architectures import TYPES, compared, tiny
-from tests.forward_models import llama, made, plain
+from tests.forward_models import SHAPE, llama, made, plain
 
 PROMPTS = [([5, 6, 7], [[8, 9, 3, 4], [5, 4]]), ([4, 3, 9, 9, 8], [[7], [6, 5, 9, 8, 7, 3]])]
+EXPERTS = {
+    **dict.fromkeys(("num_experts", "num_local_experts"), 4),
+    **{"num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24},
+}
 SHARED = ["deepseek_v3", "gpt_neox", "helium", "mixtral", "opt", "starcoder2"]
 PADDED = ["bloom", "cohere", "falcon", "gpt_oss", "lfm3", "mamba2", "rwkv", "xlstm"]
 
@@ -22,6 +27,27 @@ def test_a_characteristic_architecture_equals_its_plain_forward(model_type: str)
     result = compared(tiny(model_type))
     assert result.form == ("shared" if model_type in SHARED else "padded")
     assert result.difference <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("model_type", "window"),
+    [("phimoe", {"sliding_window": 90}), ("qwen2_moe", {"use_sliding_window": True, "sliding_window": 90})],
+)
+def test_a_window_in_the_mask_alone_is_seen_by_what_the_configuration_says(
+    model_type: str, window: dict[str, Any]
+) -> None:
+    """It is longer than the few tokens that the forms are tried on, so that these would not show it."""
+    torch.manual_seed(0)
+    config = CONFIG_MAPPING[model_type](**SHAPE, **EXPERTS, **window)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    for weight in model.parameters():
+        weight.data.mul_(5 if weight.ndim > 1 else 1)
+    prompt, response = [5, 6, 7, 8] * 10, [3 + index % 50 for index in range(90)]
+    with torch.inference_mode():
+        found_N, _ = responses_forward(model, [(prompt, [response, [9]])])
+        expected = plain(model, prompt, response)
+    assert found_N[0].item() == pytest.approx(expected.item(), abs=2e-4)
+    assert not model.shares_prompts
 
 
 @pytest.mark.parametrize("attention", ["auto", "eager"])

@@ -47,10 +47,21 @@ def register(name: str, attend: Attend) -> None:
         softcap: float | None = None,
         **others: Any,
     ) -> tuple[Tensor, None]:
-        """Raises ValueError for a tensor that would have no effect (sinks, biases)."""
+        """Raises ValueError for what would have no effect: a tensor (sinks, biases), a window in the mask alone."""
         unknown = [name for name, given in others.items() if isinstance(given, Tensor) and name not in _HARMLESS]
         if unknown:
             raise ValueError(f"its attention takes {', '.join(unknown)}")
+        if sliding_window is None and _has_window(module):
+            raise ValueError("its attention has its window in the mask alone")
         return attend(row, query, key, value, Layer(scaling, dropout, sliding_window, softcap)), None
 
     AttentionInterface.register(name, attention)
+
+
+def _has_window(module: nn.Module) -> bool:
+    """Whether the configuration says that this layer sees a window; some models (PhiMoE) put it into the mask alone."""
+    config = getattr(module, "config", None)
+    if not getattr(config, "sliding_window", None):
+        return False
+    types, index = getattr(config, "layer_types", None), getattr(module, "layer_idx", None)
+    return types is None or index is None or types[index] == "sliding_attention"
