@@ -1,5 +1,6 @@
 """What the benchmarks claim to compare: the peers compute the same numbers as we do, and the work is counted right."""
 
+import json
 import random
 from pathlib import Path
 
@@ -68,6 +69,20 @@ def test_padding_by_hand() -> None:
 def test_missing_pairs_name_the_option(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^--pairs \S+none.jsonl: no such file; .* with --pairs PATH$"):
         workload.read_pairs(tmp_path / "none.jsonl")
+
+
+def test_pairs_are_read_as_tokens(tmp_path: Path) -> None:
+    first, second = "a b c a b c", "d e f d e f g"
+    turns = {
+        name: [{"role": "user", "content": "Say."}, {"role": "assistant", "content": text}]
+        for name, text in (("chosen", first), ("rejected", second))
+    }
+    row = {"prompt": "Say.", "all_generated_responses": [first, second], **turns}
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    (pair,) = workload.read_pairs(file)
+    assert pair.prompt_ids
+    assert pair.chosen_ids != pair.rejected_ids
 
 
 def test_a_bar_is_kept_at_its_limit() -> None:

@@ -33,8 +33,8 @@ def read_pairs(path: Path) -> list[TokenisedPair]:
     tokenizer = train_tokenizer(texts, VOCABULARY)
     conversations = [[row[side] for row in rows] for side in ("chosen", "rejected")]
     prompts = [messages[:-1] for messages in conversations[0]]
-    answers = [[messages[-1:] for messages in side] for side in conversations]
-    pairs = tokenise_pairs(tokenizer, prompts, *answers)
+    chosen, rejected = ([messages[-1:] for messages in side] for side in conversations)
+    pairs = tokenise_pairs(tokenizer, "text", prompts, chosen, rejected, [None] * len(prompts))
     return [_cut(pair) for pair in pairs if isinstance(pair, TokenisedPair)]
 
 
