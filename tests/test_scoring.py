@@ -77,8 +77,13 @@ def test_one_pair_that_does_not_fit_memory_is_an_error(model, tiny_pairs, names,
 
 def test_the_memory_estimate_is_weights_and_the_widest_layer():
     # 2^26 float32 weights are 1/4 GiB; a token takes 3 x 8 + 6 x 4 = 48 numbers, so 2^24 of them 3 GiB
-    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(intermediate_size=8, hidden_size=4))
-    model = SimpleNamespace(config=config, parameters=lambda: [torch.empty(2**26, device="meta")])
+    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(intermediate_size=8))
+    embeddings = torch.nn.Embedding(2, 4)
+    model = SimpleNamespace(
+        config=config,
+        parameters=lambda: [torch.empty(2**26, device="meta")],
+        get_input_embeddings=lambda: embeddings,
+    )
     assert scoring._memory(model, 2**24) == "about 0.25 GiB of weights and 3.00 GiB for the widest layer"
 
 
