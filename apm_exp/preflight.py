@@ -80,7 +80,7 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     _check_writable(Path(config["output_root"]))
     check_devices(config["runtime"])
     check_metric(config["metric"])
-    with_rewards = _check_rewards(config)
+    with_rewards = check_rewards(config)
     check_source(config)
     rows = count_rows(config["dataset"])
     check_keep(config["keep"], rows)
@@ -158,7 +158,7 @@ def _check_reward_model(config: Mapping[str, Any]) -> None:
     preflight(config["reward"])
 
 
-def _check_rewards(config: Mapping[str, Any]) -> bool | None:
+def check_rewards(config: Mapping[str, Any]) -> bool | None:
     """Whether the pairs have rewards: generated ones do, a reward source other than `recorded` gives them.
 
     None if only the rows themselves can tell: the Hub's, and those of which some may have none if the metric asks for

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from apm_exp.ending import UsageError
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 
 POLICY = "policy"  # the subfolder that is a model, and goes into a repository of its own
 
@@ -16,7 +16,7 @@ def check_can_push(repo: str) -> None:
     try:
         validate_repo_id(repo)
     except ValueError as error:
-        raise UsageError(f"export.push={repo}: {one_line(error)}; give owner/name") from error
+        raise UsageError(f"export.push={repo}: {library_error(error)}; give owner/name") from error
     if repo.count("/") != 1:
         raise UsageError(f"export.push={repo}: no name of a repository; give owner/name")
     if constants.HF_HUB_OFFLINE:
@@ -36,7 +36,7 @@ def push(folder: Path, repo: str, *, private: bool, policy: bool) -> list[str]:
         return [*sent, _upload(folder / POLICY, repo, "model", private)] if policy else sent
     except Exception as error:  # the Hub's client and the two below it have no type in common
         remedy = f"the export stays in {folder}, and the same command sends it again"
-        raise ValueError(f"export.push={repo}: {one_line(error)}; {remedy}") from error
+        raise ValueError(f"export.push={repo}: {library_error(error)}; {remedy}") from error
 
 
 def _upload(folder: Path, repo: str, kind: str, private: bool, leave_out: str | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from apm_exp.export.finished_run import FinishedRun
 from apm_exp.export.licence import licence_of
-from apm_exp.export.no_paths import without_folders
+from apm_exp.export.no_paths import last_parts
 from apm_exp.report.describe import component_name, settings, source_name
 
 _COMMIT = 40  # hexadecimal digits; a digest has 64
@@ -63,13 +63,13 @@ def reward_source(run: FinishedRun) -> str:
 
 def described(node: Mapping[str, Any]) -> str:
     """A component's name with its settings, no folder of this machine among them."""
-    values = without_folders(settings({k: v for k, v in node.items() if k != "path"}))
+    values = last_parts(settings({k: v for k, v in node.items() if k != "path"}))
     path = f" {source_name(node)}" if node.get("path") else ""
     return f"{component_name(node)}{path}" + (f" ({values})" if values else "")
 
 
 def _named(node: Mapping[str, Any], more: list[str]) -> str:
-    name = without_folders(source_name(node))
+    name = last_parts(source_name(node))
     return f"{name} ({', '.join(more)})" if more else name
 
 

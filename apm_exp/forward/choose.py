@@ -15,7 +15,7 @@ from apm_exp.forward.row import Prompted
 from apm_exp.forward.segment_attention import SEGMENTS
 from apm_exp.models.attention import OF_PAIRS
 from apm_exp.models.context import context_length
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from apm_exp.models.quiet import quiet
 from apm_exp.precision import TOLERANCE, rounding_of
 
@@ -83,7 +83,7 @@ def _plain(causal_lm: Any, few: Sequence[Prompted]) -> list[Tensor]:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        raise refused(causal_lm, f"gives no logits of a few tokens ({one_line(error)})") from error
+        raise refused(causal_lm, f"gives no logits of a few tokens ({library_error(error)})") from error
 
 
 def _fastest(device: torch.device) -> Sequence[str]:
@@ -103,7 +103,7 @@ def _problem(
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        return f"cannot share prompts ({one_line(error)[:200]})"
+        return f"cannot share prompts ({library_error(error)[:200]})"
 
 
 def _unfit(causal_lm: Any, attention: str) -> str | None:

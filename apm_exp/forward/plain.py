@@ -11,7 +11,7 @@ from torch import Tensor
 
 from apm_exp.forward.padded import padded_inputs
 from apm_exp.forward.row import Prompted
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from apm_exp.precision import TOLERANCE, rounding_of
 
 # Of the spread among tokens' log-probs, which untrained models have little of.
@@ -33,7 +33,7 @@ def check_padded(causal_lm: Any, prompts: Sequence[Prompted], plain: Sequence[Te
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        raise refused(causal_lm, f"cannot score padded rows ({one_line(error)})") from error
+        raise refused(causal_lm, f"cannot score padded rows ({library_error(error)})") from error
     if (difference := _difference(causal_lm, padded, plain)) > 0:
         raise refused(causal_lm, f"gives other log-probs in a padded row than alone (by {difference:.2g} nats a token)")
 

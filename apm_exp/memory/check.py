@@ -18,7 +18,7 @@ from apm_exp.memory.longest import longest_pairs, shortest_possible
 from apm_exp.memory.shape import empty_llama, empty_model, shape_of
 from apm_exp.memory.training import Lengths, Training, training_of
 from apm_exp.models.device import pick_device
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from apm_exp.policies import builds_model, resolve_dtype
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Traini
             estimate(training)
         return training
     except Exception as error:
-        _warn_once(f"no estimate of the training's memory ({one_line(error)}); whether it fits will be seen")
+        _warn_once(f"no estimate of the training's memory ({library_error(error)}); whether it fits will be seen")
         return None
 
 

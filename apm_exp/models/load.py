@@ -7,7 +7,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from apm_exp.models.loading import loading
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from apm_exp.models.quiet import quiet
 from apm_exp.tokens.chat_settings import ChatSettings
 from apm_exp.types import Policy
@@ -37,7 +37,7 @@ def tokenizer_from(folder: Path, label: str, trust_remote_code: bool) -> PreTrai
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     except _TRANSFORMERS_ERRORS as error:
-        raise ValueError(f"{label}: its tokenizer cannot be loaded: {one_line(error)}") from error
+        raise ValueError(f"{label}: its tokenizer cannot be loaded: {library_error(error)}") from error
 
 
 def load_model(policy: Policy, device: str, **more: Any) -> PreTrainedModel:
@@ -70,7 +70,7 @@ def load_weights(auto_class: Any, folder: Path, label: str, **arguments: Any) ->
         with quiet():
             model, found = auto_class.from_pretrained(folder, output_loading_info=True, **safe, **arguments)
     except _TRANSFORMERS_ERRORS as error:
-        raise ValueError(f"{label}: its weights cannot be loaded: {one_line(error)}") from error
+        raise ValueError(f"{label}: its weights cannot be loaded: {library_error(error)}") from error
     _refuse_random(label, type(model).__name__, found)
     return model.eval()
 

@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
 from apm_exp.models.load import load_tokenizer
 from apm_exp.models.loading import loading
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from apm_exp.models.quiet import quiet
 from apm_exp.tokens.chat_settings import check_variables, settings_of, writes_date
 from apm_exp.tokens.render import template_of, turn_end
@@ -69,7 +69,7 @@ def _config(folder: Path, label: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"{label}: config.json cannot be read: {one_line(error)}") from error
+        raise ValueError(f"{label}: config.json cannot be read: {library_error(error)}") from error
 
 
 def _check_architecture(config: dict[str, Any], label: str) -> None:
@@ -102,7 +102,7 @@ def weight_shapes(folder: Path, label: str) -> dict[str, list[int]]:
                 shapes |= {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ValueError(
-                f"{label}: {file.name} is damaged or missing ({one_line(error)}); fetch it again"
+                f"{label}: {file.name} is damaged or missing ({library_error(error)}); fetch it again"
             ) from error
     return shapes
 
@@ -115,7 +115,7 @@ def _weight_files(folder: Path, label: str) -> list[Path]:
         try:
             return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ValueError(f"{label}: {index.name} cannot be read: {one_line(error)}") from error
+            raise ValueError(f"{label}: {index.name} cannot be read: {library_error(error)}") from error
     if pickled := sorted(file.name for pattern in _PICKLED for file in folder.glob(pattern)):
         remedy = "convert them: load the model you trust and call save_pretrained, which writes safetensors"
         raise ValueError(f"{label}: only pickled weights ({pickled[0]}), and nothing is unpickled here; {remedy}")
@@ -128,7 +128,7 @@ def _template(path: str | None) -> str | None:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise ValueError(f"model.chat_template={path}: cannot be read: {one_line(error)}") from error
+        raise ValueError(f"model.chat_template={path}: cannot be read: {library_error(error)}") from error
 
 
 def _check_template(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -155,7 +155,7 @@ def empty_model(policy: Policy, label: str) -> PreTrainedModel:
             config = AutoConfig.from_pretrained(policy.folder, local_files_only=True, **trust)
             return AutoModelForCausalLM.from_config(config, **arguments)
     except Exception as error:  # whatever a number of config.json leads to
-        raise ValueError(f"{label}: {one_line(error)}") from error
+        raise ValueError(f"{label}: {library_error(error)}") from error
 
 
 def _check_weights(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]], label: str) -> None:

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
 from apm_exp.models.load import tokenizer_from
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from apm_exp.models.preflight import weight_shapes
 from apm_exp.models.pretrained import folder_of
 from apm_exp.models.quiet import quiet
@@ -65,7 +65,7 @@ def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrained
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
             model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
     except Exception as error:  # whatever a number of config.json leads to
-        raise ValueError(f"{label}: {one_line(error)}") from error
+        raise ValueError(f"{label}: {library_error(error)}") from error
     if model.config.num_labels != 1:
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")
     return model

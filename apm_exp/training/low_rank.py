@@ -11,7 +11,7 @@ from torch import nn
 
 from apm_exp.adapters.adapter import Adapter
 from apm_exp.models.load import load_model
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from apm_exp.types import Policy
 
 
@@ -41,7 +41,9 @@ def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
             adapted = get_peft_model(model, LoraConfig(**adapter.lora))
     except ValueError as error:
         layers = ", ".join(linear_layers(model))
-        raise ValueError(f"{label}: {one_line(error)}; take all-linear, or of the model's layers {layers}") from error
+        raise ValueError(
+            f"{label}: {library_error(error)}; take all-linear, or of the model's layers {layers}"
+        ) from error
     if found := shared & set(adapted.targeted_module_names):
         raise ValueError(
             f"{label}: {min(found)} shares its weights with another layer, so a sum would change both; leave it out"

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections import Counter
 
-from apm_exp.models.one_line import one_line
+from apm_exp.models.one_line import library_error
 from tests.architectures import TYPES, Compared, compared, tiny
 
 _MOST = 1e-4
@@ -23,7 +23,7 @@ def main(types: list[str]) -> int:
         try:
             model = tiny(model_type)
         except Exception as error:
-            print(f"{model_type:28} not built small: {one_line(error)[:90]}", flush=True)
+            print(f"{model_type:28} not built small: {library_error(error)[:90]}", flush=True)
             continue
         result = found[model_type] = compared(model)
         print(f"{model_type:28} {result.refusal or f'{result.form:7} {result.difference:.1e}'}", flush=True)
