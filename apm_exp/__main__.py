@@ -24,7 +24,8 @@ def main() -> None:
 
 def _main() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)  # starting makes many objects, and nearly all of them stay
-    from apm_exp.command_line import UsageLine, help_text, prepare
+    from apm_exp.cli.arguments import UsageLine, prepare
+    from apm_exp.cli.help import help_text
 
     if not __debug__:
         sys.exit(_usage("PYTHONOPTIMIZE, or python -O: leaves out the checks that results rely on; run without it"))
@@ -46,7 +47,7 @@ def _main() -> None:
         os.environ["APM_EXP_TRACEBACK"] = "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and what it raises becomes one line
 
-    from apm_exp.application import run
+    from apm_exp.cli.app import run
 
     code = run(prepared)
     gc.freeze()  # no last search for garbage: the process ends
@@ -54,7 +55,7 @@ def _main() -> None:
 
 
 def _usage(text: str) -> int:
-    from apm_exp.ending import USAGE_ERROR, print_error
+    from apm_exp.core.errors import USAGE_ERROR, print_error
 
     print_error(text)
     return USAGE_ERROR

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from apm_exp.models.pair_forward import responses_forward
 from apm_exp.models.quiet import quiet
-from apm_exp.pair_forward import responses_forward
 
 VOCABULARY = 97
 TYPES = sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)

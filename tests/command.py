@@ -61,7 +61,9 @@ def apm_exp(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def _server() -> Any:
     """multiprocessing's fork server, with the imports, which read the offline variables."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["apm_exp.preload", "apm_exp.application", "apm_exp.job_function", "tests.command"])
+    context.set_forkserver_preload(
+        ["apm_exp.jobs.preload", "apm_exp.cli.app", "apm_exp.cli.multirun.job_function", "tests.command"]
+    )
     with _STARTING, pytest.MonkeyPatch.context() as patch:
         for name, value in _OFFLINE.items():
             patch.setenv(name, value)
@@ -71,7 +73,8 @@ def _server() -> Any:
 
 def _main(folder: Path, arguments: tuple[str, ...], environ: dict[str, str], streams: str) -> None:
     """The child: what a new interpreter would find, then apm_exp's own main."""
-    from apm_exp import __main__, application
+    from apm_exp import __main__
+    from apm_exp.cli import app as application
 
     os.chdir(folder)
     for number, name in enumerate(("out", "err"), start=1):

@@ -10,7 +10,7 @@ import hypothesis
 import pyarrow as pa
 import pytest
 
-from apm_exp.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenisedPair
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no deadline")
@@ -22,11 +22,17 @@ LONG = (
         "test_readme",
         "training/test_ranks",
         "test_main_job",
-        "nodes/test_command",
+        "runtime/nodes/test_command",
         "launchers/test_launchers",
     ),
-    *("nodes/test_ranks", "export/test_export", "test_score_table", "test_alpha_auto", "training/test_every_loss"),
-    *("test_bad_command", "memory/test_memory", "clean/test_clean", "training/test_deepspeed"),
+    *("runtime/nodes/test_ranks", "report/export/test_export", "models/test_score_table", "test_alpha_auto"),
+    *(
+        "training/test_every_loss",
+        "test_bad_command",
+        "jobs/plan/memory/test_memory",
+        "jobs/clean/test_clean",
+        "training/test_deepspeed",
+    ),
 )
 
 WORDS = (
@@ -62,7 +68,7 @@ def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from apm_exp.models.word_tokenizer import word_tokenizer
+    from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny_policy")
     tokenizer = word_tokenizer(WORDS, 128)
@@ -124,7 +130,7 @@ def tiny_pairs() -> list[TokenisedPair]:
 def scored(tiny_policy: Policy, tiny_pairs: list[TokenisedPair]) -> pa.Table:
     """The rows of logps.parquet of `tiny_pairs` under `tiny_policy`, all of them for training."""
     from apm_exp.models.load import load_model
-    from apm_exp.scoring import score_pairs
+    from apm_exp.models.score_pairs import score_pairs
     from tests.training.cases import logps_table
 
     names = [f"p{index:02d}" for index in range(len(tiny_pairs))]

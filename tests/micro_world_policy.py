@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from apm_exp.models.micro_world import sft_policy
-from apm_exp.types import Policy
+from apm_exp.core.types import Policy
+from apm_exp.data.worlds.micro_world.policy import sft_policy
 
 SMALL = {
     "hidden": 32,
@@ -27,7 +27,7 @@ SAMPLING = {  # what generate=on_policy sets
     "seed": 0,
 }
 RUNTIME = {
-    "_target_": "apm_exp.runtime.run_on",
+    "_target_": "apm_exp.runtime.settings.run_on",
     "device": "cpu",
     "processes": 1,
     "pairs_per_device": 8,

@@ -10,21 +10,21 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.alpha_rules.choose import with_chosen_number
-from apm_exp.check_job import warn_unused_alpha_rule
-from apm_exp.preflight import check_config, needs_rewards
+from apm_exp.core.types import PairScores
+from apm_exp.jobs.checks.check import warn_unused_alpha_rule
+from apm_exp.jobs.checks.preflight import check_config, needs_rewards
+from apm_exp.jobs.request import Request
 from apm_exp.report import describe
-from apm_exp.report.overlap import choices
-from apm_exp.report.scored_pairs import ScoredPairs
-from apm_exp.types import PairScores
-from apm_exp.worker import Request
+from apm_exp.report.run.overlap import choices
+from apm_exp.report.run.scored_pairs import ScoredPairs
+from apm_exp.selection.alpha_rules.choose import with_chosen_number
 from tests.command import SMALL, apm_exp, folders
 from tests.offline_run import read_offline_run
+from tests.pipeline.test_graph import graph
 from tests.report.finished_run import CONFIG, EXPLICIT, MAP
 from tests.test_configs import compose
-from tests.test_pipeline import graph
 
-BALANCED = {"_target_": "apm_exp.alpha_rules.balanced.balanced"}
+BALANCED = {"_target_": "apm_exp.selection.alpha_rules.balanced.balanced"}
 
 
 @pytest.fixture(scope="module")

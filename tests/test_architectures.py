@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from apm_exp.pair_forward import responses_forward
+from apm_exp.models.pair_forward import responses_forward
 from tests.architectures import TYPES, compared, tiny
 from tests.forward_models import SHAPE, llama, made, plain
 

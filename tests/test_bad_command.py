@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apm_exp.command_line import conf_folder
+from apm_exp.core.conf import conf_folder
 from tests.command import apm_exp, command, environment
 
 CASES = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 from tests.benchmarks import work, workload
 from tests.benchmarks.contenders import OURS, PADDED, TRL
 from tests.benchmarks.model_shape import random_llama

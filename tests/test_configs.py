@@ -9,10 +9,11 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from apm_exp.command_line import _FOLLOWING, conf_folder, options_of
-from apm_exp.data.holdout import with_holdout
-from apm_exp.pipeline import Choices
-from apm_exp.preflight import check_config, check_inputs
+from apm_exp.cli.arguments import _FOLLOWING
+from apm_exp.core.conf import conf_folder, options_of
+from apm_exp.data.sources.holdout import with_holdout
+from apm_exp.jobs.checks.preflight import check_config, check_inputs
+from apm_exp.pipeline.graph import Choices
 
 CONF = conf_folder()
 os.environ["APM_EXP_CONF"] = str(CONF)

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.artifact import Step, read_done
-from apm_exp.build import build
-from apm_exp.digest import FileDigests
-from apm_exp.ending import FAILURE, one_line
-from apm_exp.files import write_parquet
+from apm_exp.core.digest import FileDigests
+from apm_exp.core.errors import FAILURE, one_line
+from apm_exp.core.files import write_parquet
+from apm_exp.pipeline.build import build
+from apm_exp.pipeline.step import Step, read_done
 
 VERSION = 1
 ROWS = 100_000
@@ -54,7 +54,7 @@ def test_a_write_that_fails_leaves_no_table_and_is_repeated(tmp_path: Path) -> N
 
 
 def test_the_line_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
-    from apm_exp.ending import say
+    from apm_exp.core.errors import say
 
     error = OSError(errno.ENOSPC, "No space left on device")
     error.add_note("while building outputs/logps/x")

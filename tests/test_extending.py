@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from apm_exp.types import PairLogps
+from apm_exp.core.types import PairLogps
 from tests.command import command, environment
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"

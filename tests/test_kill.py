@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from apm_exp.training.rows import read_rows
+from apm_exp.training.metrics_file import read_rows
 from tests.command import SMALL, apm_exp, command, environment, folders, small_run
 
 KINDS = ("generations", "logps", "policy", "evaluation")  # those that take long, each with another way to go on

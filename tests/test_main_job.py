@@ -10,10 +10,10 @@ from subprocess import CompletedProcess
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.dashboard import command as dashboard
+from apm_exp.report.tracking.dashboard import command as dashboard
 from tests.command import SMALL, apm_exp, folders, small_run, started
-from tests.dashboard.metric_names import known, names, written_workspace
 from tests.offline_run import read_offline_run
+from tests.report.tracking.dashboard.metric_names import known, names, written_workspace
 
 KINDS = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy", "evaluation", "report")
 
@@ -113,7 +113,7 @@ def test_the_same_command_again_builds_nothing_and_imports_nothing_large(
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # every process of the command names what it imports
     result = started(ran, *SMALL)
     imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", result.stderr, re.MULTILINE))
-    assert "apm_exp.job" in imported
+    assert "apm_exp.jobs.job" in imported
     assert not imported & {"torch", "transformers", "trl", "datasets", "wandb", "matplotlib"}
     assert result.returncode == 0, result.stderr
     assert result.stderr.count(" reused ") == 10

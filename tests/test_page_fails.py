@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from apm_exp import sweep
-from apm_exp.artifact import Step
-from apm_exp.digest import FileDigests
-from apm_exp.headline import what_next
-from apm_exp.page_step import draw_page
-from apm_exp.worker import Request
+from apm_exp.core.digest import FileDigests
+from apm_exp.jobs.record import what_next
+from apm_exp.jobs.report_step import draw_page
+from apm_exp.jobs.request import Request
+from apm_exp.jobs.sweep import report as sweep
+from apm_exp.pipeline.step import Step
 
 VERSION = 1
 CONFIG: dict[str, Any] = {"rebuild": "none", "output_root": "outputs"}
@@ -23,7 +23,7 @@ def no_page(out: Path) -> dict[str, int]:
 
 def test_the_page_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     page = Step("report", "x", no_page, {}, tmp_path, FileDigests(tmp_path / ".digests.json"))
-    monkeypatch.setattr("apm_exp.page_step.report_step", lambda *_, **__: page)
+    monkeypatch.setattr("apm_exp.jobs.report_step.report_step", lambda *_, **__: page)
     (tmp_path / "runs" / "one").mkdir(parents=True)
     request = Request("run", CONFIG, {}, [], "python -m apm_exp", "id")
     assert draw_page(request, {}, tmp_path / "runs" / "one") is None
@@ -38,7 +38,7 @@ def test_the_page_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     def broken(*_: object) -> None:
         raise IndexError("no")
 
-    monkeypatch.setattr("apm_exp.report.sweep.write_sweep_report", broken)
+    monkeypatch.setattr("apm_exp.report.sweep.page.write_sweep_report", broken)
     (tmp_path / "jobs").mkdir()
     (tmp_path / "sweep.json").write_text('{"jobs": [{}]}')
     (tmp_path / "jobs" / "0.json").write_text(json.dumps({"state": "done", "report": None}))

@@ -10,8 +10,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from apm_exp.command_line import prepare
-from apm_exp.types import Policy
+from apm_exp.cli.arguments import prepare
+from apm_exp.core.types import Policy
 from tests.command import apm_exp, folders
 from tests.test_configs import compose
 

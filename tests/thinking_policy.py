@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from apm_exp.types import Policy
-from tests.tokens.chat_tokenizers import chatml
+from apm_exp.core.types import Policy
+from tests.models.tokens.chat_tokenizers import chatml
 
 THINKING = (Path(find_spec("trl").origin).parent / "chat_templates" / "qwen3.jinja").read_text()  # type: ignore
 

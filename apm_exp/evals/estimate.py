@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from apm_exp.compare.student_t import t_interval
-from apm_exp.standard_error import standard_error
+from apm_exp.core.significance import t_interval
+from apm_exp.core.standard_error import standard_error
 
 
 def share(values: np.ndarray, prompt_N: np.ndarray, confidence: float) -> dict[str, Any]:

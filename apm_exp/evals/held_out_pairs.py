@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from apm_exp import component
-from apm_exp.artifact import Artifact
-from apm_exp.digest import canonical, text_digest
+from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.console import track
+from apm_exp.core.digest import canonical, text_digest
+from apm_exp.core.files import write_json, write_parquet
+from apm_exp.core.messages import read_messages
+from apm_exp.core.types import Policy, TokenisedPair
 from apm_exp.evals.estimate import mean, share
-from apm_exp.files import write_json, write_parquet
-from apm_exp.messages import read_messages
-from apm_exp.progress import track
-from apm_exp.types import Policy, TokenisedPair
 
 logger = logging.getLogger(__name__)
 MARGIN_UNIT = "nats per token"
@@ -109,7 +109,7 @@ def _margins(rows: pa.Table, chosen_logp: np.ndarray, rejected_logp: np.ndarray)
 def _logps(rows: pa.Table, policy: Policy, runtime: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """The policy's summed log-probs of both answers (nats), in the order of the rows."""
     from apm_exp.models.load import load_model
-    from apm_exp.scoring import score_pairs, token_budget
+    from apm_exp.models.score_pairs import score_pairs, token_budget
 
     pairs, names = _pairs(rows), rows["pair_id"].to_pylist()
     values = np.zeros((len(pairs), 2))

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from apm_exp.core.files import write_json, write_parquet
+from apm_exp.core.types import Message, Policy, Refusal
+from apm_exp.data.generate.samples import Samples
+from apm_exp.data.worlds.micro_world.splits import draw_tasks
+from apm_exp.data.worlds.micro_world.true_reward import true_reward
 from apm_exp.evals.estimate import mean
 from apm_exp.evals.repetition import repetition
-from apm_exp.files import write_json, write_parquet
-from apm_exp.generate.samples import Samples
-from apm_exp.types import Message, Policy, Refusal
-from apm_exp.worlds.tasks_reward import true_reward
-from apm_exp.worlds.tasks_splits import draw_tasks
 
 Count = Annotated[int, Field(ge=1)]
 POLICIES = ("", "starting_")  # what the names of a policy's scores and columns start with
@@ -45,7 +45,7 @@ def win_rate(
     with the end token), repetition (share of repeated runs of four words) and cut_off (share of responses without an
     end token) of both, and reward_gain (paired).
     """
-    from apm_exp.generate.sample import sample_responses
+    from apm_exp.data.generate.transformers_sampler import sample_responses
 
     tasks = [task.prompt for task in draw_tasks("evaluation", prompts, seed)]
     questions = [[Message(role="user", content=task)] for task in tasks]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apm_exp.types import Policy, Refusal, TokenisedPair
+from apm_exp.core.types import Policy, Refusal, TokenisedPair
 
 _NAMES = (  # of what configurations call it; the smallest counts
     "max_position_embeddings",

@@ -6,11 +6,11 @@ from typing import Any
 
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from apm_exp.core.errors import library_error
+from apm_exp.core.types import Policy
 from apm_exp.models.loading import loading
-from apm_exp.models.one_line import library_error
 from apm_exp.models.quiet import quiet
-from apm_exp.tokens.chat_settings import ChatSettings
-from apm_exp.types import Policy
+from apm_exp.models.tokens.chat_settings import ChatSettings
 
 logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 5

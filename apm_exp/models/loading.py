@@ -4,9 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator
 
-from apm_exp.models.attention import of_transformers
-from apm_exp.tokens.chat_settings import is_day
-from apm_exp.types import TEMPLATE_DATE
+from apm_exp.core.types import TEMPLATE_DATE
+from apm_exp.models.tokens.chat_settings import is_day
 
 
 def loading(
@@ -31,3 +30,26 @@ def loading(
     if (own := of_transformers(attention)) is not None:
         arguments["attn_implementation"] = own
     return arguments
+
+
+OF_PAIRS = ("auto", "segments", "flex")  # they share a pair's prompt; any other name is transformers' own, padded
+_EVERYWHERE = ("auto", "segments", "sdpa", "eager")
+
+
+def in_key(attention: str) -> str:
+    """What an artifact's key knows of an attention: those that share prompts, and `auto`, differ by rounding alone."""
+    return "shared" if attention in OF_PAIRS else attention
+
+
+def of_transformers(attention: str) -> str | None:
+    """The attn_implementation that a model is loaded with; None leaves the choice to transformers."""
+    return None if attention in OF_PAIRS else attention
+
+
+def check_attention(attention: str, device: str) -> None:
+    """Raise ValueError, with what there is, for an attention that the device lacks.
+
+    On a GPU other names are transformers' to judge: it knows which of its kernels are installed.
+    """
+    if not device.startswith("cuda") and attention not in _EVERYWHERE:
+        raise ValueError(f"model.attention={attention}: the device {device} has {', '.join(_EVERYWHERE)}")

@@ -12,14 +12,14 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from apm_exp.core.errors import library_error
+from apm_exp.core.types import TEMPLATE_DATE, Policy
 from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
 from apm_exp.models.load import load_tokenizer
 from apm_exp.models.loading import loading
-from apm_exp.models.one_line import library_error
 from apm_exp.models.quiet import quiet
-from apm_exp.tokens.chat_settings import check_variables, settings_of, writes_date
-from apm_exp.tokens.render import template_of, turn_end
-from apm_exp.types import TEMPLATE_DATE, Policy
+from apm_exp.models.tokens.chat_settings import check_variables, settings_of, writes_date
+from apm_exp.models.tokens.render import template_of, turn_end
 
 logger = logging.getLogger(__name__)
 _SHOWN = 5  # names in an error

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from apm_exp.models.one_line import library_error
-from apm_exp.types import TEMPLATE_DATE
+from apm_exp.core.errors import library_error
+from apm_exp.core.types import TEMPLATE_DATE
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SNAPSHOT = re.compile(r"models--[^/]+/snapshots/[0-9a-f]{40}")  # as the Hub's client lays out its cache
@@ -49,7 +49,8 @@ def folder_of(group: str, path: str, revision: str | None, trust_remote_code: bo
     except (OSError, ValueError, RuntimeError) as error:  # those of the Hub's client and of HTTP are among them
         raise ValueError(
             f"{group}.path={path}: no such folder, and not to be had from the Hugging Face Hub "
-            f"({library_error(error)}); give a local folder, or fetch it where there is a network with `hf download {path}`"
+            f"({library_error(error)}); give a local folder, or fetch it where there is a network with "
+            f"`hf download {path}`"
         ) from error
     return _whole(folder, f"{group}.path={path}")
 

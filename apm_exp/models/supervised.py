@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from apm_exp.progress import track
+from apm_exp.core.console import track
 
 _IGNORED = -100  # cross_entropy leaves these labels out
 _CLIP = 1.0  # largest norm of the gradient

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from apm_exp.alpha_rules.choose import rule_name
+from apm_exp.selection.alpha_rules.choose import rule_name
 
 Node = Mapping[str, Any]
 
@@ -12,6 +12,8 @@ Node = Mapping[str, Any]
 def component_name(node: Node) -> str:
     """What a user calls a component: for ours the name of its file, for others that of the function."""
     *packages, module, function = str(node["_target_"]).split(".")
+    if "worlds" in packages:
+        return packages[-1]  # a world has a folder, with a file for each of its components
     return module if packages[:1] == ["apm_exp"] else function
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from apm_exp.escaped import escaped
-from apm_exp.files import write_text
+from apm_exp.core.escaped import escaped
+from apm_exp.core.files import write_text
 from apm_exp.report.scores import minus
 
 NONE = "\N{EN DASH}"
@@ -18,7 +18,7 @@ _TEMPLATES = Path(__file__).parent
 def render(template: str, context: dict[str, Any], path: Path) -> Path:
     """Render a template of this folder into `path` atomically and return it."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader([_TEMPLATES, _TEMPLATES / "run", _TEMPLATES / "sweep"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

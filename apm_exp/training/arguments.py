@@ -8,11 +8,11 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from apm_exp import component
-from apm_exp.component import nearest
+from apm_exp.core import component
+from apm_exp.core.component import nearest
 from apm_exp.training.batching import Batching
 from apm_exp.training.passed import PASSED, passed
-from apm_exp.training.settings import Settings, TrainingTask
+from apm_exp.training.task import Settings, TrainingTask
 
 _OURS = {
     "output_dir": "output_root",
@@ -115,7 +115,7 @@ def _from_settings(settings: Settings, batches: Batching) -> dict[str, Any]:
         "logging_first_step": True,
         "save_strategy": "steps" if settings.save_every else "no",
         "save_steps": settings.save_every or 500,
-        "save_total_limit": None,  # older ones go when the new one is complete (training/checkpoints.py)
+        "save_total_limit": None,  # older ones go when the new one is complete (training/callbacks/checkpoints.py)
     }
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from apm_exp import component
-from apm_exp.ranges import Count, Positive
+from apm_exp.core import component
+from apm_exp.core.ranges import Count, Positive
 
 _SECTIONS = {  # of the configurations that ship, and those that are often added to them
     "train_batch_size",

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
-from apm_exp.types import Policy
+from apm_exp.core.types import Policy
 
 _NOISE = re.compile(r"drop|jitter")
 

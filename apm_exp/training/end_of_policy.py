@@ -6,8 +6,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from apm_exp.files import write_json
-from apm_exp.tokens.end_tokens import end_tokens
+from apm_exp.core.files import write_json
+from apm_exp.models.tokens.end_tokens import end_tokens
 
 
 def write_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from apm_exp.core.rounding import TOLERANCE
+from apm_exp.core.types import Policy, TokenisedPair
 from apm_exp.models.load import load_model, load_tokenizer
-from apm_exp.pair_forward import pair_forward
-from apm_exp.precision import TOLERANCE
+from apm_exp.models.pair_forward import pair_forward
 from apm_exp.training.end_of_policy import write_end_tokens
-from apm_exp.types import Policy, TokenisedPair
 
 _NOT_KEPT = ("training_args.bin", "README.md")  # a pickle, and peft's empty form; the artifact's inputs.yaml says it
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from apm_exp import component
-from apm_exp.losses.log_ratios import log_ratios, mean_logps
-from apm_exp.types import PairLogps
+from apm_exp.core import component
+from apm_exp.core.types import PairLogps
+from apm_exp.training.losses.log_ratios import log_ratios, mean_logps
 
 Rewards = Callable[[PairLogps], tuple[Tensor, Tensor]]
 

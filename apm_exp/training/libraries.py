@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments, get_scheduler
 
-from apm_exp.runtime import all_processes
+from apm_exp.core.types import Policy
+from apm_exp.runtime.settings import all_processes
 from apm_exp.training.arguments import training_arguments
 from apm_exp.training.batching import batching
-from apm_exp.training.settings import Settings, TrainingTask
-from apm_exp.types import Policy
+from apm_exp.training.task import Settings, TrainingTask
 
 _STEPS = 10_000  # of a training whose length is not known yet
 _OWN_STEP = ("galore", "apollo")  # they take the layers of the model itself: optim_target_modules

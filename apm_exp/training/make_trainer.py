@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from apm_exp.adapters.preflight import adapter_of
+from apm_exp.training.adapters.preflight import adapter_of
 from apm_exp.training.arguments import training_arguments
 from apm_exp.training.batching import Batching
-from apm_exp.training.model_for_training import model_for_training
+from apm_exp.training.callbacks.attach import Watch
+from apm_exp.training.load_model import model_for_training
 from apm_exp.training.objective import make_objective
 from apm_exp.training.pair_dataset import TrainingPair, collate
-from apm_exp.training.settings import Settings, TrainingTask
+from apm_exp.training.task import Settings, TrainingTask
 from apm_exp.training.trainer import PairTrainer
-from apm_exp.training.watch import Watch
 
 
 def make_trainer(

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from apm_exp import component
-from apm_exp.losses.history import History
-from apm_exp.training.guards import check_loss
+from apm_exp.core import component
+from apm_exp.core.types import MissingRewards, PairLogps
+from apm_exp.training.callbacks.guards import check_loss
 from apm_exp.training.implicit_reward import Rewards, implicit_rewards
+from apm_exp.training.losses.history import History
 from apm_exp.training.pair_dataset import TrainingPair, explicit_margins
-from apm_exp.types import MissingRewards, PairLogps
 
 Loss = Callable[[PairLogps], Tensor]
 

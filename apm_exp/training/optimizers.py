@@ -3,7 +3,7 @@
 import importlib.util
 import re
 
-from apm_exp.component import nearest
+from apm_exp.core.component import nearest
 
 COMMON = ("adamw_torch", "adamw_torch_fused")
 _NEEDS = (  # names that match -> module, and what to install

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 
 
 @dataclass(frozen=True)

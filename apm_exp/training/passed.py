@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from apm_exp import component
-from apm_exp.ranges import Count
+from apm_exp.core import component
+from apm_exp.core.ranges import Count
 
 
 def passed(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apm_exp.runtime import all_processes
+from apm_exp.runtime.settings import all_processes
 from apm_exp.training.batching import batching
 from apm_exp.training.deepspeed_setup import check_deepspeed
 from apm_exp.training.optimizers import COMMON, check_optimizer

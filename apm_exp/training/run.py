@@ -4,25 +4,25 @@ import gc
 import os
 from typing import Any
 
-from apm_exp import component
-from apm_exp.adapters.preflight import adapter_of
+from apm_exp.core import component
 from apm_exp.models.quiet import quiet
-from apm_exp.runtime import Runtime
-from apm_exp.scoring import out_of_memory
-from apm_exp.stopping import sigterm_noted
-from apm_exp.training import checkpoints
+from apm_exp.models.score_pairs import out_of_memory
+from apm_exp.runtime.settings import Runtime
+from apm_exp.runtime.signals import sigterm_noted
+from apm_exp.training.adapters.merge import merge
+from apm_exp.training.adapters.preflight import adapter_of
 from apm_exp.training.batching import Batching, batching
+from apm_exp.training.callbacks import checkpoints
+from apm_exp.training.callbacks.attach import Watch, attach, go_on, watch
+from apm_exp.training.callbacks.guards import named
+from apm_exp.training.callbacks.stop import StopCallback
 from apm_exp.training.deepspeed_setup import deepspeed_session
 from apm_exp.training.finish import check_final, logps_of, save_final
-from apm_exp.training.guards import named
 from apm_exp.training.make_trainer import make_trainer
-from apm_exp.training.merge import merge
 from apm_exp.training.objective import check_objective
 from apm_exp.training.pair_dataset import training_pairs
 from apm_exp.training.preflight import check_first_gpu, check_one_process
-from apm_exp.training.settings import Settings, TrainingTask
-from apm_exp.training.stop_callback import StopCallback
-from apm_exp.training.watch import Watch, attach, go_on, watch
+from apm_exp.training.task import Settings, TrainingTask
 
 
 def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:

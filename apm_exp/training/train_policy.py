@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from apm_exp.component import UNHASHED
-from apm_exp.ranges import BelowOne, Count, LearningRate, NotNegative, Positive, Share
-from apm_exp.training.settings import Settings, TrainingTask
+from apm_exp.core.component import UNHASHED
+from apm_exp.core.ranges import BelowOne, Count, LearningRate, NotNegative, Positive, Share
+from apm_exp.training.task import Settings, TrainingTask
 
 Schedule = Literal[
     "cosine",

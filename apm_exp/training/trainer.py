@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from apm_exp.losses.history import AllPairs
-from apm_exp.pair_forward import accept_responses, padded_form, pair_forward
-from apm_exp.precision import TOLERANCE
+from apm_exp.core.rounding import TOLERANCE
+from apm_exp.core.types import PairLogps
+from apm_exp.models.pair_forward import accept_responses, padded_form, pair_forward
 from apm_exp.training.batching import Batching
-from apm_exp.training.consumption import Consumption
+from apm_exp.training.callbacks.consumption import Consumption
+from apm_exp.training.callbacks.guards import check_loss, difference_from_stored, first_step_problem
 from apm_exp.training.global_batches import EpochLoader, GlobalBatches
-from apm_exp.training.guards import check_loss, difference_from_stored, first_step_problem
+from apm_exp.training.losses.history import AllPairs
 from apm_exp.training.objective import Objective
-from apm_exp.types import PairLogps
 
 _NONE = -1  # in the place of a row, where a process has fewer pairs than others
 _NOISE = 1e-5  # margins of this size are rounding, as all are before the first step; they count as ties

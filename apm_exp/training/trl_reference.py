@@ -16,11 +16,11 @@ from trl.experimental.cpo import CPOConfig, CPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from apm_exp.models.load import load_tokenizer
-from apm_exp.training.consumption import Consumption
-from apm_exp.training.guards import check_loss
+from apm_exp.training.callbacks.consumption import Consumption
+from apm_exp.training.callbacks.guards import check_loss
 from apm_exp.training.pair_dataset import TrainingPair
 from apm_exp.training.preflight import check_trl_loss
-from apm_exp.training.settings import TrainingTask
+from apm_exp.training.task import TrainingTask
 
 _LONGEST = 2**30  # tokens: the tokens are cut already, TRL must not cut them again
 

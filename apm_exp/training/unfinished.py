@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from apm_exp.secrets_check import flatten
+from apm_exp.core.credentials import flatten
 
 logger = logging.getLogger(__name__)
 _KEY = "-????????"  # what follows the slug in the name of a step's folder: 8 hexadecimal digits

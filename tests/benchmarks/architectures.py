@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections import Counter
 
-from apm_exp.models.one_line import library_error
+from apm_exp.core.errors import library_error
 from tests.architectures import TYPES, Compared, compared, tiny
 
 _MOST = 1e-4

@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 from tests.benchmarks.alternating import alternate
 from tests.benchmarks.memory import peak_memory
 from tests.benchmarks.own_process import in_own_process

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 
 
 def per_token_difference(logps_P2: Tensor, other_P2: Tensor, pairs: Sequence[TokenisedPair]) -> float:

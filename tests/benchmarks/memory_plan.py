@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
-from apm_exp.adapters.preflight import adapter_of
-from apm_exp.memory.adapted import adapt
-from apm_exp.memory.estimate import Estimate, estimate
-from apm_exp.memory.shape import empty_model, shape_of_folder
-from apm_exp.memory.training import training_of
-from apm_exp.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.jobs.plan.memory.adapted import adapt
+from apm_exp.jobs.plan.memory.estimate import Estimate, estimate
+from apm_exp.jobs.plan.memory.shape import empty_model, shape_of_folder
+from apm_exp.jobs.plan.memory.training import training_of
+from apm_exp.training.adapters.preflight import adapter_of
 from tests.benchmarks.memory import peak_memory
 from tests.benchmarks.model_shape import SMALL, random_llama
 from tests.benchmarks.table import Bar, Row, print_bars, print_table, write_json
@@ -39,7 +39,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 PROMPT, ANSWER = 128, 384  # tokens
 PAIRS, GLOBAL_BATCH, PER_DEVICE, EPOCHS = 8, 4, 2, 2
 LORA = {
-    "_target_": "apm_exp.adapters.lora.lora",
+    "_target_": "apm_exp.training.adapters.lora.lora",
     "rank": 16,
     "alpha": 32.0,
     "dropout": 0.0,
@@ -101,9 +101,9 @@ def _row(folder: Path, shape: str, deepspeed: str, adapter: bool, checkpointing:
 
 def _prepare(folder: Path, name: str) -> None:
     """A random model as a folder, and its log-probs of random pairs as rows of logps.parquet."""
+    from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
     from apm_exp.models.load import load_model
-    from apm_exp.models.word_tokenizer import word_tokenizer
-    from apm_exp.scoring import score_pairs
+    from apm_exp.models.score_pairs import score_pairs
     from tests.training.cases import logps_table
 
     random_llama(SHAPES[name], torch.float32, "cpu").save_pretrained(folder / name)

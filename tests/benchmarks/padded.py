@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 
 
 def padded_logps(model: Any, pairs: Sequence[TokenisedPair]) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 from tests.benchmarks.contenders import Contender, comparisons
 from tests.benchmarks.options import parse
 from tests.benchmarks.table import Bar, Row, print_bars, print_table, write_json

@@ -8,7 +8,7 @@ times and for its peak memory: how ours keeps freed memory would change the peer
 import argparse
 from functools import partial
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 from tests.benchmarks.bars import bars
 from tests.benchmarks.contenders import Contender, shared_columns
 from tests.benchmarks.differences import per_token_difference

@@ -8,9 +8,9 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from trl import DPOTrainer
 
-from apm_exp.runtime import Runtime, run_on
-from apm_exp.scoring import score_pairs, token_budget
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
+from apm_exp.models.score_pairs import score_pairs, token_budget
+from apm_exp.runtime.settings import Runtime, run_on
 from tests.benchmarks.contenders import OURS, PADDED
 from tests.benchmarks.model_shape import same_weights
 from tests.benchmarks.padded import padded_logps

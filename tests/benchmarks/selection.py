@@ -22,14 +22,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apm_exp.keep.rows import keep_rows
-from apm_exp.ordered_parquet import ROWS_AT_ONCE, write_tables
+from apm_exp.core.sorted_parquet import ROWS_AT_ONCE, write_tables
+from apm_exp.selection.apply_keep_rule import keep_rows
 
 LIMIT_SECONDS, LIMIT_MIB = 60.0, 2048.0  # of 100 million rows
 CORES = 2
 SMALL_SIZES, SMALL_RUNS, LARGE_RUNS = (1_000_000, 10_000_000), 5, 3
 LARGEST_CHECKED = 10_000_000
-KEEP = {"_target_": "apm_exp.keep.top_fraction.top_fraction", "fraction": 0.4}
+KEEP = {"_target_": "apm_exp.selection.keep.top_fraction.top_fraction", "fraction": 0.4}
 VALUES = {"normal": None, "rounded to 0.5": 2, "all equal": 0}  # steps in a unit; few steps mean many ties
 
 

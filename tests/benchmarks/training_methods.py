@@ -12,9 +12,9 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from trl import DPOTrainer
 
-from apm_exp.losses.dpo import dpo
-from apm_exp.pair_forward import pair_forward
-from apm_exp.types import PairLogps, TokenisedPair
+from apm_exp.core.types import PairLogps, TokenisedPair
+from apm_exp.models.pair_forward import pair_forward
+from apm_exp.training.losses.dpo import dpo
 from tests.benchmarks.contenders import OURS, PADDED
 from tests.benchmarks.model_shape import same_weights
 from tests.benchmarks.padded import padded_logps

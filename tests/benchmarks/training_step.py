@@ -13,7 +13,7 @@ from functools import partial
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 from tests.benchmarks.bars import bars
 from tests.benchmarks.contenders import PADDED, Contender, shared_columns
 from tests.benchmarks.differences import gradient_difference, per_token_difference

@@ -10,8 +10,8 @@ from torch import Tensor
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from apm_exp.models.word_tokenizer import word_tokenizer
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
+from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
 
 
 def trl_trainer(model: Any, beta: float) -> DPOTrainer:

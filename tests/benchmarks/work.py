@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apm_exp.types import TokenisedPair
+from apm_exp.core.types import TokenisedPair
 
 
 def forward_flops(shape: dict[str, Any], pairs: Sequence[TokenisedPair]) -> int:

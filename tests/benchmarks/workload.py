@@ -8,9 +8,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from apm_exp.core.types import TokenisedPair
 from apm_exp.models.tiny_from_data import train_tokenizer
-from apm_exp.tokens.pairs import tokenise_pairs
-from apm_exp.types import TokenisedPair
+from apm_exp.models.tokens.pairs import tokenise_pairs
 
 PAIRS = Path("../shared/data/alpaca_eval_pairs.jsonl.gz")
 VOCABULARY = 32_000

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from apm_exp import component
-from apm_exp.artifact import Artifact
-from apm_exp.compare.outcomes import read_outcomes
+from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
 from apm_exp.evals.estimate import mean, share
 from apm_exp.evals.held_out_pairs import scores
 from apm_exp.models.load import load_model
-from apm_exp.pair_forward import pair_forward
+from apm_exp.models.pair_forward import pair_forward
+from apm_exp.report.compare.outcomes import read_outcomes
 from tests.training.cases import logps_table, runtime
 
 NODE = {"_target_": "apm_exp.evals.held_out_pairs.held_out_pairs", "confidence": 0.95}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apm_exp.data.worlds.micro_world.splits import purpose_of
+from apm_exp.data.worlds.micro_world.true_reward import true_reward
 from apm_exp.evals.win_rate import scores, win_rate, win_share
-from apm_exp.worlds.tasks_reward import true_reward
-from apm_exp.worlds.tasks_splits import purpose_of
 from tests.micro_world_policy import RUNTIME, small_policy
 
 SETTINGS = {

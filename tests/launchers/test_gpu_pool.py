@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from apm_exp import gpu_pool
-from apm_exp.gpu_pool import gpus_needed, places, taken, visible_gpus
+from apm_exp.runtime import gpu_pool
+from apm_exp.runtime.gpu_pool import gpus_needed, places, taken, visible_gpus
 
 
 class NoneFree(Exception):
@@ -90,7 +90,7 @@ def test_more_than_there_are_is_an_error(tmp_path: Path) -> None:
 
 def test_a_gpu_is_free_again_when_its_job_is_killed(tmp_path: Path) -> None:
     hold = (
-        "import time; from pathlib import Path; from apm_exp.gpu_pool import taken\n"
+        "import time; from pathlib import Path; from apm_exp.runtime.gpu_pool import taken\n"
         "with taken(['0'], 1, 1, Path('.'), lambda: None) as held: print(held, flush=True); time.sleep(60)"
     )
     environment = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).parents[2])}

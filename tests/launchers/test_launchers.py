@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from apm_exp.elsewhere import n_jobs
+from apm_exp.cli.multirun.launchers import n_jobs
 from tests.command import SMALL, apm_exp, folders, started
 
 WITHOUT_PLUGINS = """

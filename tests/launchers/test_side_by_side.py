@@ -12,7 +12,7 @@ import pytest
 COMMAND = """
 import subprocess, sys
 from pathlib import Path
-from apm_exp.side_by_side import jobs
+from apm_exp.runtime.command_lock import jobs
 
 jobs.begin(Path("locks"))
 job = subprocess.Popen([sys.executable, "job.py"])
@@ -23,8 +23,8 @@ sys.exit(jobs.end())
 JOB = """
 import signal, sys, time
 from pathlib import Path
-from apm_exp import side_by_side
-from apm_exp.stopping import Stopped, stop_on_sigterm
+from apm_exp.runtime import command_lock as side_by_side
+from apm_exp.runtime.signals import Stopped, stop_on_sigterm
 
 side_by_side._SECONDS_TO_END = 0.5
 stop_on_sigterm()

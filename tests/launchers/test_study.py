@@ -9,10 +9,10 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from apm_exp import launch
-from apm_exp.application import run
-from apm_exp.study import ends
-from apm_exp.worker import Request
+from apm_exp.cli import worker_process as launch
+from apm_exp.cli.app import run
+from apm_exp.cli.multirun.search import ends
+from apm_exp.jobs.request import Request
 
 BEST = 2.0
 SEARCH = ["sweeps=optuna_alpha", "hydra.sweeper.sampler.n_startup_trials=2"]  # the third learns from the first two

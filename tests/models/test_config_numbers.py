@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from apm_exp.core.types import Policy
 from apm_exp.models.preflight import preflight
-from apm_exp.types import Policy
 
 NODE = {"dtype": "float32", "attention": "auto", "trust_remote_code": False, "chat_template": None}
 HUGE = 10**12

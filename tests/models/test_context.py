@@ -18,9 +18,9 @@ from transformers import (
     XLNetConfig,
 )
 
+from apm_exp.core.types import Refusal, TokenisedPair
 from apm_exp.models.context import context_length, stated_length, within_context
-from apm_exp.pair_forward import responses_forward
-from apm_exp.types import Refusal, TokenisedPair
+from apm_exp.models.pair_forward import responses_forward
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 100, "rope_theta": 1e4}
 LINEAR = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}

@@ -3,10 +3,10 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from apm_exp.digest import FileDigests
+from apm_exp.core.digest import FileDigests
 from apm_exp.models import pretrained as module
 from apm_exp.models.pretrained import commit_of, folder_of, is_here, pretrained
-from apm_exp.policies import starting_policy
+from apm_exp.pipeline.resolve import starting_policy
 from tests.conftest import COMMIT
 
 LOADING = {"dtype": "auto", "attention": "auto", "trust_remote_code": False, "chat_template": None}

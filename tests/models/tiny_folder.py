@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from apm_exp.core.types import Policy
 from apm_exp.models.tiny_from_data import tiny_from_data
-from apm_exp.types import Policy
 
 SIZES = {"vocabulary": 280, "hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "positions": 256, "seed": 3}
 NODE = {"path": "MINE", "dtype": "float32", "attention": "auto", "trust_remote_code": False, "chat_template": None}

@@ -7,24 +7,24 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from apm_exp.artifact import Artifact
-from apm_exp.files import write_json, write_jsonl, write_parquet
-from apm_exp.messages import stored
-from apm_exp.types import Message
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.files import write_json, write_jsonl, write_parquet
+from apm_exp.core.messages import stored
+from apm_exp.core.types import Message
 
-MAP = {"_target_": "apm_exp.metrics.map.alignment_potential", "alpha": 0.5, "rescale": False}
-EXPLICIT = {"_target_": "apm_exp.metrics.explicit.explicit_reward_margin"}
-IMPLICIT = {"_target_": "apm_exp.metrics.implicit.implicit_reward_margin"}
+MAP = {"_target_": "apm_exp.selection.metrics.map.alignment_potential", "alpha": 0.5, "rescale": False}
+EXPLICIT = {"_target_": "apm_exp.selection.metrics.explicit.explicit_reward_margin"}
+IMPLICIT = {"_target_": "apm_exp.selection.metrics.implicit.implicit_reward_margin"}
 CONFIG: dict[str, Any] = {
     "alpha": 0.5,
     "seed": 0,
     "output_root": "outputs",
     "hyperparameters": "documented defaults of dpo",
-    "dataset": {"_target_": "apm_exp.data.jsonl.jsonl", "path": "my/pairs.jsonl", "holdout": 0.05},
+    "dataset": {"_target_": "apm_exp.data.sources.jsonl.jsonl", "path": "my/pairs.jsonl", "holdout": 0.05},
     "model": {"_target_": "apm_exp.models.local.local", "path": "/models/tiny-sft", "dtype": "float32"},
     "metric": MAP,
-    "keep": {"_target_": "apm_exp.keep.top_fraction.top_fraction", "fraction": 0.4},
-    "loss": {"_target_": "apm_exp.losses.dpo.dpo", "beta": 0.1},
+    "keep": {"_target_": "apm_exp.selection.keep.top_fraction.top_fraction", "fraction": 0.4},
+    "loss": {"_target_": "apm_exp.training.losses.dpo.dpo", "beta": 0.1},
     "evals": {"win_rate": {"_target_": "apm_exp.evals.win_rate.win_rate", "confidence": 0.95}},
     "trainer": {"learning_rate": 5e-7, "global_batch": 128, "epochs": 1},
 }

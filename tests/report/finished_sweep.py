@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from apm_exp.files import write_json, write_jsonl, write_parquet
-from apm_exp.keep.top_fraction import top_fraction
-from apm_exp.metrics.map import alignment_potential
-from apm_exp.metrics.uniform import uniform
-from apm_exp.types import PairScores
+from apm_exp.core.files import write_json, write_jsonl, write_parquet
+from apm_exp.core.types import PairScores
+from apm_exp.selection.keep.top_fraction import top_fraction
+from apm_exp.selection.metrics.map import alignment_potential
+from apm_exp.selection.metrics.uniform import uniform
 from tests.report.finished_run import names, score
 
 COMMAND = "python -m apm_exp -m metric=map,uniform alpha=0.5,2.5 seed=0,1"
-KEEP = {"_target_": "apm_exp.keep.top_fraction.top_fraction", "fraction": 0.4}
+KEEP = {"_target_": "apm_exp.selection.keep.top_fraction.top_fraction", "fraction": 0.4}
 GRID = {"metric": ("map", "uniform"), "alpha": ("0.5", "2.5"), "seed": ("0", "1")}
 
 
@@ -95,8 +95,8 @@ def _job(root: Path, number: int, swept: dict[str, str], pairs: int, prompts: in
 def _metric(metric: str, alpha: float, seed: int) -> tuple[dict[str, Any], str]:
     """A metric's node, and the name of the selection that it makes."""
     if metric == "uniform":
-        return {"_target_": "apm_exp.metrics.uniform.uniform", "seed": seed}, f"uniform{seed}"
-    target = "apm_exp.metrics.map.alignment_potential"
+        return {"_target_": "apm_exp.selection.metrics.uniform.uniform", "seed": seed}, f"uniform{seed}"
+    target = "apm_exp.selection.metrics.map.alignment_potential"
     return {"_target_": target, "alpha": alpha, "rescale": True}, f"map-{alpha:g}"
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from apm_exp.report.sweep import write_sweep_report
-from apm_exp.stages.report import report
+from apm_exp.pipeline.stages.report import report
+from apm_exp.report.sweep.page import write_sweep_report
 from tests.report.finished_run import finished_run
 from tests.report.finished_sweep import finished_sweep, sweep_folder
-from tests.report.test_sweep import failed
+from tests.report.sweep.test_page import failed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")

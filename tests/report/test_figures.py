@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from apm_exp.report import figure
-from apm_exp.report.length_bias import length_figure, length_rows, quartile_figure
-from apm_exp.report.margins import MOST_DOTS, drawn_rows, margins_figure
-from apm_exp.report.metric_values import metric_figure, ties_at_cut
-from apm_exp.report.scored_pairs import ScoredPairs
-from apm_exp.report.training_curves import thinned, training_figures
+from apm_exp.report.run.length_bias import length_figure, length_rows, quartile_figure
+from apm_exp.report.run.margins import MOST_DOTS, drawn_rows, margins_figure
+from apm_exp.report.run.metric_values import metric_figure, ties_at_cut
+from apm_exp.report.run.scored_pairs import ScoredPairs
+from apm_exp.report.run.training_curves import thinned, training_figures
 from tests.report.finished_run import CHOSEN_LENGTHS, REJECTED_LENGTHS, names, training_row
 
 

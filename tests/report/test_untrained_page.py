@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from apm_exp.stages.report import report
+from apm_exp.pipeline.stages.report import report
+from tests.pipeline.stages.test_report import outline, text_of
 from tests.report.finished_run import finished_run
-from tests.stages.test_report import outline, text_of
 
 
 def test_a_run_that_stopped_at_its_selection_has_a_page_without_training(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from apm_exp.losses.dpo import dpo
-from apm_exp.losses.history import History
-from apm_exp.types import PairLogps
+from apm_exp.core.types import PairLogps
+from apm_exp.training.losses.dpo import dpo
+from apm_exp.training.losses.history import History
 
 
 def not_a_number(pairs: PairLogps) -> torch.Tensor:

@@ -8,15 +8,15 @@ import pyarrow as pa
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from apm_exp import component
-from apm_exp.stages.logps import SCHEMA
-from apm_exp.training.rows import read_rows
-from apm_exp.training.settings import TrainingTask
-from apm_exp.types import Policy, TokenisedPair
+from apm_exp.core import component
+from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.pipeline.stages.logps import SCHEMA
+from apm_exp.training.metrics_file import read_rows
+from apm_exp.training.task import TrainingTask
 
 CONF = Path(__file__).parents[2] / "conf"
-DPO = {"_target_": "apm_exp.losses.dpo.dpo", "beta": 0.5}
-SIMPO = {"_target_": "apm_exp.losses.simpo.simpo", "beta": 2.0, "gamma_beta_ratio": 0.3}
+DPO = {"_target_": "apm_exp.training.losses.dpo.dpo", "beta": 0.5}
+SIMPO = {"_target_": "apm_exp.training.losses.simpo.simpo", "beta": 2.0, "gamma_beta_ratio": 0.3}
 
 
 def runtime(**changes: Any) -> dict[str, Any]:

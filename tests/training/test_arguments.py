@@ -2,7 +2,7 @@ import pytest
 
 from apm_exp.training.arguments import _warmup_steps, check_args, deepspeed_node, training_arguments
 from apm_exp.training.batching import Batching
-from apm_exp.training.settings import Settings
+from apm_exp.training.task import Settings
 from tests.training.cases import task, trainer
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from apm_exp.models.load import load_model
-from apm_exp.pair_forward import accept_responses, pair_forward
+from apm_exp.models.pair_forward import accept_responses, pair_forward
 from apm_exp.training.compiled_blocks import check_compile, compile_blocks
 from tests.training.cases import deepspeed
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from apm_exp.models.load import load_model, load_tokenizer
-from apm_exp.scoring import score_pairs
+from apm_exp.models.score_pairs import score_pairs
 from apm_exp.training.deepspeed_setup import check_deepspeed, stage_of
-from apm_exp.training.rows import read_rows
+from apm_exp.training.metrics_file import read_rows
 from tests.training.cases import deepspeed, logps_table, moved
 
 

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from apm_exp.models.quiet import quiet
 from apm_exp.training.dropout import zero_noise
-from apm_exp.training.model_for_training import model_for_training
+from apm_exp.training.load_model import model_for_training
 from tests.architectures import tiny
 from tests.models.tiny_folder import policy
 

@@ -6,7 +6,7 @@ import pytest
 from transformers import GenerationConfig
 
 from apm_exp.models.load import load_tokenizer
-from apm_exp.tokens.identity import tokenizer_digest
+from apm_exp.models.tokens.identity import tokenizer_digest
 from apm_exp.training.finish import finish_folder, new_folder
 
 ENDS_WITH_SEP = (  # of the word tokenizer, whose own end token is <eos>

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from apm_exp.stages.train import selected_pairs
-from apm_exp.types import Policy
+from apm_exp.core.types import Policy
+from apm_exp.pipeline.stages.train import selected_pairs
 from tests.command import folders, small_run
-from tests.losses.nodes import NAMES, node
 from tests.training.cases import runtime, task, trained
+from tests.training.losses.nodes import NAMES, node
 
 
 @pytest.fixture(scope="module")

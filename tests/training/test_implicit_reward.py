@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
+from apm_exp.core.types import PairLogps
 from apm_exp.training.implicit_reward import implicit_rewards
-from apm_exp.types import PairLogps
-from tests.losses.nodes import node
+from tests.training.losses.nodes import node
 
 PAIR = PairLogps(*(torch.tensor([v]) for v in (-6.0, -8.0, -7.0, -5.0)), torch.tensor([3]), torch.tensor([2]))
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from apm_exp.component import trust
+from apm_exp.core.component import trust
+from apm_exp.core.types import MissingRewards, TokenisedPair
 from apm_exp.training.objective import check_numbers, check_objective, fields_read
 from apm_exp.training.pair_dataset import TrainingPair
-from apm_exp.types import MissingRewards, TokenisedPair
-from tests.losses.nodes import NAMES, node
+from tests.training.losses.nodes import NAMES, node
 
 WITHOUT_REFERENCE = {"simpo", "cpo", "orpo"}
 WITH_REWARDS = {"odpo", "reward_weighted_dpo"}

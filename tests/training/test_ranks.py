@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from apm_exp import component
-from apm_exp.training.rows import read_rows
-from tests.adapters.nodes import adapter
-from tests.losses.nodes import node
-from tests.stages.training_stage import run_stage, write_inputs
+from apm_exp.core import component
+from apm_exp.training.metrics_file import read_rows
+from tests.pipeline.stages.training_stage import run_stage, write_inputs
+from tests.training.adapters.nodes import adapter
 from tests.training.cases import deepspeed, runtime, trainer
+from tests.training.losses.nodes import node
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks and DeepSpeed are for Linux")
 CHECKPOINTS = {"save_every": 5, "keep_checkpoints": 2}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.losses.nodes import node
 from tests.training.cases import DPO, runtime, task, trained
+from tests.training.losses.nodes import node
 
 RISING = node("margin_sigmoid", delta=0.6, curriculum_epochs=2.0)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from apm_exp.types import Policy
+from apm_exp.core.types import Policy
 from tests.training.cases import deepspeed, runtime, task, trained
 
 

@@ -21,10 +21,10 @@ from transformers import (
     PreTrainedModel,
 )
 
+from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
 from apm_exp.models.load import load_model
-from apm_exp.models.word_tokenizer import word_tokenizer
-from apm_exp.scoring import score_pairs
-from apm_exp.types import Policy, TokenisedPair
+from apm_exp.models.score_pairs import score_pairs
 from tests.forward_models import SHAPE
 from tests.training.cases import deepspeed, logps_table, task, trained
 

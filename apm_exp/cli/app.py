@@ -1,0 +1,73 @@
+"""Hydra's one process: compose, hand each job to a worker, and turn what goes wrong into one line."""
+
+import os
+import sys
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+import hydra
+
+from apm_exp.cli.explain import explain
+from apm_exp.cli.multirun.search import NO_TRIALS, no_trial_done
+from apm_exp.cli.one_job import (
+    COMMAND_ID,
+    SWEEP_FOLDER,
+    TYPED_WRONG,
+    Interrupted,
+    NothingToRun,
+    report_sweep,
+    say_failed,
+)
+from apm_exp.core.conf import conf_folder
+from apm_exp.core.environment import clear_settings
+from apm_exp.core.errors import FAILURE, USAGE_ERROR, print_error
+from apm_exp.runtime import command_lock as side_by_side
+
+
+def run(arguments: list[str]) -> int:
+    """Compose and do what the arguments say; returns the exit code: 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 143
+    (SIGTERM).
+    """
+    from apm_exp.cli.multirun.job_function import JobFunction
+
+    os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
+    os.environ[COMMAND_ID] = uuid.uuid4().hex
+    os.environ.pop(SWEEP_FOLDER, None)
+    if names := clear_settings():
+        meant = "results do not depend on the environment; see model.dtype, runtime and deepspeed"
+        print(f"warning: {', '.join(names)}: ignored; {meant}", file=sys.stderr)
+    sys.argv = [sys.argv[0], *arguments]
+    if any("slurm" in argument for argument in arguments):
+        _declare_slurm()
+    function = JobFunction()
+    codes = function.codes
+    job = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
+    try:
+        job(function)()
+    except NothingToRun as reason:
+        return int(str(reason.code))
+    except Interrupted as reason:
+        codes.append(int(str(reason.code)))
+    except TYPED_WRONG as error:
+        print_error(explain(error, arguments))
+        return USAGE_ERROR
+    except Exception as error:
+        folder = os.environ.get(SWEEP_FOLDER)
+        if folder and NO_TRIALS in str(error):
+            print_error(no_trial_done(Path(folder)))
+            codes.append(FAILURE)
+        else:
+            codes.append(say_failed(error, "Hydra's launcher or sweeper failed: " if folder else ""))
+    finally:
+        codes.append(side_by_side.jobs.end())
+    if folder := os.environ.get(SWEEP_FOLDER):
+        codes.append(report_sweep(Path(folder)))
+    return max(codes)
+
+
+def _declare_slurm() -> None:
+    with suppress(ImportError):  # without the extra there is no launcher to be declared
+        from apm_exp.cli.multirun.slurm_settings import declare
+
+        declare()

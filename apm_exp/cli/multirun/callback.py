@@ -1,0 +1,163 @@
+"""Before job 0 of a multirun: compose every job, check them all, and name the sweep by what it is."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from apm_exp.cli import worker_process as launch
+from apm_exp.cli.explain import explain
+from apm_exp.cli.multirun.compose import compose_jobs, expand, launch_as_composed, requests_of, swept_names
+from apm_exp.cli.multirun.launchers import launcher_of, launcher_problem, on_other_machines, prepare_launch
+from apm_exp.cli.multirun.search import at_a_time, is_study, say_less, study_identity
+from apm_exp.cli.one_job import (
+    SWEEP_FOLDER,
+    TYPED_WRONG,
+    NothingToRun,
+    config_dir,
+    report_sweep,
+    say_failed,
+    swept_settings,
+)
+from apm_exp.core.digest import canonical, text_digest
+from apm_exp.core.errors import USAGE_ERROR, print_error
+from apm_exp.core.files import write_text
+from apm_exp.core.sealed import write_sealed
+from apm_exp.jobs.ledger import all_done, record_of, reported, say_done, settle
+from apm_exp.jobs.request import Request
+from apm_exp.runtime.nodes.node_rank import place
+
+_HOW = ("task", "clean", "run", "export", "rebuild", "runtime", "deepspeed", "tracking", "output_root")
+_ONE_AT_A_TIME = {"clean": "cleans one output_root", "export": "exports one run"}
+
+
+class CheckJobs(Callback):
+    """Hydra's hook for a multirun; a class because Hydra asks for one."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check all jobs, or print their plan, in one worker; stop before job 0 where one is wrong."""
+        with _ends_the_command():
+            _check_and_prepare(config)
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse what only a multirun can have."""
+        with _ends_the_command():
+            if problem := launcher_problem(config, multirun=False):
+                _refuse(problem)
+
+
+@contextmanager
+def _ends_the_command() -> Iterator[None]:
+    """End the command with one line for what is raised: Hydra would warn, and start the jobs without their checks."""
+    try:
+        yield
+    except TYPED_WRONG as error:
+        _refuse(explain(error, sys.argv[1:]))
+    except Exception as error:
+        raise NothingToRun(say_failed(error, "the check before job 0 failed: ")) from None
+
+
+def _check_and_prepare(config: DictConfig) -> None:
+    """Check the jobs of a multirun and make ready for them. Raises NothingToRun if no job is to be started."""
+    if problem := launcher_problem(config, multirun=True):
+        _refuse(problem)
+    here = launcher_of(config) == "BasicLauncher"
+    if config.get("task") == "run" and here and not _was_ended(config):
+        launch.make_ready()
+    composed = compose_jobs(config)
+    jobs = requests_of(composed, swept_names(config))
+    task = str(jobs[0].config.get("task"))
+    if task in _ONE_AT_A_TIME:
+        _refuse(f"task={task}: {_ONE_AT_A_TIME[task]} at a time; leave out -m")
+    name, key = _identity(config, jobs)
+    folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
+    seems_done = not each_again(config) and all_done(folder, len(jobs))
+    code = _look_at(config, jobs, task, folder, seems_done)
+    if code or task != "run":
+        raise NothingToRun(code)
+    if seems_done and all_done(folder, len(jobs)):
+        _describe(folder, name, key, config, jobs)  # again: its files may be damaged
+        raise NothingToRun(done_before(folder, len(jobs)))
+    if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
+        _describe(folder, name, key, config, jobs)
+        os.environ[SWEEP_FOLDER] = str(folder)
+    if here:
+        launch_as_composed(composed)
+    say_less(config)
+    prepare_launch(config, at_a_time(config) or len(jobs))
+
+
+def _look_at(config: DictConfig, jobs: list[Request], task: str, folder: Path, seems_done: bool) -> int:
+    """Check the jobs, or do what only looks at them (task=plan, task=status), in a worker; returns its exit code."""
+    check = "check_for_elsewhere" if on_other_machines(config) else "check"
+    asked = task if task in ("plan", "status") else check
+    if asked != check or not each_again(config):
+        jobs = [replace(job, sweep=str(folder)) for job in jobs]
+    many = task == "run" and launcher_of(config) == "BasicLauncher"
+    if many and not seems_done:  # the server is still busy with its imports: at once, what needs none
+        code = launch.start("check_settings", jobs, alone=True)
+        if code:
+            return code
+    return launch.start(asked, jobs, preload=many, alone=seems_done)
+
+
+def each_again(config: DictConfig) -> bool:
+    """Whether no job is left out for being done: what is checked of a study are its ends, which are no jobs, and
+    machines that share the jobs must all come to the same ones, though only node 0 has a ledger.
+    """
+    return is_study(config) or str(config.runtime.get("nodes", 1)) != "1"
+
+
+def done_before(folder: Path, jobs: int) -> int:
+    """Say of each job how it ended in an earlier command, and where the report is, made again where it is older."""
+    for number in range(jobs):
+        say_done(number, record_of(folder, number))
+    if (page := reported(folder)) is None:
+        return report_sweep(folder)
+    print(f"{jobs} of {jobs} jobs done | report: {page}", file=sys.stderr)
+    return 0
+
+
+def _was_ended(config: DictConfig) -> bool:
+    """Whether a sweep of this name and size is done, so that this one, whose key is not known yet, may be too."""
+    jobs, sweeps = len(expand(config)), Path(str(config.output_root), "sweeps")
+    return any(all_done(folder, jobs) for folder in sweeps.glob(f"{_name(config)}-*"))
+
+
+def _refuse(problem: str) -> NoReturn:
+    print_error(problem)
+    raise NothingToRun(USAGE_ERROR)
+
+
+def _identity(config: DictConfig, jobs: list[Request]) -> tuple[str, str]:
+    """The name of a sweep, and its key: made of every job's settings, but for those of how it is run."""
+    name = _name(config)
+    settings = [{key: value for key, value in job.config.items() if key not in _HOW} for job in jobs]
+    return name, text_digest(canonical([*settings, *study_identity(config)]))
+
+
+def _name(config: DictConfig) -> str:
+    return str(config.hydra.runtime.choices.get("sweeps") or "multirun").replace("null", "multirun")
+
+
+def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[Request]) -> None:
+    """Write what the jobs and the report read of the sweep; the ledger of an earlier command stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = swept_names(config)
+    write_text("\n".join(names) + "\n", folder / "swept.txt")
+    arguments = ["python", "-m", "apm_exp", "-m", *config_dir(config.hydra), *config.hydra.overrides.task]
+    write_text(shlex.join(arguments) + "\n", folder / "command.txt")
+    swept = [swept_settings(job.overrides, names) for job in jobs]
+    if is_study(config):  # its trials are known as they come
+        swept = [{} for _ in range(config.hydra.sweeper.n_trials)]
+    if each_again(config):
+        for number in range(len(swept)):
+            settle(folder, number, finished=False)
+    write_sealed({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")

@@ -1,0 +1,116 @@
+"""What Hydra's launchers call with each composed job: in the command, or in a process of theirs."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from apm_exp.cli.one_job import SWEEP_FOLDER, Interrupted, run_one, say_failed
+from apm_exp.core.console import LINES, configure_logging
+from apm_exp.core.environment import clear_settings
+from apm_exp.core.errors import FAILURE, INTERRUPTED
+from apm_exp.runtime import command_lock as side_by_side
+
+_GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
+_SECONDS_BETWEEN_LOOKS = 0.5  # at GPUs that others have
+
+
+class JobFunction:
+    """Does a job and returns its headline score, for a sweeper that searches; None where there is none.
+
+    codes: the exit codes of the jobs done here. Unpickled it is a JobElsewhere.
+    """
+
+    def __init__(self) -> None:
+        self.codes = [0]
+
+    def __call__(self, composed: DictConfig) -> float | None:
+        """Do the job in a worker. Raises Interrupted."""
+        try:
+            self.codes.append(run_one(composed))
+            return headline_value()
+        except Exception as error:  # Hydra would print the overrides, which the user has typed, before it
+            self.codes.append(say_failed(error))
+            return None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The function for another process, with what this one's environment says."""
+        names = [*(name for name in os.environ if name.startswith("APM_EXP_")), _GPUS, _THREADS]
+        return JobElsewhere, ({name: os.environ.get(name) for name in names},)
+
+
+class JobElsewhere:
+    """Does a job in a process of a launcher's, on this machine or another; returns as JobFunction does.
+
+    environment: the command's; None for what is not set there.
+    """
+
+    def __init__(self, environment: Mapping[str, str | None]) -> None:
+        self.environment = environment
+
+    def __call__(self, composed: DictConfig) -> float | None:
+        """Do the job in a worker, where there are GPUs on some of its own; nothing where the command is over."""
+        ours = {name: value for name, value in self.environment.items() if value and name.startswith("APM_EXP_")}
+        os.environ |= ours
+        clear_settings()  # of this machine's: the command has named its own
+        multiprocessing.set_start_method("forkserver", force=True)  # joblib sets one that only its own processes know
+        configure_logging()
+        try:
+            if not side_by_side.end_of_command():
+                with self._its_share(composed) as share:
+                    run_one(composed, share)
+        except Interrupted:
+            pass  # here it would end the launcher's process; the command knows
+        if side_by_side.end_of_command() == signal.SIGKILL:
+            os._exit(FAILURE)  # there is nobody who would take a result
+        return headline_value()
+
+    @contextmanager
+    def _its_share(self, composed: DictConfig) -> Iterator[dict[str, str]]:
+        """What the worker's environment has besides: its part of a machine that it shares with other jobs."""
+        if side_by_side.COMMAND not in os.environ:
+            yield {}
+            return
+        from apm_exp.runtime.gpu_pool import gpus_needed, taken, visible_gpus
+
+        share = {LINES: f"[{HydraConfig.get().job.num}] ", **self._threads(composed)}
+        gpus, needed = visible_gpus(self.environment[_GPUS]), gpus_needed(composed.runtime)
+        if not gpus or not needed:
+            yield share
+            return
+        locks = Path(composed.output_root) / ".locks"
+        with taken(gpus, needed, composed.runtime.jobs_per_gpu, locks, _pause) as held:
+            yield share | {_GPUS: ",".join(held)}
+
+    def _threads(self, composed: DictConfig) -> dict[str, str]:
+        """joblib gives each job its share of the cores; ranks divide it."""
+        share = os.environ.get(_THREADS)
+        if self.environment[_THREADS] or not share:
+            return {}
+        return {_THREADS: str(max(1, int(share) // composed.runtime.processes))}
+
+
+def _pause() -> None:
+    if side_by_side.end_of_command():
+        raise Interrupted(INTERRUPTED)
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def headline_value() -> float | None:
+    """The headline score of the job of a multirun that was just done, from its record; None where it has none."""
+    from apm_exp.jobs.ledger import record_of
+    from apm_exp.report.scores import headline_name
+
+    folder, job = os.environ.get(SWEEP_FOLDER), HydraConfig.get().job
+    if folder is None:
+        return None
+    record = record_of(Path(folder), job.num)
+    scores = record.get("scores")
+    return float(scores[headline_name(scores)]["value"]) if record["state"] == "done" and scores else None

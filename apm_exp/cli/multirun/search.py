@@ -1,0 +1,74 @@
+"""Studies that search (hydra-optuna-sweeper): each job's settings come from the results of those before it.
+
+A study keeps no state of its own. Its sampler is seeded, so that the same command proposes the same trials again: those
+that are done are found as any finished job is, and the search goes on where it ended.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+NO_TRIALS = "No trials are completed yet"  # what Optuna raises in the end of such a study
+
+
+def no_trial_done(folder: Path) -> str:
+    """What to say of a study of which every trial failed. folder: the sweep's."""
+    from apm_exp.jobs.ledger import named, records
+
+    each = records(folder)
+    failed = [record for record in each if record["state"] == "failed"]
+    if not failed:
+        return "no trial was completed, so there is no best one"
+    first, reason = failed[0], failed[0].get("reason") or "no reason was recorded"
+    number, settings = first["number"], named(first["swept"])
+    return f"no trial of {len(each)} was completed, so there is no best one; job {number} ({settings}) failed: {reason}"
+
+
+def is_study(config: DictConfig) -> bool:
+    """Whether the sweeper searches, rather than walking through a grid."""
+    return str(config.hydra.sweeper._target_).endswith(".OptunaSweeper")
+
+
+def at_a_time(config: DictConfig) -> int | None:
+    """How many trials a study starts together; None for a grid, which starts all its jobs."""
+    return int(config.hydra.sweeper.n_jobs) if is_study(config) else None
+
+
+def say_less(config: DictConfig) -> None:
+    """Have a study's libraries say nothing: each trial's job does, and its failure has had its line."""
+    if is_study(config):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)
+
+
+def study_identity(config: DictConfig) -> list[Any]:
+    """What makes a study another one, besides the settings at its ends: how it searches. Empty for a grid."""
+    if not is_study(config):
+        return []
+    sweeper: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+    return [{name: sweeper[name] for name in ("sampler", "direction", "n_jobs")}]
+
+
+def ends(overrides: Sequence[Override]) -> list[list[str]]:
+    """Jobs that between them have each end of every range that is searched, and each value of every list."""
+    values = [list(_ends(override)) for override in overrides]
+    names = [override.get_key_element() for override in overrides]
+    count = max(map(len, values), default=1)
+    rows = [[each[min(index, len(each) - 1)] for each in values] for index in range(count)]
+    return [[f"{name}={value}" for name, value in zip(names, row, strict=True)] for row in rows]
+
+
+def _ends(override: Override) -> Iterator[str]:
+    if override.is_interval_sweep():
+        interval: Any = override.value()
+        yield from (repr(interval.start), repr(interval.end))
+    elif override.is_sweep_override():
+        yield from override.sweep_string_iterator()
+    else:
+        yield override.get_value_element_as_str()

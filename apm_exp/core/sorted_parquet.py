@@ -1,0 +1,104 @@
+"""Parquet files in the order of pair_id, read and written a part at a time."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from apm_exp.core.files import atomic
+
+ROWS_AT_ONCE = 2**20
+
+
+def ordered_tables(
+    path: Path, columns: Sequence[str] | None = None, split: str | None = None, at_once: int | None = None
+) -> Iterator[pa.Table]:
+    """The columns of a file (`pair_id` among them), in tables of at most `at_once` rows, none of them empty.
+
+    columns: those to read, or all. split: only the rows of that split, or all. at_once: ROWS_AT_ONCE where it is
+    None, which is too many for texts. Asserts that the pair_ids ascend and none is there twice.
+    """
+    last = None
+    for batch in _batches(path, columns and [*columns, *(["split"] if split else [])], at_once):
+        _check_order(path, last, batch["pair_id"])
+        last = batch["pair_id"][-1].as_py()
+        table = pa.Table.from_batches([batch])
+        if split:
+            table = table.filter(pc.equal(table["split"], split))
+        if len(table):
+            yield table
+
+
+def _batches(path: Path, columns: Sequence[str] | None, at_once: int | None = None) -> Iterator[pa.RecordBatch]:
+    """pre_buffer is off: it would hold all that was read of a file until its end."""
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        yield from file.iter_batches(at_once or ROWS_AT_ONCE, columns=columns)
+
+
+def _check_order(path: Path, last: str | None, pair_ids: pa.Array) -> None:
+    ascend = pc.all(pc.less(pair_ids[:-1], pair_ids[1:]), min_count=0).as_py()
+    in_order = ascend and (last is None or last < pair_ids[0].as_py())
+    assert in_order, f"{path}: the rows are not in the order of pair_id, or a pair_id is there twice"
+
+
+def rows_of_split(path: Path, split: str) -> int:
+    """How many rows of a file are of a split."""
+    return sum(pc.sum(pc.equal(batch["split"], split)).as_py() or 0 for batch in _batches(path, ["split"]))
+
+
+def read_column(path: Path, name: str) -> np.ndarray:
+    """A column of numbers or booleans as one array of float64, NaN for null; beside it a part of the file is held."""
+    column_P, start = np.empty(pq.read_metadata(path).num_rows), 0
+    for batch in _batches(path, [name]):
+        column_P[start : start + len(batch)] = batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        start += len(batch)
+    return column_P
+
+
+def write_tables(tables: Iterator[pa.Table], path: Path) -> None:
+    """Write tables of one schema (at least one) as the row groups of a zstd-compressed Parquet file, atomically.
+
+    The next table is made while one is written. No dictionaries: ids and values hardly repeat.
+    """
+    table = next(tables)
+    writer = partial(pq.ParquetWriter, schema=table.schema, compression="zstd", use_dictionary=False)
+    with atomic(path) as temporary, writer(temporary) as file, ThreadPoolExecutor(1) as thread:
+        while table is not None:
+            following = thread.submit(next, tables, None)
+            file.write_table(table)
+            table = following.result()
+
+
+class Beside:
+    """The rows of an ordered file for pair_ids that are asked for in the same order; holds a part of it at a time."""
+
+    def __init__(
+        self, path: Path, columns: Sequence[str], split: str | None = None, at_once: int | None = None
+    ) -> None:
+        self.path = path
+        self.parts = ordered_tables(path, columns, split, at_once)
+        self.ahead: list[pa.Table] = []
+
+    def rows(self, pair_ids: pa.ChunkedArray) -> pa.Table:
+        """The rows of these pair_ids (ascending, and after those of the last call); asserts that they are there."""
+        self._read_to(pair_ids[-1].as_py())
+        table = pa.concat_tables(self.ahead)
+        row = pc.index_in(pair_ids, table["pair_id"])
+        assert not row.null_count, self._lacks()
+        rest = table.slice(row[-1].as_py() + 1)
+        self.ahead = [rest] if len(rest) else []
+        return table.take(row)
+
+    def _read_to(self, pair_id: str) -> None:
+        while not self.ahead or self.ahead[-1]["pair_id"][-1].as_py() < pair_id:
+            part = next(self.parts, None)
+            assert part is not None, self._lacks()
+            self.ahead.append(part)
+
+    def _lacks(self) -> str:
+        return f"{self.path} lacks pairs that another artifact has"

@@ -1,0 +1,178 @@
+"""Reward source: a reward model that is a sequence classifier with one label."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from apm_exp.core import component
+from apm_exp.core.component import UNHASHED
+from apm_exp.core.console import track
+from apm_exp.core.digest import text_digest
+from apm_exp.core.messages import fields_of, read_messages, read_responses, read_tools, text_of
+from apm_exp.core.score_shards import read_shards, record
+from apm_exp.core.types import Message, Refusal, Tools
+from apm_exp.models.pretrained import folder_of
+from apm_exp.models.tokens.control import as_text, control_pattern
+from apm_exp.models.tokens.render import CUT, chat_text, token_ids
+from apm_exp.models.tokens.tool_calls import not_written, tool_names
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+_ROWS_AT_ONCE = 1000
+
+
+def classifier(
+    responses: pa.Table,
+    runtime: Mapping[str, Any],
+    scored: Path,
+    *,
+    path: str,
+    revision: str | None,
+    dtype: Literal["float32", "bfloat16", "float16"],
+    batch_size: Annotated[int, Field(gt=0), UNHASHED],
+    max_length: Annotated[int, Field(gt=0)],
+    trust_remote_code: bool,
+) -> list[list[float] | None]:
+    """The reward model's score of each response to its prompt, reward units; runs on the runtime's device.
+
+    The conversation is written by the reward model's own chat template. A row that it does not take has no rewards
+    (None), and so has one with a response beyond the model's positions; of a conversation with more than max_length
+    tokens the end is lost, and control tokens that one spells out are read as text: all are counted in a warning.
+    Equal conversations are scored once. scored: a folder for what has been scored so far, from which a killed attempt
+    goes on. Raises ValueError where the template takes no row, where the model has another number of labels, where
+    memory does not suffice for one response, or where its head would be random: a class that transformers does not know
+    loads as a plain classifier with an untrained head (ArmoRM without its own code does).
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from apm_exp.models.context import context_length
+    from apm_exp.models.load import load_weights, tokenizer_from
+
+    label = f"reward.path={path}"
+    folder = folder_of("reward", path, revision, trust_remote_code)
+    tokenizer = tokenizer_from(folder, label, trust_remote_code)
+    if not tokenizer.chat_template:
+        raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
+    arguments = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
+    model = load_weights(AutoModelForSequenceClassification, folder, label, **arguments)
+    if model.config.num_labels != 1:
+        remedy = "give a reward model with one"
+        raise ValueError(f"{label}: the model has {model.config.num_labels} labels; {remedy}")
+    model = model.to(component.bind("runtime", runtime)().device)
+    most = context_length(model)
+    ids, taken = _token_ids(tokenizer, responses, label, most if most is not None and most < max_length else None)
+    _warn_of_cut(ids, max_length, label)
+    ids = [each[:max_length] for each in ids]
+    names = [text_digest(json.dumps(each)) for each in ids]
+    rewards = _scores(model, dict(zip(names, ids, strict=True)), tokenizer.pad_token_id, batch_size, scored, label)
+    in_order, counts = iter(names), pc.list_value_length(responses["responses"]).to_pylist()
+    rows = zip(counts, taken, strict=True)
+    return [[rewards[next(in_order)] for _ in range(count)] if is_taken else None for count, is_taken in rows]
+
+
+def _token_ids(
+    tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str, most: int | None
+) -> tuple[list[list[int]], list[bool]]:
+    """The tokens of each response with its prompt, row after row, and whether each row is taken.
+
+    Not by the template, or for a response of more than `most` tokens.
+    """
+    ids: list[list[int]] = []
+    taken: list[bool] = []
+    refused: list[str] = []
+    longer: list[int] = []
+    pattern, spelled = control_pattern(tokenizer), 0
+    for start in range(0, len(responses), _ROWS_AT_ONCE):
+        rows = [_texts(tokenizer, pattern, row) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
+        written = [texts for texts in rows if not isinstance(texts, Refusal)]
+        tokens = iter(token_ids(tokenizer, [text for texts in written for text in texts]))
+        for texts in rows:
+            own = [] if isinstance(texts, Refusal) else [next(tokens) for _ in texts]
+            too_long = most is not None and any(len(each) > most for each in own)
+            taken.append(not isinstance(texts, Refusal) and not too_long)
+            longer += [max(map(len, own))] if too_long else []
+            ids += own if taken[-1] else []
+        refused += [texts.detail for texts in rows if isinstance(texts, Refusal)]
+        spelled += sum(CUT in text for texts in written for text in texts)
+    _say_refused(refused, len(responses), label)
+    if spelled:
+        problem = "conversations spell out a control token of the reward model, which is read as text"
+        logger.warning("%s: %d %s", label, spelled, problem)
+    if longer and most is not None:
+        _say_longer(longer, len(responses), most, label)
+    return ids, taken
+
+
+def _say_refused(refused: list[str], rows: int, label: str) -> None:
+    problem = f"{label}: its chat template does not take"
+    if refused and len(refused) == rows:
+        raise ValueError(f"{problem} any of the {rows} conversations, the first: {refused[0]}")
+    if refused:
+        logger.warning("%s %d of %d conversations, the first: %s", problem, len(refused), rows, refused[0])
+
+
+def _texts(
+    tokenizer: "PreTrainedTokenizerBase", pattern: re.Pattern[str], row: Mapping[str, Any]
+) -> list[str] | Refusal:
+    """The conversation with each response of a row; control tokens that it spells out are cut in two."""
+    prompt, tools = read_messages(row["prompt"]), read_tools(row.get("tools"))
+    answers = read_responses(row["responses"], row.get("response_extras"))
+    texts = []
+    for answer in answers:
+        messages = as_text(pattern, [*prompt, answer])
+        text = chat_text(tokenizer, messages, generation_prompt=False, tools=as_text(pattern, tools))
+        reason = text.detail if isinstance(text, Refusal) else _left_out(text.replace(CUT, ""), answer, tools)
+        if isinstance(text, Refusal) or reason:
+            return Refusal("no reward", f"prompt starting {text_of(prompt[-1])[:60]!r}: {reason}")
+        texts.append(text)
+    return texts
+
+
+def _left_out(text: str, response: Message, tools: Tools | None) -> str | None:
+    """What the template does not write of the tools, and of a response that is more than text."""
+    unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
+    lacking = unseen or (not_written(text, [response], response=True) if fields_of(response) else None)
+    return lacking and f"it does not write {lacking}"
+
+
+def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:
+    cut = sum(len(each) > max_length for each in ids)
+    if cut:
+        logger.warning(
+            "%s: %d of %d responses have more than reward.max_length=%d tokens and were scored without their end",
+            *(label, cut, len(ids), max_length),
+        )
+
+
+def _say_longer(longer: list[int], rows: int, most: int, label: str) -> None:
+    """Of responses beyond the model's positions its score would mean nothing."""
+    problem = f"{label}: {len(longer)} of {rows} conversations are longer (up to {max(longer)} tokens) than the model's"
+    problem += f" {most} positions and have no reward; reward.max_length={most} scores them without their end"
+    if len(longer) == rows:
+        raise ValueError(problem)
+    logger.warning("%s", problem)
+
+
+def _scores(
+    model: "PreTrainedModel", ids: Mapping[str, list[int]], pad: int | None, batch_size: int, scored: Path, label: str
+) -> dict[str, float]:
+    """The score of each token sequence by its name; those that an earlier attempt has left in `scored` are taken."""
+    from apm_exp.data.rewards.sequence_scores import form_batches, score_batches
+
+    names, sequences, known = list(ids), list(ids.values()), read_shards(scored)
+    if known:
+        logger.info("%d of %d different responses were scored before", len(known), len(names))
+    batches = form_batches(sequences, names, known.keys(), batch_size)
+    new = record(score_batches(model, sequences, batches, pad, label), names, scored)
+    each = track((item for batch in new for item in batch), "rewards: responses", sum(map(len, batches)))
+    return {name: score for name, (score,) in known.items()} | {names[index]: score for index, score in each}

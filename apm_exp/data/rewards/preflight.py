@@ -1,0 +1,76 @@
+"""What can be wrong with a reward model's folder, found without loading a weight."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+
+from apm_exp.core.errors import library_error
+from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
+from apm_exp.models.load import tokenizer_from
+from apm_exp.models.preflight import weight_shapes
+from apm_exp.models.pretrained import folder_of
+from apm_exp.models.quiet import quiet
+
+_ARMORM = "LlamaForRewardModelWithGating"  # without its code it is a plain classifier with a random head
+
+
+def preflight(node: Mapping[str, Any]) -> None:
+    """Check that reward.path names a classifier with one label, its weights and a tokenizer with a chat template.
+
+    node: the settings of `classifier`. Raises a one-line ValueError that starts with the setting to change.
+    Reads the headers of the weights, not the weights.
+    """
+    label, trust = f"reward.path={node['path']}", bool(node["trust_remote_code"])
+    folder = folder_of("reward", node["path"], node["revision"], trust)
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{label}: no config.json; give the folder of a reward model")
+    if _ARMORM in (_config(folder).get("architectures") or []):
+        remedy = "take another reward model, or reward=recorded on data that have its rewards"
+        raise ValueError(f"{label}: ArmoRM cannot be loaded: its own code needs transformers before 4.52; {remedy}")
+    shapes = weight_shapes(folder, label)
+    check_layers(_config(folder), shapes, label)
+    model = _classifier(folder, label, trust)
+    told = told_of_loading(model, shapes)
+    check_shapes(told, label)
+    if lacking := sorted(set(told.get("missing_keys", ())) & _head_names(model)):
+        problem = f"the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random"
+        raise ValueError(f"{label}: {problem}; {_remedy(folder)}")
+    if not tokenizer_from(folder, label, trust).chat_template:
+        raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """config.json; empty where it cannot be read, which transformers says in _classifier."""
+    try:
+        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _remedy(folder: Path) -> str:
+    """What to do about a head that transformers does not know."""
+    if "AutoModelForSequenceClassification" in (_config(folder).get("auto_map") or {}):
+        return "it brings its own code: reward.trust_remote_code=true, if you trust it"
+    return "give a sequence classifier"
+
+
+def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrainedModel:
+    """The model without its weights; ValueError where it has not one label."""
+    try:
+        with quiet(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
+    except Exception as error:  # whatever a number of config.json leads to
+        raise ValueError(f"{label}: {library_error(error)}") from error
+    if model.config.num_labels != 1:
+        raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")
+    return model
+
+
+def _head_names(model: PreTrainedModel) -> set[str]:
+    """The names of the weights outside the backbone."""
+    return {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}

@@ -1,0 +1,95 @@
+"""Scores of token sequences under a classifier: longest first, and fewer at once when memory runs out."""
+
+import logging
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import torch
+
+from apm_exp.models.score_pairs import free_memory
+
+logger = logging.getLogger(__name__)
+Ids = Sequence[Sequence[int]]  # the tokens of each sequence
+
+
+def form_batches(ids: Ids, names: Sequence[str], known: Collection[str], batch_size: int) -> list[list[int]]:
+    """The indices of the sequences of each forward, longest first, without those whose name is known.
+
+    What is known changes no other batch, so that a scoring that was killed goes on as it would have.
+    """
+    longest_first = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), names[index]))
+    batches = [longest_first[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+    rest = ([index for index in batch if names[index] not in known] for batch in batches)
+    return [batch for batch in rest if batch]
+
+
+def score_batches(
+    model: Any, ids: Ids, batches: Sequence[list[int]], pad: int | None, label: str
+) -> Iterator[list[tuple[int, float]]]:
+    """Yield (index, score) of each sequence of a batch of indices into `ids`, one forward each.
+
+    When memory runs out reward.batch_size is halved, with a warning. label: `reward.path=...`, for messages. Raises
+    ValueError where memory does not suffice for one sequence, and where the model does not give one number for each.
+    """
+    size = max(map(len, batches), default=1)
+    waiting = deque(batches)
+    while waiting:
+        batch = waiting.popleft()
+        chosen = [ids[index] for index in batch]
+        if len(batch) > size:
+            waiting.extendleft((batch[size:], batch[:size]))
+        elif (scores := _scores(model, chosen, pad, label)) is None:
+            size = _smaller(chosen)
+            waiting.appendleft(batch)
+        else:
+            yield list(zip(batch, scores, strict=True))
+
+
+def _smaller(batch: Ids) -> int:
+    """Half a batch; raises ValueError where it was a single sequence already."""
+    free_memory()
+    if len(batch) == 1:
+        raise ValueError(
+            f"reward.max_length: out of memory for one response alone ({len(batch[0])} tokens with its prompt), so a "
+            "smaller reward.batch_size does not help; give a smaller reward.max_length or a larger device"
+        )
+    logger.warning("out of memory: reward.batch_size is now %d instead of %d", len(batch) // 2, len(batch))
+    return len(batch) // 2
+
+
+def _scores(model: Any, ids: Ids, pad: int | None, label: str) -> list[float] | None:
+    """The only logit of each sequence, or None where memory ran out."""
+    try:
+        logits = _logits(model, ids, pad)
+    except torch.OutOfMemoryError:
+        return None
+    shape, wanted = tuple(getattr(logits, "shape", ())), (len(ids), 1)
+    if shape != wanted:
+        problem = f"the model gives scores of shape {shape} for {len(ids)} responses instead of {wanted}"
+        raise ValueError(f"{label}: {problem}; give a sequence classifier with one label")
+    return logits[:, 0].float().tolist()
+
+
+def _logits(model: Any, ids: Ids, pad: int | None) -> Any:
+    """The model's logits for each sequence, padded on the right; None where its output has none.
+
+    Decoder classifiers read the last token that is not the pad id, so a pad id that a text contains (pad = end token)
+    moves the place that is read. Padding is masked: any id that no text of the batch contains marks the end.
+    """
+    pad = _free_id(ids, pad)
+    for config in (model.config, model.config.get_text_config()):
+        config.pad_token_id = pad
+    longest = max(len(each) for each in ids)
+    padded = torch.tensor([[*each] + [pad] * (longest - len(each)) for each in ids])
+    mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in ids])
+    with torch.inference_mode():
+        output = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device))
+    return getattr(output, "logits", None)
+
+
+def _free_id(ids: Ids, pad: int | None) -> int:
+    """The pad id if no sequence contains it, else the first id that none contains."""
+    used = set().union(*ids)
+    return pad if pad is not None and pad not in used else next(id for id in count() if id not in used)

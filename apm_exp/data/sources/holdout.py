@@ -1,0 +1,40 @@
+"""The hold-out split, by prompt: all pairs of a prompt lie on the same side."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from apm_exp.core.digest import canonical, text_digest
+from apm_exp.core.types import Message
+
+AUTO, USUAL = "auto", 0.05
+
+
+def with_holdout(dataset: Mapping[str, Any], until: str | None) -> dict[str, Any]:
+    """A dataset node with a number in the place of holdout=auto.
+
+    0 where `holdout_split` names the held-out pairs, and where `until=selection` ends the run before anything is
+    evaluated; else 0.05.
+    """
+    if dataset["holdout"] != AUTO:
+        return dict(dataset)
+    none = until == "selection" or dataset.get("holdout_split")
+    return {**dataset, "holdout": 0.0 if none else USUAL}
+
+
+def prompt_order(prompt: Sequence[Message], seed: int) -> str:
+    """A sha256 whose order puts prompts in a random order that depends on them and the seed alone."""
+    return text_digest(f"{seed} {canonical(list(prompt))}")
+
+
+def held_out(orders: Iterable[str], fraction: float) -> set[str]:
+    """Of the prompts, given by their `prompt_order` (repeats count once), those that are held out.
+
+    Exactly `fraction` of them, rounded half up in rational arithmetic (0.29 of 100 is 29), but at least one
+    where the fraction is above 0, and never all of them.
+    """
+    prompts = sorted(set(orders))
+    wanted = math.floor(Fraction(str(fraction)) * len(prompts) + Fraction(1, 2))
+    least = 1 if fraction > 0 else 0
+    return set(prompts[: max(0, min(max(wanted, least), len(prompts) - 1))])

@@ -1,0 +1,93 @@
+"""The dataset component for the Hugging Face Hub; the only one that uses the network."""
+
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from apm_exp.data.sources.hub_copies import cached_commits
+from apm_exp.data.sources.rows import SourceRow, without_fill
+
+_Path = Annotated[str, Field(min_length=1)]
+_COMMIT = re.compile("[0-9a-f]{40}")
+
+
+def held_out_rows(
+    *, path: _Path, holdout_split: str | None = None, subset: str | None, revision: str | None
+) -> Iterator[SourceRow]:
+    """The rows of the split that is held out, as `hub` reads the other; none without one."""
+    if holdout_split is None:
+        return iter(())
+    rows = _loaded(path, holdout_split, subset, revision, setting="holdout_split")
+    source = f"{path}/{holdout_split}"
+    return (SourceRow(f"{source}:{number}", _unfilled(row), None, held_out=True) for number, row in enumerate(rows, 1))
+
+
+def hub(*, path: _Path, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
+    """The rows of one split of a dataset on the Hub, or in a local folder laid out like one.
+
+    split: as in `datasets.load_dataset`, slices such as "train[:1000]" too. The source of a row is
+    "path/split:row". Raises ValueError `dataset.path=...` where it cannot be loaded: no network and not
+    cached, no such name, no access.
+    """
+    rows = _loaded(path, split, subset, revision)
+    return (SourceRow(f"{path}/{split}:{number}", _unfilled(row), None) for number, row in enumerate(rows, 1))
+
+
+def _unfilled(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: without_fill(value) for name, value in row.items()}
+
+
+def _loaded(path: str, split: str, subset: str | None, revision: str | None, setting: str = "split") -> Any:
+    import datasets
+
+    try:
+        mode = "force_redownload" if Path(path).exists() else None  # its copies of local files go by their times alone
+        rows = datasets.load_dataset(path, name=subset, split=split, revision=revision, download_mode=mode)
+    except Exception as error:  # libraries below raise a dozen unrelated types for the same few causes
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        settings = f"dataset.{setting}={split} dataset.subset={subset} dataset.revision={revision}"
+        remedy = (
+            "check the name, these settings, the network (HF_HUB_OFFLINE set?) and access (hf auth login)"
+            ", or download its files and use dataset=jsonl"
+        )
+        raise ValueError(f"dataset.path={path}: cannot be loaded with {settings}: {cause}; {remedy}") from error
+    _check_commit(rows, path, revision)
+    return rows
+
+
+@functools.cache
+def commit_of(path: str, revision: str | None, subset: str | None) -> str | None:
+    """The commit that a revision of a Hub dataset stands for now; asked once a process. The revision of a local folder.
+
+    Where the Hub cannot be asked it is the commit of the copy that would be read; ValueError where that is not known.
+    """
+    if Path(path).exists() or (revision and _COMMIT.fullmatch(revision)):
+        return revision
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().dataset_info(path, revision=revision, timeout=10).sha
+    except Exception as error:  # the Hub's client and the two below it have no type in common
+        known = cached_commits(path, subset)
+        if revision is None and known:
+            return known[-1]
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        copies = f"copies of {', '.join(known)} are here" if known else "no copy is here"
+        remedy = "give one of these, " if known else ""
+        raise ValueError(
+            f"dataset.revision={revision or 'null'}: the Hub does not tell which commit of {path} this is ({cause}), "
+            f"and {copies}; {remedy}fetch it where there is a network, or use dataset=jsonl"
+        ) from error
+
+
+def _check_commit(rows: Any, path: str, revision: str | None) -> None:
+    """Raise ValueError where another commit was read than was asked for: without a network any copy will do."""
+    read = {Path(file["filename"]).parent.name for file in rows.cache_files}
+    others = sorted(commit for commit in read if _COMMIT.fullmatch(commit) and commit != revision)
+    if others and revision and _COMMIT.fullmatch(revision):
+        remedy = f"fetch it where there is a network, or give dataset.revision={others[0]}"
+        raise ValueError(f"dataset.revision={revision}: the copy of {path} that is here is of {others[0]}; {remedy}")

@@ -1,0 +1,16 @@
+"""The dataset component for the user's own files."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from apm_exp.data.sources.rows import SourceRow
+from apm_exp.data.sources.source_files import files_of, rows_of
+
+
+def jsonl(*, path: str | list[str]) -> Iterator[SourceRow]:
+    """The rows of .jsonl, .jsonl.gz and .parquet files: one path, a glob pattern, or a list of them.
+
+    Files are read one after the other, a row at a time. Raises ValueError `dataset.path=...` (see
+    `files_of`) at once, and later where a file turns out to be damaged.
+    """
+    return chain.from_iterable(map(rows_of, files_of(path)))

@@ -1,0 +1,116 @@
+"""The three schemas of preference pairs, and how a source is recognised as one of them by its columns."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from apm_exp.core.component import nearest
+
+RESPONSES, SCORES = "all_generated_responses", "all_rm_scores"
+IDENTIFIERS = ("pair_id", "id", "prompt_id")  # the first one that a file has is used
+REWARD_PAIRS = (("chosen_reward", "rejected_reward"), ("score_chosen", "score_rejected"))
+EXPECTED = (
+    f"expected SimPO's on-policy schema (prompt, {RESPONSES}, {SCORES}, chosen, rejected), TRL's (prompt, "
+    "chosen, rejected; rewards in chosen_reward, rejected_reward or score_chosen, score_rejected) or HH "
+    "transcripts (chosen, rejected)"
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a source mean.
+
+    identifier: the id column, if any. reward_pair: the columns with the rewards of chosen and rejected, if
+    used.
+    """
+
+    identifier: str | None
+    has_prompt: bool
+    has_responses: bool
+    has_scores: bool
+    reward_pair: tuple[str, str] | None
+
+    @property
+    def has_rewards(self) -> bool:
+        """Whether the rows carry rewards."""
+        return self.has_scores or self.reward_pair is not None
+
+    @property
+    def without_rewards(self) -> "Columns":
+        """The same columns but for the rewards."""
+        return replace(self, has_scores=False, reward_pair=None)
+
+    @property
+    def used(self) -> frozenset[str]:
+        """The names of the columns of the rows; each must have all of them but for the rewards."""
+        flags = {"prompt": self.has_prompt, RESPONSES: self.has_responses, SCORES: self.has_scores}
+        identifiers = {self.identifier} if self.identifier else set()
+        names = {name for name, flag in flags.items() if flag}
+        return frozenset({"chosen", "rejected", *names, *identifiers, *(self.reward_pair or ())})
+
+    @property
+    def rewards(self) -> frozenset[str]:
+        """Those of them that hold rewards, which a row may lack."""
+        return frozenset({SCORES} if self.has_scores else self.reward_pair or ())
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """How to recognise columns.
+
+    where: starts each error, such as "dataset.path=a.jsonl". The reward columns: as the user names them, if
+    so.
+    """
+
+    where: str
+    chosen_reward: str | None
+    rejected_reward: str | None
+
+    def columns(self, names: Collection[str]) -> Columns:
+        """What these columns mean. ValueError where one is missing or two could hold the rewards."""
+        missing = [name for name in ("chosen", "rejected") if name not in names]
+        if SCORES in names and RESPONSES not in names:
+            missing.append(RESPONSES)
+        if missing:
+            raise ValueError(f"{self.where}: {_lacking(names, missing)}; {EXPECTED}")
+        reward_pair = self._reward_pair(names)
+        return Columns(
+            identifier=next((name for name in IDENTIFIERS if name in names), None),
+            has_prompt="prompt" in names,
+            has_responses=RESPONSES in names,
+            has_scores=SCORES in names and reward_pair is None,
+            reward_pair=reward_pair,
+        )
+
+    def _reward_pair(self, names: Collection[str]) -> tuple[str, str] | None:
+        if self.chosen_reward is not None or self.rejected_reward is not None:
+            chosen, rejected = self._named(names, "chosen_reward"), self._named(names, "rejected_reward")
+            if chosen == rejected:
+                raise ValueError(f"dataset.rejected_reward={rejected}: is chosen's column too; name each one's own")
+            return chosen, rejected
+        found = [pair for pair in REWARD_PAIRS if not set(pair).isdisjoint(names)]
+        if SCORES in names or not found:
+            return None
+        halves = [name for pair in found for name in pair if name not in names]
+        remedy = "name the two to use with dataset.chosen_reward= and dataset.rejected_reward="
+        if halves:
+            raise ValueError(f"{self.where}: {_lacking(names, halves)}; {remedy}")
+        if len(found) > 1:
+            raise ValueError(f"{self.where}: {' and '.join(map(listed, found))} are both rewards; {remedy}")
+        return found[0]
+
+    def _named(self, names: Collection[str], setting: str) -> str:
+        name = getattr(self, setting)
+        if name is None:
+            raise ValueError(f"dataset.{setting}=null: only the other reward column is named; name both")
+        if name not in names:
+            raise ValueError(f"dataset.{setting}={name}: no such column; {nearest(name, names)}")
+        return name
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, sorted."""
+    return ", ".join(sorted(names)) or "(none)"
+
+
+def _lacking(names: Iterable[str], missing: Iterable[str]) -> str:
+    return f"found the columns {listed(names)} without {listed(missing)}"

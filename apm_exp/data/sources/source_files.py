@@ -1,0 +1,64 @@
+"""Which files `dataset.path` names, and the reader of each."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from apm_exp.core.digest import local_paths
+from apm_exp.core.odd_files import odd_kind
+from apm_exp.data.sources.line_file import line_rows
+from apm_exp.data.sources.parquet_file import parquet_rows
+from apm_exp.data.sources.rows import SourceRow, printable
+
+_READERS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
+    ".jsonl": line_rows,
+    ".jsonl.gz": line_rows,
+    ".parquet": parquet_rows,
+}
+
+
+def files_of(path: str | list[str]) -> list[Path]:
+    """The files that a path, a pattern or a list of them names, in that order and each once.
+
+    Raises ValueError `dataset.path=...` for a missing or unreadable file, a pattern without a match, a
+    folder, or a suffix without a reader.
+    """
+    patterns = [path] if isinstance(path, str) else path
+    if not patterns:
+        raise ValueError("dataset.path=[]: names no file; give at least one")
+    # the same look-up as the cache key's, so that no file is read that the key does not know
+    files = [_checked(file) for pattern in patterns for file in _matches(pattern)]
+    return list(dict.fromkeys(files))
+
+
+def rows_of(file: Path) -> Iterator[SourceRow]:
+    """The rows of a file that `files_of` has checked."""
+    return _READERS[_suffix(file)](file)
+
+
+def _suffix(file: Path) -> str:
+    return next((suffix for suffix in _READERS if file.name.lower().endswith(suffix)), "")
+
+
+def _matches(pattern: str) -> list[Path]:
+    found = [file for file in local_paths(pattern) if file.exists()]  # a link may lead nowhere
+    if found:
+        return found
+    if any(character in pattern for character in "*?["):
+        raise ValueError(f"dataset.path={pattern}: no file matches; a relative pattern starts at {Path.cwd()}")
+    raise ValueError(f"dataset.path={pattern}: no such file; a relative path starts at {Path.cwd()}")
+
+
+def _checked(file: Path) -> Path:
+    name = printable(file)
+    if file.is_dir():
+        remedy = f"name its files, such as dataset.path='{name}/*.parquet'"
+        raise ValueError(f"dataset.path={name}: is a folder; {remedy}")
+    if kind := odd_kind(file):
+        raise ValueError(f"dataset.path={name}: is {kind}, not a file; write its rows to a file first")
+    if not _suffix(file):
+        known = ", ".join(_READERS)
+        raise ValueError(f"dataset.path={name}: cannot tell its format; rename or convert it to one of {known}")
+    if not os.access(file, os.R_OK):
+        raise ValueError(f"dataset.path={name}: cannot be read (permission denied); change its permissions")
+    return file

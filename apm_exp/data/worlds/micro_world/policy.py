@@ -1,0 +1,120 @@
+"""The micro world's starting policy: a tiny Llama that has learnt its tasks from a careless speaker."""
+
+import logging
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from apm_exp.core.ranges import LearningRate, NotNegative
+from apm_exp.data.worlds.micro_world.demonstrations import demonstration
+from apm_exp.data.worlds.micro_world.instructions import VOCABULARY
+from apm_exp.data.worlds.micro_world.splits import draw_tasks
+
+if TYPE_CHECKING:
+    from transformers import LlamaConfig, PreTrainedTokenizerBase
+
+    from apm_exp.models.supervised import Demonstration
+
+logger = logging.getLogger(__name__)
+_LONGEST = 256  # tokens that the model takes; a task with its answer has 38 at most
+_PROMPT, _ANSWER = "PROMPT", "ANSWER"  # stand for the words in the conversation that is rendered once
+
+Count = Annotated[int, Field(ge=1)]
+
+
+def check(*, hidden: int, heads: int) -> None:
+    """Raise ValueError for a head whose size is no even number, which rotary embeddings need."""
+    if hidden % (2 * heads):
+        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; choose one that is")
+
+
+def sft_policy(
+    out: Path,
+    *,
+    hidden: Count,
+    layers: Count,
+    heads: Count,
+    feed_forward: Count,
+    steps: Count,
+    batch: Count,
+    learning_rate: LearningRate,
+    beta2: Annotated[float, Field(gt=0, lt=1)],
+    weight_decay: NotNegative,
+    warmup: Annotated[float, Field(ge=0, le=1)],
+    seed: int,
+) -> None:
+    """Train the policy on steps * batch demonstrations and write it to `out` as a Hugging Face folder.
+
+    Float32 on the CPU; the same weights for the same seed on the same machine. Raises ValueError where the sizes
+    do not fit together.
+    """
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
+    from apm_exp.models.quiet import quiet
+    from apm_exp.models.supervised import fine_tune
+
+    check(hidden=hidden, heads=heads)
+    tokenizer = word_tokenizer(VOCABULARY, _LONGEST)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(_shape(tokenizer, hidden, layers, heads, feed_forward))
+    model.set_attn_implementation("eager")  # cheaper than SDPA for 20 tokens on a CPU; nothing of it is saved
+    loss = fine_tune(
+        model,
+        demonstrations(tokenizer, steps * batch, seed),
+        batch=batch,
+        learning_rate=learning_rate,
+        beta2=beta2,
+        weight_decay=weight_decay,
+        warmup=warmup,
+    )
+    logger.info("starting policy: %.3f nats a token on its last demonstrations", loss)
+    with quiet():
+        model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+
+
+def _shape(
+    tokenizer: "PreTrainedTokenizerBase", hidden: int, layers: int, heads: int, feed_forward: int
+) -> "LlamaConfig":
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        intermediate_size=feed_forward,
+        tie_word_embeddings=True,
+        max_position_embeddings=_LONGEST,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def demonstrations(tokenizer: "PreTrainedTokenizerBase", count: int, seed: int) -> "list[Demonstration]":
+    """`count` demonstrations as the chat template writes them; no prompt of them is used for anything else."""
+    from apm_exp.data.worlds.micro_world.word_tokenizer import ANSWER
+    from apm_exp.models.supervised import Demonstration
+
+    stream = random.Random(f"demonstrated answers {seed}")
+    frame = _frame(tokenizer)
+    texts = [
+        frame.replace(_PROMPT, task.prompt).replace(_ANSWER, demonstration(task, stream))
+        for task in draw_tasks("demonstrations", count, seed)
+    ]
+    header = tokenizer.get_vocab()[ANSWER]
+    rows: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return [Demonstration(ids, ids.index(header) + 1) for ids in rows]
+
+
+def _frame(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """A conversation rendered once: 50,000 demonstrations differ in their words only."""
+    turns = [{"role": "user", "content": _PROMPT}, {"role": "assistant", "content": _ANSWER}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False))

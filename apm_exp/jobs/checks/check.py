@@ -1,0 +1,86 @@
+"""Whether a job can be right, before any of its work is done."""
+
+import logging
+from typing import NamedTuple
+
+from apm_exp.core.errors import UsageError, one_line
+from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
+from apm_exp.jobs.request import Request
+from apm_exp.jobs.steps import is_finished
+from apm_exp.runtime.nodes.node_rank import Place, place
+from apm_exp.selection.alpha_rules.choose import AUTO
+
+logger = logging.getLogger(__name__)
+
+
+class Checked(NamedTuple):
+    """finished: nothing is left to do. with_rewards: see check_inputs."""
+
+    finished: bool
+    with_rewards: bool | None
+
+
+def check_job(request: Request) -> bool:
+    """Check what this machine has to check of a job: all of it on node 0, the settings elsewhere. Raises UsageError.
+
+    Returns whether nothing of it is left to do, as far as this machine looked.
+    """
+    return check_settings(request).node == 0 and check_work_of(request).finished
+
+
+def check_settings(request: Request) -> Place:
+    """Check the names, types and ranges of a job; returns this machine's place among those of the job.
+
+    Raises UsageError.
+    """
+    try:
+        check_config(request.config)
+        return place(request.config["runtime"])
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+
+
+def check_for_elsewhere(request: Request) -> None:
+    """Check what can be known of a job that another machine will do: not its devices, nor what depends on them.
+
+    Raises UsageError.
+    """
+    here = {"device": "cpu", "processes": 1, "nodes": 1}
+    try:
+        check_config(request.config)
+        check_inputs({**request.config, "runtime": {**request.config["runtime"], **here}})
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+
+
+def check_work_of(request: Request) -> Checked:
+    """Check what a job points at. Raises UsageError.
+
+    What takes the large libraries is not looked at where all the work is done: it was, before that work.
+    """
+    try:
+        with_rewards = check_inputs(request.config)
+        finished = is_finished(request, with_rewards)
+        if not finished:
+            check_work(request.config, with_rewards)
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+    warn_unused_alpha(request)
+    warn_unused_alpha_rule(request)
+    return Checked(finished, with_rewards)
+
+
+def warn_unused_alpha(request: Request) -> None:
+    """Say so where an alpha was typed that the metric does not have."""
+    given = any(override.lstrip("+").startswith("alpha=") for override in request.overrides)
+    if given and "alpha" not in request.config["metric"] and "alpha" not in (request.swept or {}):
+        logger.warning("alpha=%s: metric=%s has no alpha; ignored", request.config["alpha"], request.choices["metric"])
+
+
+def warn_unused_alpha_rule(request: Request) -> None:
+    """Say so where a rule was typed and alpha is a number."""
+    given = any(override.lstrip("+").startswith("alpha_rule") for override in request.overrides)
+    alpha, swept = request.config["alpha"], request.swept or {}
+    if given and alpha != AUTO and not {"alpha", "alpha_rule"} & swept.keys():
+        rule = request.choices.get("alpha_rule")
+        logger.warning("alpha_rule=%s: alpha=%s is a number, and no rule is asked; write alpha=auto", rule, alpha)

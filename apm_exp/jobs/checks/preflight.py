@@ -1,0 +1,159 @@
+"""Everything that can be known to be wrong before any work is done."""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core import component
+from apm_exp.core.component import Function
+from apm_exp.core.credentials import flatten, refuse_secrets
+from apm_exp.jobs.checks.file_locks import check_lockable
+from apm_exp.jobs.checks.rewards import check_loss_takes, check_rewards
+from apm_exp.jobs.checks.top_level import NODES, check_top_level
+from apm_exp.pipeline.resolve import is_reward_model, pinned_dataset, reward_is_here
+from apm_exp.selection.alpha_rules.choose import check_rule
+from apm_exp.selection.metrics.preflight import check_metric
+
+logger = logging.getLogger(__name__)
+_OPEN_NODES = ("deepspeed",)  # checked by the library that it belongs to
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Check every name, type and range of a job's configuration; raises a one-line ValueError."""
+    refuse_secrets(flatten(config))
+    check_top_level(config)
+    component.trust(config["trusted_packages"])
+    if config["compare"] is None:
+        raise ValueError("compare=null: must be metrics by name; write compare={} for none")
+    for group in NODES:
+        node = config[group]
+        if node and not isinstance(node, Mapping):
+            raise ValueError(f"{group}={node}: must be settings by name; look at the option's file")
+        if node and group not in _OPEN_NODES:
+            _check_group("model.adapter" if group == "adapter" else group, node)
+
+
+def _check_group(group: str, node: Mapping[str, Any]) -> None:
+    nested = {"evals": node, "compare": node}.get(group)
+    for name, inner in nested.items() if nested else ((group, node),):
+        label = f"{group}.{name}" if nested else group
+        if not isinstance(inner, Mapping):
+            typed = "null" if inner is None else inner
+            raise ValueError(
+                f"{label}={typed}: must be settings by name, with a _target_; write ~{label} to leave it out"
+            )
+        function = component.locate(label, inner)
+        component.check(label, inner, (function, *_companions(group, inner)))
+        component.check_together(function, inner)
+
+
+def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
+    """Functions whose settings stand in the same node as the component's own."""
+    if group == "dataset":
+        from apm_exp.data.sources.reader import companions
+
+        return companions(node)
+    if group == "model":
+        from apm_exp.models.loading import loading
+
+        return [loading]
+    if group == "reward":
+        from apm_exp.selection.margins import explicit_margin
+
+        return [explicit_margin]
+    return []
+
+
+def check_inputs(config: Mapping[str, Any]) -> bool | None:
+    """Check what the configuration points at: files, device, metric, rewards, the output folder.
+
+    Returns whether there are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
+    """
+    from apm_exp.core.odd_files import refuse_odd_files
+    from apm_exp.data.sources.count import count_rows
+    from apm_exp.pipeline.resolve import check_source
+    from apm_exp.runtime.settings import check_devices
+    from apm_exp.selection.keep.preflight import check_keep
+
+    refuse_odd_files(config)
+    _check_writable(Path(config["output_root"]))
+    check_devices(config["runtime"])
+    check_metric(config["metric"])
+    with_rewards = check_rewards(config)
+    check_source(config)
+    rows = count_rows(config["dataset"])
+    check_keep(config["keep"], rows)
+    check_rule(config["metric"], config["alpha_rule"], config["keep"], rows)
+    return with_rewards
+
+
+def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
+    """Check what takes the large libraries to know: the models and the training; and which commit of a Hub dataset is
+    meant. Raises a one-line ValueError.
+
+    with_rewards: what check_inputs returned.
+    """
+    from apm_exp.jobs.plan.memory.check import check_before_work
+    from apm_exp.training.adapters.preflight import check_adapter
+    from apm_exp.training.preflight import check_training
+
+    pinned_dataset(config["dataset"], config["task"])
+    trains = config["until"] is None
+    if trains:
+        check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
+    known = _check_model(config)
+    if trains:
+        nodes = {name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")}
+        check_training(**nodes, dtype=config["model"]["dtype"])
+        check_loss_takes(config["loss"], with_rewards)
+    if trains and known:
+        check_before_work(config)
+    if is_reward_model(config["reward"]):
+        _check_reward_model(config)
+
+
+def _check_writable(root: Path) -> None:
+    parent = root.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    try:
+        with tempfile.TemporaryFile(dir=parent) as file:
+            check_lockable(file, parent, root)
+    except OSError as error:
+        raise ValueError(
+            f"output_root={root}: cannot write below {parent} ({error.strerror}); choose another folder"
+        ) from error
+
+
+def _check_model(config: Mapping[str, Any]) -> bool:
+    """Check the model node, and the folder that it names; returns False where a plan has no folder to look at."""
+    from apm_exp.models.loading import check_attention
+    from apm_exp.models.pretrained import is_here
+    from apm_exp.pipeline.resolve import builds_model
+    from apm_exp.runtime.device import pick_device
+    from apm_exp.training.adapters.preflight import check_layers
+
+    check_attention(config["model"]["attention"], pick_device(dict(config["runtime"])))
+    if not builds_model(config["model"]):
+        if config["task"] == "plan" and not is_here(config["model"]):
+            logger.warning("model.path=%s: not here yet; a run downloads it first", config["model"]["path"])
+            return False
+        from apm_exp.models.preflight import preflight
+
+        model = preflight(component.bind("model", config["model"])(), dict(config["model"]))
+        check_layers(config["adapter"], model)
+    elif template := config["model"].get("chat_template"):
+        raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
+    return True
+
+
+def _check_reward_model(config: Mapping[str, Any]) -> None:
+    """Check the folder of the reward model; a plan downloads none."""
+    if config["task"] == "plan" and not reward_is_here(config["reward"]):
+        logger.warning("reward.path=%s: not here yet; a run downloads it first", config["reward"]["path"])
+        return
+    from apm_exp.data.rewards.preflight import preflight
+
+    preflight(config["reward"])

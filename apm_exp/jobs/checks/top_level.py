@@ -1,0 +1,65 @@
+"""The settings at the top of the configuration: names, types and ranges."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from apm_exp.core import component
+from apm_exp.core.ranges import Alpha
+
+NODES = (
+    *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
+    *("alpha_rule", "adapter", "deepspeed", "evals", "tracking", "compare"),
+)
+
+
+def top_level(
+    *,
+    task: Literal["run", "plan", "status", "clean", "export"],
+    clean: dict[Literal["delete"], bool],
+    run: str | int | float,
+    export: dict[str, Any],
+    alpha: Alpha,
+    seed: Annotated[int, Field(ge=0, lt=2**32)],
+    output_root: Annotated[str, Field(min_length=1)],
+    baseline: str | float | list[str | float] | None,
+    rebuild: Literal[
+        "none",
+        "all",
+        "models",
+        "generations",
+        "pairs",
+        "rewards",
+        "logps",
+        "selection",
+        "policy",
+        "evaluation",
+        "report",
+    ],
+    until: Literal["logps", "selection"] | None,
+    hyperparameters: str,
+    trusted_packages: list[str],
+) -> None:
+    """The settings outside the groups; conf/config.yaml says what each means."""
+
+
+def export(
+    *,
+    path: Annotated[str, Field(min_length=1)] | None,
+    overwrite: bool,
+    policy: bool,
+    push: Annotated[str, Field(min_length=1)] | None,
+    private: bool,
+) -> None:
+    """The settings of task=export; conf/config.yaml says what each means."""
+
+
+def check_top_level(config: Mapping[str, Any]) -> None:
+    """Check names, types and ranges at the top; raises ValueError with `key=value: what is wrong`."""
+    values = {key: value for key, value in config.items() if key not in NODES}
+    try:
+        component.check("", values, (top_level,))
+    except ValueError as error:
+        raise ValueError(" | ".join(part.removeprefix(".") for part in str(error).split(" | "))) from None
+    component.check("export", config["export"], (export,))

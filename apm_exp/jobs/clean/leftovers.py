@@ -1,0 +1,66 @@
+"""What no run needs any more, and why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from apm_exp.jobs.clean.folders import StepFolder, size_of, step_folders, unless_built
+from apm_exp.jobs.clean.needed import Needed, needed
+
+_GO_ON_FROM = {  # what an attempt that ended early left for the same command to go on from
+    "policy": "checkpoints/checkpoint-*/COMPLETE",
+    "rewards": "scored/*",
+    "logps": "shards/*.shard",
+    "generations": "sampled.jsonl",
+}
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """path: what goes, the folder itself or the checkpoints in it. size: bytes."""
+
+    folder: StepFolder
+    path: Path
+    size: int
+    why: str
+
+
+def leftovers(root: Path) -> Iterator[Leftover]:
+    """What no run needs, by kind and name; nothing of what somebody builds at this moment."""
+    wanted = needed(root)
+    for folder in step_folders(root):
+        found = unneeded(root, folder, wanted)
+        if found is None:
+            continue
+        with unless_built(root, folder) as free:
+            if free:
+                path, why = found
+                yield Leftover(folder, path, size_of(path), why)
+
+
+def unneeded(root: Path, folder: StepFolder, wanted: Needed) -> tuple[Path, str] | None:
+    """The part of a folder that no run needs, the folder or its checkpoints, and why; None where all is needed."""
+    why = _why(root, folder, wanted)
+    checkpoints = folder.path / "checkpoints"
+    if why is not None:
+        return folder.path, why
+    if folder.kind == "policy" and folder.is_done and checkpoints.is_dir() and not checkpoints.is_symlink():
+        return checkpoints, "checkpoints of a finished training"
+    return None
+
+
+def _why(root: Path, folder: StepFolder, wanted: Needed) -> str | None:
+    if folder.aside == "damaged":
+        return "set aside because it was damaged"
+    if folder.aside == "replaced":
+        only_copy = wanted.has(folder) and not (root / folder.kind / folder.name / "done").is_file()
+        return None if only_copy else "replaced by a newer build"
+    if folder.is_done:
+        return None if wanted.has(folder) else "no run or sweep uses it"
+    return None if wanted.has(folder) and goes_on(folder) else "half-written by an attempt that ended"
+
+
+def goes_on(folder: StepFolder) -> bool:
+    """Whether the command that began this folder would go on from work that is in it."""
+    pattern = _GO_ON_FROM.get(folder.kind)
+    return pattern is not None and not folder.is_done and any(folder.path.glob(pattern))

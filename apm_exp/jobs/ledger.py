@@ -1,0 +1,153 @@
+"""The ledger of a sweep: `<sweep>/jobs/<number>.json`, one record a job, and who works on it.
+
+A job that is worked on is locked (`<number>.lock`), so that a record that says `running` while nobody holds the lock is
+of a command that was killed. The lock goes with its process.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from apm_exp.core.escaped import escaped
+from apm_exp.core.sealed import Damaged, read_sealed, set_aside, write_sealed
+
+logger = logging.getLogger(__name__)
+Record = dict[str, Any]
+STATES = ("waiting", "running", "done", "failed")
+KILLED = "killed; re-run the same command to resume"
+
+
+def record_of(folder: Path, number: int) -> Record:
+    """The record of a job as it stands: at least its `state` (one of STATES), and its `reason` where it failed.
+
+    A job whose record is damaged waits, with that as its reason.
+    """
+    try:
+        record = read_sealed(_path(folder, number), "state")
+    except FileNotFoundError:
+        return {"state": "waiting", "reason": None}
+    except Damaged as error:
+        return {"state": "waiting", "reason": str(error)}
+    if record["state"] == "running" and not _held(folder, number):
+        return record | {"state": "failed", "reason": KILLED}
+    return record
+
+
+def records(folder: Path) -> list[Record]:
+    """The record of every job of a sweep, in order, each with its `number` and its `swept` settings. Raises Damaged."""
+    swept = read_sealed(folder / "sweep.json", "jobs")["jobs"]
+    return [{"number": n, "swept": one} | record_of(folder, n) for n, one in enumerate(swept)]
+
+
+def named(swept: Mapping[str, str] | None) -> str:
+    """The settings of a job that its sweep does not share, as they are typed."""
+    return " ".join(f"{key}={value}" for key, value in (swept or {}).items())
+
+
+def all_done(folder: Path, jobs: int) -> bool:
+    """Whether every job is recorded as done."""
+    return all(record_of(folder, number)["state"] == "done" for number in range(jobs))
+
+
+def say_done(number: int, record: Record) -> None:
+    """Say that a job was done by an earlier command, and how it ended."""
+    line = f"job {number}: {named(record['swept'])}: done before | {record['headline']}"
+    print(escaped(line), file=sys.stderr)
+
+
+def reported(folder: Path) -> Path | None:
+    """The sweep's page where it is there and no job's record is newer."""
+    page = folder / "report.html"
+    newest = max((path.stat().st_mtime for path in (folder / "jobs").glob("*.json")), default=0)
+    return page if page.is_file() and page.stat().st_mtime >= newest else None
+
+
+def job_with(folder: Path, policy_key: str) -> int | None:
+    """The first job that is done and has this policy, or None."""
+    done = (record for record in records(folder) if record["state"] == "done")
+    return next((int(record["number"]) for record in done if record["policy_key"] == policy_key), None)
+
+
+def write_record(folder: Path, number: int, record: Mapping[str, Any]) -> None:
+    """Write how a job stands."""
+    path = _path(folder, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_sealed(record, path)
+
+
+@contextmanager
+def worked_on(folder: Path, number: int) -> Iterator[bool]:
+    """Hold the job for the block; yields False, after waiting, where another command finished it meanwhile."""
+    _path(folder, number).parent.mkdir(parents=True, exist_ok=True)
+    lock = _lock(folder, number)
+    waited = False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waited = True
+        lock.acquire()
+    try:
+        yield not (waited and record_of(folder, number)["state"] == "done")
+    finally:
+        lock.release()
+
+
+def settle(folder: Path, number: int, *, finished: bool) -> None:
+    """Forget how a job ended where it failed or is not `finished` (all it made is there), so that it is done again.
+
+    Does nothing to a job that another command works on. A damaged record is set aside, with a warning that names it.
+    """
+    record = record_of(folder, number)
+    if record["state"] == "running" or (record["state"] == "done" and finished) or not _path(folder, number).exists():
+        return
+    try:
+        with _lock(folder, number).acquire(timeout=0):
+            if record["state"] == "waiting":
+                aside = set_aside(_path(folder, number))
+                logger.warning("%s; moved to %s, and job %d is done again", record["reason"], aside.name, number)
+            _path(folder, number).unlink(missing_ok=True)
+    except Timeout:
+        return
+
+
+def settle_by_record(folder: Path, number: int, root: Path) -> None:
+    """As `settle`, by the steps that the record names: for a job whose keys only the machine that does it can tell."""
+    settle(folder, number, finished=as_recorded(folder, number, root))
+
+
+def as_recorded(folder: Path, number: int, root: Path) -> bool:
+    """Whether the steps that a job's record names are still the builds that it tells of."""
+    steps = record_of(folder, number).get("steps", {}).values()
+    return all(_build_of(root / step["folder"]) == (step["key"], step.get("build")) for step in steps)
+
+
+def _build_of(step: Path) -> tuple[str, str | None] | None:
+    """The key and the build of a finished step; None where there is none."""
+    try:
+        record = read_sealed(step / "done", "key")
+        return record["key"], record.get("build")
+    except (FileNotFoundError, Damaged):
+        return None
+
+
+def _held(folder: Path, number: int) -> bool:
+    lock = _lock(folder, number)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _lock(folder: Path, number: int) -> FileLock:
+    return FileLock(_path(folder, number).with_suffix(".lock"))
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / "jobs" / f"{number}.json"

@@ -1,0 +1,96 @@
+"""The disk that the steps of a job will need, in bytes."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.console import shown
+from apm_exp.data.sources.source_files import files_of
+from apm_exp.jobs.plan.memory.states import optimizer_bytes
+from apm_exp.jobs.plan.memory.training import Training
+from apm_exp.pipeline.step import Step
+from apm_exp.training.callbacks.checkpoints import KEPT_MEANWHILE
+
+_BYTES_A_TOKEN = 8  # of a sampled response: its text and its ids, in each table
+
+
+@dataclass(frozen=True)
+class Disk:
+    """stays: by the folder that it is in, so that what jobs share counts once. while_training: on top of that."""
+
+    stays: Mapping[Path, int]
+    while_training: int = 0
+
+    @property
+    def total(self) -> int:
+        """At the fullest moment."""
+        return sum(self.stays.values()) + self.while_training
+
+
+def job_disk(
+    config: Mapping[str, Any], missing: Mapping[str, Step], training: Training | None, optimizer_steps: float | None
+) -> Disk:
+    """What the steps that are to be built will write: tables, the trained weights, and checkpoints meanwhile.
+
+    training: None where no training is to run, or nothing is known of the model. The built models of this project are
+    too small to count.
+    """
+    stays = {
+        step.folder: _tables(config) for name, step in missing.items() if name in ("pairs", "logps", "generations")
+    }
+    if training is None or "policy" not in missing:
+        return Disk(stays)
+    each = checkpoint_bytes(training)
+    saved, kept = _checkpoints(config["trainer"], optimizer_steps)
+    stays[missing["policy"].folder] = training.bytes_of_dtype * training.shape.parameters + kept * each
+    return Disk(stays, (min(saved, max(KEPT_MEANWHILE, kept) + 1) - kept) * each if saved else 0)
+
+
+def together(jobs: Iterable[Disk]) -> Disk:
+    """Of jobs one after the other: what they leave, and the checkpoints of the one that takes the most."""
+    each = list(jobs)
+    stays = {folder: size for job in each for folder, size in job.stays.items()}
+    return Disk(stays, max((job.while_training for job in each), default=0))
+
+
+def disk_line(disk: Disk, root: Path) -> str:
+    """What a plan says: the total, what of it goes again, and what is free."""
+    parent = root.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    free = shutil.disk_usage(parent).free
+    checkpoints = f", {shown(disk.while_training)} of it checkpoints that go when training is over"
+    short = f"; more than is free below {parent}" if disk.total > free else ""
+    return f"disk: {shown(disk.total)}{checkpoints if disk.while_training else ''}; {shown(free)} free{short}"
+
+
+def checkpoint_bytes(training: Training) -> int:
+    """A checkpoint: weights as they are trained, and the optimizer's states, DeepSpeed's master weights among them.
+
+    Of an adapter's training only what is trained.
+    """
+    shape = training.shape
+    if training.zero is None or training.frozen:
+        return 4 * (shape.trainable if training.frozen else shape.parameters) + optimizer_bytes(training)
+    return training.bytes_of_dtype * shape.parameters + 4 * shape.trainable + optimizer_bytes(training)
+
+
+def _checkpoints(trainer: Mapping[str, Any], steps: float | None) -> tuple[int, int]:
+    """How many checkpoints a training writes (two where its length is unknown), and how many stay."""
+    if not trainer["save_every"]:
+        return 0, 0
+    saved = 2 if steps is None else ceil(steps / trainer["save_every"])  # the last step is saved too
+    return saved, min(saved, trainer["keep_checkpoints"])
+
+
+def _tables(config: Mapping[str, Any]) -> int:
+    """One table of all pairs: by the tokens that are sampled, or the files that are read (it is compressed too)."""
+    dataset = config["dataset"]
+    if generate := config["generate"]:
+        rows = int(dataset.get("prompts", 0))
+        return rows * int(generate["samples"]) * int(generate["max_new_tokens"]) * _BYTES_A_TOKEN
+    files: Sequence[Path] = files_of(dataset["path"]) if dataset["_target_"].endswith(".jsonl") else []
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,105 @@
+"""What a sweep would do: its jobs, what they share, and what all of it takes. Nothing is built."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.table import Table
+
+from apm_exp.core.console import plain_table, print_line, print_table
+from apm_exp.jobs.plan.disk import disk_line, together
+from apm_exp.jobs.plan.forwards import Work, model_work
+from apm_exp.jobs.plan.memory.check import tell
+from apm_exp.jobs.plan.memory.estimate import estimate
+from apm_exp.jobs.plan.plan import Plan, print_memory, time_shown
+from apm_exp.pipeline.step import Step
+
+
+class _Own(NamedTuple):
+    """A step, and the plan of the first job that wants it."""
+
+    name: str
+    step: Step
+    plan: Plan
+
+    @property
+    def is_missing(self) -> bool:
+        return self.name in self.plan.missing
+
+    @property
+    def work(self) -> Work | None:
+        return model_work(self.name, self.plan.steps, self.plan.known, self.plan.config)
+
+
+def print_sweep_plan(folder: Path, plans: Sequence[Plan]) -> None:
+    """Print a line a job, a line a kind of step with what all jobs together put through a model, memory and disk.
+
+    A step that several jobs want is the first one's. Raises a one-line ValueError, after printing, where a training
+    cannot fit its device.
+    """
+    own = [_own(plan, plans[:index]) for index, plan in enumerate(plans)]
+    steps = [one for each in own for one in each]
+    shared = sum(len(plan.steps) for plan in plans) - len(steps)
+    print_table(f"{folder.name}: {len(plans)} jobs", _jobs(plans, own))
+    print_table(f"{len(steps)} steps, each once ({shared} times another job wants one of them)", _stages(steps))
+    trainings = [plan for plan in plans if plan.training]
+    if trainings:
+        print_memory(max(trainings, key=lambda plan: estimate(plan.training).total))  # type: ignore[arg-type]
+    root = Path(plans[0].config["output_root"])
+    disk = disk_line(together(plan.disk for plan in plans), root)
+    print_line(f"all {len(plans)} jobs, what they share counted once: {disk}")
+    for plan in trainings:
+        tell(plan.training)  # type: ignore[arg-type]
+
+
+def _own(plan: Plan, earlier: Sequence[Plan]) -> list[_Own]:
+    """The steps of a job that no earlier job has."""
+    taken = {step.folder for one in earlier for step in one.steps.values()}
+    return [_Own(name, step, plan) for name, step in plan.steps.items() if step.folder not in taken]
+
+
+def _jobs(plans: Sequence[Plan], own: Sequence[Sequence[_Own]]) -> Table:
+    table = plain_table("job", "to be built", "expected")
+    for number, (plan, steps) in enumerate(zip(plans, own, strict=True)):
+        missing = [one.name for one in steps if one.is_missing]
+        same = next((n for n in range(number) if _policy(plan) and _policy(plans[n]) == _policy(plan)), None)
+        what = ", ".join(missing) or ("nothing" if same is None else f"nothing: its model is that of job {same}")
+        table.add_row(plan.title, what, time_shown(_sum(plan.seconds(name) for name in missing)))
+    return table
+
+
+def _policy(plan: Plan) -> Path | None:
+    return plan.steps["policy"].folder if "policy" in plan.steps else None
+
+
+def _stages(steps: Sequence[_Own]) -> Table:
+    """How many of each step are there and how many are to be built; and what those put through a model."""
+    table = plain_table("step", "there", "to build", "forwards", "tokens", "expected")
+    missing = [one for one in steps if one.is_missing]
+    there = Counter(one.name for one in steps if not one.is_missing)
+    for name in dict.fromkeys(one.name for one in steps):
+        these = [one for one in missing if one.name == name]
+        seconds = time_shown(_sum(one.plan.seconds(name) for one in these))
+        table.add_row(name, str(there[name]), str(len(these)), *_amounts([one.work for one in these]), seconds)
+    total = time_shown(_sum(one.plan.seconds(one.name) for one in missing))
+    table.add_row("all", str(sum(there.values())), str(len(missing)), "", "", total)
+    return table
+
+
+def _amounts(works: Sequence[Work | None]) -> Iterator[str]:
+    known = [work for work in works if work is not None]
+    for amounts in ([work.forwards for work in known], [work.tokens for work in known]):
+        if not amounts:
+            yield ""
+        elif None in amounts:
+            yield "unknown"
+        else:
+            bound = "" if all(work.exact for work in known) else "at most "
+            yield f"{bound}{sum(filter(None, amounts)):,}"
+
+
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    """The sum; None where any part is unknown."""
+    each = list(seconds)
+    return None if None in each else sum(one for one in each if one is not None)

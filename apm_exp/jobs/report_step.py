@@ -1,0 +1,58 @@
+"""The last step of a job: its page."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.errors import one_line
+from apm_exp.jobs.record import point
+from apm_exp.jobs.request import Request
+from apm_exp.models.loading import in_key
+from apm_exp.pipeline.build import build, wants_rebuild
+from apm_exp.pipeline.graph import HOW, without
+from apm_exp.pipeline.resolve import resolve_dtype
+from apm_exp.pipeline.stages.report import report
+from apm_exp.pipeline.step import Step
+from apm_exp.runtime.provenance import provenance
+
+logger = logging.getLogger(__name__)
+
+Config = Mapping[str, Any]
+_WHICH = ("task", "clean", "run", "export", "rebuild", "until", "baseline")  # what is done of a job, or with it
+
+
+def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
+    """The page on a run that has selected its pairs, or also trained on them.
+
+    What is only shown (command, provenance, how it was run) does not make another report.
+    """
+    last = steps["policy" if "policy" in steps else "selection"]
+    names = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy")
+    inputs: dict[str, Any] = {name: steps.get(name) for name in names}
+    prefix = "evaluation_"
+    inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
+    settings = {name: value for name, value in config.items() if name not in (*_WHICH, *HOW)}
+    model = config["model"]
+    loaded = {"dtype": resolve_dtype(model["dtype"], config["runtime"]), "attention": in_key(model["attention"])}
+    settings |= {"dataset": without(config["dataset"], "on_bad_row"), "model": {**model, **loaded}}
+    inputs |= {"config": settings, "compare": config["compare"] or {}}
+    how = {name: config[name] for name in (*HOW, "dataset", "model")}
+    beside = {"how": how, "command": command, "provenance": provenance}
+    return Step("report", last.slug, report, inputs, last.root, last.digests, beside)
+
+
+def draw_page(request: Request, steps: Mapping[str, Step], folder: Path) -> Artifact | None:
+    """The page of a job, linked from its run's folder; None, with a warning, if it cannot be drawn.
+
+    What was selected, trained and evaluated stands.
+    """
+    try:
+        step = report_step(request.config, steps, command=request.command, provenance=provenance())
+        point(folder / "report", step.folder)
+        return build(step, rebuild=wants_rebuild(request.config, step), command=request.command_id)
+    except Exception as error:
+        remedy = "the same command draws it again"
+        logger.warning("the page could not be drawn, the result stands: %s; %s", one_line(error), remedy)
+        return None

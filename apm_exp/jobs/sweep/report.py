@@ -1,0 +1,49 @@
+"""The record of a multirun: its jobs as they stand, and one report with a table of arms."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.errors import one_line
+from apm_exp.jobs.ledger import named, records
+from apm_exp.jobs.record import nothing_known
+from apm_exp.jobs.request import Request
+
+logger = logging.getLogger(__name__)
+
+
+def read_jobs(folder: Path) -> list[dict[str, Any]]:
+    """One record a job, in order; what a job does not have (it waits, was killed, or failed) is None."""
+    jobs = [nothing_known() | record for record in records(folder)]
+    for job in jobs:
+        if job["report"]:
+            job["report"] = os.path.relpath(job["report"], folder)
+    return jobs
+
+
+def write_report(requests: list[Request]) -> None:
+    """Write the sweep's page and say where it is."""
+    request = requests[0]
+    folder = Path(str(request.sweep))
+    jobs = read_jobs(folder)
+    page = _page(folder, request.command, jobs)
+    done = sum(job["state"] == "done" for job in jobs)
+    for job in jobs:
+        if job["state"] != "done":
+            logger.error("job %d (%s): %s", job["number"], named(job["swept"]), job["reason"] or "not started")
+    logger.info("%d of %d jobs done%s", done, len(jobs), f" | report: {page}" if page else "")
+    if done < len(jobs):
+        sys.exit(1)
+
+
+def _page(folder: Path, command: str, jobs: list[dict[str, Any]]) -> Path | None:
+    """The sweep's page; None, with a warning, where it cannot be drawn: what its jobs have made stands."""
+    from apm_exp.report.sweep.page import write_sweep_report
+
+    try:
+        return write_sweep_report(folder, folder.name, command, jobs)
+    except Exception as error:
+        logger.warning("the sweep's page could not be drawn, the results stand: %s", one_line(error))
+        return None

@@ -1,0 +1,177 @@
+"""What a worker does with the jobs that it is given: one function a task."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from apm_exp.core.errors import UsageError, one_line
+from apm_exp.jobs.ledger import as_recorded, named, settle, settle_by_record
+from apm_exp.jobs.request import Request
+from apm_exp.runtime.nodes.node_rank import Place
+
+logger = logging.getLogger(__name__)
+_Found = TypeVar("_Found")
+
+
+def _check(requests: list[Request]) -> None:
+    from apm_exp.jobs.checks.check import check_job
+
+    _check_baseline(requests)
+    finished = _of_each(check_job, requests)
+    for request, is_done in zip(requests, finished, strict=True):
+        if request.sweep:
+            sweep, root = Path(request.sweep), Path(request.config["output_root"])
+            settle(sweep, request.number, finished=is_done and as_recorded(sweep, request.number, root))
+
+
+def _check_settings(requests: list[Request]) -> None:
+    """As much of `_check` as takes no large library."""
+    from apm_exp.jobs.checks.check import check_settings
+
+    _check_baseline(requests)
+    _of_each(check_settings, requests)
+
+
+def _of_each(check: Callable[[Request], _Found], requests: list[Request]) -> list[_Found]:
+    """What `check` returns of each job. If there are several, an error names every job that it refuses: a line for each
+    of its reasons, of which the last is raised.
+    """
+    results, refused = [], dict[str, list[Request]]()
+    for request in requests:
+        try:
+            results.append(check(request))
+        except UsageError as error:
+            if len(requests) == 1:
+                raise
+            refused.setdefault(str(error), []).append(request)
+    if not refused:
+        return results
+    *others, last = (_refusal(jobs, reason) for reason, jobs in refused.items())
+    for line in others:
+        logger.error("%s", line)
+    raise UsageError(last)
+
+
+def _refusal(jobs: list[Request], reason: str) -> str:
+    if len(jobs) == 1:
+        return f"job {jobs[0].number} ({named(jobs[0].swept)}): {reason}"
+    return f"jobs {', '.join(str(job.number) for job in jobs)}: {reason}"
+
+
+def _check_baseline(requests: list[Request]) -> None:
+    from apm_exp.report.compare.baseline import check_baseline
+
+    try:
+        check_baseline(requests[0].config["baseline"], [request.swept or {} for request in requests])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_for_elsewhere(requests: list[Request]) -> None:
+    from apm_exp.jobs.checks.check import check_for_elsewhere
+
+    _check_baseline(requests)
+    _of_each(check_for_elsewhere, requests)
+    for request in requests:
+        if request.sweep:
+            settle_by_record(Path(request.sweep), request.number, Path(request.config["output_root"]))
+
+
+def _plan(requests: list[Request]) -> None:
+    from apm_exp.jobs.checks.check import check_settings, check_work_of
+    from apm_exp.jobs.plan.plan import plan_job, print_plan
+    from apm_exp.jobs.plan.sweep_plan import print_sweep_plan
+
+    plans = []
+    for request in requests:
+        check_settings(request)
+        plans.append(plan_job(request, check_work_of(request).with_rewards))
+    if requests[0].sweep is None:
+        print_plan(plans[0])
+    else:
+        print_sweep_plan(Path(requests[0].sweep), plans)
+
+
+def _run(requests: list[Request]) -> None:
+    from apm_exp.jobs.checks.check import check_settings
+    from apm_exp.runtime.nodes.follower import follow
+
+    for request in requests:
+        here = check_settings(request)
+        if here.node:
+            follow(request.config, here)
+        else:
+            _lead(request, here)
+
+
+def _lead(request: Request, here: Place) -> None:
+    """Do a job, with the other machines where there are any."""
+    from apm_exp.jobs.checks.check import check_work_of
+    from apm_exp.jobs.job import run_job
+    from apm_exp.runtime.nodes.leader import leading
+
+    with leading(request.config, here) as leader:
+        with_rewards = check_work_of(request).with_rewards
+        if leader:
+            leader.gather()
+        run_job(request, with_rewards)
+
+
+def _clean(requests: list[Request]) -> None:
+    from apm_exp.jobs.clean.task import clean
+
+    (request,) = requests
+    _check_top_level(request)
+    clean(Path(request.config["output_root"]), delete_found=request.config["clean"]["delete"])
+
+
+def _export(requests: list[Request]) -> None:
+    from apm_exp.report.export.other_settings import typed_settings
+    from apm_exp.report.export.task import export
+
+    (request,) = requests
+    _check_top_level(request)
+    typed = typed_settings(request.overrides, request.config)
+    export(Path(request.config["output_root"]), _typed(request, "run"), request.config["export"], typed)
+
+
+def _check_top_level(request: Request) -> None:
+    from apm_exp.jobs.checks.top_level import check_top_level
+
+    try:
+        check_top_level(request.config)
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+
+
+def _typed(request: Request, name: str) -> str:
+    """A setting as it was typed: the end of a run's name may look like a number, as 12e345 does."""
+    given = [value for key, _, value in (override.partition("=") for override in request.overrides) if key == name]
+    value = request.config[name]
+    return value if isinstance(value, str) or not given else given[-1]
+
+
+def _status(requests: list[Request]) -> None:
+    from apm_exp.jobs.sweep.status import print_status
+
+    print_status(requests[0])
+
+
+def _sweep_report(requests: list[Request]) -> None:
+    from apm_exp.jobs.sweep.report import write_report
+
+    write_report(requests)
+
+
+TASKS: Mapping[str, Callable[[list[Request]], None]] = {
+    "check": _check,
+    "check_settings": _check_settings,
+    "check_for_elsewhere": _check_for_elsewhere,
+    "plan": _plan,
+    "run": _run,
+    "clean": _clean,
+    "status": _status,
+    "export": _export,
+    "sweep_report": _sweep_report,
+}

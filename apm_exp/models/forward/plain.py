@@ -1,0 +1,76 @@
+"""The plain forward of a few responses, one at a time, and whether the padded form agrees with it.
+
+A model that is no causal one, or that a padded row changes, would be scored wrongly and silently; it is refused.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from apm_exp.core.errors import library_error
+from apm_exp.core.rounding import TOLERANCE, rounding_of
+from apm_exp.models.forward.padded import padded_inputs
+from apm_exp.models.forward.row import Prompted
+
+# Of the spread among tokens' log-probs, which untrained models have little of.
+_ROUNDED = 0.25  # in 16 bits, where a rounding may send a token to other experts
+_FLOAT32 = 1e-4
+_SAME_BITS = 0.002  # where equal shapes give equal bits; BERT without training: 0.007
+_OTHER = (7, 6)  # an even token is replaced by an odd one, and the other way round
+
+
+def plain_logps(causal_lm: Any, prompts: Sequence[Prompted]) -> list[Tensor]:
+    """The log-probs of each response's tokens (nats, float32) from the full logits of its own sequence alone."""
+    return [_plain(causal_lm, prompt, response) for prompt, responses in prompts for response in responses]
+
+
+def check_padded(causal_lm: Any, prompts: Sequence[Prompted], plain: Sequence[Tensor]) -> None:
+    """Raise a one-line ValueError if the padded form gives other log-probs than the plain forward."""
+    try:
+        padded = causal_lm(**padded_inputs(prompts, causal_lm.device)).split([len(each) for each in plain])
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise refused(causal_lm, f"cannot score padded rows ({library_error(error)})") from error
+    if (difference := _difference(causal_lm, padded, plain)) > 0:
+        raise refused(causal_lm, f"gives other log-probs in a padded row than alone (by {difference:.2g} nats a token)")
+
+
+def check_causal(causal_lm: Any, prompted: Prompted) -> None:
+    """Raise a one-line ValueError if log-probs of a response's first half change with its second half.
+
+    Both texts have one length, so that a causal model computes the same in any dtype.
+    """
+    prompt, (response, *_) = prompted
+    half = len(response) // 2
+    other = [*response[:half], *(_OTHER[token % 2] for token in response[half:])]
+    first_R, second_R = (_plain(causal_lm, prompt, each)[:half] for each in (response, other))
+    exact = causal_lm.device.type == "cpu" or rounding_of(causal_lm) == "float32"
+    change = (first_R - second_R).square().mean().sqrt().item()
+    if change > (_SAME_BITS if exact else _ROUNDED) * first_R.std().item():
+        raise refused(causal_lm, f"looks at the tokens that it predicts (log-probs change by {change:.2g} nats)")
+
+
+def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
+    """By how many nats a token the log-probs of responses differ; 0 within rounding."""
+    difference = max((a.sum() - b.sum()).abs().item() / len(b) for a, b in zip(computed, plain, strict=True))
+    rounding = rounding_of(causal_lm)
+    computed_R, plain_R = torch.cat(list(computed)), torch.cat(list(plain))
+    relative = ((computed_R - plain_R).square().mean().sqrt() / plain_R.std()).item()
+    if difference <= TOLERANCE[rounding] or relative <= (_FLOAT32 if rounding == "float32" else _ROUNDED):
+        return 0.0
+    return difference
+
+
+def refused(causal_lm: Any, problem: str) -> ValueError:
+    """The error for a model whose log-probs cannot be had."""
+    name = f"model.path={causal_lm.config.name_or_path}: {type(causal_lm).__name__}"
+    return ValueError(f"{name} {problem}; give a causal language model that can")
+
+
+def _plain(causal_lm: Any, prompt: Sequence[int], response: Sequence[int]) -> Tensor:
+    ids = torch.tensor([[*prompt, *response]], device=causal_lm.device)
+    logits_TV = causal_lm(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+    return logits_TV.log_softmax(-1).gather(-1, ids[0, len(prompt) :, None])[:, 0]

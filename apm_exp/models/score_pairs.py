@@ -1,0 +1,170 @@
+"""Log-probs of many pairs: batches formed by a budget of tokens, longest first, smaller when memory runs out."""
+
+import gc
+import logging
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from apm_exp.core.types import TokenisedPair
+from apm_exp.models.allocator import freed_memory_kept
+from apm_exp.models.pair_forward import responses_forward
+from apm_exp.runtime.settings import Runtime
+
+logger = logging.getLogger(__name__)
+_SUITS_CPU, _SUITS_GPU = 4096, 16384  # tokens
+Scored = list[tuple[Any, ...]]  # index of an item, then the log-prob of each of its responses (nats)
+
+
+def score_pairs(
+    model: nn.Module, items: Sequence[TokenisedPair], names: Sequence[str], tokens_per_batch: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield (index, log-prob of each response in nats) of each pair.
+
+    Longest first. Arguments and errors are those of form_batches and score_batches.
+    """
+    batches = form_batches([item.length for item in items], names, tokens_per_batch)
+    for scored in score_batches(model, items, names, batches, tokens_per_batch):
+        yield from scored
+
+
+def token_budget(settings: Runtime, lengths: Sequence[int]) -> int:
+    """The tokens of one forward: `runtime.tokens_per_batch`, or what suits the device, and then the longest pair.
+
+    A CPU's caches hold what a layer of few tokens computes; a GPU wants many at once.
+    """
+    if settings.tokens_per_batch is not None:
+        return settings.tokens_per_batch
+    return max(_SUITS_CPU if settings.device == "cpu" else _SUITS_GPU, *lengths)
+
+
+def form_batches(
+    lengths: Sequence[int], names: Sequence[str], tokens_per_batch: int, ranks: int = 1
+) -> list[list[int]]:
+    """The indices of the pairs of each forward: longest first, as many as fit the budget; equal lengths by name.
+
+    lengths: tokens of each pair. The number of batches is a multiple of `ranks` wherever there are pairs enough to
+    divide. Raises ValueError where one pair alone exceeds the budget.
+    """
+    longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], names[index]))
+    _check_budget(lengths, names, longest_first, tokens_per_batch)
+    batches = _fill(longest_first, lengths, tokens_per_batch)
+    while len(batches) % ranks and len(largest := max(batches, key=len)) > 1:
+        place, half = batches.index(largest), (len(largest) + 1) // 2
+        batches[place : place + 1] = [largest[:half], largest[half:]]
+    return batches
+
+
+def score_batches(
+    model: nn.Module,
+    items: Sequence[TokenisedPair],
+    names: Sequence[str],
+    batches: Sequence[Sequence[int]],
+    tokens_per_batch: int,
+) -> Iterator[Scored]:
+    """Yield the log-probs of each batch of indices into `items`, one forward each.
+
+    When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the pairs' ids,
+    for messages. Raises ValueError where memory does not suffice for one pair, and where a log-prob is not finite.
+    """
+    budget = tokens_per_batch
+    waiting = deque(list(batch) for batch in batches)
+    with freed_memory_kept():
+        while waiting:
+            batch = waiting.popleft()
+            chosen = [items[index] for index in batch]
+            parts = _fill(batch, {i: item.length for i, item in zip(batch, chosen, strict=True)}, budget)
+            if len(parts) > 1:
+                waiting.extendleft(reversed(parts))
+            elif (logps := _score(model, chosen)) is None:
+                budget = _smaller(budget, model, chosen, f"pair {names[batch[0]]}")
+                waiting.appendleft(batch)
+            else:
+                scored = [(index, *each) for index, each in zip(batch, logps, strict=True)]
+                _check_finite(scored, names)
+                yield scored
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the device or the machine has no memory left."""
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    texts = ("out of memory", "can't allocate memory")
+    spoken = isinstance(error, RuntimeError) and any(text in str(error).lower() for text in texts)
+    return isinstance(error, kinds) or spoken
+
+
+def free_memory() -> None:
+    """After memory ran out: give back to the device what is no longer used."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _check_budget(lengths: Sequence[int], names: Sequence[str], longest_first: Sequence[int], budget: int) -> None:
+    if longest_first and lengths[longest_first[0]] > budget:
+        name, needed = names[longest_first[0]], lengths[longest_first[0]]
+        raise ValueError(
+            f"runtime.tokens_per_batch={budget}: the pair {name} alone takes {needed} tokens; give at least {needed}"
+        )
+
+
+def _fill(indices: Sequence[int], lengths: Sequence[int] | Mapping[int, int], budget: int) -> list[list[int]]:
+    """The indices in order, in batches of at most `budget` tokens; one that alone exceeds it is a batch."""
+    batches: list[list[int]] = []
+    room = 0
+    for index in indices:
+        if not batches or lengths[index] > room:
+            batches.append([])
+            room = budget
+        batches[-1].append(index)
+        room -= lengths[index]
+    return batches
+
+
+def _score(model: nn.Module, items: Sequence[TokenisedPair]) -> list[list[float]] | None:
+    """The log-probs of the responses of each item of one batch, or None where memory ran out."""
+    try:
+        with torch.inference_mode():
+            logp_N, _ = responses_forward(model, [(item.prompt_ids, item.responses) for item in items])
+            return [part.tolist() for part in logp_N.split([len(item.responses) for item in items])]
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    return None
+
+
+def _smaller(budget: int, model: nn.Module, batch: Sequence[TokenisedPair], longest: str) -> int:
+    """Half the budget; raises ValueError where the batch was a single item already."""
+    free_memory()
+    if len(batch) == 1:
+        raise ValueError(
+            f"runtime.device: out of memory for the {longest} alone ({batch[0].length} tokens; "
+            f"{_memory(model, batch[0].length)}); take a larger device, a smaller model.dtype, or a smaller "
+            "tokens.max_length"
+        )
+    logger.warning("out of memory: runtime.tokens_per_batch is now %d instead of %d", budget // 2, budget)
+    return budget // 2
+
+
+def _memory(model: Any, tokens: int) -> str:
+    """An estimate of what a forward over so many tokens takes, in words.
+
+    At its widest a layer holds the MLP's gate, up and product and six rows of the hidden size: the residual, its
+    norm, query, key, value and the attention's output.
+    """
+    config, weights = model.config.get_text_config(), list(model.parameters())
+    hidden = model.get_input_embeddings().weight.shape[1]
+    wide = 3 * (getattr(config, "intermediate_size", None) or 4 * hidden) + 6 * hidden
+    layer = tokens * wide * weights[0].element_size()
+    held = sum(weight.numel() * weight.element_size() for weight in weights)
+    return f"about {held / 2**30:.2f} GiB of weights and {layer / 2**30:.2f} GiB for the widest layer"
+
+
+def _check_finite(scored: Scored, names: Sequence[str]) -> None:
+    bad = [names[index] for index, *logps in scored if not all(map(math.isfinite, logps))]
+    if bad:
+        raise ValueError(f"model.path: log-probs that are not finite for the pairs {', '.join(bad[:10])}")

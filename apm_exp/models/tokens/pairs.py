@@ -1,0 +1,131 @@
+"""Pairs to text to tokens: the prompt as generation sees it, and after it what the policy would write.
+
+The prompt's tokens are those of `template(prompt, add_generation_prompt=True)` on its own, the same for both responses.
+A response is its text and the template's end of turn (turn_end). Where the rendering of the whole conversation is the
+prompt's and then this, which is so for most templates, the text has the white space that the template gives it.
+Templates that write a conversation otherwise in one piece (those that delete thinking sections, or move the system
+turn to the last user turn) are taken all the same, and the difference is noted. Only a response that is more than
+text (tool calls, reasoning in a field of its own) is what the template makes of it.
+
+A response's tokens are those by which the text of the prompt and the response, tokenised as a whole, goes on: some
+tokenizers write a text differently at its start (Llama-2 and Mistral put a space before it), so a response that is
+tokenised alone is not the one that a model writes. Where the whole text merges the prompt's last characters with the
+response's first ones (a response that starts with a newline after ChatML's header), a model that was given the prompt
+cannot write that token; there the response is tokenised alone, if that gives the same text.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
+from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
+from apm_exp.models.tokens.render import TurnEnd, chat_text, token_ids, turn_end
+from apm_exp.models.tokens.response import LEFT_OUT, REMEDY, Written, response_text
+from apm_exp.models.tokens.tool_calls import not_written, tool_names
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class _Texts(NamedTuple):
+    prompt: str
+    chosen: Written
+    rejected: Written
+
+
+def tokenise_pairs(
+    tokenizer: "PreTrainedTokenizerBase",
+    control_tokens: ControlTokens,
+    prompts: Sequence[list[Message]],
+    chosen: Sequence[list[Message]],
+    rejected: Sequence[list[Message]],
+    tools: Sequence[Tools | None],
+) -> list[TokenisedPair | Refusal]:
+    """The tokens of each pair, uncut; each response up to and including its one end token.
+
+    tools: those that each prompt offers. Refused: a conversation that the template does not take or of which it
+    leaves out a part, a message that spells out a control token unless control_tokens is "text", a response of which
+    nothing is left. Raises ValueError as turn_end.
+    """
+    end, pattern = turn_end(tokenizer), control_pattern(tokenizer)
+    rows = zip(prompts, chosen, rejected, tools, strict=True)
+    texts = [_texts(tokenizer, end, pattern, control_tokens, *row) for row in rows]
+    whole = [text for text in texts if not isinstance(text, Refusal)]
+    ids = iter(
+        zip(
+            whole,
+            token_ids(tokenizer, [text.prompt for text in whole]),
+            token_ids(tokenizer, [text.prompt + text.chosen.text for text in whole]),
+            token_ids(tokenizer, [text.prompt + text.rejected.text for text in whole]),
+            strict=True,
+        )
+    )
+    return [text if isinstance(text, Refusal) else _pair(tokenizer, end, *next(ids)) for text in texts]
+
+
+def _texts(
+    tokenizer: "PreTrainedTokenizerBase",
+    end: TurnEnd,
+    pattern: re.Pattern[str],
+    control_tokens: ControlTokens,
+    prompt: list[Message],
+    chosen: list[Message],
+    rejected: list[Message],
+    tools: Tools | None,
+) -> _Texts | Refusal:
+    found = checked(pattern, (prompt, chosen, rejected), tools, control_tokens)
+    if isinstance(found, Refusal):
+        return found
+    (prompt, chosen, rejected), tools = found
+    text = prompt_text(tokenizer, prompt, tools)
+    if isinstance(text, Refusal):
+        return text
+    sides = [response_text(tokenizer, end, text, prompt, side, tools) for side in (chosen, rejected)]
+    refused = next((side for side in sides if isinstance(side, Refusal)), None)
+    return refused or _Texts(text, *sides)  # type: ignore[arg-type]
+
+
+def prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], tools: Tools | None) -> str | Refusal:
+    """The prompt as generation sees it; a refusal where the template does not take it, or leaves out a part of it."""
+    text = chat_text(tokenizer, prompt, generation_prompt=True, tools=tools)
+    if isinstance(text, Refusal):
+        return text
+    unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
+    lacking = unseen or not_written(text, prompt, response=False)
+    return text if lacking is None else Refusal(LEFT_OUT, f"{lacking}; {REMEDY}")
+
+
+def _pair(
+    tokenizer: "PreTrainedTokenizerBase", end: TurnEnd, texts: _Texts, prompt_ids: list[int], *wholes: list[int]
+) -> TokenisedPair | Refusal:
+    last = [] if end.written else [end.token_id]
+    chosen, rejected = (
+        _continuation(tokenizer, prompt_ids, written.text, ids)
+        for written, ids in zip((texts.chosen, texts.rejected), wholes, strict=True)
+    )
+    if isinstance(chosen, Refusal) or isinstance(rejected, Refusal):
+        return chosen if isinstance(chosen, Refusal) else rejected  # type: ignore[return-value]
+    differs = texts.chosen.differs or texts.rejected.differs
+    return TokenisedPair(prompt_ids, chosen + last, rejected + last, differs=differs)
+
+
+def _continuation(
+    tokenizer: "PreTrainedTokenizerBase", prompt_ids: list[int], response: str, whole_ids: list[int]
+) -> list[int] | Refusal:
+    """The response's token ids: see the top of this file."""
+    if whole_ids[: len(prompt_ids)] == prompt_ids:
+        return whole_ids[len(prompt_ids) :]
+    alone = token_ids(tokenizer, [response])[0]
+    whole, parts = (tokenizer.decode(ids) for ids in (whole_ids, prompt_ids + alone))
+    if whole != parts:
+        return Refusal("prompt and answer merge into one token", f"answer starting {response[:40]!r}")
+    return alone
+
+
+def how_cut(
+    pair: TokenisedPair, prompt_ids: list[int], chosen_ids: list[int], rejected_ids: list[int]
+) -> tuple[bool, int, str]:
+    """Whether these are less than the pair's prompt, how many of them less than its responses, and `differs`."""
+    cut_responses = (len(chosen_ids) < len(pair.chosen_ids)) + (len(rejected_ids) < len(pair.rejected_ids))
+    return len(prompt_ids) < len(pair.prompt_ids), cut_responses, pair.differs

@@ -1,0 +1,96 @@
+"""The text of a response: what the policy would write after the prompt, its end token included."""
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from apm_exp.core.messages import text_of
+from apm_exp.core.types import Message, Refusal, Tools
+from apm_exp.models.tokens.render import CUT, TurnEnd, added_tokens, chat_text
+from apm_exp.models.tokens.tool_calls import is_text, not_written
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_SHOWN = 60  # characters before and after a difference
+LEFT_OUT = "the chat template leaves out a part of the conversation"
+REMEDY = "give a template that writes it with model.chat_template=FILE"
+
+
+class Written(NamedTuple):
+    """A response as text, its end token included where the template writes one. differs: see TokenisedPair."""
+
+    text: str
+    differs: str
+
+
+def response_text(
+    tokenizer: "PreTrainedTokenizerBase",
+    end: TurnEnd,
+    prompt_text: str,
+    prompt: list[Message],
+    response: list[Message],
+    tools: Tools | None,
+) -> Written | Refusal:
+    """The response after a prompt; a refusal where the template does not take it, or leaves out a part of it."""
+    whole = chat_text(tokenizer, [*prompt, *response], generation_prompt=False, tools=tools)
+    if isinstance(whole, Refusal):
+        return whole
+    if not is_text(response) and not _is_read_as_text(tokenizer, whole, prompt, response, tools):
+        return _as_rendered(end, prompt_text, whole, response, added_tokens(tokenizer))
+    text = end.lead + text_of(response[0])
+    content = _content(end, prompt_text, whole)
+    same = content is not None and content.strip() == text.strip()
+    text = content if same and content is not None else text
+    if not text.removeprefix(end.lead).strip():
+        return Refusal("empty answer", "the chat template leaves nothing of the answer's text")
+    return Written(text + end.text, "" if same else _difference(prompt_text + text + end.text, whole))
+
+
+def _is_read_as_text(
+    tokenizer: "PreTrainedTokenizerBase",
+    whole: str,
+    prompt: list[Message],
+    response: list[Message],
+    tools: Tools | None,
+) -> bool:
+    """Whether the template makes no use of a response's other fields (`model`, `timestamp`, `weight`, ...), which
+    then is text, and none of them is a part of what the assistant says.
+    """
+    if response[0]["content"] is None or not_written(whole, response, response=True):
+        return False
+    text = Message(role=response[0]["role"], content=response[0]["content"])
+    return whole == chat_text(tokenizer, [*prompt, text], generation_prompt=False, tools=tools)
+
+
+def _content(end: TurnEnd, prompt_text: str, whole: str) -> str | None:
+    """What a rendering has between the prompt and the end of the turn; None where it has not both."""
+    if not whole.startswith(prompt_text) or not whole.endswith(end.tail):
+        return None
+    return whole[len(prompt_text) : len(whole) - len(end.tail)]
+
+
+def _as_rendered(end: TurnEnd, prompt_text: str, whole: str, response: list[Message], tokens: str) -> Written | Refusal:
+    """A response that is more than text, as the template writes it: all of it, after the prompt, with its end.
+
+    A template may end a tool call with another token than a text: gpt-oss's `<|call|>`.
+    """
+    if lacking := not_written(whole, response, response=True):
+        return Refusal(LEFT_OUT, f"{lacking}; {REMEDY}")
+    if not whole.startswith(prompt_text):
+        detail = f"{_difference(prompt_text, whole)}; model.chat_template_kwargs={{enable_thinking: false}} may do"
+        return Refusal("the chat template writes the prompt otherwise before such a response", detail)
+    content = _content(end, prompt_text, whole)
+    if content is not None:
+        return Written(content + end.text, "")
+    text = whole[len(prompt_text) :].rstrip()
+    if not re.search(f"(?:{tokens})$", text):
+        return Refusal("the chat template does not end such a response with a token", repr(text[-_SHOWN:]))
+    return Written(text, "")
+
+
+def _difference(own: str, whole: str) -> str:
+    """Two renderings around the place from which they differ, on one line."""
+    own, whole = own.replace(CUT, ""), whole.replace(CUT, "")
+    place = next((i for i, (a, b) in enumerate(zip(own, whole + "\0", strict=False)) if a != b), len(own))
+    start = max(0, place - _SHOWN)
+    return f"{own[start : place + _SHOWN]!r}, where the template has {whole[start : place + _SHOWN]!r}"

@@ -1,0 +1,34 @@
+"""Pairs whose responses were sampled here: their tokens are those that were sampled, and nothing is rendered again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from apm_exp.core.types import Refusal, TokenisedPair
+
+_PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
+Sampled = Sequence[TokenisedPair | None]
+
+
+def sampled_pairs(rows: pa.Table, tokenizer_digest: str | None) -> list[TokenisedPair | None]:
+    """The sampled tokens of each row of pairs.parquet; None if it has none, or has those of another tokenizer.
+
+    tokenizer_digest: see tokens/identity.py; None for rows without sampled tokens.
+    """
+    if tokenizer_digest is None:
+        return [None] * len(rows)
+    same = (digest == tokenizer_digest for digest in rows["tokenizer"].to_pylist())
+    ids = zip(*(rows[part].to_pylist() for part in _PARTS), strict=True)
+    return [TokenisedPair(*parts) if mine else None for mine, parts in zip(same, ids, strict=True)]
+
+
+def sampled_or(
+    rendered: Callable[..., list[TokenisedPair | Refusal]], texts: Mapping[str, Sequence[Any]], sampled: Sampled | None
+) -> list[TokenisedPair | Refusal]:
+    """The tokens of each pair, whole: as they were sampled, or else as `rendered` makes them of its texts by name."""
+    if sampled is None:
+        return rendered(**texts)
+    rows = [row for row, pair in enumerate(sampled) if pair is None]
+    others = iter(rendered(**{name: [column[row] for row in rows] for name, column in texts.items()}))
+    return [next(others) if pair is None else pair for pair in sampled]

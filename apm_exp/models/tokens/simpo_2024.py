@@ -1,0 +1,200 @@
+"""Tokens, SimPO's 2024 rules (princeton-nlp/SimPO, scripts/run_simpo.py and simpo_trainer.py), for comparison.
+
+They differ from the default profile on purpose: the template is applied to the prompt and to the answer separately,
+so the assistant's header belongs to the response; the longer answer decides how both are cut.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
+from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
+from apm_exp.models.tokens.pairs import how_cut
+from apm_exp.models.tokens.render import chat_text, token_ids
+from apm_exp.models.tokens.tool_calls import not_written
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+_PROBE, _QUESTION, _NO_ROLE = "PROBE", Message(role="user", content="QUESTION"), "bystander"
+_ALONE = Message(role="assistant", content=_PROBE)
+Split = tuple[list[int], list[int]]  # token ids of a prompt and of an answer
+
+
+def simpo_2024(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: list[list[Message]],
+    chosen: list[list[Message]],
+    rejected: list[list[Message]],
+    tools: Sequence[Tools | None] | None = None,
+    *,
+    max_length: Annotated[int, Field(gt=0)],
+    end_of_sequence: str | None = None,
+    max_prompt_length: Annotated[int, Field(gt=0)],
+    insert_empty_system: bool,
+    control_tokens: ControlTokens = "refuse",
+) -> list[TokenisedPair | Refusal]:
+    """The tokens of each pair by SimPO's rules, or why it is refused. Lengths in tokens. end_of_sequence: the token
+    that is taken for EOS, which decides what a response ends with; null: the tokenizer's own.
+
+    The prompt is rendered without a generation prompt, the answer as a conversation of its own less a leading BOS;
+    prompt and answer are tokenised together and split after the prompt's tokens (one earlier where its last token
+    merged with the answer). A BOS is put before a prompt without one, an EOS after an answer whose last token is
+    another (Gemma's `<end_of_turn>` and newline get one too). If the prompt and the longer answer exceed max_length,
+    the prompt keeps its last max_prompt_length tokens (and may lose its BOS); if that is still too long, each answer
+    keeps its first max_length - max_prompt_length tokens (248 of 2048 - 1800). insert_empty_system: an empty system
+    turn comes first where the template knows system turns (_knows_system). control_tokens: as in per_response.
+
+    Refused: a conversation that the template does not take; a prompt with tools; a pair of which only one answer merges
+    with the prompt (SimPO gives its answers different prompts, a pair here has one), or whose answers change more of
+    it. Raises ValueError where the template takes no answer alone, or max_prompt_length is too large.
+    """
+    check(max_length=max_length, max_prompt_length=max_prompt_length)
+    _check_answer_alone(tokenizer)
+    system = insert_empty_system and _knows_system(tokenizer)
+    pattern, offered = control_pattern(tokenizer), tools or [None] * len(prompts)
+    rows = zip(offered, prompts, chosen, rejected, strict=True)
+    texts = [_texts(tokenizer, system, pattern, control_tokens, *row) for row in rows]
+    splits = iter(_tokenised(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
+    limits = (tokenizer.bos_token_id, _end(tokenizer, end_of_sequence), max_length, max_prompt_length)
+    return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
+
+
+def check(*, max_length: int, max_prompt_length: int) -> None:
+    """Raise ValueError if a truncated prompt would leave no token for a response."""
+    if max_prompt_length >= max_length:
+        remedy = f"give less than tokens.max_length={max_length}"
+        raise ValueError(f"tokens.max_prompt_length={max_prompt_length}: leaves no token for a cut answer; {remedy}")
+
+
+def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:
+    text = chat_text(tokenizer, [_ALONE], generation_prompt=False)
+    if isinstance(text, Refusal):
+        raise ValueError(
+            f"tokens=simpo_2024: the chat template takes no answer alone ({text.detail}); give one that does, as "
+            "SimPO's training configuration has, with model.chat_template=FILE, or take tokens=per_response"
+        )
+    after = chat_text(tokenizer, [_QUESTION, _ALONE], generation_prompt=False)
+    more = text.partition(_PROBE)[0].removeprefix(tokenizer.bos_token or "")
+    if isinstance(after, str) and _PROBE in text and more not in after.partition("QUESTION")[2]:
+        _say_more(more)
+
+
+@lru_cache
+def _say_more(more: str) -> None:
+    logger.warning(
+        "tokens=simpo_2024: as in SimPO, a response is rendered alone, and there the chat template begins it with %r, "
+        "which is scored and trained as a part of each response; tokens=per_response has no such text",
+        more,
+    )
+
+
+def _knows_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether a template treats a system turn otherwise than a user's or any other turn, or writes `<|im_start|>`.
+
+    SimPO's scripts look for the word `system` or `<|im_start|>` in the template's text, where it may stand in a
+    comment. Llama-3's template, which writes any role alike, has no such word; nor has it a special treatment.
+    """
+    alone = chat_text(tokenizer, [_QUESTION], generation_prompt=False)
+    system, user, other = (
+        chat_text(tokenizer, [Message(role=role, content=_PROBE), _QUESTION], generation_prompt=False)
+        for role in ("system", "user", _NO_ROLE)
+    )
+    if isinstance(alone, str) and "<|im_start|>" in alone:
+        return True
+    if isinstance(system, Refusal) or _PROBE not in system or system == user:
+        return False
+    return isinstance(other, Refusal) or other.replace(_NO_ROLE, "system") != system
+
+
+def _texts(
+    tokenizer: "PreTrainedTokenizerBase",
+    system: bool,
+    pattern: re.Pattern[str],
+    control_tokens: ControlTokens,
+    tools: Tools | None,
+    *conversations: list[Message],
+) -> tuple[str, ...] | Refusal:
+    """The texts of the prompt and of each answer."""
+    if tools:
+        return Refusal("a prompt with tools", "SimPO's rules know none; take tokens=per_response")
+    found = checked(pattern, conversations, None, control_tokens)
+    if isinstance(found, Refusal):
+        return found
+    prompt, *answers = found[0]
+    if system and prompt[0]["role"] != "system":
+        prompt = [Message(role="system", content=""), *prompt]
+    texts = [chat_text(tokenizer, messages, generation_prompt=False) for messages in (prompt, *answers)]
+    for text, messages in zip(texts, (prompt, *answers), strict=True):
+        if isinstance(text, Refusal):
+            return text
+        if lacking := not_written(text, messages, response=messages is not prompt):
+            return Refusal("the chat template leaves out a part of the conversation", lacking)
+    bos = tokenizer.bos_token or ""
+    return str(texts[0]), *(str(text).removeprefix(bos) for text in texts[1:])
+
+
+def _tokenised(tokenizer: "PreTrainedTokenizerBase", texts: list[tuple[str, ...]]) -> list[tuple[Split, Split]]:
+    prompts = token_ids(tokenizer, [prompt for prompt, _, _ in texts])
+    chosen = token_ids(tokenizer, [prompt + answer for prompt, answer, _ in texts])
+    rejected = token_ids(tokenizer, [prompt + answer for prompt, _, answer in texts])
+    triples = zip(prompts, chosen, rejected, strict=True)
+    return [(split(prompt, first), split(prompt, second)) for prompt, first, second in triples]
+
+
+def split(prompt_ids: list[int], ids: list[int]) -> Split:
+    """Prompt and answer of the tokens of both, one token earlier where the prompt's own tokens are not a prefix."""
+    start = len(prompt_ids) if ids[: len(prompt_ids)] == prompt_ids else len(prompt_ids) - 1
+    return ids[:start], ids[start:]
+
+
+def _pair(
+    chosen: Split, rejected: Split, bos: int | None, eos: int | None, max_length: int, max_prompt_length: int
+) -> TokenisedPair | Refusal:
+    prompt, other = chosen[0], rejected[0]
+    if prompt != other:
+        return _different_prompts(prompt, other)
+    if bos is not None and prompt[:1] != [bos]:
+        prompt = [bos, *prompt]
+    return cut(TokenisedPair(prompt, _ended(chosen[1], eos), _ended(rejected[1], eos)), max_length, max_prompt_length)
+
+
+def _different_prompts(prompt: list[int], other: list[int]) -> Refusal:
+    differing = sum(a != b for a, b in zip(prompt, other, strict=False))
+    if differing > 1 or abs(len(prompt) - len(other)) > 1:
+        detail = f"{len(prompt)} and {len(other)} prompt tokens, {differing} differ; tokens=per_response takes it"
+        return Refusal("the answers change more than the prompt's last token", detail)
+    return Refusal("one answer merges with the prompt", "its tokens give the two answers different prompts")
+
+
+def _end(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> Any:
+    """The id of EOS, or of the token that is to take its place; None where there is neither."""
+    known, token = tokenizer.get_vocab(), token or tokenizer.eos_token
+    if token is not None and token not in known:
+        own = f"null takes its own, {tokenizer.eos_token}"
+        raise ValueError(f"tokens.end_of_sequence={token}: the tokenizer has no such token; {own}")
+    return None if token is None else known[token]
+
+
+def _ended(answer: list[int], eos: int | None) -> list[int]:
+    return answer if eos is None or answer[-1:] == [eos] else [*answer, eos]
+
+
+def cut(pair: TokenisedPair, max_length: int, max_prompt_length: int) -> TokenisedPair:
+    """The pair within max_length tokens, as SimPO cuts it; a pair that fits is left alone."""
+    longer = max(len(pair.chosen_ids), len(pair.rejected_ids))
+    if len(pair.prompt_ids) + longer <= max_length:
+        return pair
+    prompt = pair.prompt_ids[-max_prompt_length:]
+    if len(prompt) + longer <= max_length:
+        parts = prompt, pair.chosen_ids, pair.rejected_ids
+    else:
+        kept = max_length - max_prompt_length
+        parts = prompt, pair.chosen_ids[:kept], pair.rejected_ids[:kept]
+    return TokenisedPair(*parts, *how_cut(pair, *parts))

@@ -1,0 +1,158 @@
+"""Building a step: once, whatever else wants it; written so that it is whole or not there.
+
+The folder of a step holds `inputs.yaml` (written first), what the stage writes, `provenance.json` and `done` (written
+last) or `failed.txt`.
+"""
+
+import logging
+import shutil
+import time
+import traceback
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.escaped import escaped_lines
+from apm_exp.core.files import write_json, write_text
+from apm_exp.core.sealed import write_sealed
+from apm_exp.core.types import Policy
+from apm_exp.pipeline.edited import edited
+from apm_exp.pipeline.locks import locked, reading
+from apm_exp.pipeline.room import make_room, moved_aside, prepare, refuse_edited, replaced
+from apm_exp.pipeline.step import Seen, Step, earlier_steps, read_done, record_of
+from apm_exp.runtime.provenance import provenance
+
+logger = logging.getLogger(__name__)
+_FRAMEWORK_FILES = {"done", "failed.txt"}
+Given = Mapping[str, Artifact]  # by key
+
+
+def build(
+    step: Step,
+    *,
+    rebuild: bool = False,
+    command: str | None = None,
+    also: Mapping[str, Any] | None = None,
+    shown: bool = False,
+) -> Artifact:
+    """The artifact of a step, built if it is not there; one process builds, others wait and reuse.
+
+    What it is given is built first if it is not there (any more). rebuild: build again what another command than this
+    one (`command`, its id) has built. also: given to the stage beside its inputs. shown: this job has said already that
+    the step is there. Raises what the stage raises, after writing failed.txt.
+    """
+    with locked(step):
+        with artifacts(*earlier_steps(step)) as given:
+            make_room(step, rebuild=rebuild and _built_by_another(step, command))
+            artifact = read_done(step)
+            if artifact is not None:
+                if not shown:
+                    logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
+                return artifact
+            begun = step.folder.exists()
+            try:
+                artifact = _build(step, given, command, also or {})
+            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                if not begun or not moved_aside(error, step.folder):
+                    raise
+                artifact = _build(step, given, command, also or {})
+        shutil.rmtree(replaced(step), ignore_errors=True)
+    logger.info("%-12s %6.1f s  %s  %s", step.kind, artifact.seconds, step.folder, _counted(artifact.counts))
+    return artifact
+
+
+def wants_rebuild(config: Mapping[str, Any], step: Step) -> bool:
+    """Whether a step is of the kind that is to be built again; what follows from it then is, as from any new build."""
+    return config["rebuild"] in ("all", step.kind)
+
+
+def will_rebuild(step: Step, command: str) -> bool:
+    """Whether `build` with `rebuild` would build again what is there."""
+    return (step.folder / "done").exists() and _built_by_another(step, command)
+
+
+def _built_by_another(step: Step, command: str | None) -> bool:
+    return (record_of(step) or {}).get("command") != command
+
+
+@contextmanager
+def artifacts(*steps: Step) -> Iterator[Given]:
+    """The artifacts of steps, which nobody replaces in the block; what is not there (any more) is built first."""
+    while True:
+        for step in steps:
+            if read_done(step) is None:  # another command is building it again, or was
+                build(step)
+        with ExitStack() as held:
+            for step in steps:
+                held.enter_context(reading(step))
+            seen: Seen = {}
+            found = {step.key: read_done(step, seen) for step in steps}
+            if None not in found.values():
+                yield {key: artifact for key, artifact in found.items() if artifact is not None}
+                return
+
+
+def _counted(counts: Mapping[str, int | float]) -> str:
+    return ", ".join(f"{name} {value:,}" for name, value in counts.items())
+
+
+def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any]) -> Artifact:
+    started = time.monotonic()
+    if what := edited(step):
+        raise ValueError(f"{what}: was edited after this command had read it; type the command again")
+    builds = {one.name: build for one in earlier_steps(step) if (build := given[one.key].build)}
+    prepare(step.folder, builds)
+    try:
+        identity = OmegaConf.create({**step.identity, "builds": builds})
+        write_text(OmegaConf.to_yaml(identity), step.folder / "inputs.yaml")
+        how = {name: step.beside[name] for name in ("runtime", "deepspeed") if name in step.beside}
+        write_json(provenance() | {"how": how}, step.folder / "provenance.json")
+        inputs = {name: _given(value, given) for name, value in step.inputs.items()}
+        counts = dict(step.stage(step.folder, **inputs, **step.beside, **also))
+        seconds = round(time.monotonic() - started, 3)
+        files = _written(step)
+    except BaseException as error:
+        error.add_note(f"while building {step.folder}")
+        _write_failure(step.folder)
+        raise
+    refuse_edited(step)
+    artifact = Artifact(step.kind, step.folder, step.key, counts, seconds, uuid.uuid4().hex, reused=False)
+    made = {"key": step.key, "build": artifact.build, "inputs": builds, "command": command}
+    write_sealed({**made, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
+    return artifact
+
+
+def _write_failure(folder: Path) -> None:
+    """Leave the traceback beside the partial work; a full disk must not hide the first error."""
+    try:
+        (folder / "failed.txt").write_text(escaped_lines(traceback.format_exc()) + "\n")
+    except OSError:
+        logger.warning("%s: the failure could not be written down either", folder)
+
+
+def _given(value: Any, given: Given) -> Any:
+    """What the stage receives: steps become the artifacts that they have built."""
+    if isinstance(value, Step):
+        return given[value.key]
+    if isinstance(value, Policy):
+        return replace(value, made_by=None)
+    if isinstance(value, Mapping) and any(isinstance(item, Step) for item in value.values()):
+        return {name: _given(item, given) for name, item in value.items()}
+    return value
+
+
+def _written(step: Step) -> dict[str, dict[str, Any]]:
+    files = (p for p in sorted(step.folder.rglob("*")) if p.is_file() and p.name not in _FRAMEWORK_FILES)
+    return {
+        str(path.relative_to(step.folder)): {
+            "size": path.stat().st_size,
+            "sha256": step.digests.of_file(path),
+        }
+        for path in files
+    }

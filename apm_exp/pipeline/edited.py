@@ -1,0 +1,39 @@
+"""Whether an input was edited while a run read it: what is made then is neither of the old content nor of the new."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apm_exp.core import component
+from apm_exp.core.credentials import flatten
+from apm_exp.core.types import Policy
+from apm_exp.pipeline.step import Step
+
+
+def edited(step: Step) -> str | None:
+    """The first input of a step, as `group.setting=value`, that is not what its key was made of; None where all are.
+
+    Data, weights and other files that settings name are looked at again, and read again only if their state on disk has
+    changed. The source of a component must be what the key knows, and what was loaded.
+    """
+    known = dict(flatten(step.identity))
+    try:
+        for now in (step.identify(step.digests.of_file), step.identify(component.loaded_source)):
+            content = dict(flatten(now))
+            for name in known | content:
+                if known.get(name) != content.get(name):
+                    return _typed(step.inputs, name)
+    except OSError as error:
+        return str(error.filename)
+    return None
+
+
+def _typed(inputs: Mapping[str, Any], name: str) -> str:
+    """What a part of the identity comes from, as a user would type it."""
+    _, *nodes, setting = name.split(".")
+    value: Any = inputs
+    for node in nodes:
+        value = value[node]
+    if isinstance(value, Policy):
+        return f"model.path={value.folder}"
+    setting = "_target_" if setting == "_source_" else setting
+    return f"{'.'.join(nodes)}.{setting}={value[setting]}"

@@ -1,0 +1,187 @@
+"""Stage: tokenise every pair once, and score both responses under the starting policy."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.console import track
+from apm_exp.core.files import atomic, write_jsonl, write_parquet
+from apm_exp.core.score_shards import Scores
+from apm_exp.core.types import Policy, Refusal, TokenisedPair
+from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, lengths_of, score_table
+from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
+from apm_exp.models.tokens.sampled import sampled_pairs
+
+VERSION = 3  # 3: models whose padded rows are wrong, and pairs beyond the context, are refused
+logger = logging.getLogger(__name__)
+_PAIRS_AT_ONCE = 1000
+_MUCH_UNKNOWN = 0.05  # share of the tokens
+_IDS = pa.list_(pa.int32())
+_TOKENS_SCHEMA = pa.schema([("pair_id", pa.string()), *((part, _IDS) for part in PARTS), ("split", pa.string())])
+SCHEMA = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("prompt_ids", _IDS),
+        ("chosen_ids", _IDS),
+        ("rejected_ids", _IDS),
+        ("chosen_logp", pa.float64()),
+        ("rejected_logp", pa.float64()),
+        ("chosen_len", pa.int32()),
+        ("rejected_len", pa.int32()),
+        ("split", pa.string()),
+    ]
+)
+_READ = ("pair_id", "prompt", "chosen", "rejected", "tools", "split", "source", *PARTS, "tokenizer")
+Refused = list[dict[str, str]]
+
+
+def logps(
+    out: Path, *, pairs: Artifact, policy: Policy, tokens: dict[str, Any], on_bad_row: str, runtime: dict[str, Any]
+) -> dict[str, int]:
+    """Write logps.parquet (train and held-out pairs, by pair_id) and refused.jsonl.
+
+    Counts: pairs, tokens, refused, cut_prompts and cut_responses (of the pairs, by the tokens' limits); of generated
+    pairs as_sampled: those whose tokens are all of the sampled ones. Log-probs are summed over the response's tokens,
+    in nats; lengths in tokens. Pairs that are longer than the model's context are refused. A killed attempt goes on
+    from what it had scored. Raises ValueError where no pair is
+    left, where on_bad_row=error and one is refused, for a token that the model does not have, for log-probs that are
+    not finite, and for those of sampled responses that are not the sampler's.
+    """
+    from apm_exp.data.generate.scored_as_sampled import check_scored_as_sampled
+    from apm_exp.models.context import context_of
+    from apm_exp.models.load import load_tokenizer
+
+    path = pairs.path / "pairs.parquet"
+    known = set(pq.read_schema(path).names)
+    table = pq.read_table(path, columns=[name for name in _READ if name in known]).sort_by("pair_id")
+    tokenizer = load_tokenizer(policy)
+    refused, cut, as_sampled = _tokenise(tokenizer, table, tokens, context_of(policy), out / TOKENISED)
+    _check_refused(refused, on_bad_row, len(table))
+    _say_cut(cut, len(table) - len(refused), tokens)
+    write_jsonl(refused, out / "refused.jsonl")
+    tokenised = pq.read_table(out / TOKENISED)
+    _warn_unknown(tokenised, tokenizer.unk_token_id)
+    del table  # the texts; what follows may take long, and memory
+    scored = _scored(tokenised, score_table(out, policy, runtime))
+    check_scored_as_sampled(path, scored, as_sampled, policy)
+    write_parquet(scored, out / "logps.parquet")
+    (out / TOKENISED).unlink()
+    shutil.rmtree(out / SHARDS)
+    counts = {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum()), **cut}
+    return counts | ({"as_sampled": len(as_sampled)} if "tokenizer" in known else {})
+
+
+def _tokenise(
+    tokenizer: Any, table: pa.Table, tokens: dict[str, Any], most: int | None, path: Path
+) -> tuple[Refused, dict[str, int], list[str]]:
+    """Write the tokens of the pairs that have any, in the order of the table; returns the others, what was cut, and the
+    pair_ids of those whose tokens are all of the sampled ones. most: the tokens that the model takes.
+    """
+    from apm_exp.models.context import within_context
+
+    profile = component.bind("tokens", tokens)
+    digest = digest_for_sampled(tokenizer, table, profile, tokens)
+    refused: Refused = []
+    as_sampled: list[str] = []
+    cut = {"cut_prompts": 0, "cut_responses": 0}
+    differing: list[str] = []
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
+        for chunk in _chunks(table):
+            sampled = sampled_pairs(chunk, digest)
+            results = [within_context(each, most) for each in profiled(profile, tokenizer, chunk, sampled)]
+            accepted = []
+            for row, result, own in zip(_names(chunk), results, sampled, strict=True):
+                if isinstance(result, Refusal):
+                    named = {"source": row["source"], "pair_id": row["pair_id"]}
+                    refused.append({**named, "reason": result.reason, "detail": result.detail})
+                else:
+                    accepted.append(_row(row, result))
+                    cut["cut_prompts"] += result.cut_prompt
+                    cut["cut_responses"] += result.cut_responses
+                    as_sampled += [row["pair_id"]] * (result == own)
+                    differing += [result.differs] if result.differs else []
+            writer.write_table(pa.Table.from_pylist(accepted, _TOKENS_SCHEMA))
+    _say_differing(differing, len(table))
+    return refused, cut, as_sampled
+
+
+def _say_differing(differing: list[str], pairs: int) -> None:
+    """Say once that the template renders prompt and response together otherwise than the prompt and the response."""
+    if differing:
+        logger.warning(
+            "model.chat_template: in %d of %d pairs it does not write the prompt as generation sees it and then the "
+            "response; these are scored as they are: %s; model.chat_template_kwargs={enable_thinking: false} or the "
+            "like may suit such responses better",
+            *(len(differing), pairs, differing[0]),
+        )
+
+
+def _chunks(table: pa.Table) -> Iterator[pa.Table]:
+    """A thousand rows at a time, so that neither texts nor tokens are ever all there as Python objects."""
+    starts = range(0, len(table), _PAIRS_AT_ONCE)
+    yield from track(
+        (table.slice(start, _PAIRS_AT_ONCE) for start in starts), "tokenising, thousands of pairs", len(starts)
+    )
+
+
+def _names(chunk: pa.Table) -> list[dict[str, str]]:
+    return chunk.select(["pair_id", "split", "source"]).to_pylist()
+
+
+def _row(row: dict[str, str], pair: TokenisedPair) -> dict[str, Any]:
+    return {"pair_id": row["pair_id"], "split": row["split"], **{part: getattr(pair, part) for part in PARTS}}
+
+
+def _check_refused(refused: Refused, on_bad_row: str, pairs: int) -> None:
+    if not refused:
+        return
+    first = refused[0]
+    example = f"{first['source']}: {first['pair_id']}: {first['reason']}: {first['detail']}"
+    if on_bad_row == "error":
+        raise ValueError(
+            f"dataset.on_bad_row=error: {len(refused)} of {pairs} pairs cannot be tokenised, the first: {example}; "
+            "dataset.on_bad_row=refuse leaves them out and lists them"
+        )
+    if len(refused) == pairs:
+        raise ValueError(f"tokens: all {pairs} pairs were refused, the first: {example}; change tokens or the data")
+    logger.warning("%d of %d pairs refused by their tokens, the first: %s", len(refused), pairs, example)
+
+
+def _say_cut(cut: dict[str, int], pairs: int, tokens: dict[str, Any]) -> None:
+    if any(cut.values()):
+        limits = " ".join(f"tokens.{name}={value}" for name, value in tokens.items() if name.startswith("max_"))
+        logger.warning(
+            "%d of %d prompts and %d of %d responses are longer than %s and were cut",
+            *(cut["cut_prompts"], pairs, cut["cut_responses"], 2 * pairs, limits),
+        )
+
+
+def _warn_unknown(table: pa.Table, unknown: int | None) -> None:
+    """Text that the tokenizer was not made for is scored all the same; say so."""
+    if unknown is None:
+        return
+    columns = [pc.list_flatten(table[name]) for name in ("chosen_ids", "rejected_ids")]
+    count = sum(pc.sum(pc.equal(ids, unknown)).as_py() or 0 for ids in columns)
+    share = count / max(1, sum(map(len, columns)))
+    if share > _MUCH_UNKNOWN:
+        logger.warning(
+            "model: %.0f%% of the responses' tokens are unknown to its tokenizer; is it the right model?", 100 * share
+        )
+
+
+def _scored(table: pa.Table, logps: Scores) -> pa.Table:
+    """The table of the tokens with the log-probs and lengths of the responses."""
+    values = [logps[name] for name in table["pair_id"].to_pylist()]
+    columns = {name: table[name] for name in table.column_names}
+    for place, response in enumerate(("chosen", "rejected")):
+        columns[f"{response}_logp"] = pa.array([both[place] for both in values], pa.float64())
+        columns[f"{response}_len"] = pc.list_value_length(table[f"{response}_ids"])
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)

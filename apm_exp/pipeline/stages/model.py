@@ -1,0 +1,36 @@
+"""Stage: build a starting policy (the micro world's, or a tiny one from the pairs' text)."""
+
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
+
+VERSION = 1
+
+
+def model(out: Path, *, model: dict[str, Any], pairs: Artifact | None) -> dict[str, int]:
+    """Build the node's model into `out/final`, an ordinary Hugging Face folder; returns its number of parameters."""
+    import pyarrow.parquet as pq
+
+    from apm_exp.models.quiet import quiet
+
+    given = [] if pairs is None else [pq.read_table(pairs.path / "pairs.parquet")]
+    folder = out / "final"
+    folder.mkdir(exist_ok=True)
+    with quiet():
+        component.bind("model", model)(folder, *given)
+    return {"parameters": _parameters(folder)}
+
+
+def _parameters(folder: Path) -> int:
+    """The number of weights in a folder's safetensors files; tied weights are stored, and counted, once."""
+    from math import prod
+
+    from safetensors import safe_open
+
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as weights:
+            total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return total

@@ -1,0 +1,159 @@
+"""Stage: score the training pairs with a metric and mark those that are kept."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.pair_ids import PairIds
+from apm_exp.core.rounding import NOISE
+from apm_exp.core.sorted_parquet import read_column, rows_of_split, write_tables
+from apm_exp.core.types import MissingRewards, PairScores
+from apm_exp.selection.alpha_rules.choose import rule_name, with_chosen_number
+from apm_exp.selection.apply_keep_rule import keep_rows
+from apm_exp.selection.margins import explicit_margin
+from apm_exp.selection.noise import within_noise
+from apm_exp.selection.pair_scores import read_pair_scores
+from apm_exp.selection.rewarded import write_rewarded
+
+VERSION = 2
+logger = logging.getLogger(__name__)
+_TAKEN = {"pair_id", "explicit_margin", "implicit_margin", "kept"}
+
+
+def selection(
+    out: Path,
+    *,
+    pairs: Artifact,
+    logps: Artifact,
+    rewards: Artifact | None,
+    margin: str,
+    dtype: str,
+    metric: dict[str, Any],
+    keep: dict[str, Any],
+) -> dict[str, int | float]:
+    """Write selection.parquet: margins, the metric's columns and `kept` of every scored training pair.
+
+    Rows are in the order of pair_id, as those of the inputs are. dtype: what the log-probs were computed in. Counts:
+    pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage, and those without
+    rewards if others have some), within_noise (kept pairs that rounding of the log-probs could replace), and alpha
+    where a rule, whose node then stands in the metric's in its place, has chosen it from these pairs. Raises
+    MissingRewards where the metric needs rewards and there are none, and ValueError for margins that are not finite, a
+    keep rule that keeps nothing, or a rule that cannot choose.
+
+    Files are read and written a part at a time and pair_ids are never held. The metric sees whole arrays: for `map`
+    57 bytes a pair with its temporaries, 67 where the rule `balanced` looks for alpha, and 90 where it is evaluated
+    again for the noise. The keep rule runs from file to file (see `keep_rows`), 11 to 19 bytes a pair. On disk there is
+    a second copy of the result while it runs.
+    """
+    scored, selected = out / ".scored.partial", out / "selection.parquet"
+    rewarded = out / ".rewarded.partial"
+    try:
+        source = logps.path / "logps.parquet"
+        if rewards and rewards.counts.get("unrewarded"):
+            write_rewarded(source, rewards.path / "rewards.parquet", rewarded)
+            source = rewarded
+        refused, used = _write_scored(scored, pairs, source, rewards, margin, metric, keep)
+        kept = keep_rows(scored, selected, keep)
+    finally:
+        scored.unlink(missing_ok=True)
+        rewarded.unlink(missing_ok=True)
+    loose = _within_noise(selected, used, keep, NOISE[dtype])
+    logger.info("kept %d of %d pairs; the lowest value among them is %.6g", kept.kept, kept.pairs, kept.cut)
+    if loose:
+        noise = f"{NOISE[dtype]:g} nats a token in {dtype}"
+        logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
+    counts: dict[str, int | float] = {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
+    return counts if used == metric else counts | {"alpha": used["alpha"]}
+
+
+def _write_scored(
+    path: Path,
+    pairs: Artifact,
+    logps: Path,
+    rewards: Artifact | None,
+    margin: str,
+    metric: Mapping[str, Any],
+    keep: Mapping[str, Any],
+) -> tuple[int, dict[str, Any]]:
+    """Write what selection.parquet will hold but for `kept`.
+
+    Returns how many training pairs have no log-probs, and the metric's node as it was used, with a number for alpha.
+    """
+    component.check("reward", {"margin": margin}, (explicit_margin,))
+    known = rows_of_split(pairs.path / "pairs.parquet", "train")
+    rewards_file = rewards.path / "rewards.parquet" if rewards else None
+    scores = read_pair_scores(pairs.path / "pairs.parquet", logps, rewards_file, margin)
+    if not len(scores.pair_id_P):
+        remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
+        raise ValueError(f"dataset: none of the {known} training pairs has log-probs; {remedy}")
+    used = _with_number(metric, scores, keep)
+    write_tables(_tables(scores, _metric_columns(used, scores)), path)
+    return known - len(scores.pair_id_P), used
+
+
+def _with_number(metric: Mapping[str, Any], scores: PairScores, keep: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric's node with the alpha that its rule chooses, and what was chosen on the screen."""
+    with _rewards_asked_for(metric):
+        used = with_chosen_number(metric, scores, keep)
+    if used != metric:
+        rule, pairs = rule_name(metric["alpha"]), len(scores.pair_id_P)
+        logger.info("alpha=auto: the rule %s chose %g from %d pairs", rule, used["alpha"], pairs)
+        if used["alpha"] == 0:
+            logger.warning("alpha=auto: 0 leaves the implicit margin out: the order is that of metric=explicit")
+    return used
+
+
+def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, np.ndarray]:
+    """The metric's columns, checked; `value`, as float64, is the last."""
+    target = metric["_target_"]
+    with _rewards_asked_for(metric):
+        columns = component.bind("metric", metric)(scores)
+    if "value" not in columns or _TAKEN & columns.keys():
+        taken = ", ".join(sorted(_TAKEN))
+        raise ValueError(f"metric._target_={target}: must return 'value', and no column named {taken}")
+    pairs = len(scores.pair_id_P)
+    for name, column_P in columns.items():
+        if np.shape(column_P) != (pairs,):
+            given = f"{name} has shape {np.shape(column_P)}"
+            raise ValueError(f"metric._target_={target}: {given}; give one entry a pair ({pairs},)")
+    value_P = np.asarray(columns["value"], np.float64)
+    return {name: column_P for name, column_P in columns.items() if name != "value"} | {"value": value_P}
+
+
+@contextmanager
+def _rewards_asked_for(metric: Mapping[str, Any]) -> Iterator[None]:
+    """Missing rewards with the metric that asked for them, and the remedies."""
+    try:
+        yield
+    except MissingRewards as error:
+        remedy = "add reward columns to the data or take another reward=, or metric=implicit or uniform"
+        raise MissingRewards(f"metric._target_={metric['_target_']}: {error}; {remedy}") from error
+
+
+def _tables(scores: PairScores, columns: Mapping[str, np.ndarray]) -> Iterator[pa.Table]:
+    """The columns of selection.parquet but for `kept`, a part of the pairs at a time."""
+    assert isinstance(scores.pair_id_P, PairIds)
+    explicit_P, start = scores.rewards_margin_P, 0
+    for ids in scores.pair_id_P.parts():
+        here = slice(start, start + len(ids))
+        explicit = pa.nulls(len(ids), pa.float64()) if explicit_P is None else explicit_P[here]
+        margins = {"explicit_margin": explicit, "implicit_margin": scores.implicit_margin_P[here]}
+        terms = {name: column_P[here] for name, column_P in columns.items()}
+        yield pa.table({"pair_id": ids} | margins | terms)
+        start += len(ids)
+
+
+def _within_noise(selected: Path, metric: Mapping[str, Any], keep: Mapping[str, Any], noise: float) -> int:
+    value_P, kept_P = read_column(selected, "value"), read_column(selected, "kept").astype(bool)
+    explicit_P, implicit_P = read_column(selected, "explicit_margin"), read_column(selected, "implicit_margin")
+    known_P = None if np.isnan(explicit_P).all() else explicit_P
+    scores = PairScores(PairIds(selected, value_P.size), known_P, implicit_P)
+    score, rule = component.bind("metric", metric), component.bind("keep", keep)
+    return within_noise(score, rule, scores, value_P, kept_P, noise)

@@ -1,0 +1,30 @@
+"""Whether an arm had as many pairs and training steps as the baseline arm."""
+
+from collections.abc import Iterable
+
+from apm_exp.report.compare.arms import Arm, Job, steps_of
+
+_NUMBERS = {"pairs kept": ("selection", "kept"), "training steps": ("policy", "steps")}
+
+
+def unequal_numbers(arm: Arm, baseline: Arm) -> str | None:
+    """`not at equal numbers: ...` with both arms' numbers, over their common seeds; None where they are the same."""
+    seeds = arm.by_seed.keys() & baseline.by_seed.keys()
+    differing = []
+    for words, (step, count) in _NUMBERS.items():
+        own, other = (_numbers((one.by_seed[seed] for seed in seeds), step, count) for one in (arm, baseline))
+        if own != other:
+            differing.append(f"{_range(own)} {words} here, {_range(other)} in the baseline")
+    return f"not at equal numbers: {'; '.join(differing)}" if differing else None
+
+
+def _numbers(jobs: Iterable[Job], step: str, count: str) -> list[int]:
+    counts = (steps_of(job).get(step, {}).get("counts", {}).get(count) for job in jobs)
+    return sorted({int(number) for number in counts if number is not None})
+
+
+def _range(numbers: list[int]) -> str:
+    """`3,800`, or `3,790 to 3,810` where seeds differ."""
+    if not numbers:
+        return "an unknown number of"
+    return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"

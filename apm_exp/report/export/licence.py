@@ -1,0 +1,61 @@
+"""The licence that the source of a data set or a model gives, where it gives one; nobody is asked over the network."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.digest import local_paths
+
+FIELDS = ("license", "license_name", "license_link")
+UNKNOWN = {"license": "unknown"}
+
+
+def licence_of(path: Any, repo_type: str, commit: str | None) -> dict[str, Any]:
+    """Those FIELDS of the card's metadata that there are, or UNKNOWN.
+
+    path: a Hub name, whose card the Hub's cache has; a folder with a README.md; files with one beside them, or above
+    their folder where that is called data; or None. commit: of a Hub name.
+    """
+    for card in (*_local_cards(path), *_cached_card(path, repo_type, commit)):
+        if found := _fields(card):
+            return found
+    return dict(UNKNOWN)
+
+
+def words(licence: Mapping[str, Any]) -> str:
+    """The licence as text."""
+    identifiers = licence["license"] if isinstance(licence["license"], list) else [licence["license"]]
+    named = ", ".join(map(str, identifiers))
+    more = [str(licence[name]) for name in FIELDS[1:] if name in licence]
+    return f"{named} ({', '.join(more)})" if more else named
+
+
+def _local_cards(path: Any) -> Iterator[Path]:
+    for found in local_paths(path)[:1]:
+        folder = found if found.is_dir() else found.parent
+        yield folder / "README.md"
+        if folder.name == "data":
+            yield folder.parent / "README.md"
+
+
+def _cached_card(path: Any, repo_type: str, commit: str | None) -> Iterator[Path]:
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(path, str) and path.count("/") == 1 and not Path(path).exists():
+        try:
+            found = try_to_load_from_cache(path, "README.md", repo_type=repo_type, revision=commit)
+        except ValueError:  # no name of a repository
+            return
+        if isinstance(found, str):
+            yield Path(found)
+
+
+def _fields(card: Path) -> dict[str, Any]:
+    import yaml
+    from huggingface_hub import metadata_load
+
+    try:
+        metadata = metadata_load(card) or {}
+    except (OSError, ValueError, yaml.YAMLError):  # no card, or one that is not in order
+        return {}
+    return {name: metadata[name] for name in FIELDS if metadata.get(name)} if metadata.get("license") else {}

@@ -1,0 +1,78 @@
+"""Where a run's data set, policy and rewards came from, in words, with what identifies them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apm_exp.report.describe import component_name, settings, source_name
+from apm_exp.report.export.finished_run import FinishedRun
+from apm_exp.report.export.licence import licence_of
+from apm_exp.report.redact import last_parts
+
+_COMMIT = 40  # hexadecimal digits; a digest has 64
+
+
+@dataclass(frozen=True)
+class Source:
+    """text: in words. hub: its name on the Hub, if it is there. licence: the fields of a card."""
+
+    text: str
+    hub: str | None
+    licence: Mapping[str, Any]
+
+
+def dataset_source(run: FinishedRun) -> Source:
+    """The data set that the pairs were read from."""
+    node, read = run.config["dataset"], run.steps["pairs"].inputs["dataset"]
+    on_hub = node["_target_"].endswith(".hub.hub") and not Path(node["path"]).exists()
+    revision = read.get("revision")
+    if on_hub:
+        aside = [f"held out {node['holdout_split']}"] if node.get("holdout_split") else []
+        more = [f"split {node['split']}", *aside, f"revision {revision}" if revision else "no revision known"]
+    else:
+        more = [f"sha256 {digest}" for digest in _digests(read.get("path"))]
+    made = f"made by {component_name(node)} ({settings(node)})" if not node.get("path") else _named(node, more)
+    licence = licence_of(node.get("path"), "dataset", revision)
+    return Source(made, node["path"] if on_hub else None, licence)
+
+
+def policy_source(run: FinishedRun) -> Source:
+    """The policy that scored the pairs; a run that trains does so on those that were kept."""
+    node, key = run.config["model"], run.steps["logps"].inputs["policy"]["policy"]
+    if not node.get("path"):
+        return Source(f"made by {component_name(node)} (key {key})", None, licence_of(None, "model", None))
+    on_hub = len(key) == _COMMIT
+    text = _named(node, [f"revision {key}" if on_hub else f"sha256 {key}"])
+    return Source(text, node["path"] if on_hub else None, licence_of(node["path"], "model", key if on_hub else None))
+
+
+def reward_source(run: FinishedRun) -> str:
+    """What gave the rewards."""
+    node = run.config["reward"]
+    if "rewards" not in run.steps:
+        return "none: these pairs have no rewards"
+    if component_name(node) == "recorded":
+        return "recorded in the source"
+    if not node.get("path"):
+        return described(node)
+    read = run.steps["generations" if "generations" in run.steps else "rewards"].inputs["reward"]
+    revision = [f"revision {read['revision']}"] if read.get("revision") else []
+    return f"{component_name(node)} {_named(node, [f'sha256 {one}' for one in _digests(read.get('path'))] or revision)}"
+
+
+def described(node: Mapping[str, Any]) -> str:
+    """A component's name with its settings, no folder of this machine among them."""
+    values = last_parts(settings({k: v for k, v in node.items() if k != "path"}))
+    path = f" {source_name(node)}" if node.get("path") else ""
+    return f"{component_name(node)}{path}" + (f" ({values})" if values else "")
+
+
+def _named(node: Mapping[str, Any], more: list[str]) -> str:
+    name = last_parts(source_name(node))
+    return f"{name} ({', '.join(more)})" if more else name
+
+
+def _digests(paths: Any) -> list[str]:
+    """A setting called path is hashed by the content that it names: one digest a file."""
+    return [str(digest) for digest in paths] if isinstance(paths, list) else []

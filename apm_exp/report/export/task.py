@@ -1,0 +1,66 @@
+"""task=export: a finished run's kept pairs as a data set that others can train on, its card, and any policy's."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.console import print_line
+from apm_exp.core.errors import UsageError
+from apm_exp.report.export.atomic_folder import place
+from apm_exp.report.export.cards import write_dataset_card, write_model_card
+from apm_exp.report.export.find_run import find_run
+from apm_exp.report.export.finished_run import FinishedRun, read_run
+from apm_exp.report.export.kept_pairs import held_out_pairs, kept_pairs
+from apm_exp.report.export.other_settings import check_settings_of
+from apm_exp.report.export.parquet_shards import write_shards
+from apm_exp.report.export.push import POLICY, check_can_push, push
+
+VERSION = 2
+
+
+def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
+    """Write the export of a run to export.path, or below root/exports, and send it to the Hub where that is asked for.
+
+    settings: the node `export`. typed: other settings that were given, which must be those of the run. Where it is
+    there already and the same, it is only sent. Raises a one-line ValueError.
+    """
+    repo = settings["push"]
+    if repo:
+        check_can_push(repo)
+    finished = read_run(find_run(root, run))
+    check_settings_of(finished, typed or {})
+    policy = settings["policy"]
+    if policy and not finished.trained:
+        raise UsageError(f"export.policy=true: run {finished.name} has trained no policy; leave export.policy out")
+    target = Path(settings["path"] or root / "exports" / finished.name).expanduser()
+    written = place(
+        target,
+        {"version": VERSION, "run": finished.name, "policy": policy, "steps": _keys(finished)},
+        lambda folder: write_export(finished, folder, with_weights=policy),
+        root=root,
+        overwrite=settings["overwrite"],
+    )
+    counted = f"{finished.steps['selection'].counts['kept']:,} pairs of {finished.name}"
+    print_line(f"{counted}: {target}" if written else f"{counted}: {target} has them already; nothing was written")
+    for address in push(target, repo, private=settings["private"], policy=policy) if repo else []:
+        print_line(f"sent to {address}" + (" (private)" if settings["private"] else ""))
+
+
+def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:
+    """Write data/ and README.md into an empty folder, and policy/ where the run has trained."""
+    shards = folder / "data"
+    shards.mkdir()
+    rows = {"train": write_shards(kept_pairs(run), shards, "train")}
+    assert rows["train"] == run.steps["selection"].counts["kept"], "not exactly the kept pairs were written"
+    if held_out := write_shards(held_out_pairs(run), shards, "test"):
+        rows["test"] = held_out
+    write_dataset_card(run, rows, folder / "README.md")
+    if with_weights:
+        shutil.copytree(run.steps["policy"].path / "final", folder / POLICY)
+    if run.trained:
+        write_model_card(run, with_weights=with_weights, path=folder / POLICY / "README.md")
+
+
+def _keys(run: FinishedRun) -> dict[str, str]:
+    return {name: step.key for name, step in run.steps.items()}

@@ -1,0 +1,46 @@
+"""The distribution of the metric over the training pairs, with the cut between kept and not kept."""
+
+import numpy as np
+from markupsafe import Markup
+
+from apm_exp.report import figure
+from apm_exp.report.run.scored_pairs import ScoredPairs
+
+BINS = 48
+
+
+def ties_at_cut(scored: ScoredPairs) -> tuple[int, int]:
+    """How many pairs have exactly the value of the cut: (kept, not kept)."""
+    tied_P = scored.value_P == scored.cut
+    return int((tied_P & scored.kept_P).sum()), int((tied_P & ~scored.kept_P).sum())
+
+
+def metric_figure(scored: ScoredPairs, metric: str) -> Markup:
+    """A histogram of the metric's value, kept pairs stacked on the others, and a line at the smallest kept value."""
+    low, high = figure.limits(scored.value_P)
+    edges = np.linspace(low, high, BINS + 1)
+    clipped_P = np.clip(scored.value_P, low, high)
+    other, _ = np.histogram(clipped_P[~scored.kept_P], edges)
+    kept, _ = np.histogram(clipped_P[scored.kept_P], edges)
+    with figure.axes(4.2, 3.2) as ax:
+        ax.grid(True, axis="y")
+        ax.stairs(other, edges, fill=True, color=figure.OTHER, alpha=0.75)
+        ax.stairs(other + kept, edges, baseline=other, fill=True, color=figure.KEPT, alpha=0.9)
+        ax.axvline(scored.cut, color=figure.INK, linewidth=1.1, linestyle=(0, (4, 3)))
+        _label_cut(ax, scored.cut, (low + high) / 2)
+        ax.set(xlim=(low, high), xlabel=f"{metric} (higher is kept first)", ylabel="pairs")
+        return figure.to_svg(ax, "metric-values", f"Histogram of {metric} with the cut at {scored.cut:.4g}.")
+
+
+def _label_cut(ax: figure.Axes, cut: float, middle: float) -> None:
+    """Name the line on the side that has room."""
+    left = cut > middle
+    ax.annotate(
+        f"cut {cut:.3g}",
+        (cut, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if left else 4, -2),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top",
+    )

@@ -1,0 +1,143 @@
+"""The report on one run: everything that its artifacts say, gathered and rendered into one page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from apm_exp.core.artifact import Artifact
+from apm_exp.report import describe, figure
+from apm_exp.report.render import render
+from apm_exp.report.run import collapse
+from apm_exp.report.run import cost_rows as provenance_rows
+from apm_exp.report.run.examples import examples
+from apm_exp.report.run.length_bias import length_figure, length_rows, quartile_figure
+from apm_exp.report.run.margins import margins_figure
+from apm_exp.report.run.metric_values import metric_figure, ties_at_cut
+from apm_exp.report.run.overlap import choices, overlap_figure, overlap_rows
+from apm_exp.report.run.refusals import refusals
+from apm_exp.report.run.scored_pairs import ScoredPairs, read_scored_pairs
+from apm_exp.report.run.training_curves import thinned, training_figures
+from apm_exp.report.scores import interval_level, read_scores, results
+from apm_exp.training.metrics_file import read_rows
+
+Context = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its configuration, the command that repeats it, its artifacts, and where it was computed.
+
+    A run that was to stop at its selection has no policy among its artifacts, and no evaluations.
+    """
+
+    config: Mapping[str, Any]
+    command: str
+    artifacts: Mapping[str, Artifact]
+    evaluations: Mapping[str, Artifact]
+    compare: Mapping[str, Mapping[str, Any]]
+    provenance: Mapping[str, Any]
+
+
+def write_page(run: Run, path: Path) -> Path:
+    """Write the run's page to `path`. Reads the artifacts' tables; raises what reading them raises."""
+    return render("run.html.jinja", context(run), path)
+
+
+def context(run: Run) -> Context:
+    """What the template is given: plain values, and figures as markup."""
+    scored = read_scored_pairs(run.artifacts["selection"].path, run.artifacts["logps"].path)
+    config = describe.with_alpha_in_words(run.config, run.artifacts["selection"].counts.get("alpha"))
+    heading = describe.title(config, with_loss="policy" in run.artifacts)
+    return {
+        "title": f"{heading} | apm_exp report",
+        "heading": heading,
+        "names": _names(config),
+        "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
+        "collapse": _collapse(run),
+        "within_noise": run.artifacts["selection"].counts["within_noise"],
+        "evaluations": _evaluations(run),
+        "margins": _margins(scored),
+        "values": _values(scored, describe.component_name(run.config["metric"])),
+        "overlap": _overlap(scored, run),
+        "lengths": _lengths(scored),
+        "training": _training(run.artifacts["policy"].path) if "policy" in run.artifacts else None,
+        "examples": examples(scored, run.artifacts["pairs"].path),
+        "refused": _refused(run),
+        "cost": provenance_rows.cost(run.artifacts, run.evaluations),
+        "command": run.command,
+        "configuration": OmegaConf.to_yaml(OmegaConf.create(dict(run.config))).rstrip(),
+        "provenance": provenance_rows.provenance_rows(run.provenance),
+    }
+
+
+def _names(config: Mapping[str, Any]) -> Context:
+    return {
+        "dataset": describe.source_name(config["dataset"]),
+        "model": describe.source_name(config["model"]),
+        "metric": describe.with_settings(config["metric"]),
+        "keep": describe.with_settings(config["keep"]),
+        "loss": describe.with_settings(config["loss"]),
+        "training": describe.training_words(config["trainer"], config.get("adapter")),
+        "hyperparameters": config["hyperparameters"],
+    }
+
+
+def _evaluations(run: Run) -> list[Context]:
+    """Each evaluation: its name, the level of its intervals, and its results, of which the first is the headline."""
+    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
+    nodes = run.config.get("evals") or {}
+    levels = {name: interval_level(nodes.get(name, {})) for name in scores}
+    return [{"name": n, "level": levels[n], "results": results(n, records)} for n, records in scores.items()]
+
+
+def _margins(scored: ScoredPairs) -> Context | None:
+    if scored.explicit_P is None:
+        return None
+    svg, notes = margins_figure(scored)
+    inverted_P, tied_P = scored.explicit_P < 0, scored.explicit_P == 0
+    counts = {"inverted": inverted_P, "inverted_kept": inverted_P & scored.kept_P, "tied": tied_P}
+    return {"svg": svg, "notes": notes, **{name: int(mask_P.sum()) for name, mask_P in counts.items()}}
+
+
+def _values(scored: ScoredPairs, metric: str) -> Context:
+    tied_kept, tied_other = ties_at_cut(scored)
+    notes = figure.beyond_note(figure.beyond(scored.value_P))
+    return {"svg": metric_figure(scored, metric), "notes": notes, "tied_kept": tied_kept, "tied_other": tied_other}
+
+
+def _overlap(scored: ScoredPairs, run: Run) -> Context:
+    rule = run.config.get("alpha_rule")
+    found = choices(scored, run.compare, run.config["metric"], run.config["keep"], rule)
+    return {"svg": overlap_figure(found), "rows": overlap_rows(scored, found)}
+
+
+def _lengths(scored: ScoredPairs) -> Context:
+    notes = figure.beyond_note(figure.beyond(scored.chosen_len_P - scored.rejected_len_P))
+    figures = {"svg": length_figure(scored), "spread": quartile_figure(scored)}
+    return figures | {"rows": length_rows(scored), "notes": notes}
+
+
+def _training(policy: Path) -> Context:
+    rows = read_rows(policy / "metrics.jsonl")
+    return {"steps": len(rows), "every": thinned(rows)[1], "panels": training_figures(rows)}
+
+
+def _collapse(run: Run) -> list[str]:
+    if "policy" not in run.artifacts:
+        return []
+    signs = collapse.training_signs(read_rows(run.artifacts["policy"].path / "metrics.jsonl"))
+    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
+    return signs + [sign for name, records in scores.items() for sign in collapse.evaluation_signs(name, records)]
+
+
+def _refused(run: Run) -> list[Context]:
+    stages = {
+        "Sampling and rewarding responses": "generations",
+        "Reading and checking the pairs": "pairs",
+        "Tokenising and scoring": "logps",
+    }
+    present = {words: run.artifacts[kind] for words, kind in stages.items() if kind in run.artifacts}
+    return [{"name": words, "counts": a.counts} | refusals(a.path) for words, a in present.items()]

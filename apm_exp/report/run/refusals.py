@@ -1,0 +1,28 @@
+"""What was refused and why: counts per reason and the first rows of a stage's quarantine file."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.files import read_jsonl
+from apm_exp.report.run.examples import shortened
+
+FIRST_ROWS = 5
+LONGEST_DETAIL = 200
+
+
+def refusals(folder: Path) -> dict[str, Any]:
+    """Of `folder`/refused.jsonl: total, (reason, count) by decreasing count, and the first rows, shortened."""
+    rows = read_jsonl(folder / "refused.jsonl")
+    counts = Counter(str(row["reason"]) for row in rows)
+    return {
+        "total": len(rows),
+        "reasons": sorted(counts.items(), key=lambda item: (-item[1], item[0])),
+        "first": [_first(row) for row in rows[:FIRST_ROWS]],
+    }
+
+
+def _first(row: dict[str, Any]) -> dict[str, str]:
+    where = row.get("source") or row.get("pair_id") or ""
+    detail = " ".join(str(row.get("detail") or "").split())
+    return {"where": str(where), "reason": str(row["reason"]), "detail": shortened(detail, LONGEST_DETAIL)}

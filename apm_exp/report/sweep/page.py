@@ -1,0 +1,108 @@
+"""The report on a multirun: arms in the order they were given, each against the baseline, never a bare ranking."""
+
+import base64
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from apm_exp.report.compare.arms import Arm, arms_of
+from apm_exp.report.compare.baseline import baseline_of
+from apm_exp.report.render import render
+from apm_exp.report.scores import STARTING, Score, in_words
+from apm_exp.report.sweep.comparison import comparison
+from apm_exp.report.sweep.cost import cost
+from apm_exp.report.sweep.jobs import job_rows, problems
+from apm_exp.report.sweep.numbers import curves, grids
+from apm_exp.report.sweep.scores import scores_of_arms
+from apm_exp.report.sweep.selections_section import selection_section
+from apm_exp.report.sweep.table import arm_figures, arm_rows
+
+logger = logging.getLogger(__name__)
+_SCRIPT = Path(__file__).parents[1] / "sort.js"
+
+
+def write_sweep_report(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -> Path:
+    """Write `folder`/report.html on the jobs of a sweep, finished or not, say its verdicts, and return its path.
+
+    folder: `<output_root>/sweeps/<name>`. A job: number, swept (key -> value), state, reason, and of one that is done
+    what job.py records (scores, kept, policy_key, steps, ...). What a job does not have may be left out.
+    """
+    given = context(folder, name, command, jobs)
+    page = render("sweep.html.jinja", given, folder / "report.html")
+    for one in given["comparisons"]:
+        if one["headline"] and one["rows"]:
+            logger.info("%s: %s", one["title"], one["summary"])
+    return page
+
+
+def context(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the template is given."""
+    root = folder.parent.parent
+    jobs = [_EMPTY | job for job in sorted(jobs, key=lambda job: job["number"])]
+    arms = arms_of(jobs)
+    baseline, remark = _baseline(arms, jobs)
+    scores = scores_of_arms(root, arms, baseline)
+    headlines = [one for one in scores if one.headline]
+    script = _SCRIPT.read_text()
+    return {
+        "title": f"{name} | apm_exp sweep",
+        "name": name,
+        "command": command,
+        "script": script,
+        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "states": list(Counter(str(job["state"]) for job in jobs).items()),
+        "problems": problems(jobs),
+        "starting": _starting(jobs),
+        "keys": _in_order(key for arm in arms for key in arm.settings),
+        "headlines": [(one.words, one.compared.score.replace("_", " ")) for one in headlines],
+        "arms": arm_rows(arms, headlines),
+        "figures": arm_figures(arms, headlines, jobs),
+        "baseline": arms[baseline].label,
+        "remark": remark,
+        "comparisons": [comparison(number, arms, baseline, one) for number, one in enumerate(scores)],
+        "curves": [drawn for one in headlines for drawn in curves(arms, one)],
+        "grids": [drawn for one in headlines for drawn in grids(arms, one)],
+        "selections": selection_section(root, arms),
+        "cost": cost(root, arms, jobs),
+        "job_keys": _in_order(key for job in jobs for key in job["swept"]),
+        "jobs": job_rows(jobs),
+    }
+
+
+_EMPTY: dict[str, Any] = dict.fromkeys(
+    ("reason", "kept", "trained", "policy_key", "report", "seconds", "command", "run")
+)
+_EMPTY |= {"scores": {}, "steps": {}}
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _baseline(arms: list[Arm], jobs: list[dict[str, Any]]) -> tuple[int, str | None]:
+    """The baseline arm, and what is to be said where the wanted one is not there."""
+    wanted = next((job["baseline"] for job in jobs if job.get("baseline") is not None), None)
+    settings = [arm.settings for arm in arms]
+    try:
+        return baseline_of(settings, wanted), None
+    except ValueError as error:
+        return baseline_of(settings, None), str(error)
+
+
+def _starting(jobs: list[dict[str, Any]]) -> list[Score]:
+    """The starting policy's scores, each under the name of the score itself."""
+    return [in_words(name.removeprefix(STARTING), one) for name, one in _common_starting_scores(jobs).items()]
+
+
+def _common_starting_scores(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The starting policy's scores that are the same in every job that has them: name -> record."""
+    found: dict[str, dict[str, Any]] = {}
+    differ = set()
+    for job in jobs:
+        for name, record in job["scores"].items():
+            if name.startswith(STARTING) and found.setdefault(name, record) != record:
+                differ.add(name)
+    return {name: record for name, record in found.items() if name not in differ}

@@ -1,0 +1,114 @@
+"""The selections of a sweep's arms: what they share, and how firm each is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from apm_exp.core import component
+from apm_exp.core.pair_ids import PairIds
+from apm_exp.core.rounding import NOISE
+from apm_exp.core.sorted_parquet import read_column
+from apm_exp.core.types import PairScores
+from apm_exp.report.compare.arms import Arm, Job, steps_of, words
+from apm_exp.selection.stability import jaccard, kept_by, under_other_sigmas, under_rounding
+
+
+@dataclass(frozen=True)
+class Selected:
+    """One selection and the arms whose first finished job used it. path: selection.parquet."""
+
+    label: str
+    path: Path
+    job: Job
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """pairs, kept, refused, within_noise."""
+        return steps_of(self.job)["selection"]["counts"]
+
+
+def selections_of(root: Path, arms: list[Arm]) -> list[Selected]:
+    """Each selection once, in the order of the arms."""
+    users: dict[str, list[tuple[Arm, Job]]] = {}
+    for arm in arms:
+        job = next((job for job in arm.by_seed.values() if "selection" in steps_of(job)), None)
+        if job is not None:
+            users.setdefault(steps_of(job)["selection"]["key"], []).append((arm, job))
+    return [Selected(_label([arm for arm, _ in used]), _path(root, used[0][1]), used[0][1]) for used in users.values()]
+
+
+def _path(root: Path, job: Job) -> Path:
+    return root / steps_of(job)["selection"]["folder"] / "selection.parquet"
+
+
+def _label(arms: list[Arm]) -> str:
+    """The settings that all of these arms have, or the first arm's name."""
+    common = [
+        words(key, *values)
+        for key, values in arms[0].settings.items()
+        if len(values) == 1 and all(arm.settings.get(key) == values for arm in arms)
+    ]
+    return ", ".join(common) if common and len(arms) > 1 else arms[0].label
+
+
+def overlaps(selections: list[Selected]) -> np.ndarray:
+    """Jaccard indices of all pairs of selections, shape (S, S).
+
+    Held at once: a byte a pair for each selection, and the pair_ids of each different set of pairs.
+    """
+    known: list[pa.Array] = []
+    kept: list[tuple[int, np.ndarray]] = []
+    for one in selections:
+        table = pq.read_table(one.path, columns=["pair_id", "kept"])
+        ids = table["pair_id"].combine_chunks()
+        place = next((number for number, other in enumerate(known) if other.equals(ids)), len(known))
+        known += [ids] if place == len(known) else []
+        kept.append((place, table["kept"].combine_chunks().to_numpy(zero_copy_only=False).astype(bool)))
+    found = np.eye(len(kept))
+    for row in range(len(kept)):
+        for column in range(row):
+            found[row, column] = found[column, row] = _jaccard(known, kept[row], kept[column])
+    return found
+
+
+def _jaccard(known: list[pa.Array], one: tuple[int, np.ndarray], other: tuple[int, np.ndarray]) -> float:
+    if one[0] == other[0]:
+        return jaccard(one[1], other[1])
+    first, second = (known[place].filter(pa.array(kept_P)) for place, kept_P in (one, other))
+    both = pc.sum(pc.is_in(first, value_set=second)).as_py() or 0
+    return both / (len(first) + len(second) - both)
+
+
+def stability(selected: Selected) -> dict[str, Any]:
+    """How much of a selection stays under chance: counts, and an Overlap for each question.
+
+    Raises ValueError where the metric or the rule cannot be found again, OSError where the table is gone.
+    """
+    component.trust(selected.job.get("trusted_packages") or [])
+    node, keep = selected.job["metric"], selected.job["keep"]
+    score, rule = component.bind("metric", node), component.bind("keep", keep)
+    value_P, kept_P = read_column(selected.path, "value"), read_column(selected.path, "kept").astype(bool)
+    given = (score, rule, _scores(selected.path, len(value_P)), value_P, kept_P)
+    found: dict[str, Any] = {
+        "within_noise": selected.counts["within_noise"],
+        "kept": selected.counts["kept"],
+        "sigmas": under_other_sigmas(*given),
+        "rounding": under_rounding(*given, noise=NOISE["bfloat16"]),
+    }
+    if node.get("alpha"):
+        for name, factor in {"half": 0.5, "double": 2.0}.items():
+            other = component.bind("metric", {**node, "alpha": factor * node["alpha"]})
+            found[name] = jaccard(kept_P, kept_by(other, rule, given[2]))
+    return found
+
+
+def _scores(path: Path, pairs: int) -> PairScores:
+    explicit_P = read_column(path, "explicit_margin")
+    known_P = None if np.isnan(explicit_P).all() else explicit_P
+    return PairScores(PairIds(path, pairs), known_P, read_column(path, "implicit_margin"))

@@ -1,0 +1,66 @@
+"""A difference between two arms in one plain sentence."""
+
+from apm_exp.report.compare.paired import LEVEL, Difference
+from apm_exp.report.scores import decimals, is_share, minus
+
+
+def in_units(value: float, error: float, unit: str | None, *, signed: bool = True) -> str:
+    """A difference as people read it: shares in points; two significant digits of the error."""
+    scale = 100.0 if is_share(unit) else 1.0
+    return minus(f"{value * scale:{'+' if signed else ''},.{decimals(error * scale)}f}")
+
+
+def unit_words(unit: str | None) -> str:
+    """What a difference is counted in, with the blank before it."""
+    return " points" if is_share(unit) else f" {unit}" if unit else ""
+
+
+def half_width(interval: tuple[float, float]) -> float:
+    """About the standard error that a 95% interval was made of, times two."""
+    return (interval[1] - interval[0]) / 2
+
+
+def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, items: str) -> str:
+    """Whether the arm differs from the baseline arm, by how much, and what of it may be chance."""
+    if difference.same:
+        few = f"{difference.items:,} {items} cannot show a small difference"
+        return f"{arm}: no {items.removesuffix('s')}'s outcome differs from that of {baseline}; {few}."
+    error = half_width(difference.interval) / 2
+
+    def number(value: float, *, signed: bool = True) -> str:
+        return in_units(value, error, unit, signed=signed)
+
+    points = unit_words(unit)
+    low, high = difference.interval
+    seeds = ", one seed" if difference.seeds == 1 else f" and {difference.seeds} seeds"
+    of = f" of {difference.prompts:,} prompts" if difference.prompts < difference.items else ""
+    over = f"over {difference.items:,} {items}{of}{seeds}"
+    chance = f"95% interval {number(low)} to {number(high)} {over}; {_corrected(difference)}"
+    if difference.noise:
+        return f"{arm}: {number(difference.value)}{points} against {baseline}, inside the noise ({chance})."
+    direction = "above" if difference.value > 0 else "below"
+    return f"{arm}: {number(abs(difference.value), signed=False)}{points} {direction} {baseline} ({chance})."
+
+
+def _corrected(difference: Difference) -> str:
+    """The corrected p-value, after the one that it was made of where only the correction puts it inside the noise."""
+    if difference.noise and difference.p <= 1 - LEVEL:
+        return f"{p_words(difference.p)}, but {p_words(difference.p_holm)} after the correction for all arms"
+    return p_words(difference.p_holm)
+
+
+def summary(differences: list[Difference], labels: list[str], baseline: str) -> str:
+    """How many arms differ from the baseline arm, and which; how many do not; what one seed leaves open."""
+    apart = [label for one, label in zip(differences, labels, strict=True) if not one.noise]
+    inside = len(differences) - len(apart)
+    differ = f"{len(apart)} of {len(labels)} arms differ from {baseline}: {'; '.join(apart)}."
+    words = f"No arm differs from {baseline} by more than chance could explain." if not apart else differ
+    words += f" {inside} {'is' if inside == 1 else 'are'} inside the noise." if apart and inside else ""
+    if any(one.seeds == 1 for one in differences):
+        words += " With one seed this is about these policies, not about the settings: another seed may reverse it."
+    return words
+
+
+def p_words(p: float) -> str:
+    """A corrected p-value."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"

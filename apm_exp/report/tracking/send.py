@@ -1,0 +1,68 @@
+"""Files of a run that W&B keeps too: the selection, a sample of its pairs as a table, and the report."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.files import write_text
+from apm_exp.report.redact import local_folders, without_folders
+from apm_exp.report.tracking.job import TrackedJob
+from apm_exp.report.tracking.names import SAMPLE
+from apm_exp.report.tracking.sample import sample_of_pairs
+
+logger = logging.getLogger(__name__)
+MEGABYTE = 1_000_000
+
+
+def send(run: Any, job: TrackedJob, selection: Path, report: Path | None, megabytes: float) -> None:
+    """Log the table `selection_sample` and the artifacts `selection-<step>` and `report-<step>` of a W&B run.
+
+    selection, report: the steps' folders. W&B is told where the files lie and makes no copy of its own: steps do not
+    change once they are there. The report names folders of this machine, so a copy without them is sent. A file of
+    more than `megabytes` stays here, and a line says so.
+    """
+    import wandb
+
+    pairs = selection / "selection.parquet"
+    sample = sample_of_pairs(pairs)
+    table = wandb.Table(columns=sample.column_names, data=[list(row.values()) for row in sample.to_pylist()])
+    with _copies_in(job.folder / "wandb" / "copies"):
+        run.log({SAMPLE: table})
+    _artifact(run, "selection", selection.name, pairs, megabytes)
+    if report is None:
+        return
+    page = job.folder / "report_sent.html"
+    folders = local_folders(job.config, job.command)
+    write_text(without_folders((report / "report.html").read_text("utf-8"), folders), page)
+    _artifact(run, "report", report.name, page, megabytes)
+
+
+@contextmanager
+def _copies_in(folder: Path) -> Iterator[None]:
+    """Let W&B keep its copies in a folder: its own choice is the user's home, which may be small or of another machine.
+
+    It writes tables, which are small, as artifacts of its own, and asks the environment.
+    """
+    given = os.environ.get("WANDB_DATA_DIR")
+    os.environ["WANDB_DATA_DIR"] = given or str(folder.absolute())
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ["WANDB_DATA_DIR"]
+
+
+def _artifact(run: Any, kind: str, name: str, path: Path, megabytes: float) -> None:
+    import wandb
+
+    size = path.stat().st_size / MEGABYTE
+    if size > megabytes:
+        text = "W&B: the %s (%.0f MB) is not sent; tracking.artifact_megabytes=%g is the limit"
+        logger.info(text, kind, size, megabytes)
+        return
+    artifact = wandb.Artifact(f"{kind}-{name}", type=kind)
+    artifact.add_file(str(path), name=f"{kind}{path.suffix}", policy="immutable", skip_cache=True)
+    run.log_artifact(artifact)

@@ -1,0 +1,100 @@
+"""Starting a W&B run: it never prompts, and where it cannot be online it is offline."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from apm_exp.report.redact import local_folders, without_folders
+from apm_exp.report.tracking.job import TrackedJob
+from apm_exp.report.tracking.names import settings_at_top
+
+logger = logging.getLogger(__name__)
+
+
+def wanted_mode(given: str) -> str:
+    """online, offline or disabled: WANDB_MODE in W&B's own words, else `given`."""
+    wanted = os.environ.get("WANDB_MODE") or given
+    wanted = {"run": "online", "shared": "online", "dryrun": "offline"}.get(wanted, wanted)
+    if wanted in ("online", "offline", "disabled"):
+        return wanted
+    logger.warning("WANDB_MODE=%s: not one of online, offline, disabled; tracking.mode=%s is used", wanted, given)
+    os.environ["WANDB_MODE"] = given  # W&B reads it too
+    return given
+
+
+def start(job: TrackedJob, run_id: str, mode: str, project: str, entity: str | None, timeout: float) -> Any:
+    """A W&B run below the job's folder, offline where online cannot be had (one warning); None where W&B fails."""
+    options = _options(job) | {"id": run_id, "project": project, "entity": entity}
+    if mode == "online":
+        said = ""
+        try:
+            if has_login():
+                return _init(options | {"resume": "allow"}, mode, timeout)
+        except Exception as error:
+            said = f" ({_short(error)})"
+            _give_up_id()
+        logger.warning("W&B cannot be reached or has no login: this run is logged offline; wandb sync sends it%s", said)
+    try:
+        return _init(options, "offline", timeout)
+    except Exception as error:  # whatever it is, the run goes on without
+        logger.warning("W&B could not be started: this run is in metrics.jsonl only (%s)", _short(error))
+        return None
+
+
+def _give_up_id() -> None:
+    """End W&B's service: after a failed start it holds the run's id, and refuses another start with it."""
+    import wandb
+
+    try:
+        wandb.teardown(exit_code=1)
+    except Exception as error:
+        logger.debug("wandb.teardown: %s", _short(error))
+
+
+def _options(job: TrackedJob) -> dict[str, Any]:
+    swept = [f"{key}={value}" for key, value in job.swept.items()]
+    told = {
+        "config": {**job.config, **settings_at_top(job.config, job.choices, job.swept)},
+        "name": " ".join(swept) or job.folder.name,
+        "tags": swept,
+    }
+    told = without_folders(told, local_folders(job.config, job.command))
+    return {
+        "config": told["config"],
+        "name": told["name"][:100],
+        "tags": [tag[:64] for tag in told["tags"]],  # a longer one is refused
+        "dir": str(job.folder.absolute()),  # a service of W&B's that runs already has a working directory of its own
+        "group": job.group,
+        "job_type": "run",
+    }
+
+
+def _init(options: dict[str, Any], mode: str, timeout: float) -> Any:
+    import wandb
+
+    Path(options["dir"]).mkdir(parents=True, exist_ok=True)
+    # The machine's own name, statistics, paths, packages, code and console are not ours to send.
+    ours = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "x_disable_stats": True}
+    ours |= {"x_disable_meta": True, "x_disable_machine_info": True, "x_save_requirements": False, "host": ""}
+    ours |= {"sagemaker_disable": True}  # it would give the run another id
+    settings = wandb.Settings(init_timeout=timeout, **ours)  # type: ignore[arg-type]
+    return wandb.init(mode=mode, settings=settings, reinit="finish_previous", **options)  # type: ignore[arg-type]
+
+
+def has_login() -> bool:
+    """Whether W&B has a key for its server, looked for where W&B looks; starting a run without one would prompt."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib import wbauth
+
+    try:
+        return wbauth.read_netrc_auth(host=wandb_setup.singleton().settings.base_url) is not None
+    except Exception as error:  # a key of no valid form, among others
+        logger.warning("W&B: its login cannot be used (%s)", _short(error))
+        return False
+
+
+def _short(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

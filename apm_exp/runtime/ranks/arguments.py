@@ -1,0 +1,35 @@
+"""What crosses to a rank: a stage's arguments as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.types import Policy
+
+_CROSSING = {kind.__name__: kind for kind in (Artifact, Policy)}
+
+
+def packed(value: Any) -> Any:
+    """A value as JSON can hold it; `unpacked` gives it back."""
+    if isinstance(value, Path):
+        return {"_crossing_": "Path", "value": str(value.absolute())}
+    if is_dataclass(value) and type(value).__name__ in _CROSSING:
+        content = {field.name: packed(getattr(value, field.name)) for field in fields(value)}
+        return {"_crossing_": type(value).__name__, "value": content}
+    if isinstance(value, Mapping):
+        return {key: packed(item) for key, item in value.items()}
+    return [packed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def unpacked(value: Any) -> Any:
+    """What `packed` was given; a tuple comes back as a list."""
+    if isinstance(value, list):
+        return [unpacked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "_crossing_" not in value:
+        return {key: unpacked(item) for key, item in value.items()}
+    kind, content = value["_crossing_"], value["value"]
+    return Path(content) if kind == "Path" else _CROSSING[kind](**unpacked(content))

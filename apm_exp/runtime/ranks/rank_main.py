@@ -1,0 +1,107 @@
+"""One rank: `python -m apm_exp.runtime.ranks.rank_main FILE`, started by torchrun, calls the file's stage function."""
+
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from apm_exp.core import component
+from apm_exp.core.console import configure_logging
+from apm_exp.core.errors import Stopped
+from apm_exp.core.escaped import escaped_lines
+from apm_exp.core.files import write_json
+from apm_exp.runtime.ranks.arguments import unpacked
+from apm_exp.runtime.signals import end_with_parent
+
+logger = logging.getLogger(__name__)
+
+
+def main(file: Path) -> None:
+    """Do the task of the file; ends this process with 1, and leaves failure_<rank>.json, where it fails."""
+    end_with_parent(int(os.environ["APM_EXP_TORCHRUN"]), signal.SIGKILL)
+    rank = int(os.environ["RANK"])
+    log = _open_logs(file.parent.parent, rank)
+    threads = os.environ["OMP_NUM_THREADS"]
+    print(f"rank {rank} of {os.environ['WORLD_SIZE']}: process {os.getpid()}, OMP_NUM_THREADS={threads}", file=log)
+    try:
+        from torch.distributed.elastic.multiprocessing.errors import record
+
+        record(_work)(file, rank)  # it lets torchrun quote the traceback too
+    except BaseException as error:
+        write_json(_failure(error), file.with_name(f"failure_{rank}.json"))
+        print(escaped_lines(traceback.format_exc()), file=log)
+        os._exit(1)  # at once: the others may be waiting for this one in a collective operation
+
+
+def _work(file: Path, rank: int) -> None:
+    import torch.distributed
+
+    task = json.loads(file.read_text())
+    component.trust(task["trusted_packages"])
+    arguments: dict[str, Any] = unpacked(task["arguments"])
+    _start_communication(arguments["runtime"])
+    counts = getattr(importlib.import_module(task["module"]), task["function"])(Path(task["out"]), **arguments)
+    if rank == 0:
+        write_json(dict(counts), file.with_name("counts.json"))
+    torch.distributed.destroy_process_group()
+
+
+def _start_communication(runtime: dict[str, Any]) -> None:
+    import torch.distributed
+
+    from apm_exp.runtime.device import pick_device
+
+    on_gpu = pick_device(runtime).startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+
+
+def _open_logs(folder: Path, rank: int) -> TextIO:
+    """Send what this process prints to its log, and its log lines also to the screen; returns the log.
+
+    The screen came as standard input: torchrun hands that on as it is. Of rank 0 the screen gets all lines and the
+    progress, of the others our own warnings.
+    """
+    log = (folder / f"{rank}.log").open("w", buffering=1, encoding="utf-8")
+    screen = os.fdopen(os.dup(0), "w", buffering=1, encoding="utf-8", errors="replace")
+    for stream, number in ((log, 1), (log, 2)):
+        os.dup2(stream.fileno(), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdout, sys.stderr = log, screen
+    configure_logging()
+    lines = logging.StreamHandler(log)
+    lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    (on_screen,) = logging.getLogger().handlers
+    logging.getLogger().addHandler(lines)
+    if rank:
+        on_screen.setLevel(logging.WARNING)
+        on_screen.addFilter(logging.Filter("apm_exp"))
+        sys.stderr = log
+    return log
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    """What the parent raises again: the kind, the constructor's arguments, and the moment that says who was first."""
+    kind = "RuntimeError"
+    arguments: list[Any] = [f"{type(error).__name__}: {error}"]
+    if isinstance(error, ValueError):
+        kind, arguments = "ValueError", [str(error)]
+    elif isinstance(error, KeyboardInterrupt):
+        kind, arguments = "KeyboardInterrupt", []
+    elif isinstance(error, Stopped):
+        kind, arguments = "Stopped", [str(error)]
+    elif isinstance(error, OSError) and error.errno is not None:
+        kind, arguments = "OSError", [error.errno, error.strerror, *([error.filename] if error.filename else [])]
+    text = "".join(traceback.format_exception(error))
+    return {"kind": kind, "arguments": arguments, "traceback": text, "time": time.time()}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

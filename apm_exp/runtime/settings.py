@@ -1,0 +1,79 @@
+"""How the work is run. Nothing here changes a result beyond rounding, so nothing of it is part of an artifact's key but
+tf32, which is coarser, and the pairs of a forward for a loss that looks across them (pipeline.forward_pairs).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from apm_exp.runtime.device import pick_device
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """device: a torch device. pairs_per_device: of one training batch. tokens_per_batch: of one scoring forward, None
+    for what suits the device. processes: that share scoring and training, on all machines together; 1 where the work
+    is in one.
+    """
+
+    device: str
+    processes: int
+    pairs_per_device: int
+    tokens_per_batch: int | None
+
+
+def run_on(
+    *,
+    device: str,
+    processes: Annotated[int, Field(gt=0)],
+    nodes: Annotated[int, Field(gt=0)] = 1,
+    node_rank: Annotated[int, Field(ge=0)] | None = None,
+    rendezvous: str | None = None,
+    join_seconds: Annotated[float, Field(gt=0)] = 600.0,
+    jobs_per_gpu: Annotated[int, Field(gt=0)] = 1,
+    pairs_per_device: Annotated[int, Field(gt=0)],
+    tokens_per_batch: Annotated[int, Field(gt=0)] | None,
+    threads: Annotated[int, Field(gt=0, le=2**16)] | None,
+    tf32: bool,
+) -> Runtime:
+    """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
+
+    processes: on each of `nodes` machines; node_rank, rendezvous, join_seconds: how those meet (nodes/).
+    jobs_per_gpu: that share one, where jobs run at the same time (gpu_pool.py). tf32: whether CUDA may round the
+    factors of float32 products to 10 bits; set here for this process.
+
+    Raises ValueError for a device that this machine does not have.
+    """
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    if tf32:
+        import torch
+
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+    return Runtime(pick_device({"device": device}), nodes * processes, pairs_per_device, tokens_per_batch)
+
+
+def all_processes(runtime: Mapping[str, Any]) -> int:
+    """The processes that share the work, on all machines of a runtime node together."""
+    return int(runtime["processes"]) * int(runtime.get("nodes", 1))
+
+
+def check_devices(runtime: Mapping[str, Any]) -> None:
+    """Raise ValueError where this machine does not have the device, or not as many of them as there are processes."""
+    device, processes = pick_device(dict(runtime)), runtime["processes"]
+    if all_processes(runtime) == 1 or device == "cpu":
+        return
+    if device != "cuda":
+        remedy = "each needs a GPU of its own: use runtime.device=cuda or runtime.processes=1"
+        if processes == 1:
+            remedy = "each node's process takes its first GPU: use runtime.device=cuda and CUDA_VISIBLE_DEVICES"
+        raise ValueError(f"runtime.processes={processes}: runtime.device={device} names one device; {remedy}")
+    import torch
+
+    if processes > (gpus := torch.cuda.device_count()):
+        machine = f"this machine has {gpus} CUDA GPU{'' if gpus == 1 else 's'}"
+        raise ValueError(f"runtime.processes={processes}: {machine}; use runtime.processes={gpus}")

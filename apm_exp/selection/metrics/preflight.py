@@ -1,0 +1,35 @@
+"""What can be known of a metric before there are pairs: what it reads, and that its values are numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from apm_exp.core import component
+from apm_exp.core.types import MissingRewards, PairScores
+from apm_exp.selection.alpha_rules.choose import with_any_number
+
+_LARGE_MARGIN = 100.0  # larger than those that are met, in reward units and in nats a token
+
+
+def needs_rewards(metric: Mapping[str, Any]) -> bool:
+    """Whether a metric asks for explicit margins, found by asking it about two pairs that have none."""
+    probe = PairScores(np.array(["a", "b"]), None, np.array([0.5, -1.0]))
+    try:
+        component.bind("metric", with_any_number(metric))(probe)
+    except MissingRewards:
+        return True
+    return False
+
+
+def check_metric(metric: Mapping[str, Any]) -> None:
+    """Raise ValueError for a metric without values, or with one that is not finite for margins as they are met."""
+    pairs = PairScores(np.array(["a", "b"]), np.array([1.0, _LARGE_MARGIN]), np.array([0.5, -_LARGE_MARGIN]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = component.bind("metric", with_any_number(metric))(pairs)
+    if "value" not in values:
+        raise ValueError(f"metric._target_={metric['_target_']}: returns no column 'value'")
+    if not np.isfinite(np.asarray(values["value"], float)).all():
+        given = "alpha={alpha}" if "alpha" in metric else "metric._target_={_target_}"
+        problem = f"the value of a pair with margins of {_LARGE_MARGIN:g} is not finite; give a smaller number"
+        raise ValueError(f"{given.format(**metric)}: {problem}")

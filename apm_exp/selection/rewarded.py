@@ -1,0 +1,29 @@
+"""The training pairs that have rewards, if some have none: only they can be ranked by what asks for rewards."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from apm_exp.core.sorted_parquet import Beside, ordered_tables, write_tables
+
+_LOGPS = ["pair_id", "chosen_logp", "rejected_logp", "chosen_len", "rejected_len"]
+
+
+def write_rewarded(logps: Path, rewards: Path, out: Path) -> None:
+    """Write the training rows of logps.parquet whose pairs have rewards. Raises ValueError if there are none."""
+    tables = _rewarded(logps, rewards)
+    first = next(tables, None)
+    if first is None:
+        raise ValueError("reward: none of the training pairs that have log-probs has rewards; give more rows")
+    write_tables(chain([first], tables), out)
+
+
+def _rewarded(logps: Path, rewards: Path) -> Iterator[pa.Table]:
+    beside = Beside(rewards, ["pair_id", "chosen_reward"])
+    for table in ordered_tables(logps, _LOGPS, "train"):
+        rows = table.filter(pc.is_valid(beside.rows(table["pair_id"])["chosen_reward"]))
+        if len(rows):
+            yield rows

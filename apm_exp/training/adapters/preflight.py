@@ -1,0 +1,72 @@
+"""What can be known to be wrong with an adapter before any work."""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from apm_exp.core import component
+from apm_exp.runtime.device import pick_device
+from apm_exp.training.adapters.adapter import Adapter
+from apm_exp.training.deepspeed_setup import stage_of
+
+
+def adapter_name(node: Mapping[str, Any] | None) -> str | None:
+    """What a user calls the adapter of a node (the name of its function), or None where all weights are trained."""
+    return str(node["_target_"]).rpartition(".")[2] if node else None
+
+
+def adapter_of(node: Mapping[str, Any] | None) -> Adapter | None:
+    """The adapter of a node, or None; raises ValueError as component.bind."""
+    adapter: Adapter | None = component.bind("model.adapter", node)() if node else None
+    return adapter
+
+
+def check_adapter(
+    node: Mapping[str, Any] | None,
+    *,
+    trainer: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    deepspeed: Mapping[str, Any] | None,
+) -> None:
+    """Check that an adapter's libraries and device are here, and that the trainer and DeepSpeed can do with it.
+
+    Raises a one-line ValueError with the remedy. Imports none of the libraries.
+    """
+    adapter = adapter_of(node)
+    if adapter is None:
+        return
+    label = f"model.adapter={adapter_name(node)}"
+    _demand(label, "peft", ".")
+    if trainer["implementation"] == "trl":
+        raise ValueError(f"{label}: trainer=trl, a reference for trainings of all weights, has none; use trainer=pairs")
+    if adapter.quantisation is not None:
+        _check_four_bits(label, runtime, deepspeed)
+
+
+def check_layers(node: Mapping[str, Any] | None, model: Any) -> None:
+    """Raise ValueError where the model has none of the layers that an adapter names. The model is not for use after it.
+
+    model: may be without weights, on torch's meta device.
+    """
+    adapter = adapter_of(node)
+    if adapter is not None:
+        import torch
+
+        from apm_exp.training.adapters.peft_model import with_adapter
+
+        with torch.device("meta"):
+            with_adapter(model, adapter, seed=0)
+
+
+def _check_four_bits(label: str, runtime: Mapping[str, Any], deepspeed: Mapping[str, Any] | None) -> None:
+    remedy = "take model.adapter=lora"
+    if not pick_device(dict(runtime)).startswith("cuda"):
+        raise ValueError(f"{label}: 4-bit weights need a CUDA GPU, and runtime.device has none; {remedy}")
+    _demand(label, "bitsandbytes", ".[qlora]")
+    if stage_of(deepspeed) == 3:
+        raise ValueError(f"{label}: ZeRO-3 cannot divide 4-bit weights; take deepspeed=zero2, or {remedy}")
+
+
+def _demand(label: str, module: str, install: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"{label}: {module} is not installed; install it with: pip install -e '{install}'")

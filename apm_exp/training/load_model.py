@@ -1,0 +1,45 @@
+"""The starting policy as a model that is about to be trained."""
+
+from dataclasses import replace
+from typing import Any
+
+from apm_exp.core.types import Policy
+from apm_exp.models.load import load_model
+from apm_exp.training.adapters.adapter import Adapter
+from apm_exp.training.adapters.peft_model import load_frozen, with_adapter
+from apm_exp.training.compiled_blocks import compile_blocks
+from apm_exp.training.dropout import config_without_noise, without_dropout
+
+
+def model_for_training(
+    policy: Policy,
+    device: str,
+    *,
+    deepspeed: bool,
+    gradient_checkpointing: bool,
+    compiled: bool,
+    adapter: Adapter | None,
+    seed: int,
+) -> Any:
+    """The policy's model without dropout (policy and reference differ by training alone), on `device`.
+
+    The saved policy's configuration has dropout at 0 too, as it was trained.
+
+    Updates of a low learning rate vanish in 16-bit weights, so a policy in a 16-bit dtype is loaded in float32 and
+    multiplied in its dtype; DeepSpeed keeps float32 master weights itself and places the model itself. With an
+    adapter the policy's weights are not updated: they stay in its dtype, and the adapter's are float32. seed: of the
+    adapter's random weights.
+    """
+    place, config = "cpu" if deepspeed else device, config_without_noise(policy)
+    if adapter is not None:
+        model = load_frozen(policy, adapter, device if adapter.quantisation else place, config=config)
+    else:
+        model = load_model(policy if deepspeed else replace(policy, dtype="float32"), place, config=config)
+    without_dropout(model)
+    if gradient_checkpointing:
+        # The name that transformers 5.23 brought in, else the one before it.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable()
+    if compiled:
+        compile_blocks(model)
+    return model if adapter is None else with_adapter(model, adapter, seed)

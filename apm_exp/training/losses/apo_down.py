@@ -1,0 +1,19 @@
+"""APO-down: both responses less likely than they were, rejected ones more so."""
+
+from typing import TYPE_CHECKING
+
+from apm_exp.core.ranges import Positive
+from apm_exp.core.types import PairLogps
+from apm_exp.training.losses.log_ratios import log_ratios
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def apo_down(pairs: PairLogps, *, beta: Positive) -> "Tensor":
+    """sigmoid(beta R_w) + 1 - sigmoid(beta (R_w - R_l)), R the summed log-ratios: shape B, between 0 and 2.
+
+    Eq. 8 of APO (D'Oosterlinck et al., 2024): for data that is worse than the policy.
+    """
+    chosen_B, rejected_B = (beta * ratio_B for ratio_B in log_ratios(pairs))
+    return chosen_B.sigmoid() + (rejected_B - chosen_B).sigmoid()

@@ -1,0 +1,58 @@
+"""Reading metrics.jsonl."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl up to one that a kill has cut short, or that is damaged."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
+        try:
+            row = json.loads(line)
+            row["step"] = int(row["step"])
+        except (ValueError, KeyError, TypeError):
+            break
+        rows.append(row)
+    return rows
+
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@contextmanager
+def follow(path: Path, log: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Call `log` with each row that is added to `path` during the block, in order; the last ones when it ends.
+
+    Rows that were there before are an earlier attempt's. A training that goes on from its checkpoint takes away
+    those after it and adds others, which are new, as they carry other times.
+    """
+    known, over = set(_lines(path)), threading.Event()
+
+    def hand_on() -> None:
+        for line in _lines(path):
+            if line not in known:
+                known.add(line)
+                log(json.loads(line))
+
+    def keep_looking() -> None:
+        while not over.wait(SECONDS_BETWEEN_LOOKS):
+            hand_on()
+
+    looking = threading.Thread(target=keep_looking, daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
+        hand_on()
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines that are there as a whole."""
+    return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if path.exists() else []

@@ -1,0 +1,177 @@
+"""What is refused before Hydra starts, with the hint that mends it."""
+
+from pathlib import Path
+
+import pytest
+
+from apm_exp.cli.arguments import UsageLine, prepare
+from apm_exp.cli.help import help_text
+from apm_exp.core.conf import options_of
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("metric.alpha=2.5", "metric.alpha=2.5: alpha is set at the top; write alpha=2.5"),
+        ("alpha=[]", "alpha=[]: an empty list of values; give at least one, as alpha=VALUE"),
+        ("alpha=", "alpha=: an empty list of values; give at least one, as alpha=VALUE"),
+        (
+            "sweeps=alpha,gamma_beta",
+            "sweeps=alpha,gamma_beta: one study a command; run them one after another",
+        ),
+        ("metric=null", "metric=null: not an option; choose metric= one of explicit, "),
+        ("generate=[1]", "generate=[1]: not an option; choose generate= one of none, on_policy"),
+        ("generate=1e308", "generate=1e308: not an option; choose generate= one of none, on_policy"),
+        ("metric=''", "metric='': not an option; choose metric= one of explicit, "),
+        ("hydra.run.dir=x", "hydra.run.dir=x: Hydra writes nothing here; output_root=FOLDER says where everything"),
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: Hydra writes nothing here; output_root=FOLDER says"),
+        ("--resolve", "--resolve: says how --cfg prints; write --cfg job --resolve"),
+        ("--experimental-rerun", "--experimental-rerun: no such flag; flags: --help, "),
+        ("--cfg", "--cfg: a value must follow, as --cfg job"),
+        ("--cfg=zzz", "--cfg zzz: no such value; choose from: all, hydra, job"),
+        ("--config-dir", "--config-dir: a value must follow, as --config-dir NAME"),
+        ("--config-dir=/nope", "--config-dir /nope: no such folder; give the one that holds the folders of your"),
+        ("--multirun=3", "--multirun=3: --multirun takes no value; write --multirun"),
+        ("--help=x", "--help=x: --help takes no value; write --help"),
+        ("--shell-completion", "--shell-completion: a subcommand must follow, as -sc install=bash"),
+        ("hydra.searchpath=[/nope]", "hydra.searchpath=[/nope]: there is no folder /nope; give folders with options"),
+        ("hydra.callbacks={}", "hydra.callbacks={}: the jobs of a multirun are checked by a callback, which stays;"),
+        ("~hydra.callbacks.check_jobs", "~hydra.callbacks.check_jobs: Hydra's settings are fixed names, of which none"),
+        ("dataset=", "dataset=: not an option; choose dataset= one of "),
+        ("+keep=top_k", "+keep=top_k: keep has an option already, which another one replaces; write keep=top_k"),
+        ("", "'': an empty argument; leave it out"),
+        ("=2", "=2: no setting is named; write NAME=2, without spaces around ="),
+        ("alpha", "alpha: a setting without a value; write alpha=VALUE, without spaces around ="),
+        ("alpha:2", "alpha:2: a setting without a value; write alpha=2"),
+        ("alpha = 2", "alpha = 2: a space before =; write alpha=2"),
+        ("+++alpha=2", "+++alpha=2: in front of a name is +, ++ or ~, or nothing; write alpha=2"),
+        ("~~alpha", "~~alpha: in front of a name is +, ++ or ~, or nothing; "),
+        ("loss=1.5", "loss=1.5: not an option; choose loss= one of "),
+        ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings are fixed names; leave out the +"),
+        (
+            "loss.gamma=5",
+            "loss.gamma=5: SimPO's margin has one spelling here; gamma = gamma_beta_ratio * beta; ",
+        ),
+        (
+            "hyperparameters=typo",
+            "hyperparameters=typo: not chosen by name; they follow from model, dataset, loss and adapter",
+        ),
+        ("model_dataset_defaults=typo", "model_dataset_defaults=typo: not chosen by name; they follow from model, "),
+        ("loss_defaults=typo", "loss_defaults=typo: not chosen by name; they follow from model, "),
+        (
+            "+tracking.api_key=abcdef",
+            "tracking.api_key=...: looks like a secret; give credentials by environment only",
+        ),
+        ("model.path=hf_AbCdEfGhIjKlMnOpQrStUvWx", "model.path=...: looks like a secret; "),
+        ("~metric", "~metric: a group cannot be left out; choose metric= one of explicit, "),
+        ("~evals=held_out_pairs", "~evals: a group cannot be left out; choose evals= one of held_out_pairs, "),
+        ("trainer.args.hub_token=abc", "trainer.args.hub_token=...: looks like a secret; "),
+    ],
+)
+def test_refused_with_a_remedy(argument: str, message: str) -> None:
+    with pytest.raises(UsageLine) as caught:
+        prepare([argument])
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "generate.max_new_tokens=24",
+        "tokens=simpo_2024",
+        "runtime.tokens_per_batch=512",
+        "tokens.max_length=64",
+        "metric.gamma=1",
+    ],
+)
+def test_settings_of_users_and_about_tokens_are_let_through(argument: str) -> None:
+    assert prepare([argument]) == [argument]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("model.adapter=lora", "adapter=lora"),
+        ("model.adapter=none,lora", "adapter=none,lora"),
+        ("model.adapter.rank=8", "adapter.rank=8"),
+        ("+model.adapter.more=1", "+adapter.more=1"),
+        ("adapter=qlora", "adapter=qlora"),
+        ("model.adapters=1", "model.adapters=1"),
+    ],
+)
+def test_the_models_adapter_is_a_group_of_its_own(typed: str, meant: str) -> None:
+    assert prepare([typed]) == [meant]
+
+
+def test_a_secret_is_not_repeated() -> None:
+    with pytest.raises(UsageLine) as caught:
+        prepare(["model.path=hf_AbCdEfGhIjKlMnOpQrStUvWx"])
+    assert "AbCdEf" not in str(caught.value)
+
+
+def test_the_multirun_flag_comes_first() -> None:
+    assert prepare(["metric=map", "-m", "alpha=1,2"]) == ["-m", "metric=map", "alpha=1,2"]
+
+
+def test_help_lists_every_option_of_every_group() -> None:
+    text = help_text()
+    for group in ("dataset", "model", "metric", "keep", "loss", "sweeps", "experiment"):
+        assert options_of(group), group
+        for option in options_of(group):
+            assert option in text
+
+
+def test_nothing_typed_is_a_command() -> None:
+    assert prepare([]) == []
+
+
+def test_flags_that_ask_for_different_things_are_refused() -> None:
+    with pytest.raises(UsageLine, match=r"^--cfg --info: each asks for something else; give one of them$"):
+        prepare(["--info", "all", "--cfg", "job"])
+    with pytest.raises(UsageLine, match=r"^--run --multirun: one job, or several; "):
+        prepare(["-r", "-m"])
+
+
+def test_the_value_of_info_may_be_left_out() -> None:
+    assert prepare(["--info", "alpha=1"]) == ["--info=all", "alpha=1"]
+    assert prepare(["alpha=1", "-i"]) == ["--info=all", "alpha=1"]
+    assert prepare(["-i", "defaults", "alpha=1"]) == ["-i", "defaults", "alpha=1"]
+
+
+def test_hydras_help_takes_no_settings() -> None:
+    assert prepare(["alpha=1", "--hydra-help"]) == ["--hydra-help"]
+
+
+def test_flags_may_stand_between_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert prepare(["alpha=1", "--config-dir", "mine", "seed=2"]) == ["--config-dir", "mine", "alpha=1", "seed=2"]
+    assert prepare(["alpha=1", "--cfg", "job", "seed=2"]) == ["--cfg", "job", "alpha=1", "seed=2"]
+
+
+def test_a_configuration_is_shown_of_one_job() -> None:
+    with pytest.raises(UsageLine) as caught:
+        prepare(["alpha=1,2", "--cfg", "job", "-m"])
+    assert str(caught.value) == "--cfg: shows one job; leave out -m and give one value a setting"
+
+
+@pytest.mark.parametrize("flags", [["--config-dir", "mine"], ["-cd", "mine"], ["--config-dir=mine"]])
+def test_an_own_option_with_the_name_of_one_that_ships_is_refused(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra would take the one that ships."""
+    (tmp_path / "mine" / "metric").mkdir(parents=True)
+    (tmp_path / "mine" / "metric" / "my_map.yaml").write_text("_target_: x")
+    monkeypatch.chdir(tmp_path)
+    assert prepare([*flags, "alpha=1"]) == [*flags, "alpha=1"]
+    (tmp_path / "mine" / "metric" / "map.yaml").write_text("_target_: x")
+    with pytest.raises(UsageLine, match=r"^mine/metric/map.yaml: has the name of an option that ships, .*my_map.yaml$"):
+        prepare([*flags, "alpha=1"])
+    with pytest.raises(UsageLine, match=r"metric/map.yaml: has the name of an option that ships"):
+        prepare([f"hydra.searchpath=[file://{tmp_path}/mine]"])
+
+
+def test_an_own_option_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageLine, match=r"mine.yaml: not UTF-8 \(byte 0\); save it as UTF-8$"):
+        prepare(["--config-dir", str(tmp_path)])

@@ -1,0 +1,65 @@
+import json
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from apm_exp.data.rewards.preflight import preflight
+from tests.data.rewards.reward_folder import reward_folder
+from tests.models.tiny_folder import tiny_folder
+
+
+def node(folder):
+    return {"path": str(folder), "revision": None, "trust_remote_code": False}
+
+
+def problem(folder):
+    with pytest.raises(ValueError, match=rf"^reward\.path={folder}: ") as error:
+        preflight(node(folder))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_good_folder(tmp_path):
+    assert preflight(node(reward_folder(tmp_path / "model"))) is None
+
+
+def test_language_model_has_no_reward_head(tmp_path):
+    folder = tiny_folder(tmp_path / "model")
+    assert "has 2 labels" in problem(folder)
+
+
+def test_head_that_transformers_does_not_know_would_be_random(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights["regression_layer.weight"] = weights.pop("score.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    random = "lacks score.weight, so the reward model's head would be random; "
+    assert problem(folder).endswith(f"{random}give a sequence classifier")
+    config = json.loads((folder / "config.json").read_text())
+    own = {"auto_map": {"AutoModelForSequenceClassification": "modeling_custom.Model"}}
+    (folder / "config.json").write_text(json.dumps(config | own))
+    assert problem(folder).endswith(f"{random}it brings its own code: reward.trust_remote_code=true, if you trust it")
+    armorm = config | own | {"architectures": ["LlamaForRewardModelWithGating"]}
+    (folder / "config.json").write_text(json.dumps(armorm))
+    with pytest.raises(ValueError, match=r": ArmoRM cannot be loaded: its own code needs transformers before 4\.52; "):
+        preflight(node(folder) | {"trust_remote_code": True})
+
+
+def test_config_that_is_no_json(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    (folder / "config.json").write_text("{")
+    assert "not a valid JSON file" in problem(folder)
+
+
+def test_no_chat_template(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
+    assert "no chat template" in problem(folder)
+
+
+def test_nothing_there(tmp_path):
+    assert "no such folder" in problem(tmp_path / "none")
+    assert "no config.json" in problem(tmp_path)
+    folder = reward_folder(tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    assert "no weights" in problem(folder)

@@ -1,0 +1,185 @@
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp.core import component
+from apm_exp.core import score_shards as shards
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.messages import EXTRAS
+from apm_exp.data.rewards import sequence_scores
+from apm_exp.pipeline.stages.rewards import rewards
+from tests.data.rewards.reward_folder import reward_folder
+from tests.micro_world_policy import RUNTIME
+
+RECORDED = {"_target_": "apm_exp.data.rewards.recorded.recorded"}
+LOGITS = sequence_scores._logits
+THIS = {"_target_": f"{__name__}.lengths"}
+
+
+def lengths(responses: pa.Table) -> list[list[float]]:
+    """Rewards that a test can compute by hand: characters of prompt and response."""
+    rows = responses.to_pylist()
+    return [[float(len(row["prompt"][0]["content"]) + len(r)) for r in row["responses"]] for row in rows]
+
+
+def too_few(responses: pa.Table) -> list[list[float]]:
+    return [[1.0, 2.0], [1.0]]
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """Run the stage on two pairs, `b` before `a` in the file."""
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
+
+    def run(reward, recorded_a=(0.5, 2.0, 1.0), recorded_b=(-1.0, 4.0)):
+        columns = {
+            "pair_id": ["b", "a"],
+            "prompt": [[{"role": "user", "content": "xy"}], [{"role": "user", "content": ""}]],
+            "tools": pa.nulls(2, pa.string()),
+            "responses": [["1", "22"], ["333", "4444", "55555"]],
+            "response_extras": pa.nulls(2, EXTRAS),
+            "chosen_index": pa.array([1, 1], pa.int32()),
+            "rejected_index": pa.array([0, 0], pa.int32()),
+            "recorded_rewards": pa.array([recorded_b, recorded_a], pa.list_(pa.float64())),
+        }
+        pq.write_table(pa.table(columns), tmp_path / "pairs.parquet")
+        pairs = Artifact("pairs", tmp_path, "k", {}, 0.0)
+        counts = rewards(tmp_path, pairs=pairs, reward=reward, runtime=RUNTIME)
+        return counts, pq.read_table(tmp_path / "rewards.parquet")
+
+    return run
+
+
+def test_recorded_rewards_are_sorted_by_pair_id_and_taken_by_index(stage):
+    counts, table = stage(RECORDED)
+    assert counts == {"pairs": 2, "responses": 5, "inverted": 0, "tied": 0}
+    assert table.to_pydict() == {
+        "pair_id": ["a", "b"],
+        "chosen_reward": [2.0, 4.0],
+        "rejected_reward": [0.5, -1.0],
+        "all_rewards": [[0.5, 2.0, 1.0], [-1.0, 4.0]],
+    }
+    assert table.schema.field("all_rewards").type == pa.list_(pa.float64())
+
+
+def test_a_source_sees_prompts_and_responses(stage):
+    _, table = stage(THIS, recorded_a=None, recorded_b=None)
+    assert table["all_rewards"].to_pylist() == [[3.0, 4.0, 5.0], [3.0, 4.0]]
+    assert table["chosen_reward"].to_pylist() == [4.0, 4.0]
+
+
+def device_asked_for(responses: pa.Table, runtime: Mapping[str, Any], *, scale: float) -> list[list[float]]:
+    """Rewards that say whether the source was told of the CPU."""
+    return [[scale * (runtime["device"] == "cpu")] * len(row) for row in responses["responses"].to_pylist()]
+
+
+def test_a_source_is_told_how_the_work_is_run_where_it_asks(stage):
+    _, table = stage({"_target_": f"{__name__}.device_asked_for", "scale": 2.0})
+    assert table["chosen_reward"].to_pylist() == [2.0, 2.0]
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """The node of a reward model that scores two responses at once."""
+    settings = {"revision": None, "dtype": "float32", "batch_size": 2, "max_length": 256, "trust_remote_code": False}
+    folder = reward_folder(tmp_path / "model")
+    return {"_target_": "apm_exp.data.rewards.classifier.classifier", "path": str(folder)} | settings
+
+
+def forwards(monkeypatch, most=99):
+    """The device and number of responses of each forward from here on; a kill comes in the one after so many."""
+    seen = []
+
+    def logits(model, ids, pad):
+        if len(seen) == most:
+            raise KeyboardInterrupt
+        seen.append((model.device.type, len(ids)))
+        return LOGITS(model, ids, pad)
+
+    monkeypatch.setattr(sequence_scores, "_logits", logits)
+    return seen
+
+
+def test_a_reward_model_runs_on_the_device_of_the_runtime(stage, classifier, monkeypatch):
+    monkeypatch.setattr("apm_exp.runtime.device.count_gpus", lambda: 1)
+    seen = forwards(monkeypatch)
+    assert stage(classifier)[0]["responses"] == 5
+    assert seen == [("cpu", 2), ("cpu", 2), ("cpu", 1)]
+
+
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_killed_reward_model_goes_on_and_ends_with_the_same_file(
+    stage, classifier, monkeypatch, tmp_path, caplog, done
+):
+    stage(classifier)
+    whole = (tmp_path / "rewards.parquet").read_bytes()
+    (tmp_path / "rewards.parquet").unlink()
+    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
+    forwards(monkeypatch, most=done)
+    with pytest.raises(KeyboardInterrupt):
+        stage(classifier)
+    seen = forwards(monkeypatch)
+    with caplog.at_level(logging.INFO, "apm_exp"):
+        stage(classifier)
+    assert [size for _, size in seen] == [2, 2, 1][done:]
+    assert f"{2 * done} of 5 different responses were scored before" in caplog.text
+    assert (tmp_path / "rewards.parquet").read_bytes() == whole
+    assert not (tmp_path / "scored").exists()
+
+
+def test_another_batch_size_after_a_kill_scores_only_the_rest(stage, classifier, monkeypatch):
+    _, whole = stage(classifier)
+    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
+    forwards(monkeypatch, most=1)
+    with pytest.raises(KeyboardInterrupt):
+        stage(classifier)
+    seen = forwards(monkeypatch)
+    _, table = stage(classifier | {"batch_size": 4})
+    assert [size for _, size in seen] == [2, 1]
+    for name in ("chosen_reward", "rejected_reward"):
+        assert table[name].to_pylist() == pytest.approx(whole[name].to_pylist(), abs=1e-5)
+
+
+def test_pairs_whose_rewards_contradict_the_label_are_counted(stage):
+    counts, _ = stage(RECORDED, recorded_a=(2.5, 2.0, 1.0), recorded_b=(4.0, 4.0))
+    assert (counts["inverted"], counts["tied"]) == (1, 1)
+
+
+def test_unknown_reward_of_another_response_stays_unknown(stage):
+    counts, table = stage(RECORDED, recorded_a=(0.5, 2.0, math.nan))
+    assert counts == {"pairs": 2, "responses": 4, "inverted": 0, "tied": 0}
+    assert math.isnan(table["all_rewards"].to_pylist()[0][2])
+
+
+@pytest.mark.parametrize("bad", [(0.5, math.nan, 1.0), (math.inf, 2.0, 1.0), (0.5, 2.0, -math.inf)])
+def test_reward_that_is_not_finite_names_the_pair(stage, bad, tmp_path):
+    with pytest.raises(ValueError, match=r"1 of 2 pairs have a reward that is not finite \(pair_id a\); correct"):
+        stage(RECORDED, recorded_a=bad)
+    assert not (tmp_path / "rewards.parquet").exists()
+
+
+def test_a_pair_without_recorded_rewards_has_nulls_and_is_counted(stage):
+    counts, table = stage(RECORDED, recorded_a=None)
+    assert counts == {"pairs": 2, "responses": 2, "inverted": 0, "tied": 0, "unrewarded": 1}
+    assert table.to_pydict() == {
+        "pair_id": ["a", "b"],
+        "chosen_reward": [None, 4.0],
+        "rejected_reward": [None, -1.0],
+        "all_rewards": [None, [-1.0, 4.0]],
+    }
+    assert stage(RECORDED, recorded_b=None)[1]["chosen_reward"].to_pylist() == [2.0, None]
+
+
+def test_no_recorded_rewards(stage):
+    with pytest.raises(ValueError, match="reward=recorded: none of 2 rows has rewards"):
+        stage(RECORDED, recorded_a=None, recorded_b=None)
+
+
+def test_source_that_gives_another_number_of_rewards(stage):
+    with pytest.raises(ValueError, match=r"not one reward for each response of each pair \(pair_id a, b\)"):
+        stage({"_target_": f"{__name__}.too_few"})

@@ -1,0 +1,129 @@
+import shutil
+import signal
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from apm_exp.core.types import Policy
+from apm_exp.models.load import load_model, load_tokenizer
+from apm_exp.models.pair_forward import pair_forward
+from apm_exp.pipeline.stages.train import selected_pairs
+from apm_exp.training import run as run_module
+from apm_exp.training.metrics_file import read_rows
+from tests.pipeline.stages.training_stage import run_stage, write_inputs
+
+SPLITS = ["train"] * 10 + ["held_out"] * 2
+KEPT = [True, False, True, True, True, True, False, True, True, True, False, False]
+SELECTED = ["p00", "p02", "p03", "p04", "p05", "p07", "p08", "p09"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, scored, tiny_policy):
+    """Inputs of the stage, and `whole`: a training of 8 pairs for 2 epochs that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("train")
+    write_inputs(folder, scored, SPLITS, KEPT)
+    shutil.copytree(tiny_policy.folder, folder / "policy")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tiny_policy):
+    logged = []
+    counts = run_stage(folder / "whole", folder, tiny_policy, log=logged.append)
+    return counts, logged
+
+
+def test_trains_exactly_the_selected_pairs(folder, whole):
+    counts, logged = whole
+    pairs = selected_pairs(folder / "logps", folder / "rewards", folder / "selection")
+    assert pairs["pair_id"].to_pylist() == SELECTED
+    assert pairs["explicit_margin"].to_pylist() == [0, 2, 3, 4, 5, 7, 8, 9]
+    assert counts == {"pairs": 8, "steps": 4}
+    assert [row["pairs_seen"] for row in logged] == [4, 8, 12, 16]
+    assert read_rows(folder / "whole" / "metrics.jsonl") == logged
+    names = {"step", "epoch", "loss", "learning_rate", "grad_norm", "chosen_logp", "rejected_logp", "seconds"}
+    assert names | {"implicit_margin", "rewards/accuracies", "rewards/margins"} <= set(logged[0])
+    assert logged[-1]["rewards/margins"] > 0.05
+
+
+def test_final_is_an_ordinary_folder_that_has_changed(folder, whole, tiny_policy, tiny_pairs):
+    final = folder / "whole" / "final"
+    assert not list(final.glob("*.bin"))
+    assert not (folder / "whole" / "checkpoints").exists()
+    policy = Policy(final, "trained", "float32", "auto", False)
+    assert load_tokenizer(policy).get_vocab() == load_tokenizer(tiny_policy).get_vocab()
+    assert load_tokenizer(policy).chat_template == load_tokenizer(tiny_policy).chat_template
+    with torch.inference_mode():
+        before, after = (pair_forward(load_model(p, "cpu"), tiny_pairs) for p in (tiny_policy, policy))
+    rows = [int(name[1:]) for name in SELECTED]
+    gained = (after.chosen_logp_B - before.chosen_logp_B) - (after.rejected_logp_B - before.rejected_logp_B)
+    assert (gained[rows] > 0).all()
+
+
+@pytest.mark.usefixtures("whole")
+def test_killed_and_started_again_ends_with_the_same_bits(folder, tiny_policy, caplog):
+    """Killed after step 3; the checkpoint of step 2 is whole; later ones, and the log, are damaged."""
+    command = [sys.executable, "-m", "tests.pipeline.stages.killed_training", str(folder), "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    killed = folder / "killed"
+    assert [row["step"] for row in read_rows(killed / "metrics.jsonl")] == [1, 2, 3]
+    damaged, half = (killed / "checkpoints" / f"checkpoint-{step}" for step in (3, 4))
+    for later in (damaged, half):
+        shutil.copytree(killed / "checkpoints" / "checkpoint-2", later)
+    (half / "COMPLETE").unlink()
+    state = damaged / "trainer_state.json"
+    state.write_text(state.read_text().replace('"global_step": 2', '"global_step": 3'))
+    (killed / "metrics.jsonl").write_bytes(b"\xff\n")
+    logged = []
+    assert run_stage(killed, folder, tiny_policy, log=logged.append) == {"pairs": 8, "steps": 4}
+    assert "checkpoint-4 is half-written" in caplog.text
+    assert "checkpoint-3: trainer_state.json has changed since it was written; moved to" in caplog.text
+    assert "metrics.jsonl: damaged; written again" in caplog.text
+    assert not (killed / "checkpoints").exists()
+    assert [row["step"] for row in logged] == [3, 4]
+    weights = [(folder / name / "final" / "model.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert weights[0] == weights[1]
+    rows = [read_rows(folder / name / "metrics.jsonl") for name in ("killed", "whole")]
+    for row in (*rows[0], *rows[1]):
+        del row["seconds"]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_policy_that_could_not_be_saved_is_saved_by_the_next_attempt_without_a_step(folder, tiny_policy, monkeypatch):
+    def full_disk(*given):
+        raise OSError(28, "No space left on device")
+
+    out = folder / "full"
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "save_final", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            run_stage(out, folder, tiny_policy, log=lambda row: None)
+    assert not (out / "final").exists()
+    logged = []
+    assert run_stage(out, folder, tiny_policy, log=logged.append) == {"pairs": 8, "steps": 4}
+    assert logged == []
+    weights = [(folder / name / "final" / "model.safetensors").read_bytes() for name in ("full", "whole")]
+    assert weights[0] == weights[1]
+
+
+def test_a_selected_pair_that_is_held_out_or_unknown_is_an_error(tmp_path, scored):
+    for name, splits in (("one", SPLITS), ("other", ["held_out", *SPLITS[1:]])):
+        (tmp_path / name).mkdir()
+        write_inputs(tmp_path / name, scored, splits, KEPT)
+    with pytest.raises(AssertionError, match="held-out pair was selected"):
+        selected_pairs(tmp_path / "other" / "logps", None, tmp_path / "one" / "selection")
+    rows = pq.read_table(tmp_path / "one" / "logps" / "logps.parquet").slice(3)
+    pq.write_table(rows, tmp_path / "one" / "logps" / "logps.parquet")
+    with pytest.raises(AssertionError, match="a selected pair has no log-probs"):
+        selected_pairs(tmp_path / "one" / "logps", None, tmp_path / "one" / "selection")
+
+
+def test_a_selection_that_keeps_nothing_is_an_error(tmp_path, scored):
+    write_inputs(tmp_path, scored, SPLITS, [False] * 12)
+    with pytest.raises(ValueError, match=r"^keep: no pair was kept"):
+        selected_pairs(tmp_path / "logps", None, tmp_path / "selection")

@@ -1,0 +1,154 @@
+"""What the steps are given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.digest import FileDigests
+from apm_exp.core.types import Policy
+from apm_exp.jobs.report_step import report_step
+from apm_exp.jobs.steps import refuse_bad_rows
+from apm_exp.pipeline.graph import RECORDED, Choices, _Graph, build_graph
+from apm_exp.pipeline.resolve import starting_policy
+from tests.test_configs import compose
+
+HUB = {
+    "_target_": "apm_exp.data.sources.hub.hub",
+    "path": "someone/pairs",
+    "revision": None,
+    "subset": None,
+    "holdout": 0.05,
+    "on_bad_row": "error",
+}
+
+
+def graph(root: Path, **config: Any) -> _Graph:
+    choices = Choices("local", "hub", "map", "dpo", "pairs")
+    return _Graph(config, choices, root, FileDigests(root / "digests.json"))
+
+
+def test_prompts_of_the_hub_are_known_by_their_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apm_exp.data.sources.hub.commit_of", lambda path, revision, subset: "abc123")
+    policy = Policy(tmp_path, "key", "float32", "auto", False)
+    config = {"task": "run", "dataset": HUB, "generate": {}, "reward": RECORDED, "runtime": {}}
+    step = graph(tmp_path, **config).generations_step(policy)
+    assert step.inputs["dataset"]["revision"] == "abc123"
+
+
+def test_only_what_holds_out_something_else_makes_other_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log-probs until=logps serve a training; a selection of the paper's data sets, which hold out their test, too."""
+    monkeypatch.setattr("apm_exp.data.sources.hub.commit_of", lambda path, revision, subset: "abc123")
+
+    def held_out(*overrides: str) -> tuple[float, str | None]:
+        config = compose("model=tiny_from_data", *overrides)
+        node = graph(Path("outputs"), **config).pairs_step({}).inputs["dataset"]
+        return node["holdout"], node.get("holdout_split")
+
+    own, paper = "dataset=jsonl", "dataset=llama3_ultrafeedback"
+    assert held_out(own) == held_out(own, "until=logps") == (0.05, None)
+    assert held_out(own, "until=selection") == (0.0, None)
+    assert held_out(paper) == held_out(paper, "until=selection") == (0.0, "test")
+
+
+def test_a_whole_alpha_has_one_name(tmp_path: Path) -> None:
+    names = [graph(tmp_path, alpha=alpha, metric={"alpha": alpha}).alpha() for alpha in (1, 1.0, 2.5)]
+    assert names == ["alpha1", "alpha1", "alpha2.5"]
+
+
+def training_key(loss: str, pairs: int, processes: int) -> str:
+    config = compose(f"loss={loss}", f"runtime.pairs_per_device={pairs}", f"runtime.processes={processes}")
+    choices = Choices("micro_world", "micro_world", "map", loss, "pairs")
+    return build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))["policy"].key
+
+
+@pytest.mark.parametrize("loss", ["kto", "aot", "aot_unpaired"])
+def test_the_pairs_of_a_processs_forward_name_a_training_whose_loss_looks_across_them(loss: str) -> None:
+    assert training_key(loss, 4, 1) != training_key(loss, 8, 1)
+    assert training_key(loss, 4, 1) != training_key(loss, 4, 2)  # a small last batch is cut otherwise
+
+
+@pytest.mark.parametrize("loss", ["bco", "alpha_dpo", "beta_dpo"])
+def test_the_pairs_of_all_processes_forwards_name_a_training_whose_loss_has_running_numbers(loss: str) -> None:
+    assert training_key(loss, 4, 1) != training_key(loss, 8, 1)
+    assert training_key(loss, 4, 2) == training_key(loss, 8, 1)
+
+
+@pytest.mark.parametrize("loss", ["dpo", "margin_sigmoid"])
+def test_a_loss_of_single_pairs_trains_once_whatever_the_forwards(loss: str) -> None:
+    assert training_key(loss, 4, 2) == training_key(loss, 8, 1) == training_key(loss, 1, 1)
+
+
+def test_rounded_products_are_another_precision_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = {"dtype": "float32", "attention": "auto", "trust_remote_code": False, "path": "x", "revision": None}
+    config = {"model": node, "runtime": {"device": "auto", "tf32": True}, "task": "plan"}
+    monkeypatch.setattr("apm_exp.pipeline.resolve._given_weights", lambda config, digests: (Path("x"), "key", False))
+    for device, rounding in {"cuda": "tf32", "cpu": "float32"}.items():
+        monkeypatch.setattr("apm_exp.pipeline.resolve.pick_device", lambda runtime, device=device: device)
+        assert starting_policy(config, {}, FileDigests(Path("none"))).rounding == rounding
+
+
+def keys_of(*overrides: str) -> dict[str, str]:
+    """The keys of all steps of a job, and of its page."""
+    config = compose("model=tiny_from_data", "dataset=jsonl", "dataset.path=none.jsonl", *overrides)
+    choices = Choices("tiny_from_data", "jsonl", "map", "dpo", "pairs")
+    steps = build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))
+    page = report_step(config, steps, command="", provenance={})
+    return {name: step.key for name, step in (steps | {"report": page}).items()}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "trainer.log_every=7",
+        "trainer.save_every=null",
+        "trainer.keep_checkpoints=2",
+        "trainer.gradient_checkpointing=true",
+        "dataset.on_bad_row=error",
+        "model.attention=segments",
+        "model.attention=flex",
+        "model.dtype=float32",
+        "output_root=elsewhere",
+        "runtime.threads=2",
+        "tracking=none",
+    ],
+)
+def test_how_a_job_is_run_makes_no_step_another_one(how: str) -> None:
+    assert keys_of(how) == keys_of()
+
+
+def test_what_dtype_auto_stands_for_is_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = {}
+    for dtype, fast in {"bfloat16": True, "float32": False}.items():
+        monkeypatch.setattr("apm_exp.pipeline.resolve.multiplies_bfloat16", lambda device, fast=fast: fast)
+        auto[dtype] = keys_of("model.dtype=auto")
+        assert auto[dtype] == keys_of(f"model.dtype={dtype}")
+    assert auto["bfloat16"]["logps"] != auto["float32"]["logps"]
+
+
+@pytest.mark.parametrize(
+    ("what", "first"),
+    [
+        ("trainer.epochs=2", "policy"),
+        ("seed=1", "policy"),
+        ("model.attention=eager", "logps"),
+        ("dataset.limit=3", "pairs"),
+    ],
+)
+def test_what_a_job_is_made_of_makes_its_step_and_what_follows_others(what: str, first: str) -> None:
+    before, after = keys_of(), keys_of(what)
+    names = list(before)
+    changed = [name for name in names if before[name] != after[name]]
+    assert first == changed[0]
+    assert {"policy", "evaluation_held_out_pairs", "report"} <= set(changed)
+
+
+def test_bad_rows_that_were_left_out_are_refused_later_where_none_may_be() -> None:
+    config = {"dataset": {"on_bad_row": "error"}}
+    for kind, counts in {"pairs": {"refused": 0}, "generations": {"refused": 2, "bad_rows": 0}, "policy": {}}.items():
+        refuse_bad_rows(config, Artifact(kind, Path("x"), "k", counts, 0.0))
+    bad = Artifact("pairs", Path("outputs/pairs/x"), "k", {"refused": 3}, 0.0)
+    refuse_bad_rows({"dataset": {"on_bad_row": "refuse"}}, bad)
+    with pytest.raises(ValueError, match=r"^dataset\.on_bad_row=error: 3 bad rows were left out of outputs/pairs/x \("):
+        refuse_bad_rows(config, bad)

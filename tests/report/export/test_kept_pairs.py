@@ -1,0 +1,163 @@
+"""Every kept pair with every score of its own, against a join of everything in memory."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp.core.errors import UsageError
+from apm_exp.core.messages import MESSAGES, stored
+from apm_exp.report.export import kept_pairs as module
+from apm_exp.report.export import parquet_shards
+from apm_exp.report.export.finished_run import FinishedRun, StepRecord
+from apm_exp.report.export.kept_pairs import held_out_pairs, kept_pairs, score_columns
+from apm_exp.report.export.messages import message_columns
+from apm_exp.report.export.parquet_shards import write_shards
+
+PAIRS = 57
+PARTS = ("prompt", "chosen", "rejected")
+
+
+def turn(role, text):
+    return [{"role": role, "content": text}]
+
+
+@pytest.fixture(params=[True, False], ids=["rewards", "no rewards"])
+def run(request, tmp_path):
+    """57 pairs, some held out, some without log-probs; of the others some are kept. Some metric column is `chosen`."""
+    draw = random.Random(3)
+    names = [f"p{number:02}" for number in range(PAIRS)]
+    split = {name: draw.choice(["train", "train", "train", "held_out"]) for name in names}
+    scored = [name for name in names if draw.random() < 0.9]
+    train = [name for name in scored if split[name] == "train"]
+    texts = {part: [turn("user", f"{part} {name}") for name in names] for part in PARTS}
+    texts = {part: pa.array(column, MESSAGES) for part, column in texts.items()}
+    tables = {
+        "pairs": {
+            "pair_id": names,
+            **texts,
+            "tools": pa.nulls(PAIRS, pa.string()),
+            "split": list(split.values()),
+            "source": ["/secret/folder:1"] * PAIRS,
+        },
+        "logps": {
+            "pair_id": scored,
+            "chosen_logp": [-float(name[1:]) for name in scored],
+            "rejected_logp": [-2.0 * float(name[1:]) for name in scored],
+            "chosen_len": [2] * len(scored),
+            "rejected_len": [4] * len(scored),
+            "split": [split[name] for name in scored],
+        },
+        "selection": {
+            "pair_id": train,
+            "explicit_margin": pa.array([1.5 if request.param else None] * len(train), pa.float64()),
+            "implicit_margin": [0.0] * len(train),
+            "chosen": np.arange(len(train)),
+            "value": np.arange(len(train)) / 4,
+            "kept": [draw.random() < 0.5 for name in train],
+        },
+    }
+    if request.param:
+        rewards = {"chosen_reward": np.arange(PAIRS) + 1.5, "rejected_reward": np.arange(PAIRS) * 1.0}
+        tables["rewards"] = {"pair_id": names, **rewards}
+    steps = {}
+    for name, columns in tables.items():
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table(columns), tmp_path / name / f"{name}.parquet", row_group_size=5)
+        steps[name] = StepRecord(tmp_path / name, name, {}, {}, {})
+    return FinishedRun("run", {"reward": {"margin": "chosen_minus_rejected"}}, "", steps)
+
+
+def table_of(run, name):
+    return pq.read_table(run.steps[name].path / f"{name}.parquet")
+
+
+def joined(run, rows):
+    """Pandas-like: the rows, with those of the same pair_id of the other tables."""
+    rows = rows.join(table_of(run, "logps").drop_columns("split"), "pair_id")
+    if "rewards" in run.steps:
+        rows = rows.join(table_of(run, "rewards"), "pair_id")
+    return rows.sort_by("pair_id").to_pylist()
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_the_kept_pairs_are_those_of_a_join_in_memory(run, monkeypatch, at_once):
+    monkeypatch.setattr(module, "AT_ONCE", at_once)
+    found = pa.concat_tables(kept_pairs(run)).to_pylist()
+    selection = table_of(run, "selection")
+    wanted = joined(run, selection.filter(selection["kept"]).drop_columns("kept"))
+    assert len(found) == len(wanted) > 10
+    for row, scores in zip(found, wanted, strict=True):
+        for part in PARTS:
+            assert row.pop(part) == turn("user", f"{part} {row['pair_id']}")
+        scores["metric_chosen"] = scores.pop("chosen")  # the text has that name
+        if "rewards" not in run.steps:
+            del scores["explicit_margin"]
+        assert row == scores
+    assert score_columns(run) == ["metric_chosen", "value"]
+
+
+def test_held_out_pairs_have_the_margins_and_nothing_of_the_metric(run):
+    logps = table_of(run, "logps")
+    wanted = joined(run, logps.filter(pc.equal(logps["split"], "held_out")).select(["pair_id"]))
+    held_out = pa.concat_tables(held_out_pairs(run))
+    assert held_out.schema == next(kept_pairs(run)).schema
+    for row, scores in zip(held_out.to_pylist(), wanted, strict=True):
+        assert row["implicit_margin"] == scores["chosen_logp"] / 2 - scores["rejected_logp"] / 4
+        assert row.get("explicit_margin") == (1.5 if "rewards" in run.steps else None)
+        assert (row["value"], row["metric_chosen"], row["chosen_logp"]) == (None, None, scores["chosen_logp"])
+
+
+def call(arguments):
+    return {"type": "function", "function": {"name": "look", "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "written"),
+    [
+        ([{"tool_calls": [call('{"at": 1}')]}, {}, {"tool_calls": [call("{}"), call("{}")]}], None),
+        ([{"reasoning_content": "hm"}, {"name": "Ann", "weight": 0.5}, {}], None),
+        (
+            [{"tool_calls": [call({"at": 1})]}, {"tool_calls": [call({"city": "Oslo"})]}, {}],
+            [{"tool_calls": [call('{"at": 1}')]}, {"tool_calls": [call('{"city": "Oslo"}')]}, {}],
+        ),
+        ([{"odd": {}}, {"odd": [1, "a"]}, {"odd": None}], [{"odd": "{}"}, {"odd": '[1, "a"]'}, {"odd": "null"}]),
+    ],
+    ids=["calls", "texts", "objects as arguments", "no type for all"],
+)
+def test_every_field_of_a_message_is_written_back(tmp_path, fields, written):
+    messages = [{"role": "assistant", "content": None, **each} for each in fields]
+    columns = {part: pa.array([stored([message]) for message in messages], MESSAGES) for part in PARTS}
+    tools = pa.array(['[{"name": "look"}]', None, None])
+    table = pa.table({**columns, "tools": tools})
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    pq.write_table(message_columns(tmp_path / "pairs.parquet").of(table), tmp_path / "exported.parquet")
+    exported = pq.read_table(tmp_path / "exported.parquet")
+    names = sorted({name for each in fields for name in each})
+    empty = {"role": "assistant", "content": None} | dict.fromkeys(names)
+    for part in PARTS:
+        assert exported[part].to_pylist() == [[empty | each] for each in written or fields]
+    assert exported["tools"].to_pylist() == tools.to_pylist()
+
+
+def test_shards_hold_every_row_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_shards, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(parquet_shards, "BYTES_PER_FILE", 1)  # a row group a file
+    tables = (pa.table({"row": list(range(start, start + 3))}) for start in range(0, 21, 3))
+    assert write_shards(tables, tmp_path, "train") == 21
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == [f"train-{number:05}-of-00004.parquet" for number in range(4)]
+    assert [pq.read_metadata(file).num_rows for file in files] == [6, 6, 6, 3]
+    assert pa.concat_tables(map(pq.read_table, files))["row"].to_pylist() == list(range(21))
+    assert write_shards(iter(()), tmp_path, "test") == 0
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_pairs_of_an_earlier_version_are_refused_by_name(tmp_path):
+    turns = pa.array([[{"role": "user", "content": "a"}]])
+    pq.write_table(pa.table({"prompt": turns, "chosen": turns, "rejected": turns}), tmp_path / "pairs.parquet")
+    with pytest.raises(UsageError, match=r"^run: \S+/pairs\.parquet was written by an earlier version"):
+        message_columns(tmp_path / "pairs.parquet")

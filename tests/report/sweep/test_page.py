@@ -1,0 +1,264 @@
+"""The report on a multirun: arms, what they are worth against the baseline, selections, cost, and what is missing."""
+
+import html
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp.report.render import NONE
+from apm_exp.report.sweep.page import context, write_sweep_report
+from apm_exp.selection.stability import jaccard
+from tests.report.finished_run import score
+from tests.report.finished_sweep import COMMAND, finished_sweep, sweep_folder
+
+GRID = {"alpha": ("0.25", "1", "5"), "loss.gamma_beta_ratio": ("0.1", "0.5")}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """An output_root with two metrics x two alphas x two seeds; the records of the jobs."""
+    root = tmp_path_factory.mktemp("swept")
+    return root, finished_sweep(root)
+
+
+def failed(number: int, reason: str, **swept: str) -> dict[str, Any]:
+    """A job that ended before it had anything, as the sweep reads it: it names the steps that it was to use."""
+    job = {"number": number, "swept": swept, "state": "failed", "reason": reason, "scores": {}, "report": None}
+    return job | {"steps": {"policy": {"key": "k", "folder": "policy/dpo-01234567"}}}
+
+
+def made(root: Path, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    return context(sweep_folder(root), "metrics-12345678", COMMAND, jobs)
+
+
+def page_of(root: Path, jobs: list[dict[str, Any]]) -> str:
+    path = write_sweep_report(sweep_folder(root), "metrics-12345678", COMMAND, jobs)
+    assert path == sweep_folder(root) / "report.html"
+    return path.read_text()
+
+
+def rows_of(page: str, name: str) -> list[str]:
+    """The rows of the table in the region of that name, as plain text."""
+    region = page[page.index(f'aria-label="{name}"') :]
+    body = region[region.index("<tbody>") : region.index("</tbody>")]
+    rows = re.findall(r"<tr>(.*?)</tr>", body, flags=re.DOTALL)
+    return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", row)).replace(NONE, "none").split()) for row in rows]
+
+
+def test_an_arm_has_its_seeds_settings_score_and_links(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    page = page_of(*swept)
+    rows = rows_of(page, "Table of arms")
+    starts = [r"map 0\.5 7\d\.\d%", r"map 2\.5 5\d\.\d%", r"uniform 0\.5, 2\.5 5\d\.\d%"]  # settings, then the win rate
+    assert all(re.match(start, row) for row, start in zip(rows, starts, strict=True))
+    # After n: jobs, seeds, kept, steps, seconds of two jobs.
+    ends = ["n = 50 0 1 2 24 3 62.5 s", "n = 50 2 3 2 24 3 62.5 s"]
+    assert all(row.endswith(end) for row, end in zip(rows[:2], ends, strict=True))
+    assert 'href="../../report/map-0.5-seed0/report.html"' in page
+    assert COMMAND in html.unescape(page)
+    assert "python -m apm_exp metric=uniform alpha=2.5 seed=1" in page
+
+
+def test_the_starting_policys_scores_stand_beside_those_of_the_same_name(
+    swept: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    root, jobs = swept
+    said = "Starting policy, in every job: reward 0.600 ± 0.010 (n = 400)."
+    page = page_of(root, jobs)
+    assert page.count(said) == 1  # with every score of every job; no arm's row has a reward
+    assert page.index(said) > page.index("Every score of every job")
+    started = [job | {"scores": job["scores"] | {"starting_win_rate": score(0.5, 0.01, 50, "share")}} for job in jobs]
+    page = page_of(root, started)
+    assert "Starting policy, in every job: win rate 50.0% ± 1.0 (n = 50)." in page[: page.index("</caption>")]
+
+
+def test_what_jobs_and_points_share_is_explained_only_where_they_do(
+    swept: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    shared, apart = page_of(*swept), page_of(tmp_path, finished_sweep(tmp_path, GRID, prompts=12))
+    few = "Some differences are over 12 prompts only: the intervals hold, but only large differences can be told"
+    assert (few in apart, "Some differences are over" in shared) == (True, False)
+    assert "no interval covers what another set would have changed" in shared
+    for words in ("the very same policy as that", "Points of one arm at several values are the same policy"):
+        assert (words in shared, words in apart) == (True, False)
+
+
+def test_the_value_of_an_arm_is_the_mean_over_its_seeds(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    wins = [pq.read_table(root / "evaluation" / f"map-0.5-seed{seed}" / "evaluation.parquet") for seed in (0, 1)]
+    mean = np.mean([table["win_rate"].to_numpy() for table in wins])
+    assert made(root, jobs)["arms"][0]["scores"][0]["sort"] == pytest.approx(mean)
+
+
+def test_differences_are_to_uniform_and_never_a_bare_ranking(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    found = made(*swept)
+    win_rate, length = found["comparisons"]
+    assert found["baseline"] == "uniform"
+    better, same = win_rate["rows"]
+    assert re.match(
+        r"map, alpha 0.5: 20\.0+ points above uniform \(95% interval .* over 50 prompts", better["sentence"]
+    )
+    assert re.search(r"over 50 prompts and 2 seeds; p (<|=) 0\.\d+\)\.$", better["sentence"])
+    none = "no prompt's outcome differs from that of uniform; 50 prompts cannot show a small difference."
+    assert same["sentence"] == f"map, alpha 2.5: {none}"
+    assert (same["value"], same["interval"]) == ("0", None)
+    assert (better["noise"], same["noise"]) == (False, True)
+    assert (length["headline"], length["unit"]) == (False, "tokens")
+
+
+def test_a_baseline_can_be_chosen_and_a_wrong_one_is_said(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    found = made(root, [job | {"baseline": ["map", 2.5]} for job in jobs])
+    assert (found["baseline"], found["remark"]) == ("map, alpha 2.5", None)
+    assert "baseline=m1: no arm of this sweep has it" in page_of(root, [job | {"baseline": "m1"} for job in jobs])
+
+
+def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    assert "With two seeds" not in page_of(root, jobs[::2])
+    found = made(root, jobs[::2])["comparisons"][0]
+    assert "over 50 prompts, one seed; p" in found["rows"][0]["sentence"]
+    assert found["summary"] == (
+        "1 of 2 arms differ from uniform: map, alpha 0.5. 1 is inside the noise. "
+        "With one seed this is about these policies, not about the settings: another seed may reverse it."
+    )
+
+
+def test_the_verdict_is_on_the_screen_too(
+    swept: tuple[Path, list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    root, jobs = swept
+    compared = made(root, jobs)["comparisons"]
+    with caplog.at_level("INFO"):
+        page_of(root, jobs)
+    assert caplog.messages == [f"{one['title']}: {one['summary']}" for one in compared if one["headline"]]
+    assert caplog.messages[0].startswith("win rate: ")
+
+
+def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    reason = "trainer: <b>the loss is not finite</b>"
+    left = [*jobs[:3], failed(3, reason, metric="map", alpha="2.5", seed="1"), *jobs[4:]]
+    page = page_of(root, left)
+    assert "<b>1 of 8 jobs without a result.</b>" in page
+    assert html.escape(reason) in page
+    assert reason not in page
+    assert "and 2 seeds" in page
+    assert page.count("With two seeds the intervals are wide") == 1
+    seeds = [row["seeds"] for row in made(root, left)["comparisons"][0]["rows"]]
+    assert seeds == [2, 1]  # map at 2.5 has only seed 0 in common
+
+
+def test_an_arm_without_a_finished_job_is_not_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    waiting = {"number": 8, "swept": {"metric": "m1", "alpha": "1", "seed": "0"}, "state": "waiting"}
+    page = page_of(root, [*jobs, waiting])
+    assert "Not compared, for want of a finished job with a seed of the baseline's: m1, alpha 1." in html.unescape(page)
+    assert "9 jobs: 8 done, 1 waiting" in page
+
+
+def test_when_all_failed_there_is_still_a_page(tmp_path: Path) -> None:
+    page = page_of(tmp_path, [failed(0, "first reason", alpha="1"), failed(1, "second reason", alpha="2")])
+    assert [row[-4:] for row in rows_of(page, "Table of jobs")] == ["none"] * 2
+    assert "failed: second reason" in page
+    assert "Nothing to compare: no job finished with an evaluation." in page
+    assert "<figure>" not in page
+
+
+def test_without_a_finished_baseline_nothing_is_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    gone = [failed(job["number"], "no disk", **job["swept"]) for job in jobs[4:]]
+    page = page_of(root, [*jobs[:4], *gone])
+    assert "Not compared: no job of the baseline arm (uniform, alpha 0.5) finished with it." in page
+
+
+def test_seeds_alone_have_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    page = page_of(tmp_path, finished_sweep(tmp_path, {"seed": ("0", "1")}))
+    assert "Not compared: there is one arm only." in page
+    assert "There is one selection only" in page
+
+
+def test_outcomes_that_are_gone_leave_the_recorded_means(tmp_path: Path) -> None:
+    jobs = finished_sweep(tmp_path)
+    shutil.rmtree(tmp_path / "evaluation")
+    shutil.rmtree(tmp_path / "selection")
+    found = made(tmp_path, jobs)
+    (one,) = found["comparisons"]
+    assert "its outcomes cannot be read" in one["problem"]
+    mean = np.mean([job["scores"]["win_rate"]["value"] for job in jobs[:2]])
+    assert found["arms"][0]["scores"][0]["sort"] == pytest.approx(mean)
+    assert all(row["problem"] for row in found["selections"]["rows"])
+    assert "not computed" in page_of(tmp_path, jobs)
+
+
+def test_overlaps_are_those_of_the_selections(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    section = made(root, jobs)["selections"]
+    assert section["overlap"]["labels"] == ["map, alpha 0.5", "map, alpha 2.5", "uniform"]
+    tables = [pq.read_table(root / "selection" / name / "selection.parquet") for name in ("map-0.5", "map-2.5")]
+    first, second = (np.array(table["kept"].to_pylist()) for table in tables)
+    assert section["overlap"]["texts"][0][1] == f"{jaccard(first, second):.2f}"
+    assert section["rows"][0]["half"] > section["rows"][1]["double"] > 0.5
+    assert "half" not in section["rows"][2]
+
+
+def test_selections_of_different_pairs_overlap_in_the_pairs_of_both(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    path = root / "selection" / "uniform0" / "selection.parquet"
+    table = pq.read_table(path)
+    try:
+        pq.write_table(table.slice(10), path)
+        texts = made(root, jobs)["selections"]["overlap"]["texts"]
+    finally:
+        pq.write_table(table, path)
+    ids = set(table.slice(10).filter(table.slice(10)["kept"])["pair_id"].to_pylist())
+    other = pq.read_table(root / "selection" / "map-0.5" / "selection.parquet")
+    others = set(other.filter(other["kept"])["pair_id"].to_pylist())
+    assert texts[2][0] == f"{len(ids & others) / len(ids | others):.2f}"
+
+
+def test_cost_counts_what_was_made_once(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    cost = made(root, jobs)["cost"]
+    first, _, uniform = cost["rows"]
+    assert (first["scored"], first["scored_tokens"]) == (60, 6000)
+    assert first["trained"] == (2 * 2 * 24, 2 * 2 * 24 * 10)  # two seeds, two epochs of 24 pairs, 10 tokens each
+    assert (first["cells"][0]["made"], uniform["cells"][0]) == (10.0, {"made": None, "there": 10.0})
+    # Once: log-probs, six policies with their evaluations, four selections.
+    assert cost["once"] == 10 + 6 * 25 + 4 * 0.5
+    assert cost["apart"] == 8 * 35.5
+
+
+def test_swept_numbers_have_curves_and_a_heat_map(tmp_path: Path) -> None:
+    found = made(tmp_path, finished_sweep(tmp_path, GRID))
+    assert [drawn["title"] for drawn in found["curves"]] == ["win rate over alpha", "win rate over gamma/beta"]
+    (grid,) = found["grids"]
+    cells = re.findall(r">(\d\d\.\d ±\d\.\d)<", grid["svg"])
+    assert len(cells) == 6
+    assert found["selections"]["overlap"]["labels"] == ["alpha 0.25", "alpha 1", "alpha 5"]  # shared by both ratios
+
+
+def test_alpha_auto_stands_on_the_curve_at_the_number_that_it_chose(tmp_path: Path) -> None:
+    jobs = finished_sweep(tmp_path, {"alpha": ("0.5", "1", "2.5")})
+    jobs[1] |= {"swept": {"alpha": "auto"}, "alpha": 1.0}
+    (curve,) = made(tmp_path, jobs)["curves"]
+    assert curve["notes"] == ["alpha=auto chose 1."]
+    assert [f">{number}<" in curve["svg"] for number in ("0.5", "1.0", "1", "2.5")] == [True, False, True, True]
+
+
+def test_an_arm_that_kept_fewer_pairs_is_said_to_be_so(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    fewer = {"key": "fewer", "folder": "selection/map-0.5", "seconds": 0.5, "reused": False}
+    fewer["counts"] = {"pairs": 60, "kept": 12, "within_noise": 0}
+    changed = [job | {"steps": job["steps"] | {"selection": fewer}} for job in jobs[:2]]
+    page = page_of(root, [*changed, *jobs[2:]])
+    assert "Not at equal numbers: 12 pairs kept here, 24 in the baseline." in page
+    assert "1 of 2 not at equal numbers of pairs or steps." in page
+
+
+def test_the_same_jobs_give_the_same_page(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    assert page_of(*swept) == page_of(*swept)
