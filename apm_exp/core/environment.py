@@ -20,7 +20,7 @@ _SETTINGS = (
     "TORCH_FORCE_WEIGHTS_ONLY_LOAD",  # ... and this one keeps DeepSpeed from reading its own checkpoints
     "KUBEFLOW_TRAINER_SERVER_URL",  # transformers would report the training to it
 )
-# NODE_RANK and GROUP_RANK stay: they say which of several machines this is (nodes/place.py).
+# NODE_RANK and GROUP_RANK stay: they say which of several machines this is (runtime/nodes/node_rank.py).
 _LAUNCHERS = (
     *("RANK", "LOCAL_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE"),
     *("MASTER_ADDR", "MASTER_PORT", "LOCAL_SIZE", "TORCHELASTIC_*"),

@@ -23,7 +23,7 @@ def run_in_ranks(
 ) -> Counts:
     """Call `function(out, **arguments)` in so many processes; returns the counts that rank 0 returns.
 
-    They are shared out among the machines that follow this one, where there are any (nodes/lead.py).
+    They are shared out among the machines that follow this one, where there are any (nodes/leader.py).
     function: at the top of a module; each rank calls it with torch.distributed initialised (gloo on a CPU, NCCL on
     GPUs, where rank r has GPU r as its current device, so that "cuda" is its own) and RANK, LOCAL_RANK and
     WORLD_SIZE in its environment. arguments: they cross as JSON: Artifact, Policy, Path, dict, list, text, numbers,
