@@ -16,7 +16,7 @@ def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | Non
     """Write out/pairs.parquet (sorted by pair_id) and out/refused.jsonl; return the counts of rows.
 
     generations: where the rows were generated here, they are read from it, with the tokens that were sampled
-    (data/sources/sampled_ids.py), and the dataset's function is not called. Raises ValueError as `prepare_pairs`, and for a
+    (sampled_ids.py), and the dataset's function is not called. Raises ValueError as `prepare_pairs`, and for a
     dataset that cannot be read.
     """
     from apm_exp.data.sources.generated import generated_rows
