@@ -65,9 +65,10 @@ def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tens
 
 
 def refused(causal_lm: Any, problem: str) -> ValueError:
-    """The error for a model whose log-probs cannot be had."""
+    """The error for a model whose log-probs cannot be had; some models (xLSTM) have them in float32 alone."""
     name = f"model.path={causal_lm.config.name_or_path}: {type(causal_lm).__name__}"
-    return ValueError(f"{name} {problem}; give a causal language model that can")
+    remedy = "" if rounding_of(causal_lm) == "float32" else "try model.dtype=float32, or "
+    return ValueError(f"{name} {problem}; {remedy}give a causal language model that can")
 
 
 def _plain(causal_lm: Any, prompt: Sequence[int], response: Sequence[int]) -> Tensor:

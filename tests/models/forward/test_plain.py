@@ -1,0 +1,20 @@
+"""What is said of a model whose log-probs cannot be had."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from apm_exp.models.forward.plain import refused
+
+
+@pytest.mark.parametrize(
+    ("dtype", "remedy"),
+    [
+        (torch.bfloat16, "try model.dtype=float32, or give a causal language model that can"),
+        (torch.float32, "give a causal language model that can"),
+    ],
+)
+def test_what_16_bits_cannot_float32_may(dtype: torch.dtype, remedy: str) -> None:
+    model = SimpleNamespace(config=SimpleNamespace(name_or_path="m"), dtype=dtype, device=torch.device("cpu"))
+    assert str(refused(model, "fails")) == f"model.path=m: SimpleNamespace fails; {remedy}"
