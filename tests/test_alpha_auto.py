@@ -12,12 +12,13 @@ import pytest
 
 from apm_exp.core.types import PairScores
 from apm_exp.jobs.checks.check import warn_unused_alpha_rule
-from apm_exp.jobs.checks.preflight import check_config, needs_rewards
+from apm_exp.jobs.checks.preflight import check_config
 from apm_exp.jobs.request import Request
 from apm_exp.report import describe
 from apm_exp.report.run.overlap import choices
 from apm_exp.report.run.scored_pairs import ScoredPairs
 from apm_exp.selection.alpha_rules.choose import with_chosen_number
+from apm_exp.selection.metrics.preflight import needs_rewards
 from tests.command import SMALL, apm_exp, folders
 from tests.offline_run import read_offline_run
 from tests.pipeline.test_graph import graph
