@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -56,11 +57,22 @@ def locate(group: str, node: Mapping[str, Any]) -> Function:
     try:
         function = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"{group}._target_={target}: {error}") from error
+        raise ValueError(f"{group}._target_={target}: {error}{_where_it_is(module_name, name)}") from error
     if not inspect.isfunction(function):
         raise ValueError(f"{group}._target_={target}: not a function")
     _note(source_of(function))
     return function
+
+
+def _where_it_is(module_name: str, name: str) -> str:
+    """The remedy for a function of this project that stands in another file than a target says; "" if there is none."""
+    root = Path(__file__).parents[1]
+    if module_name.split(".")[0] != root.name:
+        return ""
+    defining = re.compile(rf"^def {re.escape(name)}\(", re.MULTILINE)
+    files = [file for file in sorted(root.rglob("*.py")) if defining.search(file.read_text(encoding="utf-8"))]
+    names = [".".join([*file.relative_to(root.parent).with_suffix("").parts, name]) for file in files]
+    return f"; write {' or '.join(names)}" if names else ""
 
 
 def source_of(function: Function) -> Path:

@@ -82,6 +82,14 @@ def test_a_node_without_a_target_says_so(empty: dict[str, object]) -> None:
         component.bind("metric", empty)
 
 
+def test_a_function_that_stands_in_another_file_is_named() -> None:
+    told = r"No module named 'apm_exp.metrics'; write apm_exp.selection.metrics.uniform.uniform$"
+    with pytest.raises(ValueError, match=told):
+        component.locate("metric", {"_target_": "apm_exp.metrics.uniform.uniform"})
+    with pytest.raises(ValueError, match="No module named 'apm_exp.metrics'$"):
+        component.locate("metric", {"_target_": "apm_exp.metrics.uniform.nowhere"})
+
+
 def test_target_that_is_no_function_is_refused() -> None:
     with pytest.raises(ValueError, match="not a function"):
         component.bind("metric", {"_target_": "apm_exp.pipeline.step.Step"})
