@@ -86,7 +86,7 @@ def test_a_function_that_stands_in_another_file_is_named() -> None:
     told = r"No module named 'apm_exp.metrics'; write apm_exp.selection.metrics.uniform.uniform$"
     with pytest.raises(ValueError, match=told):
         component.locate("metric", {"_target_": "apm_exp.metrics.uniform.uniform"})
-    with pytest.raises(ValueError, match="No module named 'apm_exp.metrics'$"):
+    with pytest.raises(ValueError, match=r"No module named 'apm_exp.metrics'$"):
         component.locate("metric", {"_target_": "apm_exp.metrics.uniform.nowhere"})
 
 
