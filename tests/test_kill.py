@@ -71,13 +71,13 @@ def test_sigterm_saves_a_training_in_two_ranks_and_the_same_command_ends_it(tmp_
     process = started(tmp_path, "policy/*/metrics.jsonl", *line)
     os.kill(process.pid, signal.SIGTERM)
     said = process.communicate(timeout=100)[1].splitlines()[-1]
-    stopped = re.fullmatch(r"error: the training stopped at step (\d+) of 40 after SIGTERM, and .* resume", said)
+    stopped = re.fullmatch(r"error: the training stopped at optimizer step (\d+) of 40 after SIGTERM .* resume", said)
     assert stopped, said
     assert process.returncode == 143
     assert not folders(tmp_path, "policy")
     result = apm_exp(tmp_path, *line, "tracking=none")
     assert result.returncode == 0, result.stderr
-    assert f"training resumes from step {stopped[1]}\n" in result.stderr
+    assert f"training resumes from optimizer step {stopped[1]}\n" in result.stderr
     (policy,) = folders(tmp_path, "policy")
     assert [row["step"] for row in read_rows(policy / "metrics.jsonl")] == list(range(1, 41))
 

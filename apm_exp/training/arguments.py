@@ -1,4 +1,4 @@
-"""transformers' TrainingArguments from our settings; `trainer.args` passes through and is checked by that class."""
+"""Conversion of our settings to transformers' TrainingArguments; `trainer.args` is passed through after a check."""
 
 import dataclasses
 import math
@@ -57,19 +57,22 @@ _ORDER, _LOADER = {"train_sampling_strategy", "accelerator_config"}, "dataloader
 
 
 def check_args(args: Mapping[str, Any]) -> None:
-    """Refuse in `trainer.args` all but PASSED, with what to set instead if there is such a thing, and what is not of
-    their types (ValueError).
+    """Raise ValueError for names in `trainer.args` that are not in PASSED, and for values of the wrong type.
+
+    The message names the setting to use instead, if there is one.
     """
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     for name, value in args.items():
         if name in _OURS:
             raise ValueError(f"trainer.args.{name}={value}: set {_OURS[name]} instead")
         if name in _FIXED:
-            raise ValueError(f"trainer.args.{name}={value}: another value would lose pairs or errors; leave it out")
+            raise ValueError(
+                f"trainer.args.{name}={value}: fixed here, as other values would drop pairs or hide errors; remove it"
+            )
         if name in _ORDER or name.startswith(_LOADER):
-            raise ValueError(f"trainer.args.{name}={value}: the pairs' order and batches are fixed; leave it out")
+            raise ValueError(f"trainer.args.{name}={value}: the order of pairs and the batches are fixed; remove it")
         if name not in PASSED:
-            what = "would have no effect here" if name in known else "no such training argument"
+            what = "has no effect here" if name in known else "not a training argument"
             raise ValueError(f"trainer.args.{name}={value}: {what}; {nearest(name, PASSED)}")
     component.check("trainer.args", args, (passed,))
 
@@ -82,9 +85,10 @@ def training_arguments(
     kind: type[TrainingArguments] = TrainingArguments,
     **more: Any,
 ) -> TrainingArguments:
-    """The arguments of a run, as `kind` (TRL has classes of its own, with `more` fields).
+    """Return the TrainingArguments of a run.
 
-    Raises a one-line ValueError with whatever the class finds wrong.
+    kind: the class to build, as TRL has subclasses with additional fields, given in `more`. Raises a one-line
+    ValueError if the class rejects a value.
     """
     check_args(settings.args)
     arguments = _from_settings(settings, batches) | _from_task(task, device) | settings.args | more
@@ -92,7 +96,8 @@ def training_arguments(
         result = kind(**arguments)
     except (ValueError, TypeError, ImportError) as error:
         raise ValueError(f"trainer: {' '.join(str(error).split())}") from error
-    result._n_gpu = min(result.n_gpu, 1)  # several GPUs seen by one process would be torch's DataParallel
+    # without this, one process that sees several GPUs would use torch's DataParallel
+    result._n_gpu = min(result.n_gpu, 1)
     return result
 
 
@@ -110,12 +115,13 @@ def _from_settings(settings: Settings, batches: Batching) -> dict[str, Any]:
         "adam_beta1": settings.adam_beta1,
         "adam_beta2": settings.adam_beta2,
         "adam_epsilon": settings.adam_epsilon,
-        "max_grad_norm": settings.max_grad_norm or 0.0,  # 0 clips nothing, in transformers, TRL and DeepSpeed
+        "max_grad_norm": settings.max_grad_norm or 0.0,  # 0 disables clipping in transformers, TRL and DeepSpeed
         "logging_steps": settings.log_every,
         "logging_first_step": True,
         "save_strategy": "steps" if settings.save_every else "no",
         "save_steps": settings.save_every or 500,
-        "save_total_limit": None,  # older ones go when the new one is complete (training/callbacks/checkpoints.py)
+        # our own callback removes old checkpoints once the new one is complete (training/callbacks/checkpoints.py)
+        "save_total_limit": None,
     }
 
 
@@ -129,7 +135,7 @@ def _from_task(task: TrainingTask, device: str) -> dict[str, Any]:
         "fp16": task.policy.dtype == "float16",
         "dataloader_pin_memory": device.startswith("cuda"),
         "dataloader_drop_last": False,
-        "ddp_find_unused_parameters": False,  # a forward uses all of them; looking for others takes time
+        "ddp_find_unused_parameters": False,  # a forward uses all parameters; searching for unused ones takes time
         "remove_unused_columns": False,
         "logging_nan_inf_filter": False,
         "disable_tqdm": True,
@@ -138,10 +144,16 @@ def _from_task(task: TrainingTask, device: str) -> dict[str, Any]:
 
 
 def deepspeed_node(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy in which trainer.max_grad_norm decides: without `gradient_clipping` DeepSpeed would not clip at all."""
+    """Return a copy of a DeepSpeed node in which trainer.max_grad_norm applies.
+
+    DeepSpeed does not clip gradients if its configuration has no `gradient_clipping`.
+    """
     return {"gradient_clipping": "auto", **deepcopy(dict(node))}
 
 
 def _warmup_steps(ratio: float, steps: int) -> int:
-    """transformers' rounding, but none where the share is less than a step: its first step has a rate of 0."""
+    """Return the number of warmup steps: rounded up as in transformers, but 0 if the ratio is less than one step.
+
+    A first step of warmup would have a learning rate of 0.
+    """
     return math.ceil(ratio * steps) if ratio * steps >= 1 else 0

@@ -1,4 +1,4 @@
-"""From the global batch, which is the setting, to the batch of one device and the accumulation."""
+"""Batch sizes: the per-device batch and the gradient accumulation that give the configured global batch."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Batching:
-    """per_device: pairs of one forward. accumulation: forwards of one optimizer step in each process. steps: of the
-    whole training.
+    """The batch sizes of a training.
+
+    per_device: pairs per forward. accumulation: forwards per optimizer step in each process. steps: optimizer steps of
+    the whole training.
     """
 
     per_device: int
@@ -17,21 +19,22 @@ class Batching:
 
     @property
     def global_batch(self) -> int:
-        """Pairs of one optimizer step over all processes."""
+        """Return the number of pairs in one optimizer step over all processes."""
         return self.per_device * self.accumulation * self.processes
 
 
 def batching(*, pairs: int, global_batch: int, epochs: int, pairs_per_device: int, processes: int) -> Batching:
-    """How `pairs` pairs are cut into forwards and steps. Every pair is used once an epoch; the last step may be small.
+    """Return how `pairs` pairs are split into forwards and optimizer steps.
 
-    A pairs_per_device above a process's share of the global batch is lowered to it. Raises ValueError, with the
-    nearest global batches that do, where the global batch does not divide.
+    Every pair is used once per epoch; the last batch may be smaller. A pairs_per_device larger than a process's share
+    of the global batch is reduced to that share. Raises ValueError, with the nearest valid values, if the global batch
+    is not divisible.
     """
     if not _divides(global_batch, pairs_per_device, processes):
         raise ValueError(
             f"trainer.global_batch={global_batch}: not a multiple of runtime.pairs_per_device={pairs_per_device} x "
             f"{processes} process{'es' if processes > 1 else ''}; "
-            f"take trainer.global_batch={_nearest(global_batch, pairs_per_device, processes)}, or change the others"
+            f"set trainer.global_batch={_nearest(global_batch, pairs_per_device, processes)}, or change the others"
         )
     share = global_batch // processes
     per_device = min(pairs_per_device, share)
@@ -44,8 +47,8 @@ def _divides(global_batch: int, pairs_per_device: int, processes: int) -> bool:
 
 
 def _nearest(global_batch: int, pairs_per_device: int, processes: int) -> str:
-    """The next smaller global batch that divides, if there is one, and the next larger."""
-    below, above = (global_batch - 1) // processes, global_batch // processes + 1  # shares of a process
+    """Return the nearest smaller (if any) and larger global batch that is divisible."""
+    below, above = (global_batch - 1) // processes, global_batch // processes + 1  # pairs per process
     if below > pairs_per_device:
         below -= below % pairs_per_device
     if above > pairs_per_device:

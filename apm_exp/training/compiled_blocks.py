@@ -1,7 +1,7 @@
-"""torch.compile for the parts of a model that see only a row of tokens: feed-forward blocks and norms.
+"""torch.compile for the parts of a model that do not depend on other tokens: feed-forward blocks and norms.
 
-The model as a whole would be compiled again for every number of prompts, responses and tokens in a row (on a CPU:
-minutes for six steps); attention and the output head of the pair forward have their own kernels already.
+Compiling the whole model would recompile for every number of prompts, responses and tokens in a row (on a CPU: 4
+minutes for six optimizer steps). Attention and the output head of the pair forward have their own kernels already.
 """
 
 import os
@@ -15,15 +15,17 @@ from apm_exp.training.deepspeed_setup import stage_of
 
 
 def compile_blocks(model: Any, backend: str = "inductor") -> int:
-    """Compile, once for any number of tokens, each part of the decoder's layers but attention, when it is first called.
+    """Compile each part of the decoder layers except attention, with dynamic shapes, and return the number of parts.
 
-    Returns how many parts those are; equal ones of different layers share their code. backend: torch.compile's.
-    Raises ValueError for a model whose layers are not found.
+    Compilation happens at the first call; equal parts of different layers share their code. backend: as in
+    torch.compile. Raises ValueError if the model has no list of layers.
     """
     layers = getattr(model.base_model, "layers", None)
     if not isinstance(layers, nn.ModuleList):
         name = type(model).__name__
-        raise ValueError(f"trainer.torch_compile=true: {name} has no list of layers to compile; set it to false")
+        raise ValueError(
+            f"trainer.torch_compile=true: {name} has no list of decoder layers to compile; set it to false"
+        )
     parts = [part for layer in layers for part in layer.children() if "attention" not in type(part).__name__.lower()]
     for part in parts:
         part.compile(dynamic=True, backend=backend)
@@ -31,11 +33,11 @@ def compile_blocks(model: Any, backend: str = "inductor") -> int:
 
 
 def check_compile(deepspeed: Mapping[str, Any] | None) -> None:
-    """Raise ValueError where the weights are divided, or there is no compiler."""
+    """Raise ValueError if ZeRO-3 shards the weights, or if there is no C++ compiler."""
     if stage_of(deepspeed) == 3:
         raise ValueError(
-            "trainer.torch_compile=true: ZeRO-3 fetches weights in the middle of what would be compiled; "
-            "set it to false, or take deepspeed=zero2"
+            "trainer.torch_compile=true: not supported with ZeRO-3, which fetches weights inside the compiled parts; "
+            "set it to false, or use deepspeed=zero2"
         )
     if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""DeepSpeed in this process: what it needs before it starts, and leaving no trace of it afterwards."""
+"""Set-up of DeepSpeed in this process, and its removal after the training."""
 
 import difflib
 import importlib.util
@@ -13,7 +13,7 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.ranges import Count, Positive
 
-_SECTIONS = {  # of the configurations that ship, and those that are often added to them
+_SECTIONS = {  # those in conf/deepspeed, and others that are often added
     "train_batch_size",
     "train_micro_batch_size_per_gpu",
     "gradient_accumulation_steps",
@@ -39,11 +39,11 @@ _GATHER = "stage3_gather_16bit_weights_on_model_save"
 
 @contextmanager
 def deepspeed_session(node: Mapping[str, Any] | None, device: str) -> Iterator[None]:
-    """Make DeepSpeed ready for a training inside the block; nothing happens without a node.
+    """Set up DeepSpeed for a training inside the block; does nothing without a node.
 
-    A process that no launcher started gets the environment of a world of one. On a CPU the communication is gloo's,
-    and DeepSpeed's own shared-memory operation, which it would compile for a minute, stays off. Raises ValueError
-    where DeepSpeed is not installed.
+    If no launcher started the process, the environment variables of a world of size 1 are set. On a CPU, gloo is the
+    communication backend, and DeepSpeed's shared-memory operation, which takes a minute to compile, is disabled. Raises
+    ValueError if DeepSpeed is not installed.
     """
     if not node:
         yield
@@ -57,31 +57,33 @@ def deepspeed_session(node: Mapping[str, Any] | None, device: str) -> Iterator[N
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", r"`torch\.distributed\..* is deprecated", FutureWarning
-            )  # DeepSpeed's calls
+            )  # raised by DeepSpeed's calls
             yield
     finally:
         _stop()
-        for name in set(os.environ) - before:  # accelerate, too, leaves switches there
+        for name in set(os.environ) - before:  # including the variables that accelerate sets
             del os.environ[name]
 
 
 def stage_of(node: Mapping[str, Any] | None) -> int | None:
-    """The ZeRO stage of a deepspeed node, or None without one."""
+    """Return the ZeRO stage of a DeepSpeed node, or None without a node."""
     return (node.get("zero_optimization") or {}).get("stage", 0) if node else None
 
 
 def check_deepspeed(node: Mapping[str, Any] | None) -> None:
-    """Let DeepSpeed's own class check the ZeRO section, and refuse sections that are nearly those that ship, as it
-    passes over names that it does not know; raises a one-line ValueError.
+    """Check a DeepSpeed node; raises a one-line ValueError.
+
+    DeepSpeed's own class checks the ZeRO section. Sections whose name is close to a known one are refused, as DeepSpeed
+    ignores names that it does not know.
     """
     if not node or importlib.util.find_spec("deepspeed") is None:
         return
     for name, ours in _OURS.items():
         if name in node:
-            raise ValueError(f"deepspeed.{name}: the trainer makes it; leave it out and set {ours}")
+            raise ValueError(f"deepspeed.{name}: the trainer creates it; remove it and set {ours}")
     for name in _MAPPINGS & set(node):
         if not isinstance(node[name], Mapping):
-            raise ValueError(f"deepspeed.{name}={node[name]}: must be a section; write deepspeed.{name}.NAME=VALUE")
+            raise ValueError(f"deepspeed.{name}={node[name]}: must be a section; set deepspeed.{name}.NAME=VALUE")
     component.check("deepspeed", component.settings_of(_plain, node), (_plain,))
     for name in set(node) - _SECTIONS:
         if close := difflib.get_close_matches(name, _SECTIONS, 1, 0.8):
@@ -97,7 +99,7 @@ def check_deepspeed(node: Mapping[str, Any] | None) -> None:
         key = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"deepspeed.zero_optimization.{key}={first['input']}: {first['msg']}") from None
     if section.get("stage") == 3 and not section.get(_GATHER):
-        raise ValueError(f"deepspeed.zero_optimization.{_GATHER}=false: no weights would be saved; set it to true")
+        raise ValueError(f"deepspeed.zero_optimization.{_GATHER}=false: the weights would not be saved; set it to true")
 
 
 def _plain(
@@ -109,11 +111,11 @@ def _plain(
     gradient_predivide_factor: Positive = 1.0,
     wall_clock_breakdown: bool = False,
 ) -> None:
-    """Settings outside DeepSpeed's sections, whose types it does not check."""
+    """Declare the types of the settings outside DeepSpeed's sections, which DeepSpeed does not check."""
 
 
 def _world_of_one() -> None:
-    """Set what a launcher would have set, where none has."""
+    """Set the environment variables that a launcher would set, unless they are set."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -137,12 +139,18 @@ def _start(device: str) -> None:
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """transformers counts accumulation itself and tells accelerate of none; DeepSpeed's count is the right one."""
+    """Return whether to log a record of accelerate.
+
+    transformers handles gradient accumulation itself and tells accelerate of none; DeepSpeed's count is the right one.
+    """
     return "Gradient accumulation steps mismatch" not in record.getMessage()
 
 
 def _stop() -> None:
-    """Make transformers and accelerate forget DeepSpeed. Its process group stays: DeepSpeed cannot begin twice."""
+    """Reset the state that transformers and accelerate keep about DeepSpeed.
+
+    Its process group is kept, as DeepSpeed cannot be initialized twice.
+    """
     from accelerate.state import AcceleratorState
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 

@@ -1,7 +1,7 @@
-"""Training without the noise of a model: dropout of any kind, layer drop, and the jitter of routers.
+"""Removal of a model's randomness for training: dropout of any kind, layer drop, and router jitter.
 
-Some models hold a probability in a module of dropout, others in a number that their code reads from the configuration
-when they are built, or at every forward. All of them are set to zero, by their names.
+Some models keep a probability in a dropout module, others in a number that their code reads from the configuration when
+they are built or at every forward. All of them are found by their names and set to zero.
 """
 
 import re
@@ -17,7 +17,7 @@ _NOISE = re.compile(r"drop|jitter")
 
 
 def config_without_noise(policy: Policy) -> Any:
-    """The configuration of a policy's model, with every probability of noise at zero."""
+    """Return the configuration of a policy's model with every dropout and jitter probability set to zero."""
     config = AutoConfig.from_pretrained(
         policy.folder, local_files_only=True, trust_remote_code=policy.trust_remote_code
     )
@@ -26,13 +26,13 @@ def config_without_noise(policy: Policy) -> Any:
 
 
 def zero_noise(config: Any) -> None:
-    """Set every probability of noise in a configuration, and in those within it, to zero."""
+    """Set every dropout and jitter probability in a configuration, and in nested ones, to zero."""
     for part in _parts(config):
         _zero(part)
 
 
 def without_dropout(model: nn.Module) -> None:
-    """Set every probability of noise in a model that is built to zero."""
+    """Set every dropout and jitter probability of an instantiated model to zero."""
     zero_noise(getattr(model, "config", None))
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):

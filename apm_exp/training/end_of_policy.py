@@ -1,4 +1,4 @@
-"""Where a trained policy stops: the end tokens of its generation_config.json."""
+"""End-of-turn tokens in the generation_config.json of a trained policy."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,10 @@ from apm_exp.models.tokens.end_tokens import end_tokens
 
 
 def write_end_tokens(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Add the end tokens that the policy was trained with to its own, so that whoever loads it stops at them.
+    """Add the end tokens that the policy was trained with to its generation configuration.
 
-    A base model that is trained with a chat template has another end token in its generation configuration, or none.
-    Everything else in the file stays; a folder without the file gets one with the tokenizer's control tokens.
+    A base model that is trained with a chat template has another end token there, or none, and would not stop. The rest
+    of the file is kept; if there is no file, one with the tokenizer's special tokens is written.
     """
     path = folder / "generation_config.json"
     named = {"bos_token_id": tokenizer.bos_token_id, "pad_token_id": tokenizer.pad_token_id}

@@ -1,4 +1,4 @@
-"""The end of a training: save the policy, and see that what was saved is what was trained."""
+"""The end of a training: saving the policy, and checking that the saved policy equals the trained one."""
 
 import math
 import shutil
@@ -14,14 +14,15 @@ from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.models.pair_forward import pair_forward
 from apm_exp.training.end_of_policy import write_end_tokens
 
-_NOT_KEPT = ("training_args.bin", "README.md")  # a pickle, and peft's empty form; the artifact's inputs.yaml says it
+# a pickle, and peft's model card template; the artifact's inputs.yaml has the settings
+_NOT_KEPT = ("training_args.bin", "README.md")
 
 
 def save_final(trainer: Any, policy: Policy, folder: Path) -> None:
-    """Save what was trained: all weights in the policy's dtype as an ordinary Hugging Face folder, or an adapter's in
-    peft's own form; with the policy's tokenizer.
+    """Save the trained weights with the policy's tokenizer.
 
-    Every process calls this, as ZeRO-3 gathers the weights from all of them; the first one writes.
+    The result is an ordinary Hugging Face folder with all weights in the policy's dtype, or an adapter in peft's
+    format. Every process must call this, as ZeRO-3 gathers the weights from all of them; the main process writes.
     """
     partial = new_folder(folder) if trainer.is_world_process_zero() else partial_of(folder)
     if not trainer.is_deepspeed_enabled and not hasattr(trainer.model, "peft_config"):
@@ -32,18 +33,20 @@ def save_final(trainer: Any, policy: Policy, folder: Path) -> None:
 
 
 def partial_of(folder: Path) -> Path:
-    """Where a folder is written before it is whole."""
+    """Return the path to which a folder is written until it is complete."""
     return folder.with_name(f"{folder.name}.partial")
 
 
 def new_folder(folder: Path) -> Path:
-    """partial_of the folder, with nothing of an earlier attempt in it."""
+    """Return partial_of the folder after removing the files of an earlier attempt."""
     shutil.rmtree(partial_of(folder), ignore_errors=True)
     return partial_of(folder)
 
 
 def finish_folder(folder: Path, policy: Policy) -> None:
-    """Add the policy's tokenizer to the written folder, and to a whole model its end tokens; give it its name."""
+    """Add the policy's tokenizer, and for a full model the end tokens, to a written folder; then rename it to its final
+    name.
+    """
     partial = partial_of(folder)
     for name in _NOT_KEPT:
         (partial / name).unlink(missing_ok=True)
@@ -56,7 +59,7 @@ def finish_folder(folder: Path, policy: Policy) -> None:
 
 
 def logps_of(model: Any, pair: TokenisedPair) -> tuple[float, float]:
-    """Mean log-probs of both responses, nats a token. Under ZeRO-3 every process calls this."""
+    """Return the mean log-probs of both responses in nats per token. Under ZeRO-3 every process must call this."""
     model.eval()
     with torch.inference_mode():
         logps = pair_forward(model, [pair])
@@ -64,19 +67,19 @@ def logps_of(model: Any, pair: TokenisedPair) -> tuple[float, float]:
 
 
 def check_final(folder: Path, policy: Policy, device: str, pair: TokenisedPair, expected: tuple[float, float]) -> None:
-    """Open the saved policy again and check it; raises ValueError as check_saved."""
+    """Load the saved policy and check it; raises ValueError as check_saved."""
     check_saved(load_model(replace(policy, folder=folder, chat_template=None), device), folder, policy, pair, expected)
 
 
 def check_saved(model: Any, folder: Path, policy: Policy, pair: TokenisedPair, expected: tuple[float, float]) -> None:
-    """Compare the log-probs that a saved model gives one pair with those of the live one.
+    """Compare a saved model's log-probs of one pair with those of the trained model.
 
-    Raises ValueError where they differ by more than the dtype's noise or are not finite.
+    Raises ValueError if they are not finite or differ by more than the dtype's noise.
     """
-    found = logps_of(model, pair)
-    difference = max(abs(a - b) for a, b in zip(found, expected, strict=True))
+    saved = logps_of(model, pair)
+    difference = max(abs(a - b) for a, b in zip(saved, expected, strict=True))
     if not (math.isfinite(difference) and difference <= TOLERANCE[policy.rounding]):
         raise ValueError(
-            f"{folder}: the saved policy gives {found} nats a token where the trained one gave {expected}; "
-            "the weights were not saved whole, run the same command again"
+            f"{folder}: the saved policy gives {saved} nats per token, and the trained one gave {expected}; "
+            "the weights were not saved correctly; re-run the same command"
         )

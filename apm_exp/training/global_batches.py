@@ -1,4 +1,4 @@
-"""Which pairs each forward takes: the same global batches in the same order, whatever the number of processes."""
+"""The rows of each forward: the global batches and their order do not depend on the number of processes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,15 +11,15 @@ from apm_exp.training.batching import Batching
 
 
 def shuffled(pairs: int, seed: int, epoch: int) -> list[int]:
-    """The order of an epoch: the rows 0 to pairs - 1, as accelerate's seedable sampler draws them."""
+    """Return the row order of an epoch (0 to pairs - 1), as accelerate's seedable sampler draws it."""
     return torch.randperm(pairs, generator=torch.Generator().manual_seed(seed + epoch)).tolist()
 
 
 def share(rows: Sequence[int], per_device: int, processes: int, process: int) -> list[list[int]]:
-    """The forwards of one process in a global batch of `rows`: the same number of them in every process.
+    """Return the forwards of one process in a global batch of `rows`; every process gets the same number.
 
-    The rows are cut into pieces of nearly equal size, which the processes take in turn. In a small last batch a
-    process's piece may be empty; that forward is made all the same, for nothing.
+    The rows are split into pieces of nearly equal size, which are dealt to the processes in turn. In a small last batch
+    a piece may be empty; its forward still runs, with a weight of 0, so that the processes stay in step.
     """
     pieces = processes * math.ceil(len(rows) / (processes * per_device))
     cuts = [math.ceil(len(rows) * piece / pieces) for piece in range(pieces + 1)]
@@ -27,13 +27,13 @@ def share(rows: Sequence[int], per_device: int, processes: int, process: int) ->
 
 
 class GlobalBatches(Sampler[list[int]]):
-    """The rows of each forward of one process, an epoch a time. seed: of the order."""
+    """A sampler of the rows of each forward of one process, one epoch at a time. seed: of the row order."""
 
     def __init__(self, pairs: int, batches: Batching, seed: int, process: int) -> None:
         self.pairs, self.batches, self.seed, self.process, self.epoch = pairs, batches, seed, process, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Another epoch, another order."""
+        """Set the epoch, which determines the order."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -48,9 +48,9 @@ class GlobalBatches(Sampler[list[int]]):
 
 
 class EpochLoader(DataLoader[Any]):
-    """A loader of GlobalBatches that hears from the trainer which epoch it is."""
+    """A DataLoader of GlobalBatches to which the trainer can pass the epoch."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Pass the epoch on."""
+        """Pass the epoch to the sampler."""
         assert isinstance(self.batch_sampler, GlobalBatches)
         self.batch_sampler.set_epoch(epoch)

@@ -1,4 +1,4 @@
-"""The reward that a loss pulls apart, for the training curves."""
+"""Implicit rewards of a loss, for the training curves."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -15,10 +15,11 @@ Rewards = Callable[[PairLogps], tuple[Tensor, Tensor]]
 
 
 def implicit_rewards(loss: Mapping[str, Any], *, with_reference: bool) -> Rewards:
-    """The chosen and rejected implicit rewards [B] of pairs, as a loss node defines them.
+    """Return a function that computes the chosen and rejected implicit rewards [B] of pairs for a loss node.
 
-    What `rewards(pairs, beta)` in the loss's file says. Where there is none: beta * log-ratio, summed over tokens, of
-    a loss that looks at the reference (DPO, Eq. 5); beta * log-prob per token of one that does not (SimPO, Eq. 4).
+    It is `rewards(pairs, beta)` of the loss's module, if there is one. Otherwise: beta * log-ratio, summed over tokens,
+    for a loss that reads the reference (DPO, Eq. 5), and beta * log-prob per token for one that does not (SimPO, Eq.
+    4).
     """
     own = getattr(inspect.getmodule(component.locate("loss", loss)), "rewards", None)
     return partial(own or (_of_log_ratios if with_reference else _of_mean_logps), beta=float(loss.get("beta", 1.0)))

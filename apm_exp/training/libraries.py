@@ -1,4 +1,4 @@
-"""What transformers, torch and DeepSpeed would refuse of a training, asked by building their own objects at once."""
+"""Early validation of training settings by the objects of transformers, torch and DeepSpeed themselves."""
 
 import copy
 import math
@@ -18,18 +18,18 @@ from apm_exp.training.arguments import training_arguments
 from apm_exp.training.batching import batching
 from apm_exp.training.task import Settings, TrainingTask
 
-_STEPS = 10_000  # of a training whose length is not known yet
-_OWN_STEP = ("galore", "apollo")  # they take the layers of the model itself: optim_target_modules
+_STEPS = 10_000  # optimizer steps of a training whose length is not known yet
+_OWN_STEP = ("galore", "apollo")  # these optimizers wrap layers of the model: optim_target_modules
 _NO_SETTINGS = ("constant", "constant_with_warmup")
 
 
 def ask_libraries(
     trainer: Mapping[str, Any], runtime: Mapping[str, Any], deepspeed: Mapping[str, Any] | None, dtype: str
 ) -> None:
-    """Build the arguments, the optimizer of a few weights, its schedule and DeepSpeed's configuration.
+    """Build the arguments, the optimizer of a small layer, its schedule and DeepSpeed's configuration.
 
-    Raises a one-line ValueError with what a library refuses, or would ignore. The environment and the libraries'
-    own state stay as they are.
+    Raises a one-line ValueError with what a library refuses or would ignore. The environment and the libraries' global
+    state are restored.
     """
     check_alone(trainer["args"], all_processes(runtime))
     settings = Settings(**{name: trainer[name] for name in Settings.__dataclass_fields__})
@@ -42,7 +42,7 @@ def ask_libraries(
 
 @contextmanager
 def _left_as_it_was() -> Iterator[None]:
-    """accelerate and DeepSpeed leave switches in the environment, and transformers remembers DeepSpeed's settings."""
+    """Restore the environment variables and the DeepSpeed configuration that the libraries set globally."""
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     before = dict(os.environ)
@@ -60,7 +60,7 @@ def _arguments(
 ) -> TrainingArguments:
     processes = all_processes(runtime)
 
-    class Asked(TrainingArguments):  # of all processes, though no other is here, and of no device
+    class Asked(TrainingArguments):  # reports all processes, though this is the only one, and uses no device
         _setup_devices = torch.device("cpu")
         world_size = processes
         _n_gpu = 0
@@ -75,67 +75,76 @@ def _arguments(
 
 
 def _optimizer(arguments: TrainingArguments, settings: Settings) -> Any:
-    """The optimizer of a few weights, as Trainer makes it."""
+    """Return the optimizer of a small layer, created as Trainer does."""
     own_step = settings.optimizer.startswith(_OWN_STEP)
     if settings.args.get("optim_target_modules") and not own_step:
-        raise ValueError(f"trainer.args.optim_target_modules: trainer.optimizer={settings.optimizer} takes none")
+        raise ValueError(
+            f"trainer.args.optim_target_modules: trainer.optimizer={settings.optimizer} does not use it; remove it"
+        )
     weights: Any = torch.nn.Linear(2, 2)
     if own_step:
         return torch.optim.AdamW(weights.parameters(), settings.learning_rate)
-    with _one_line(f"trainer.optimizer={settings.optimizer}", "its own are '+trainer.args.optim_args=\"NAME=VALUE\"'"):
+    with _one_line(
+        f"trainer.optimizer={settings.optimizer}", "set its own settings as '+trainer.args.optim_args=\"NAME=VALUE\"'"
+    ):
         kind, keywords = Trainer.get_optimizer_cls_and_kwargs(arguments, weights)
         plain = copy.copy(arguments)
         plain.optim_args = None
         if arguments.optim_args and Trainer.get_optimizer_cls_and_kwargs(plain, weights)[1] == keywords:
-            raise ValueError(f"optim_args={arguments.optim_args} would have no effect")
-        given = {name: value for name, value in keywords.items() if name not in ("params", "model", "optimizer_dict")}
-        optimizer = kind(weights.parameters(), **given)
+            raise ValueError(f"optim_args={arguments.optim_args} has no effect")
+        settable = {
+            name: value for name, value in keywords.items() if name not in ("params", "model", "optimizer_dict")
+        }
+        optimizer = kind(weights.parameters(), **settable)
     return optimizer
 
 
 def _check_schedule(arguments: TrainingArguments, settings: Settings, optimizer: Any) -> None:
-    """Look at the learning rate at the beginning, in the middle and at the end."""
+    """Check the learning rate at the beginning, in the middle and at the end of the schedule."""
     name, steps = settings.lr_scheduler, arguments.max_steps if arguments.max_steps > 0 else _STEPS
-    given: Any = arguments.lr_scheduler_kwargs
+    keywords: Any = arguments.lr_scheduler_kwargs
     with _one_line(
-        f"trainer.lr_scheduler={name}", "its own settings are '+trainer.args.lr_scheduler_kwargs={NAME: VALUE}'"
+        f"trainer.lr_scheduler={name}", "set its own settings as '+trainer.args.lr_scheduler_kwargs={NAME: VALUE}'"
     ):
-        if given and name in _NO_SETTINGS:
-            raise ValueError(f"lr_scheduler_kwargs={given} would have no effect")
+        if keywords and name in _NO_SETTINGS:
+            raise ValueError(f"lr_scheduler_kwargs={keywords} has no effect")
         warmup = arguments.get_warmup_steps(steps)
-        schedule = get_scheduler(name, optimizer, warmup, steps, given)
+        schedule = get_scheduler(name, optimizer, warmup, steps, keywords)
         for step in (0, 1, warmup, (warmup + steps) // 2, steps - 1):
             rates = [float(part(step)) for part in getattr(schedule, "lr_lambdas", [])]
             if not all(0 <= rate < math.inf for rate in rates):
-                raise ValueError(f"the learning rate is {rates[0]:g} times its peak at step {step} of {steps}")
+                raise ValueError(
+                    f"the learning rate is {rates[0]:g} times its peak at optimizer step {step} of {steps}"
+                )
 
 
 def check_alone(args: Mapping[str, Any], processes: int) -> None:
-    """Raise ValueError for arguments of torch's DistributedDataParallel in a training of one process."""
+    """Raise ValueError for arguments of torch's DistributedDataParallel if there is only one process."""
     if processes == 1 and (name := next((name for name in args if name.startswith("ddp_")), None)):
-        problem = f"is for several processes, and runtime.processes={processes}"
-        raise ValueError(f"trainer.args.{name}={args[name]}: {problem}; leave it out")
+        problem = f"applies to several processes, and runtime.processes={processes}"
+        raise ValueError(f"trainer.args.{name}={args[name]}: {problem}; remove it")
 
 
 def _check_deepspeed_config(arguments: TrainingArguments) -> None:
-    """Let transformers compare DeepSpeed's settings with ours, and DeepSpeed check them."""
+    """Check DeepSpeed's settings against ours with transformers, and their values with DeepSpeed."""
     from deepspeed.runtime.config import DeepSpeedConfig
 
     settings: Any = arguments.hf_deepspeed_config
     for mismatch in settings.mismatches:
         name, _, ours = mismatch.removeprefix("- ds ").partition(" vs hf ")
         key = name.partition("=")[0]
-        raise ValueError(f"deepspeed.{name}: the other settings give {ours}; write deepspeed.{key}=auto")
+        raise ValueError(f"deepspeed.{name}: the other settings give {ours}; set deepspeed.{key}=auto")
     with _one_line("deepspeed", "see conf/deepspeed for settings that work"):
         model = SimpleNamespace(config=SimpleNamespace(hidden_size=64))
         settings.trainer_config_finalize(arguments, model, _STEPS)
         batch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
-        DeepSpeedConfig({**settings.config, "train_batch_size": batch})  # of this process, which is in no group
+        # of this process alone, as no process group is initialized
+        DeepSpeedConfig({**settings.config, "train_batch_size": batch})
 
 
 @contextmanager
 def _one_line(setting: str, remedy: str) -> Iterator[None]:
-    """Whatever a library raises, as a one-line ValueError that begins with the setting."""
+    """Convert any exception of a library to a one-line ValueError that begins with the setting."""
     try:
         yield
     except Exception as error:

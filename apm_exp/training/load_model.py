@@ -1,4 +1,4 @@
-"""The starting policy as a model that is about to be trained."""
+"""The starting policy, loaded as a model to train."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,14 +21,13 @@ def model_for_training(
     adapter: Adapter | None,
     seed: int,
 ) -> Any:
-    """The policy's model without dropout (policy and reference differ by training alone), on `device`.
+    """Load the policy's model for training, without dropout, so that policy and reference differ by training alone.
 
-    The saved policy's configuration has dropout at 0 too, as it was trained.
+    The saved policy's configuration has dropout at 0 too.
 
-    Updates of a low learning rate vanish in 16-bit weights, so a policy in a 16-bit dtype is loaded in float32 and
-    multiplied in its dtype; DeepSpeed keeps float32 master weights itself and places the model itself. With an
-    adapter the policy's weights are not updated: they stay in its dtype, and the adapter's are float32. seed: of the
-    adapter's random weights.
+    Small updates vanish in 16-bit weights, so a policy in a 16-bit dtype is loaded in float32 and computes in its dtype
+    (autocast). DeepSpeed keeps float32 master weights and places the model itself. With an adapter, the frozen policy
+    stays in its dtype and the adapter's weights are float32. seed: of the adapter's random weights.
     """
     place, config = "cpu" if deepspeed else device, config_without_noise(policy)
     if adapter is not None:
@@ -37,7 +36,7 @@ def model_for_training(
         model = load_model(policy if deepspeed else replace(policy, dtype="float32"), place, config=config)
     without_dropout(model)
     if gradient_checkpointing:
-        # The name that transformers 5.23 brought in, else the one before it.
+        # transformers renamed this method in version 5.23.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable()
     if compiled:

@@ -1,4 +1,4 @@
-"""The trainer of a task: ours, or TRL's."""
+"""Creation of the trainer of a task: ours, or TRL's."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -23,9 +23,9 @@ def make_trainer(
     pairs: Sequence[TrainingPair],
     onlookers: Watch,
 ) -> Any:
-    """A transformers Trainer of the task's model and pairs, as settings.implementation says.
+    """Return a transformers Trainer for the task's model and pairs, as settings.implementation says.
 
-    The arguments are made before the model: ZeRO-3 loads the model in parts, and learns of itself from them.
+    The arguments are created before the model: with ZeRO-3 they switch transformers to loading the model in shards.
     """
     arguments = partial(training_arguments, settings, task, batches, device)
     adapter = adapter_of(task.adapter)

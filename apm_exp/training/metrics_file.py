@@ -1,4 +1,4 @@
-"""Reading metrics.jsonl."""
+"""Reading of metrics.jsonl."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl up to one that a kill has cut short, or that is damaged."""
+    """Return the rows of metrics.jsonl up to the first that is damaged or was truncated by a kill."""
     rows: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
         try:
@@ -26,10 +26,10 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 @contextmanager
 def follow(path: Path, log: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """Call `log` with each row that is added to `path` during the block, in order; the last ones when it ends.
+    """Call `log` with each row that is added to `path` during the block, in order; the last ones when the block ends.
 
-    Rows that were there before are an earlier attempt's. A training that goes on from its checkpoint takes away
-    those after it and adds others, which are new, as they carry other times.
+    Rows that exist before the block are ignored. A training that resumes from a checkpoint removes the rows after it
+    and appends new ones; those are logged again, as their times differ.
     """
     known, over = set(_lines(path)), threading.Event()
 
@@ -54,5 +54,5 @@ def follow(path: Path, log: Callable[[dict[str, Any]], None]) -> Iterator[None]:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines that are there as a whole."""
+    """Return the lines that are complete."""
     return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if path.exists() else []

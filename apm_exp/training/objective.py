@@ -1,4 +1,4 @@
-"""The loss of a training with what it needs besides the pairs, and what of it is shown."""
+"""The training objective: the loss with its state, and the implicit rewards that are logged."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -19,8 +19,10 @@ Loss = Callable[[PairLogps], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """What is minimised. history: what the loss knows of the training so far. rewards: what it pulls apart, to be
-    shown. dtype: of the scored policy, or the name in TOLERANCE of a coarser rounding of the trained one.
+    """The objective of a training.
+
+    history: the loss's state. rewards: computes the implicit rewards to log. dtype: of the scored policy, or the key in
+    TOLERANCE of a coarser rounding of the trained one.
     """
 
     loss: Loss
@@ -30,13 +32,13 @@ class Objective:
 
 
 def make_objective(loss: Mapping[str, Any], history: History, dtype: str) -> Objective:
-    """The objective of a loss node; raises ValueError where the node does not fit its function."""
+    """Return the objective of a loss node; raises ValueError if the node does not match its function's signature."""
     rewards = implicit_rewards(loss, with_reference="reference" in fields_read(loss))
     return Objective(bind_loss(loss, history), history, rewards, dtype)
 
 
 def bind_loss(loss: Mapping[str, Any], history: History) -> Loss:
-    """A loss node as a function of the pairs alone."""
+    """Return a loss node as a function of the pairs alone."""
     bound = component.bind("loss", loss)
     if "history" in component.positional_names(bound.func):
         return lambda pairs: bound(pairs, history)
@@ -44,9 +46,9 @@ def bind_loss(loss: Mapping[str, Any], history: History) -> Loss:
 
 
 def fields_read(loss: Mapping[str, Any]) -> set[str]:
-    """Of "reference" and "rewards", what a loss looks at; found by looking on while it sees two made-up pairs.
+    """Return which of "reference" and "rewards" a loss reads, found by calling it on two recorded dummy pairs.
 
-    Raises ValueError where it does not return one loss a pair, and what the loss itself raises.
+    Raises ValueError if it does not return one loss per pair, and whatever the loss itself raises.
     """
     names = {
         field.name: torch.tensor([4.0, 5.0] if "len" in field.name else [-3.0, -2.0]) for field in fields(PairLogps)
@@ -62,14 +64,16 @@ def fields_read(loss: Mapping[str, Any]) -> set[str]:
     watched: Any = Watched()
     shape = tuple(bind_loss(loss, History())(watched).shape)
     if shape != (2,):
-        raise ValueError(f"loss._target_={loss['_target_']}: returns shape {shape} for 2 pairs; return one loss a pair")
+        raise ValueError(
+            f"loss._target_={loss['_target_']}: returns shape {shape} for 2 pairs; return one loss per pair"
+        )
     parts = {"reference": ("reference_chosen_logp_B", "reference_rejected_logp_B")}
     parts["rewards"] = ("rewards_margin_B", "explicit_margin_B")
     return {part for part, names_of_part in parts.items() if read & set(names_of_part)}
 
 
 def check_numbers(loss: Mapping[str, Any]) -> None:
-    """Raise ValueError if the loss, or its gradient, of pairs as they are met is not finite with these settings."""
+    """Raise ValueError if the loss of typical pairs, or its gradient, is not finite with these settings."""
     chosen_B = torch.tensor([-40.0, -60.0], requires_grad=True)
     rejected_B = torch.tensor([-55.0, -50.0], requires_grad=True)
     lengths_B, reference_B = torch.tensor([20, 30]), torch.tensor([-45.0, -52.0])
@@ -78,15 +82,15 @@ def check_numbers(loss: Mapping[str, Any]) -> None:
     loss_B = bind_loss(loss, History())(pairs)
     gradients = torch.autograd.grad(loss_B.sum(), (chosen_B, rejected_B), allow_unused=True)
     if not all(torch.isfinite(part).all() for part in (loss_B, *gradients) if part is not None):
-        given = " ".join(f"loss.{name}={value}" for name, value in loss.items() if name != "_target_")
-        raise ValueError(f"{given}: the loss of an ordinary pair is not finite; give smaller numbers")
+        values = " ".join(f"loss.{name}={value}" for name, value in loss.items() if name != "_target_")
+        raise ValueError(f"{values}: the loss of a typical pair is not finite; set smaller values")
 
 
 def check_objective(loss: Mapping[str, Any], pairs: Sequence[TrainingPair], pair_ids: Sequence[str]) -> None:
-    """Look at the loss of all pairs as they are before the first step, which takes no model.
+    """Check the loss of all pairs before the first optimizer step, with the stored log-probs in place of the model's.
 
-    Raises ValueError with the pairs where it is not finite, and what the loss itself raises; MissingRewards with the
-    remedy.
+    Raises ValueError with the pairs whose loss is not finite, whatever the loss itself raises, and MissingRewards with
+    a remedy.
     """
     chosen_P = torch.tensor([pair.reference_chosen_logp for pair in pairs])
     rejected_P = torch.tensor([pair.reference_rejected_logp for pair in pairs])
@@ -100,4 +104,4 @@ def check_objective(loss: Mapping[str, Any], pairs: Sequence[TrainingPair], pair
     check_loss(loss_P, 0, pair_ids)
 
 
-NO_REWARDS = "add reward columns to the data, take another reward=, or another loss="
+NO_REWARDS = "add reward columns to the data, or use another reward= or loss="

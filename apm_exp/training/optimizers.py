@@ -1,4 +1,4 @@
-"""Optimizers by transformers' names, and the packages that some of them need."""
+"""Optimizers by transformers' names, and the packages that some of them require."""
 
 import importlib.util
 import re
@@ -6,7 +6,7 @@ import re
 from apm_exp.core.component import nearest
 
 COMMON = ("adamw_torch", "adamw_torch_fused")
-_NEEDS = (  # names that match -> module, and what to install
+_NEEDS = (  # pattern of names, module, what to install
     (r"paged_.*|ademamix.*|lion_.*|adamw_8bit|.*_bnb.*", "bitsandbytes", "'apm_exp[8bit]'"),
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
     (r"galore_.*", "galore_torch", "galore-torch"),
@@ -22,7 +22,7 @@ _NEEDS = (  # names that match -> module, and what to install
 
 
 def check_optimizer(name: str) -> None:
-    """Raise ValueError where transformers has no optimizer of this name, or its package is not installed."""
+    """Raise ValueError if transformers has no optimizer of this name, or if its package is not installed."""
     if name in COMMON:
         return
     from transformers.training_args import OptimizerNames
@@ -34,11 +34,11 @@ def check_optimizer(name: str) -> None:
     if module and importlib.util.find_spec(module) is None:
         raise ValueError(
             f"trainer.optimizer={name}: needs {module}, which is not installed; pip install {package}, "
-            "or take trainer.optimizer=adamw_torch"
+            "or set trainer.optimizer=adamw_torch"
         )
 
 
 def package_of(name: str) -> tuple[str | None, str | None]:
-    """The module that an optimizer needs besides torch and transformers, and what brings it; None for none."""
-    found = ((module, package) for pattern, module, package in _NEEDS if re.fullmatch(pattern, name))
-    return next(found, (None, None))
+    """Return the module that an optimizer requires besides torch and transformers, and its package, or (None, None)."""
+    matches = ((module, package) for pattern, module, package in _NEEDS if re.fullmatch(pattern, name))
+    return next(matches, (None, None))

@@ -1,4 +1,4 @@
-"""The selected pairs as the training sees them: their scored tokens and the starting policy's log-probs."""
+"""The selected pairs as training examples: their scored tokens and the starting policy's log-probs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from apm_exp.core.types import TokenisedPair
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """index: the pair's row. reference log-probs: the starting policy's, summed over the response, nats.
+    """A training example.
 
-    explicit_margin: in reward units, or None where the pairs have no rewards.
+    index: the pair's row. reference log-probs: the starting policy's, summed over the response, in nats.
+    explicit_margin: in reward units, or None if the pairs have no rewards.
     """
 
     index: int
@@ -25,7 +26,7 @@ class TrainingPair:
 
 
 def training_pairs(table: pa.Table) -> list[TrainingPair]:
-    """Rows of logps.parquet, with their explicit margins, as training pairs, in the table's order."""
+    """Return the rows of logps.parquet, with their explicit margins, as training pairs in the table's order."""
     tokens = ("prompt_ids", "chosen_ids", "rejected_ids")
     numbers = ("chosen_logp", "rejected_logp", "explicit_margin")
     rows = zip(*(table[name].to_pylist() for name in (*tokens, *numbers)), strict=True)
@@ -33,10 +34,10 @@ def training_pairs(table: pa.Table) -> list[TrainingPair]:
 
 
 def collate(pairs: Sequence[TrainingPair], stand_in: TrainingPair) -> dict[str, Any]:
-    """A batch: pair_index [B], pairs (B TokenisedPairs), reference log-probs and explicit margins [B], and weight_B.
+    """Return a batch: pair_index [B], pairs (B TokenisedPairs), reference log-probs and explicit margins [B], weight_B.
 
-    Weights are 1. Without any pairs the batch is the stand-in with a weight of 0: a process whose share of a global
-    batch is empty must make the same forwards as the others, or they would wait for it.
+    Weights are 1. An empty batch is the stand-in with a weight of 0: a process whose share of a global batch is empty
+    must run the same number of forwards as the others, which would otherwise wait for it.
     """
     weights = [1.0] * len(pairs) or [0.0]
     pairs = pairs or [stand_in]
@@ -51,7 +52,7 @@ def collate(pairs: Sequence[TrainingPair], stand_in: TrainingPair) -> dict[str, 
 
 
 def explicit_margins(pairs: Sequence[TrainingPair]) -> torch.Tensor | None:
-    """The explicit margins [B] in reward units, float32; None where the pairs have no rewards."""
+    """Return the explicit margins [B] in reward units, float32, or None if the pairs have no rewards."""
     margins = [pair.explicit_margin for pair in pairs]
     known = [margin for margin in margins if margin is not None]
     return torch.tensor(known) if len(known) == len(margins) else None

@@ -1,4 +1,4 @@
-"""What of transformers' TrainingArguments may be given in `trainer.args`: the signature is the schema."""
+"""The arguments of transformers' TrainingArguments that `trainer.args` accepts."""
 
 from typing import Annotated, Any, Literal
 
@@ -26,9 +26,9 @@ def passed(
     ddp_backend: Literal["gloo", "nccl", "mpi", "ucc"] | None = None,
     ddp_timeout: Count = 1800,
 ) -> None:
-    """The arguments that act here, with their types; transformers says what each means, and has the defaults.
+    """Declare the accepted arguments and their types; transformers documents them and has the defaults.
 
-    The others act on what this trainer does not do, or does itself: evaluation, batches, saving, the Hub.
+    The other arguments concern what this trainer does not do or does itself: evaluation, batches, saving, the Hub.
     """
 
 

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a training before anything is scored for it."""
+"""Checks of the training settings that run before any step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,9 +21,9 @@ def check_training(
     deepspeed: Mapping[str, Any] | None,
     dtype: str = "float32",
 ) -> None:
-    """Check the nodes of a training against each other and against the libraries' own names.
+    """Check the settings of a training against each other and against the libraries' own names.
 
-    transformers and DeepSpeed are imported only where something of theirs is set. Raises a one-line ValueError.
+    transformers and DeepSpeed are imported only if one of their settings is used. Raises a one-line ValueError.
     """
     batching(
         pairs=1,
@@ -54,41 +54,41 @@ def check_training(
 
 
 def needs_asking(trainer: Mapping[str, Any], deepspeed: Mapping[str, Any] | None) -> bool:
-    """Whether a training has settings whose values the libraries alone can judge; importing them takes seconds."""
+    """Return whether some settings can only be validated by the libraries, whose import takes seconds."""
     plain = trainer["lr_scheduler"] in _PLAIN_SCHEDULES and trainer["optimizer"] in COMMON
     return bool(trainer["args"] or deepspeed) or not plain
 
 
 def check_decay(learning_rate: float, weight_decay: float) -> None:
-    """Raise ValueError for a decay that takes all of a weight, or more, in one step."""
+    """Raise ValueError if the weight decay would remove a weight entirely in one optimizer step."""
     if learning_rate * weight_decay >= 1:
-        share = f"times trainer.learning_rate={learning_rate:g} it takes all of a weight in a step"
-        raise ValueError(f"trainer.weight_decay={weight_decay:g}: {share}; give less than {1 / learning_rate:g}")
+        share = f"times trainer.learning_rate={learning_rate:g} it removes a whole weight in one optimizer step"
+        raise ValueError(f"trainer.weight_decay={weight_decay:g}: {share}; set less than {1 / learning_rate:g}")
 
 
 def check_one_process(implementation: str, processes: int) -> None:
-    """Raise ValueError where TRL's trainers, which know nothing of our order of pairs, should share the work."""
+    """Raise ValueError if TRL's trainers, which do not know our order of pairs, would run in several processes."""
     if implementation == "trl" and processes > 1:
-        remedy = "set 1 on one node, or take trainer=pairs"
-        raise ValueError(f"runtime.processes={processes} in all: trainer=trl trains in one; {remedy}")
+        remedy = "set 1 on one node, or use trainer=pairs"
+        raise ValueError(f"runtime.processes={processes} in all: trainer=trl supports only one; {remedy}")
 
 
 def check_first_gpu(device: str) -> None:
-    """Raise ValueError for another GPU than the first, which is the one that transformers' trainer takes."""
+    """Raise ValueError if the device is a GPU other than the first, which transformers' trainer always uses."""
     index = device.partition(":")[2]
     if index not in ("", "0"):
         remedy = f"set CUDA_VISIBLE_DEVICES={index} and runtime.device=cuda"
-        raise ValueError(f"runtime.device={device}: training takes the first GPU that it sees; {remedy}")
+        raise ValueError(f"runtime.device={device}: training uses the first visible GPU; {remedy}")
 
 
 def check_trl_loss(loss: Mapping[str, Any]) -> str:
-    """The name of a loss that TRL has too; raises ValueError for any other."""
+    """Return the name of a loss that TRL also has; raises ValueError for any other."""
     name = str(loss["_target_"]).rpartition(".")[2]
     if name not in TRL_LOSSES:
         remedy = "use loss=dpo, loss=simpo or trainer=pairs"
-        raise ValueError(f"trainer=trl: TRL has no trainer that equals loss={name}; {remedy}")
+        raise ValueError(f"trainer=trl: TRL has no equivalent of loss={name}; {remedy}")
     for setting, plain in _PLAIN.items():
         if loss.get(setting, plain) != plain:
-            remedy = f"set loss.{setting}={plain}, or take trainer=pairs"
-            raise ValueError(f"loss.{setting}={loss[setting]}: not compared with TRL's trainers; {remedy}")
+            remedy = f"set loss.{setting}={plain}, or use trainer=pairs"
+            raise ValueError(f"loss.{setting}={loss[setting]}: not supported by trainer=trl; {remedy}")
     return name

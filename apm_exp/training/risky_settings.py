@@ -1,4 +1,4 @@
-"""Settings that can be meant, but have ruined trainings: said once, before the first step."""
+"""Warnings about unusual settings that often make a training diverge."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 LARGE = 1e9  # parameters
-HIGHEST_RATE = 2e-6  # of full fine-tuning on preferences; the paper and the SimPO release stay at or below 1e-6
+HIGHEST_RATE = 2e-6  # for full fine-tuning on preferences; the paper and the SimPO release stay at or below 1e-6
 LOWEST_SIMPO_BETA = 1.0  # SimPO's reward is a mean over tokens, so its beta is about 100 times DPO's
 
 
@@ -21,33 +21,32 @@ def warn_unusual(
     all_weights: bool,
     forward_pairs: int | list[int] | None = None,
 ) -> None:
-    """Log a warning for each setting that is far from what is known to work.
+    """Log a warning for each setting that is far from values known to work.
 
-    model: the starting policy's folder. all_weights: whether they are trained; an adapter's want a far higher rate.
-    forward_pairs: as pipeline.forward_pairs says.
+    model: the starting policy's folder. all_weights: whether all weights are trained; an adapter needs a much higher
+    learning rate. forward_pairs: as pipeline.forward_pairs says.
     """
     if forward_pairs == 1 or (isinstance(forward_pairs, list) and forward_pairs[0] == 1):
         logger.warning(
-            "runtime.pairs_per_device: the loss looks at the pairs of a forward together and is shown one at a time; "
-            "take at least 2"
+            "runtime.pairs_per_device: the loss compares the pairs of a forward, which has only one; set at least 2"
         )
     beta = loss.get("beta")
     if loss["_target_"].endswith(".simpo") and beta is not None and beta < LOWEST_SIMPO_BETA:
         logger.warning(
-            "loss.beta=%g: SimPO's reward is per token, so 2 to 10 are usual; below 1 (a value for DPO) its loss is "
-            "nearly a straight line",
+            "loss.beta=%g: SimPO's reward is per token, so 2 to 10 is usual; below 1 (typical for DPO) its loss is "
+            "nearly linear",
             beta,
         )
     if all_weights and learning_rate > HIGHEST_RATE and (size := parameters(model)) > LARGE:
         logger.warning(
-            "trainer.learning_rate=%g: above %g models of more than a billion parameters (this one: %.1f) often "
-            "fall apart; 3e-7 to 1e-6 are usual",
+            "trainer.learning_rate=%g: above %g, models of more than a billion parameters (this one: %.1f) often "
+            "diverge; 3e-7 to 1e-6 is usual",
             *(learning_rate, HIGHEST_RATE, size / 1e9),
         )
 
 
 def parameters(model: Path) -> int:
-    """The number of weights in a folder's safetensors files, from their headers; shared ones count once."""
+    """Return the number of weights in a folder's safetensors files, from their headers; shared weights count once."""
     return sum(_in_file(path) for path in model.glob("*.safetensors"))
 
 

@@ -1,4 +1,4 @@
-"""One training from the first step, or the newest complete checkpoint, to the saved and checked policy."""
+"""One training: from the first optimizer step or the newest complete checkpoint to the saved and checked policy."""
 
 import gc
 import os
@@ -26,9 +26,9 @@ from apm_exp.training.task import Settings, TrainingTask
 
 
 def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
-    """Train, save and check; returns the number of pairs and of optimizer steps.
+    """Train, save and check the policy; returns the number of pairs and of optimizer steps.
 
-    In each of the processes that a launcher started, this is called with the same task; the first one writes.
+    Each process that a launcher started calls this with the same task; the first one writes.
     """
     runtime: Runtime = component.bind("runtime", task.runtime)()
     first = os.environ.get("RANK", "0") == "0"
@@ -52,7 +52,7 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
         save_final(trainer, task.policy, saved)
         trained = logps_of(trainer.model, longest)
         folder = onlookers.folder
-        del trainer, onlookers  # with the optimizer's states: the saved policy is opened beside nothing else
+        del trainer, onlookers  # frees the optimizer's states before the saved policy is loaded
     gc.collect()
     if first:
         if adapter is not None:
@@ -64,16 +64,16 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
 
 def _check_runtime(runtime: Runtime, implementation: str) -> None:
     if (started := int(os.environ.get("WORLD_SIZE", "1"))) != runtime.processes:
-        remedy = f"start it without a launcher, with runtime.processes={started}"
-        raise ValueError(f"WORLD_SIZE={started}: not runtime.processes={runtime.processes}; {remedy}")
+        remedy = f"start the command without a launcher and with runtime.processes={started}"
+        raise ValueError(f"WORLD_SIZE={started}: differs from runtime.processes={runtime.processes}; {remedy}")
     check_one_process(implementation, runtime.processes)
     check_first_gpu(runtime.device)
 
 
 def _train(trainer: Any, onlookers: Watch, settings: Settings, batches: Batching) -> int:
-    """Run the trainer to its last step; returns the number of steps. See go_on for where it begins.
+    """Run the trainer to its last optimizer step and return the number of steps. It starts where go_on says.
 
-    Raises Stopped where SIGTERM came before.
+    Raises Stopped if SIGTERM stopped it.
     """
     attach(onlookers, trainer)
     checkpoint = go_on(onlookers)
@@ -89,7 +89,9 @@ def _train(trainer: Any, onlookers: Watch, settings: Settings, batches: Batching
     finally:
         onlookers.progress.close()
     state = trainer.state
-    assert state.global_step >= state.max_steps, f"training stopped at step {state.global_step} of {state.max_steps}"
+    assert state.global_step >= state.max_steps, (
+        f"training stopped at optimizer step {state.global_step} of {state.max_steps}"
+    )
     onlookers.consumption.assert_exact(None if "max_steps" in settings.args else settings.epochs)
     return int(state.global_step)
 
@@ -98,7 +100,7 @@ def _memory(trainer: Any, onlookers: Watch, batches: Batching) -> str:
     now = batches.per_device
     remedy = f"set runtime.pairs_per_device={now // 2}" if now > 1 else "lower tokens.max_length"
     return (
-        f"runtime.pairs_per_device={now}: out of memory at step {trainer.state.global_step + 1} with the pairs "
-        f"{named(onlookers.consumption.forward_ids)}; {remedy}, or take trainer.gradient_checkpointing=true; "
-        "re-run the command with it to resume from the last checkpoint"
+        f"runtime.pairs_per_device={now}: out of memory at optimizer step {trainer.state.global_step + 1} with pairs "
+        f"{named(onlookers.consumption.forward_ids)}; {remedy}, or trainer.gradient_checkpointing=true; "
+        "re-run the command with the change to resume from the last checkpoint"
     )

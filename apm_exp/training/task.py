@@ -1,4 +1,4 @@
-"""What a training is given: the settings of the `trainer` node, and the task that the stage hands over."""
+"""The inputs of a training: the task that the stage passes, and the settings of the `trainer` node."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ from apm_exp.core.types import Policy
 
 @dataclass(frozen=True, eq=False)
 class TrainingTask:
-    """pairs: the selected rows of logps.parquet. log: called with each row of metrics.jsonl. adapter: conf/adapter."""
+    """The inputs of a training besides the trainer's settings.
+
+    pairs: the selected rows of logps.parquet. log: called with each row of metrics.jsonl. adapter: a node of
+    conf/adapter.
+    """
 
     out: Path
     policy: Policy
@@ -27,7 +31,7 @@ class TrainingTask:
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of conf/trainer/pairs.yaml, which says what each means."""
+    """The settings in conf/trainer/pairs.yaml, which documents them."""
 
     implementation: str
     learning_rate: float

@@ -1,4 +1,4 @@
-"""Train a policy on selected pairs. Heavy imports wait until the work begins: plans and reused runs pass here too."""
+"""Training of a policy on selected pairs. Heavy imports are lazy, as plans and reused runs import this module too."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ Schedule = Literal[
     "polynomial",
     "inverse_sqrt",
     "cosine_with_restarts",
-    "cosine_with_min_lr",  # these two want their own settings: trainer.args.lr_scheduler_kwargs
+    "cosine_with_min_lr",  # needs trainer.args.lr_scheduler_kwargs, as does the next
     "warmup_stable_decay",
 ]
 
@@ -43,12 +43,12 @@ def train_policy(
     keep_checkpoints: Annotated[int, Field(ge=0), UNHASHED],
     args: dict[str, Any],
 ) -> dict[str, int | float]:
-    """Train the task's policy on its pairs, each once an epoch, and write `final/` and metrics.jsonl into its folder.
+    """Train the task's policy on its pairs, each once per epoch, and write `final/` and metrics.jsonl into its folder.
 
-    Goes on from the newest complete checkpoint there. Returns the counts: pairs, steps. Raises ValueError for
-    settings that do not fit together, for numbers that are not finite, and when memory runs out.
+    Resumes from the newest complete checkpoint there. Returns the counts: pairs, steps. Raises ValueError for settings
+    that do not fit together, for numbers that are not finite, and if memory runs out.
     """
-    given = locals()
+    settings = locals()
     from apm_exp.training.run import run
 
-    return run(task, Settings(**{name: given[name] for name in Settings.__dataclass_fields__}))
+    return run(task, Settings(**{name: settings[name] for name in Settings.__dataclass_fields__}))

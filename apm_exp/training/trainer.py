@@ -1,4 +1,4 @@
-"""The Hugging Face Trainer with a loss over pairs in the place of a loss over labels."""
+"""The Hugging Face Trainer with a loss over pairs in place of a loss over labels."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,28 +19,30 @@ from apm_exp.training.global_batches import EpochLoader, GlobalBatches
 from apm_exp.training.losses.history import AllPairs
 from apm_exp.training.objective import Objective
 
-_NONE = -1  # in the place of a row, where a process has fewer pairs than others
-_NOISE = 1e-5  # margins of this size are rounding, as all are before the first step; they count as ties
+_NONE = -1  # stands for a row if a process has fewer pairs than the others
+_NOISE = 1e-5  # margins of this size are only rounding, as before the first optimizer step; they count as ties
 
 
 class PairTrainer(Trainer):
-    """Minimises the mean loss over the pairs of a global batch, each pair weighing the same in every batch."""
+    """A Trainer that minimizes the mean loss over the pairs of a global batch; every pair has the same weight."""
 
     objective: Objective
 
     def __init__(
         self, *, objective: Objective, consumption: Consumption, batches: Batching, model: nn.Module, **settings: Any
     ) -> None:
-        accept_responses(model, probe=not is_deepspeed_zero3_enabled())  # which holds the weights in parts
+        # ZeRO-3 shards the weights, so that they cannot be probed
+        accept_responses(model, probe=not is_deepspeed_zero3_enabled())
         super().__init__(model=model, **settings)
-        self.model_accepts_loss_kwargs = True  # our loss is divided by the whole global batch; do not divide again
+        # our loss is divided by the whole global batch; transformers must not divide it again
+        self.model_accepts_loss_kwargs = True
         self.objective, self.consumption, self.batches = objective, consumption, batches
         self.sums: dict[str, Tensor] = {}
-        self.weight_B = torch.ones(0)  # of the forward that is being made
+        self.weight_B = torch.ones(0)  # of the current forward
         objective.history.gather = self._all_pairs
 
     def get_train_dataloader(self) -> EpochLoader:
-        """This process's pairs. accelerate's sampler would repeat some to make the shares equal."""
+        """Return the loader of this process's pairs. accelerate's sampler would repeat pairs to equalize the shares."""
         pairs: Any = self.train_dataset
         order = GlobalBatches(len(pairs), self.batches, self.args.seed, self.args.process_index)
         return EpochLoader(pairs, batch_sampler=order, collate_fn=self.data_collator)
@@ -48,12 +50,12 @@ class PairTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, Any]], Any]:
-        """The forwards of one optimizer step in this process, and the number of pairs in those of all processes."""
+        """Return this process's forwards of one optimizer step, and the number of pairs in those of all processes."""
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         index = [row for sample in samples for row in sample["pair_index"][sample["weight_B"] > 0].tolist()]
         index += [_NONE] * (num_batches * self.batches.per_device - len(index))  # all processes send the same number
-        found = self.accelerator.gather(torch.tensor(index, device=device)).tolist()
-        taken = [row for row in found if row != _NONE]
+        rows = self.accelerator.gather(torch.tensor(index, device=device)).tolist()
+        taken = [row for row in rows if row != _NONE]
         self.consumption.take(taken)
         return samples, torch.tensor(len(taken), device=device)
 
@@ -64,7 +66,7 @@ class PairTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Tensor:
-        """The share of one forward's pairs in the mean loss of the global batch.
+        """Return the contribution of one forward's pairs to the mean loss of the global batch.
 
         Gradients are averaged over processes, hence the factor.
         """
@@ -80,8 +82,8 @@ class PairTrainer(Trainer):
     def _check_first_step(self, model: nn.Module, inputs: dict[str, Any], pairs: PairLogps, ids: Sequence[str]) -> None:
         """Check that the untrained policy gives the stored log-probs, within the noise of its dtype.
 
-        Raises ValueError with the worst pair and the cause. All processes look for it together, as under ZeRO-3 each
-        forward is one of all.
+        Raises ValueError with the worst pair and the cause. If one process finds a difference, all of them run the
+        additional forwards, as a ZeRO-3 forward involves all processes.
         """
         worst, index = difference_from_stored(pairs).max(dim=0)
         rounding = TOLERANCE[self.objective.dtype]
@@ -95,21 +97,29 @@ class PairTrainer(Trainer):
             raise ValueError(first_step_problem(pairs, again, padded, self.objective.dtype, ids[int(index)]))
 
     def _losses(self, model: nn.Module, pairs: PairLogps, weight_B: Tensor) -> Tensor:
-        """The loss of each pair; a stand-in's is 0, though the others may ask this process for what it has."""
+        """Return the loss of each pair.
+
+        The loss of a stand-in is 0, but the loss function still runs, as it may gather values from all processes.
+        """
         history, self.weight_B = self.objective.history, weight_B
         history.epochs, history.frozen = self._epochs(), not model.training
         loss_B = self.objective.loss(pairs)
         return loss_B if weight_B.any() else 0 * (pairs.chosen_logp_B + pairs.rejected_logp_B)
 
     def _epochs(self) -> float:
-        """Passes over the pairs so far, in optimizer steps. transformers counts forwards, of which a small last batch
-        has fewer than others, and how many follows from runtime.pairs_per_device.
+        """Return the number of passes over the pairs so far, computed from optimizer steps.
+
+        transformers counts forwards, whose number in a small last batch differs and depends on
+        runtime.pairs_per_device.
         """
         pairs: Any = self.train_dataset
         return self.state.global_step / math.ceil(len(pairs) / self.batches.global_batch)
 
     def _all_pairs(self, value_B: Tensor) -> AllPairs:
-        """See History.gather. Each process sends as many rows as a forward can have, and how many of them count."""
+        """Gather values from all processes, as History.gather describes.
+
+        Each process sends a full forward of rows (padded) and the number of rows that count.
+        """
         rows = len(value_B) if self.weight_B.any() else 0
         if self.accelerator.num_processes == 1:
             return value_B, slice(0, rows)
@@ -121,7 +131,7 @@ class PairTrainer(Trainer):
         return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)]), slice(before, before + rows)
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The batch on the device. transformers would round our log-probs to 16 bits for DeepSpeed."""
+        """Move the batch to the device. transformers would cast our log-probs to 16 bits for DeepSpeed."""
         device = self.args.device
         return {name: part.to(device) if isinstance(part, Tensor) else part for name, part in inputs.items()}
 
@@ -139,12 +149,12 @@ class PairTrainer(Trainer):
         )
 
     def _add(self, pairs: PairLogps, weight_B: Tensor) -> None:
-        """Add a forward to the sums that the next logged row is the mean of."""
+        """Add a forward to the sums from which the next logged row's means are computed."""
         for name, value_B in shown(pairs, self.objective).items():
             self.sums[name] = self.sums.get(name, 0.0) + (value_B.detach() * weight_B).sum()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the means over the pairs since the last logged step."""
+        """Log with the means over the pairs since the last logged optimizer step."""
         if "loss" in logs and self.sums:
             totals = self.accelerator.reduce(torch.stack(list(self.sums.values())), "sum").tolist()
             sums = dict(zip(self.sums, totals, strict=True))
@@ -155,14 +165,14 @@ class PairTrainer(Trainer):
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Nobody reads transformers' estimate, and it does not know these batches."""
+        """Return 0: transformers' estimate does not fit these batches and is not used."""
         return 0
 
 
 def shown(pairs: PairLogps, objective: Objective) -> dict[str, Tensor]:
-    """What is logged, one value a pair [B]: log-probs in nats a token, rewards as the loss defines them.
+    """Return the logged metrics, one value per pair [B]: log-probs in nats per token, rewards as the loss defines them.
 
-    chosen_change: what the training has added to the chosen response's log-prob, from the starting policy on.
+    chosen_change: by how much the training has changed the chosen response's log-prob since the starting policy.
     """
     chosen_B = pairs.chosen_logp_B / pairs.chosen_len_B
     rejected_B = pairs.rejected_logp_B / pairs.rejected_len_B

@@ -1,7 +1,7 @@
-"""TRL's own trainers on our tokens, as a reference arm: DPOTrainer for loss=dpo, CPOTrainer for loss=simpo.
+"""TRL's own trainers on our tokens, for comparison: DPOTrainer for loss=dpo, CPOTrainer for loss=simpo.
 
-Both are built to tokenise messages and to score the reference themselves; here they get the tokens and the
-reference log-probs of the logps artifact.
+Both normally tokenize messages and score the reference themselves; here they get the tokens and the reference log-probs
+of the logps artifact.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from apm_exp.training.pair_dataset import TrainingPair
 from apm_exp.training.preflight import check_trl_loss
 from apm_exp.training.task import TrainingTask
 
-_LONGEST = 2**30  # tokens: the tokens are cut already, TRL must not cut them again
+_LONGEST = 2**30  # in tokens; the sequences are truncated already, and TRL must not truncate them again
 
 
 def trl_trainer(
@@ -32,9 +32,9 @@ def trl_trainer(
     pairs: Sequence[TrainingPair],
     consumption: Consumption,
 ) -> Any:
-    """TRL's trainer for the task's loss. arguments: builds the arguments, given their class and further fields.
+    """Return TRL's trainer for the task's loss. arguments: builds the arguments, given their class and further fields.
 
-    Raises ValueError for a loss of which TRL has no equal.
+    Raises ValueError if TRL has no equivalent of the loss.
     """
     disable_progress_bars()
     kind, made = (_dpo if check_trl_loss(task.loss) == "dpo" else _simpo)(task.loss, arguments)
@@ -50,7 +50,10 @@ def trl_trainer(
 
 
 def _dpo(loss: Mapping[str, Any], arguments: Callable[..., TrainingArguments]) -> tuple[Any, TrainingArguments]:
-    """checkpointing is None here and below: the model has it already where it is wanted."""
+    """Return the DPO trainer and its arguments.
+
+    gradient_checkpointing is None here and below because the model already has it enabled if it is wanted.
+    """
     more = {"loss_type": ["sigmoid"], "precompute_ref_log_probs": True, "max_length": None}
     return _Dpo, arguments(kind=DPOConfig, beta=loss["beta"], gradient_checkpointing=None, **more)
 
@@ -62,7 +65,7 @@ def _simpo(loss: Mapping[str, Any], arguments: Callable[..., TrainingArguments])
 
 
 class _Recorded:
-    """What both have in common: the pairs of each forward are counted, and their loss is looked at."""
+    """A mixin for both trainers that counts the pairs of each forward and checks their loss."""
 
     def __init__(self, *, consumption: Consumption, **settings: Any) -> None:
         self.consumption = consumption
@@ -79,7 +82,7 @@ class _Recorded:
         return loss
 
     def create_model_card(self, *arguments: Any, **keywords: Any) -> None:
-        """None: the run has a report."""
+        """Do nothing: the run has a report instead."""
 
 
 class _Dpo(_Recorded, DPOTrainer):
@@ -110,10 +113,10 @@ class _Cpo(_Recorded, CPOTrainer):
     def row(pair: TrainingPair) -> dict[str, Any]:
         prompt = pair.tokens.prompt_ids
         row: dict[str, Any] = {"pair_index": pair.index, "prompt_input_ids": prompt}
-        for side, answer in (("chosen", pair.tokens.chosen_ids), ("rejected", pair.tokens.rejected_ids)):
-            row[f"{side}_input_ids"] = prompt + answer
-            row[f"{side}_attention_mask"] = [1] * len(prompt + answer)
-            row[f"{side}_labels"] = [-100] * len(prompt) + answer
+        for side, response in (("chosen", pair.tokens.chosen_ids), ("rejected", pair.tokens.rejected_ids)):
+            row[f"{side}_input_ids"] = prompt + response
+            row[f"{side}_attention_mask"] = [1] * len(prompt + response)
+            row[f"{side}_labels"] = [-100] * len(prompt) + response
         return row
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""A training that begins while a similar one lies unfinished: which inputs keep it from going on from there."""
+"""A log message for a new training if a similar unfinished one exists: which inputs prevent a resume from it."""
 
 import logging
 import re
@@ -10,26 +10,28 @@ from omegaconf import OmegaConf
 from apm_exp.core.credentials import flatten
 
 logger = logging.getLogger(__name__)
-_KEY = "-????????"  # what follows the slug in the name of a step's folder: 8 hexadecimal digits
+_KEY = "-????????"  # suffix of a step's folder name: the first 8 hexadecimal digits of its key
 _SHOWN = 4
 
 
 def say_unfinished(out: Path) -> None:
-    """Where `out` has no checkpoint but an unfinished training of the same slug has, log what differs, in one line.
+    """Log which inputs differ if `out` has no checkpoint but an unfinished training of the same slug has.
 
-    Of several, the one that was worked on last. Only reads.
+    If there are several, the most recently used one is compared. Reads files only.
     """
     if (out / "checkpoints").exists():
         return
     siblings = out.parent.glob(out.name[: -len(_KEY)] + _KEY)
-    unfinished = [one for one in siblings if (one / "checkpoints").exists() and not (one / "done").exists()]
+    unfinished = [path for path in siblings if (path / "checkpoints").exists() and not (path / "done").exists()]
     if unfinished:
-        other = max(unfinished, key=lambda one: (one / "checkpoints").stat().st_mtime)
-        logger.info("unfinished %s has %s; this is another training", other, differences(other, out))
+        other = max(unfinished, key=lambda path: (path / "checkpoints").stat().st_mtime)
+        logger.info(
+            "not resuming %s, which is unfinished, because its inputs differ: %s", other, differences(other, out)
+        )
 
 
 def differences(before: Path, now: Path) -> str:
-    """The inputs in which a step's folder differs from that of `now`, as text: `loss.beta=0.5 (now 0.1)`."""
+    """Return the inputs of a step's folder that differ from those of `now`, as text: `loss.beta=0.5 (now 0.1)`."""
     old, new = (dict(flatten(_inputs(folder))) for folder in (before, now))
     names = [name for name in old | new if old.get(name) != new.get(name)]
     more = len(names) - _SHOWN
@@ -41,12 +43,12 @@ def _inputs(folder: Path) -> Any:
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
         return {"version": content["version"], **content["inputs"]}
-    except Exception:  # whatever YAML makes of a damaged file: it is only to be told of
+    except Exception:  # a damaged file can raise anything; this is only a log message
         return {"inputs.yaml": "damaged"}
 
 
 def _difference(name: str, before: Any, now: Any) -> str:
-    """Digests say nothing to a reader; what they are digests of does."""
+    """Return the text for one differing input. A digest is replaced by the name of the input that it is a digest of."""
     digest = re.compile("[0-9a-f]{64}")
     if any(digest.fullmatch(str(value)) for value in (before, now)):
         what = name.removesuffix(".artifact").removesuffix("._source_").replace(".policy", "")

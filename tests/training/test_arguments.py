@@ -15,19 +15,19 @@ def settings(**changes) -> Settings:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("max_step", 3, r"^trainer.args.max_step=3: no such training argument; did you mean 'max_steps'\?$"),
+        ("max_step", 3, r"^trainer.args.max_step=3: not a training argument; did you mean 'max_steps'\?$"),
         ("learning_rate", 1.0, r"^trainer.args.learning_rate=1.0: set trainer.learning_rate instead$"),
         ("per_device_train_batch_size", 2, "set runtime.pairs_per_device instead"),
-        ("ignore_data_skip", True, "would lose pairs"),
+        ("ignore_data_skip", True, "would drop pairs"),
         (
             "dataloader_drop_last",
             True,
-            "the pairs' order and batches are fixed; leave it out$",
+            "the order of pairs and the batches are fixed; remove it$",
         ),
-        ("train_sampling_strategy", "sequential", "order and batches are fixed"),
+        ("train_sampling_strategy", "sequential", "order of pairs and the batches are fixed"),
         ("label_smoothing_factor", 0.4, r"^trainer.args.label_smoothing_factor=0.4: set loss.label_smoothing instead$"),
         ("ddp_backend", "zzz", r"^trainer.args.ddp_backend=zzz: input should be 'gloo', 'nccl', 'mpi' or 'ucc'$"),
-        ("eval_steps", 4, r"^trainer.args.eval_steps=4: would have no effect here; did you mean 'max_steps'\?$"),
+        ("eval_steps", 4, r"^trainer.args.eval_steps=4: has no effect here; did you mean 'max_steps'\?$"),
     ],
 )
 def test_args_that_cannot_be(name, value, message):

@@ -27,6 +27,6 @@ def test_accumulation_follows_from_the_global_batch(pairs, global_batch, epochs,
 )
 def test_a_global_batch_that_does_not_divide_is_an_error(global_batch, per_device, processes, nearest):
     """Six pairs on two processes are three each, in one forward: a share below pairs_per_device is no fault."""
-    message = rf"^trainer.global_batch={global_batch}: not a multiple .*; take trainer.global_batch={nearest}, or"
+    message = rf"^trainer.global_batch={global_batch}: not a multiple .*; set trainer.global_batch={nearest}, or"
     with pytest.raises(ValueError, match=message):
         batching(pairs=9, global_batch=global_batch, epochs=1, pairs_per_device=per_device, processes=processes)

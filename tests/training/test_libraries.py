@@ -11,7 +11,7 @@ from apm_exp.training.preflight import needs_asking
 from tests.training.cases import deepspeed, trainer
 
 RUNTIME = {"nodes": 1, "processes": 1, "pairs_per_device": 2, "device": "cpu"}
-KWARGS = "its own settings are '+trainer.args.lr_scheduler_kwargs={NAME: VALUE}'"
+KWARGS = "set its own settings as '+trainer.args.lr_scheduler_kwargs={NAME: VALUE}'"
 
 
 def ask(changes: dict[str, Any], args: dict[str, Any], zero: dict[str, Any] | None = None, processes: int = 1) -> None:
@@ -36,23 +36,23 @@ def ask(changes: dict[str, Any], args: dict[str, Any], zero: dict[str, Any] | No
         ),
         ({"lr_scheduler": "polynomial", "learning_rate": 1e-8}, {}, "trainer.lr_scheduler=polynomial: lr_end"),
         ({"lr_scheduler": "cosine_with_restarts"}, {"lr_scheduler_kwargs": {"num_cycles": "abc"}}, "could not convert"),
-        ({"lr_scheduler": "constant"}, {"lr_scheduler_kwargs": {"num_cycles": 2}}, "would have no effect"),
+        ({"lr_scheduler": "constant"}, {"lr_scheduler_kwargs": {"num_cycles": 2}}, "has no effect"),
         ({}, {"lr_scheduler_kwargs": {"a": 1}}, "trainer.lr_scheduler=cosine: .* unexpected keyword argument 'a'"),
         ({}, {"lr_scheduler_kwargs": "a"}, "trainer.args.lr_scheduler_kwargs=a: input should be a valid dictionary"),
         ({}, {"max_steps": "abc"}, "trainer.args.max_steps=abc: input should be a valid integer"),
         ({}, {"optim_args": "x"}, "trainer.args.optim_args=x: string should match pattern"),
-        ({}, {"optim_args": "a=1"}, "trainer.optimizer=adamw_torch: optim_args=a=1 would have no effect"),
+        ({}, {"optim_args": "a=1"}, "trainer.optimizer=adamw_torch: optim_args=a=1 has no effect"),
         ({"optimizer": "rmsprop"}, {"optim_args": "eps=-1"}, "trainer.optimizer=rmsprop: "),
         (
             {},
             {"optim_target_modules": "all"},
-            "trainer.args.optim_target_modules: trainer.optimizer=adamw_torch takes none",
+            "trainer.args.optim_target_modules: trainer.optimizer=adamw_torch does not use it",
         ),
         ({}, {"debug": "zzz"}, "trainer.args.debug=zzz: input should be 'underflow_overflow'"),
         (
             {},
             {"ddp_backend": "gloo"},
-            "trainer.args.ddp_backend=gloo: is for several processes, and runtime.processes=1",
+            "trainer.args.ddp_backend=gloo: applies to several processes, and runtime.processes=1",
         ),
         ({}, {"torch_empty_cache_steps": 0}, "trainer.args.torch_empty_cache_steps=0: input should be greater than 0"),
     ],
@@ -98,7 +98,7 @@ class TestDeepSpeed:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"train_batch_size": 5}, r"^deepspeed.train_batch_size=5: the other settings give .*=8; write .*=auto$"),
+            ({"train_batch_size": 5}, r"^deepspeed.train_batch_size=5: the other settings give .*=8; set .*=auto$"),
             ({"gradient_clipping": 7}, r"^deepspeed.gradient_clipping=7: the other settings give max_grad_norm=1.0; "),
             ({"bf16": {"enabled": True}}, r"^deepspeed.bf16.enabled=True: the other settings give "),
             ({"fp16": {"enabled": "auto", "loss_scale": "abc"}}, r"^deepspeed: .*fp16.loss_scale must be a number"),

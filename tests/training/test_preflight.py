@@ -30,26 +30,29 @@ def test_the_shipped_settings_pass():
         ),
         (
             {"runtime": runtime(processes=2), "trainer": trainer(implementation="trl")},
-            "^runtime.processes=2 in all: trainer=trl trains in one; set 1 on one node, or take trainer=pairs$",
+            "^runtime.processes=2 in all: trainer=trl supports only one; set 1 on one node, or use trainer=pairs$",
         ),
         (
             {"deepspeed": {"zero_optimization": {"stage": 3}}},
-            "^deepspeed.zero_optimization.stage3_gather_16bit_weights_on_model_save=false: no weights would be saved",
+            "^deepspeed.zero_optimization.stage3_gather_16bit_weights_on_model_save=false: the weights would not be",
         ),
         (
             {"runtime": runtime(processes=10**12)},
-            r"^trainer.global_batch=4: not a multiple of .*; take trainer.global_batch=1000000000000, or",
+            r"^trainer.global_batch=4: not a multiple of .*; set trainer.global_batch=1000000000000, or",
         ),
         (
             {"trainer": trainer(weight_decay=1e3)},
-            "^trainer.weight_decay=1000: times trainer.learning_rate=0.001 it takes all of a weight in a step; give",
+            "^trainer.weight_decay=1000: times trainer.*=0.001 it removes a whole weight in one optimizer step",
         ),
         (
             {"deepspeed": deepspeed("zero2") | {"steps_per_print": 0}},
             "^deepspeed.steps_per_print=0: input should be gre",
         ),
-        ({"deepspeed": deepspeed("zero2") | {"bf16": 7}}, "^deepspeed.bf16=7: must be a section; write "),
-        ({"deepspeed": deepspeed("zero2") | {"scheduler": {}}}, "^deepspeed.scheduler: the trainer makes it; leave it"),
+        ({"deepspeed": deepspeed("zero2") | {"bf16": 7}}, "^deepspeed.bf16=7: must be a section; set "),
+        (
+            {"deepspeed": deepspeed("zero2") | {"scheduler": {}}},
+            "^deepspeed.scheduler: the trainer creates it; remove it",
+        ),
         ({"trainer": trainer(args={"max_step": 3})}, "^trainer.args.max_step=3: .*'max_steps'"),
         ({"trainer": trainer(optimizer="adamw_torh")}, "^trainer.optimizer=adamw_torh: .*'adamw_torch'"),
         (
@@ -62,12 +65,12 @@ def test_the_shipped_settings_pass():
         ),
         (
             {"runtime": runtime(device="cuda:1")},
-            "^runtime.device=cuda:1: training takes the first GPU that it sees; set CUDA_VISIBLE_DEVICES=1 and ",
+            "^runtime.device=cuda:1: training uses the first visible GPU; set CUDA_VISIBLE_DEVICES=1 and ",
         ),
         ({"deepspeed": {"zero_optimization": {"stage": 7}}}, "^deepspeed.zero_optimization.stage=7: "),
         (
             {"trainer": trainer(implementation="trl"), "loss": {"_target_": "apm_exp.losses.other.hinge"}},
-            "^trainer=trl: TRL has no trainer that equals loss=hinge; use loss=dpo, loss=simpo or trainer=pairs$",
+            "^trainer=trl: TRL has no equivalent of loss=hinge; use loss=dpo, loss=simpo or trainer=pairs$",
         ),
     ],
 )

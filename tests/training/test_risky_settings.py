@@ -21,7 +21,7 @@ def test_what_is_usual_is_not_remarked(tmp_path, caplog):
 def test_dpos_beta_in_simpo_and_a_high_rate_for_a_large_model_are(tmp_path, caplog, monkeypatch):
     warn_unusual(SIMPO | {"beta": 0.1}, 1e-6, tmp_path, all_weights=True)
     (said,) = caplog.messages
-    assert said.startswith("loss.beta=0.1: SimPO's reward is per token, so 2 to 10 are usual")
+    assert said.startswith("loss.beta=0.1: SimPO's reward is per token, so 2 to 10 is usual")
     caplog.clear()
     monkeypatch.setattr("apm_exp.training.risky_settings.parameters", lambda model: int(1.3 * LARGE))
     warn_unusual(DPO, 5e-6, tmp_path, all_weights=False)  # an adapter's rate
@@ -29,5 +29,5 @@ def test_dpos_beta_in_simpo_and_a_high_rate_for_a_large_model_are(tmp_path, capl
     warn_unusual(DPO, 5e-6, tmp_path, all_weights=True)
     (said,) = caplog.messages
     assert said.startswith(
-        "trainer.learning_rate=5e-06: above 2e-06 models of more than a billion parameters (this one: 1.3)"
+        "trainer.learning_rate=5e-06: above 2e-06, models of more than a billion parameters (this one: 1.3)"
     )

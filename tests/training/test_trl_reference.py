@@ -34,5 +34,5 @@ def test_gradients_are_clipped_to_what_is_said_or_not_at_all(tmp_path, tiny_poli
 
 def test_trl_has_no_other_loss(tmp_path, tiny_policy, scored):
     loss = {"_target_": "apm_exp.training.losses.hinge.hinge", "beta": 1.0, "margin": 1.0}
-    with pytest.raises(ValueError, match=r"^trainer=trl: TRL has no trainer that equals loss=hinge"):
+    with pytest.raises(ValueError, match=r"^trainer=trl: TRL has no equivalent of loss=hinge"):
         trained(task(tmp_path, tiny_policy, scored, loss=loss), implementation="trl")

@@ -27,7 +27,9 @@ def test_what_differs_from_an_unfinished_training_is_said(folder, caplog):
     folder("dpo-map-alpha1-ab12cd34")  # of another slug
     (folder("dpo-map-11111111") / "done").touch()
     say_unfinished(folder("dpo-map-22222222", begun=True))
-    said = f"unfinished {other} has another logps, loss.beta=0.5 (now 0.1); this is another training"
+    said = (
+        f"not resuming {other}, which is unfinished, because its inputs differ: another logps, loss.beta=0.5 (now 0.1)"
+    )
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
@@ -45,7 +47,7 @@ def test_damaged_inputs_of_another_training_stop_nothing(folder, caplog, content
     other = folder("dpo-ab12cd34")
     (other / "inputs.yaml").write_bytes(content)
     say_unfinished(folder("dpo-22222222", begun=True))
-    assert f"unfinished {other} has inputs.yaml=damaged (now None)" in caplog.text
+    assert f"{other}, which is unfinished, because its inputs differ: inputs.yaml=damaged (now None)" in caplog.text
 
 
 def test_of_many_differences_some_are_shown(folder, caplog):
@@ -53,5 +55,6 @@ def test_of_many_differences_some_are_shown(folder, caplog):
     folder("dpo-ab12cd34", loss={"beta": 0.1, "_source_": "c" * 64}, one=1, two=2, three=3, four=4)
     say_unfinished(folder("dpo-22222222", begun=True))
     assert (
-        "has another source of loss, one=1 (now None), two=2 (now None), three=3 (now None) and 1 more;" in caplog.text
+        "differ: another source of loss, one=1 (now None), two=2 (now None), three=3 (now None) and 1 more\n"
+        in caplog.text
     )

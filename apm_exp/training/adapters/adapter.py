@@ -1,4 +1,6 @@
-"""What an adapter component returns: which small matrices are trained, and how the weights beside them are kept."""
+"""The settings that an adapter component returns: which low-rank matrices to train, and how to store the frozen
+weights.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,8 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Adapter:
-    """lora: arguments of peft's LoraConfig. quantisation: arguments of transformers' BitsAndBytesConfig for the frozen
-    weights, or None where they stay in the policy's dtype.
+    """An adapter to train in place of the policy's weights.
+
+    lora: arguments of peft's LoraConfig. quantisation: arguments of transformers' BitsAndBytesConfig for the frozen
+    weights, or None to keep them in the policy's dtype.
     """
 
     lora: dict[str, Any]
@@ -15,5 +19,5 @@ class Adapter:
 
     @property
     def precision(self) -> str | None:
-        """What the frozen weights are rounded to beyond the policy's dtype, as precision.TOLERANCE calls it."""
+        """Return the key in TOLERANCE for the frozen weights' rounding, or None if they are in the policy's dtype."""
         return None if self.quantisation is None else "nf4"

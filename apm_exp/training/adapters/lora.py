@@ -12,11 +12,13 @@ Targets = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_l
 
 
 def lora(*, rank: Count, alpha: Scale, dropout: BelowOne, target_modules: Targets) -> Adapter:
-    """The adapter of a policy whose own weights stay as they are. B begins at zero: the first step's policy is the
-    starting policy.
+    """Return a LoRA adapter; the policy's own weights keep their dtype.
 
-    rank: rows of A and columns of B. dropout: probability, on what enters A. target_modules: "all-linear" (every
-    linear layer but the output head), the last parts of layers' names, or one regular expression for whole names.
+    B is initialized to zero, so the policy at the first optimizer step equals the starting policy.
+
+    rank: rows of A and columns of B. alpha: scale of the update. dropout: dropout probability on the input of A.
+    target_modules: "all-linear" (every linear layer except the output head), suffixes of layer names, or one regular
+    expression that matches whole names.
     """
     settings = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout, "target_modules": target_modules}
     return Adapter({**settings, "bias": "none", "task_type": "CAUSAL_LM"})

@@ -1,4 +1,4 @@
-"""An adapter's end: read it again, check it, and write the policy with the adapter in its weights."""
+"""Merging of a trained adapter: load it from disk, check it, and save the policy with the adapter merged into it."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ def merge(
     pair: TokenisedPair,
     expected: tuple[float, float],
 ) -> None:
-    """Open the adapter in `source` beside the policy's weights, compare its log-probs of `pair` with those expected of
-    it, and write the sum of both as an ordinary Hugging Face folder.
+    """Load the adapter in `source`, check its log-probs of `pair`, and save the merged policy to `folder`.
 
-    The weights come from the policy's folder again, not from the live model: that one may be divided among processes
-    (ZeRO-3). Raises ValueError where the log-probs differ by more than the dtype's noise.
+    The merged policy is an ordinary Hugging Face folder. The base weights are loaded from the policy's folder and not
+    taken from the model in memory, which may be sharded over processes (ZeRO-3). Raises ValueError if the log-probs
+    differ from `expected` by more than the dtype's noise.
     """
     model = open_adapter(source, policy, adapter, device)
     check_saved(model, source, policy, pair, expected)

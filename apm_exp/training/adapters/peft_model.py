@@ -1,4 +1,4 @@
-"""Adapters of a policy, by peft: beside its frozen weights for training, read again from a folder, and merged."""
+"""peft models: attach an adapter to frozen weights for training, and load a saved adapter."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,7 +16,10 @@ from apm_exp.training.adapters.adapter import Adapter
 
 
 def load_frozen(policy: Policy, adapter: Adapter, device: str, **more: Any) -> Any:
-    """The policy's model as the adapter has it: in the policy's dtype, or rounded to 4 bits. more: for load_model."""
+    """Load the policy's frozen model for an adapter, in the policy's dtype or quantized to 4 bits.
+
+    more: further arguments of load_model.
+    """
     if adapter.quantisation is None:
         return load_model(policy, device, **more)
     from transformers import BitsAndBytesConfig
@@ -27,9 +30,9 @@ def load_frozen(policy: Policy, adapter: Adapter, device: str, **more: Any) -> A
 
 
 def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
-    """The model as a PeftModel, of which only the adapter is trained. seed: of the adapter's random weights.
+    """Return the model as a PeftModel in which only the adapter is trained. seed: of the adapter's random weights.
 
-    Raises a one-line ValueError where the model has none of the layers that are named, or shares one of them.
+    Raises a one-line ValueError if the model has none of the target layers, or if a target layer shares its weights.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -42,30 +45,30 @@ def with_adapter(model: Any, adapter: Adapter, seed: int) -> Any:
     except ValueError as error:
         layers = ", ".join(linear_layers(model))
         raise ValueError(
-            f"{label}: {library_error(error)}; take all-linear, or of the model's layers {layers}"
+            f"{label}: {library_error(error)}; set it to all-linear or to some of the model's layers: {layers}"
         ) from error
-    if found := shared & set(adapted.targeted_module_names):
+    if tied := shared & set(adapted.targeted_module_names):
         raise ValueError(
-            f"{label}: {min(found)} shares its weights with another layer, so a sum would change both; leave it out"
+            f"{label}: {min(tied)} shares its weights with another layer, so merging would change both; leave it out"
         )
     return adapted
 
 
 def tied_layers(model: Any) -> set[str]:
-    """The names of the embedding and the output head, where they are one tensor."""
+    """Return the names of the embedding and the output head if they share one tensor, else an empty set."""
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     if ends[1] is None or ends[0].weight is not ends[1].weight:
         return set()
-    return {name for name, one in model.named_modules() if any(one is end for end in ends)}
+    return {name for name, module in model.named_modules() if any(module is end for end in ends)}
 
 
 def linear_layers(model: nn.Module) -> list[str]:
-    """The last parts of the names of the model's linear layers."""
-    return sorted({name.rpartition(".")[2] for name, one in model.named_modules() if isinstance(one, nn.Linear)})
+    """Return the suffixes of the names of the model's linear layers."""
+    return sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)})
 
 
 def open_adapter(folder: Path, policy: Policy, adapter: Adapter, device: str) -> Any:
-    """The PeftModel of a saved adapter on its policy, whose 4-bit weights become the numbers that they stand for."""
+    """Load a saved adapter onto its policy as a PeftModel. 4-bit weights are dequantized to make merging possible."""
     from peft import PeftModel
 
     frozen = load_frozen(policy, adapter, device)
@@ -77,8 +80,10 @@ def open_adapter(folder: Path, policy: Policy, adapter: Adapter, device: str) ->
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """peft asks models by a name that transformers 5.23 deprecates, and doubts its own rank for experts, which it has
-    applied: their gate and up matrices are one, of twice the rank.
+    """Suppress two peft warnings that do not apply here.
+
+    peft calls a method that transformers 5.23 deprecates. It also warns about rank patterns for mixture-of-experts
+    layers, which it has in fact applied: their gate and up projections are one matrix of twice the rank.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)

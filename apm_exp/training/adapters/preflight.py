@@ -1,4 +1,4 @@
-"""What can be known to be wrong with an adapter before any work."""
+"""Checks of an adapter that run before any step."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from apm_exp.training.deepspeed_setup import stage_of
 
 
 def adapter_name(node: Mapping[str, Any] | None) -> str | None:
-    """What a user calls the adapter of a node (the name of its function), or None where all weights are trained."""
+    """Return the adapter's name (its function's name), or None if all weights are trained."""
     return str(node["_target_"]).rpartition(".")[2] if node else None
 
 
 def adapter_of(node: Mapping[str, Any] | None) -> Adapter | None:
-    """The adapter of a node, or None; raises ValueError as component.bind."""
+    """Return the adapter that a node describes, or None; raises ValueError as component.bind."""
     adapter: Adapter | None = component.bind("model.adapter", node)() if node else None
     return adapter
 
@@ -28,9 +28,9 @@ def check_adapter(
     runtime: Mapping[str, Any],
     deepspeed: Mapping[str, Any] | None,
 ) -> None:
-    """Check that an adapter's libraries and device are here, and that the trainer and DeepSpeed can do with it.
+    """Check that an adapter's libraries and device are available, and that the trainer and DeepSpeed support it.
 
-    Raises a one-line ValueError with the remedy. Imports none of the libraries.
+    Raises a one-line ValueError with the remedy. Does not import the libraries.
     """
     adapter = adapter_of(node)
     if adapter is None:
@@ -38,15 +38,15 @@ def check_adapter(
     label = f"model.adapter={adapter_name(node)}"
     _demand(label, "peft", ".")
     if trainer["implementation"] == "trl":
-        raise ValueError(f"{label}: trainer=trl, a reference for trainings of all weights, has none; use trainer=pairs")
+        raise ValueError(f"{label}: trainer=trl trains all weights and does not support adapters; use trainer=pairs")
     if adapter.quantisation is not None:
         _check_four_bits(label, runtime, deepspeed)
 
 
 def check_layers(node: Mapping[str, Any] | None, model: Any) -> None:
-    """Raise ValueError where the model has none of the layers that an adapter names. The model is not for use after it.
+    """Raise ValueError if the model has none of the layers that the adapter names.
 
-    model: may be without weights, on torch's meta device.
+    model: may be on torch's meta device, without weights. It is modified and must not be used afterwards.
     """
     adapter = adapter_of(node)
     if adapter is not None:
@@ -59,12 +59,12 @@ def check_layers(node: Mapping[str, Any] | None, model: Any) -> None:
 
 
 def _check_four_bits(label: str, runtime: Mapping[str, Any], deepspeed: Mapping[str, Any] | None) -> None:
-    remedy = "take model.adapter=lora"
+    remedy = "use model.adapter=lora"
     if not pick_device(dict(runtime)).startswith("cuda"):
-        raise ValueError(f"{label}: 4-bit weights need a CUDA GPU, and runtime.device has none; {remedy}")
+        raise ValueError(f"{label}: 4-bit weights need a CUDA GPU, and runtime.device is not one; {remedy}")
     _demand(label, "bitsandbytes", ".[qlora]")
     if stage_of(deepspeed) == 3:
-        raise ValueError(f"{label}: ZeRO-3 cannot divide 4-bit weights; take deepspeed=zero2, or {remedy}")
+        raise ValueError(f"{label}: ZeRO-3 cannot shard 4-bit weights; use deepspeed=zero2, or {remedy}")
 
 
 def _demand(label: str, module: str, install: str) -> None:

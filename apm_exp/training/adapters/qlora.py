@@ -1,4 +1,4 @@
-"""QLoRA: LoRA beside frozen weights that are kept in 4 bits (NF4, arXiv 2305.14314), by bitsandbytes on a GPU."""
+"""QLoRA: LoRA on frozen weights that are quantized to 4 bits (NF4, arXiv 2305.14314) with bitsandbytes on a GPU."""
 
 from dataclasses import replace
 
@@ -10,10 +10,11 @@ from apm_exp.training.adapters.lora import Scale, Targets, lora
 def qlora(
     *, rank: Count, alpha: Scale, dropout: BelowOne, target_modules: Targets, double_quantisation: bool
 ) -> Adapter:
-    """As `lora`, with the weights of the linear layers (not of the output head) rounded to 4 bits a weight.
+    """Return a LoRA adapter whose base linear layers (except the output head) are quantized to 4 bits.
 
-    The rounded policy is not quite the one that was scored: log-ratios begin at the rounding's noise, not at 0.
-    double_quantisation: the scales of the blocks of 64 weights are rounded too, which saves 0.37 bits a weight.
+    The quantized policy differs slightly from the one that was scored, so log-ratios at the first step are at the level
+    of the quantization noise, not 0. double_quantisation: also quantize the scales of the blocks of 64 weights, which
+    saves 0.37 bits per weight.
     """
     plain = lora(rank=rank, alpha=alpha, dropout=dropout, target_modules=target_modules)
     four_bits = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": double_quantisation}

@@ -1,4 +1,4 @@
-"""Everything that looks on at a training: it counts, logs, guards, marks checkpoints and shows progress."""
+"""The callbacks of a training: counting, logging, guards, checkpoint markers and progress."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Watch:
-    """history: a loss's own state. how: what a run must share with an earlier attempt to go on from its checkpoint."""
+    """The callbacks of one training and the state that its checkpoints keep.
+
+    history: the loss's own state. how: the settings that a run must share with an earlier attempt to resume from its
+    checkpoint.
+    """
 
     consumption: Consumption
     history: History
@@ -36,7 +40,7 @@ class Watch:
 
 
 def watch(task: TrainingTask, processes: int, keep_checkpoints: int) -> Watch:
-    """The onlookers of a task's training, before its first step."""
+    """Create the callbacks of a task's training before its first step."""
     consumption, history = Consumption(task.pairs["pair_id"].to_pylist()), History(task.seed)
     how = checkpoints.how_made(stage_of(task.deepspeed), processes)
     metrics = MetricsLog(task.out / "metrics.jsonl", consumption, task.log)
@@ -53,7 +57,7 @@ def watch(task: TrainingTask, processes: int, keep_checkpoints: int) -> Watch:
 
 
 def attach(onlookers: Watch, trainer: Any) -> None:
-    """Add the callbacks to a trainer, and take away the one that prints."""
+    """Add the callbacks to a trainer and remove transformers' PrinterCallback."""
     onlookers.guard.trainer = trainer
     trainer.remove_callback(PrinterCallback)
     for callback in (onlookers.metrics, onlookers.guard, onlookers.progress, onlookers.marker):
@@ -61,16 +65,16 @@ def attach(onlookers: Watch, trainer: Any) -> None:
 
 
 def go_on(onlookers: Watch) -> str | None:
-    """The newest complete checkpoint of an earlier attempt, with counts and metrics set back to it; else None.
+    """Restore counts and metrics from the newest complete checkpoint and return its path, or None if there is none.
 
-    The first process looks, and tells the others.
+    The first process searches for the checkpoint and broadcasts it to the others.
     """
     checkpoint = None
     if PartialState().is_main_process:
         checkpoint = checkpoints.newest_complete(onlookers.folder, onlookers.how)
         onlookers.metrics.go_on_from(checkpoint)
         if checkpoint:
-            logger.info("training resumes from step %d", checkpoints.step_of(checkpoint))
+            logger.info("training resumes from optimizer step %d", checkpoints.step_of(checkpoint))
     checkpoint = broadcast_object_list([checkpoint])[0]
     if checkpoint is None:
         return None

@@ -1,4 +1,4 @@
-"""What stops a training at once: numbers that are not finite, and a policy that is not the one that was scored."""
+"""Checks that stop a training at once: losses and gradients that are not finite, and a policy that was not scored."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,75 +15,77 @@ _IDS_SHOWN = 8
 
 
 def named(pair_ids: Sequence[str]) -> str:
-    """The first ids, and how many more there are."""
+    """Return the first ids, and how many more there are, as text."""
     more = len(pair_ids) - _IDS_SHOWN
     return ", ".join(pair_ids[:_IDS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_loss(loss_B: Tensor, step: int, pair_ids: Sequence[str]) -> None:
-    """Raise ValueError, with the step and the pairs, where a loss is not finite."""
+    """Raise ValueError with the optimizer step and the pairs if a loss is not finite."""
     finite_B = torch.isfinite(loss_B.detach()).tolist()
     if not all(finite_B):
         bad = [name for name, finite in zip(pair_ids, finite_B, strict=True) if not finite]
         raise ValueError(
-            f"trainer.learning_rate: the loss is not finite at step {step} for the pairs {named(bad)}; "
-            "look at them, or lower the learning rate"
+            f"trainer.learning_rate: the loss is not finite at optimizer step {step} for pairs {named(bad)}; "
+            "check them, or lower the learning rate"
         )
 
 
 def difference_from(pairs: PairLogps, chosen_B: Tensor, rejected_B: Tensor) -> Tensor:
-    """By how many nats a token each pair's log-probs differ from others, [B]."""
+    """Return the difference of each pair's log-probs from the given ones, in nats per token, shape [B]."""
     of_chosen_B = (pairs.chosen_logp_B - chosen_B).abs() / pairs.chosen_len_B.clamp(min=SHORT)
     of_rejected_B = (pairs.rejected_logp_B - rejected_B).abs() / pairs.rejected_len_B.clamp(min=SHORT)
     return torch.maximum(of_chosen_B, of_rejected_B).detach()
 
 
 def difference_from_stored(pairs: PairLogps) -> Tensor:
-    """By how many nats a token each pair's log-probs differ from the stored ones, [B]."""
+    """Return the difference of each pair's log-probs from the stored ones, in nats per token, shape [B]."""
     return difference_from(pairs, pairs.reference_chosen_logp_B, pairs.reference_rejected_logp_B)
 
 
 def first_step_problem(pairs: PairLogps, again: PairLogps, padded: PairLogps, dtype: str, named_pair: str) -> str:
-    """The line for an untrained policy that does not give the stored log-probs: by cause, with the cure of each.
+    """Return the error message for an untrained policy whose log-probs differ from the stored ones.
 
-    again: of the same pairs a second time. padded: in the padded form.
+    The message depends on the cause. again: a second forward of the same pairs. padded: a forward with padding.
     """
     rounding = TOLERANCE[dtype]
     off = difference_from_stored(pairs).max().item()
     differs = f"before the first step the policy's log-prob of {named_pair} differs from the stored one by {off:.2g}"
-    differs += f" nats a token (rounding explains {rounding:g})"
+    differs += f" nats per token (rounding explains {rounding:g})"
     noise = difference_from(pairs, again.chosen_logp_B, again.rejected_logp_B).max().item()
     if noise > rounding:
         return (
-            f"model.path: {differs}, and from itself a second time by {noise:.2g}: the model draws noise when it is "
-            "trained (dropout that none of its configuration's fields turns off); train a model without"
+            f"model.path: {differs}, and a second forward differs by {noise:.2g}: the model is random when it is "
+            "trained (dropout that no field of its configuration turns off); use a model without it"
         )
     if difference_from_stored(padded).max().item() <= rounding:
         return (
-            f"model.attention=auto: {differs}, and in padded rows it does not: the model cannot share prompts here; "
-            "take model.attention=eager"
+            f"model.attention=auto: {differs}, but not with padding: the model does not support shared prompts; "
+            "set model.attention=eager"
         )
-    return f"rebuild=logps: {differs}; the stored ones are not of this policy: build them again"
+    return f"rebuild=logps: {differs}; the stored log-probs are of another policy; rebuild them"
 
 
 class GradientGuard(TrainerCallback):
-    """Stops the training before an optimizer step with a gradient that is not finite."""
+    """A callback that stops the training before an optimizer step whose gradient is not finite."""
 
     def __init__(self, consumption: Consumption) -> None:
         self.consumption = consumption
-        self.trainer: Any = None  # set by the code that makes the trainer
+        self.trainer: Any = None  # set by `attach`
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Raise ValueError, with the step and its pairs. float16's loss scaler skips such steps by itself."""
+        """Raise ValueError with the optimizer step and its pairs. With float16, the loss scaler skips such steps
+        itself.
+        """
         if args.fp16 or torch.isfinite(_gradient_norm(self.trainer)):
             return
         raise ValueError(
-            f"trainer.learning_rate: the gradient is not finite at step {state.global_step + 1}, with the pairs "
-            f"{named(self.consumption.step_ids)}; look at them, or lower the learning rate"
+            f"trainer.learning_rate: the gradient is not finite at optimizer step {state.global_step + 1} for pairs "
+            f"{named(self.consumption.step_ids)}; check them, or lower the learning rate"
         )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The step was good; the next one's pairs are counted afresh."""
+        """Clear the pairs of the optimizer step that has completed."""
         self.consumption.step_ids.clear()
 
 

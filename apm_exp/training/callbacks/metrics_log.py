@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object a logged step, on disk at once, the source of the report."""
+"""The writer of metrics.jsonl: one JSON object per logged optimizer step, flushed at once; the report reads it."""
 
 import json
 import logging
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 
 class MetricsLog(TrainerCallback):
-    """Appends each logged step to metrics.jsonl and passes the row to `mirror`.
+    """A callback that appends each logged optimizer step to metrics.jsonl and passes the row to `mirror`.
 
-    Where a sign of collapse appears, the row has it as a sentence in its list `collapse`, and a warning says it.
+    If the training shows a sign of divergence, the row's list `collapse` has it as a sentence, and a warning is logged.
     """
 
     def __init__(self, path: Path, consumption: Consumption, mirror: Callable[[dict[str, Any]], None]) -> None:
@@ -30,20 +30,20 @@ class MetricsLog(TrainerCallback):
         self.started, self.seconds_before = time.monotonic(), 0.0
 
     def save(self, folder: Path) -> None:
-        """Keep the rows so far beside a checkpoint."""
+        """Save the rows so far in a checkpoint."""
         write_text("".join(json.dumps(row) + "\n" for row in read_rows(self.path)), folder / self.path.name)
 
     def go_on_from(self, checkpoint: Path | None) -> None:
-        """Go on with the rows of a checkpoint (None: without any): the steps after it are trained again."""
+        """Restore the rows of a checkpoint (None: no rows), as the optimizer steps after it are trained again."""
         before = (checkpoint / self.path.name).read_text(encoding="utf-8") if checkpoint else ""
         if not _text(self.path).startswith(before):
-            logger.warning("%s: damaged; written again up to the step of %s", self.path, checkpoint)
+            logger.warning("%s: damaged; restored up to the optimizer step of %s", self.path, checkpoint)
         write_text(before, self.path)
         rows = read_rows(self.path)
         self.seconds_before = rows[-1]["seconds"] if rows else 0.0
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        """Write the row of a training step; the trainer's closing summary is none."""
+        """Write the row of an optimizer step; the trainer's final summary is not a row."""
         if not state.is_world_process_zero or logs is None or "loss" not in logs:
             return
         seconds = round(self.seconds_before + time.monotonic() - self.started, 3)
@@ -62,5 +62,5 @@ def _text(path: Path) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """JSON has no infinity and no NaN: they become null."""
+    """Return a number as JSON can hold it: infinity and NaN become null."""
     return float(value) if math.isfinite(value) else None

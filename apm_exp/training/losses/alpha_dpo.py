@@ -1,4 +1,4 @@
-"""alpha-DPO: SimPO whose target margin follows the pair's own implicit reward."""
+"""alpha-DPO: SimPO with a target margin that depends on the pair's implicit reward."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ from apm_exp.training.losses.smoothed_logistic import smoothed_logistic
 if TYPE_CHECKING:
     from torch import Tensor
 
-ACROSS_PAIRS = "processes"  # running numbers follow the forwards of all processes together
-_NOISE = 1e-6  # nats a token; a smaller spread, as before the first step, is rounding and says nothing of the pairs
+ACROSS_PAIRS = "processes"  # running averages use the forwards of all processes
+_NOISE = 1e-6  # nats per token; a smaller spread, as before the first optimizer step, is only rounding
 
 
 def alpha_dpo(
@@ -26,12 +26,12 @@ def alpha_dpo(
     bias_corrected: bool,
     label_smoothing: BelowHalf = 0.0,
 ) -> "Tensor":
-    """-log sigmoid(beta * (A_w - A_l - gamma_beta_ratio - alpha z)), A = log pi(y|x) / |y|: nats, shape B.
+    """Return -log sigmoid(beta * (A_w - A_l - gamma_beta_ratio - alpha z)), A = log pi(y|x) / |y|: nats, shape B.
 
-    alpha-DPO (Wu et al., 2024, arXiv 2410.10148). z = (g - mu) / s without a gradient, g = (A_w - A_l) minus that of
-    the reference, mu and s running averages of its mean and unbiased standard deviation over the forwards of all
-    processes. alpha is inside beta, as in the release. bias_corrected=false: averages that start at 0, as the
-    release's do, which makes the first z some ten times too large. While g has no spread, z is 0.
+    alpha-DPO (Wu et al., 2024, arXiv 2410.10148). z = (g - mu) / s has no gradient; g = (A_w - A_l) minus the same
+    difference of the reference; mu and s are running averages of its mean and unbiased standard deviation over the
+    forwards of all processes. alpha is multiplied by beta, as in the release. bias_corrected=false: averages start at
+    0, as in the release, which makes the first z about ten times too large. If g has no spread, z is 0.
     """
     chosen_B, rejected_B = mean_logps(pairs)
     ratio_B = mean_log_ratios(pairs)
@@ -45,6 +45,6 @@ def alpha_dpo(
 
 
 def rewards(pairs: PairLogps, beta: float) -> tuple["Tensor", "Tensor"]:
-    """beta * log-prob per token of both responses, as SimPO's: the reference moves the target alone."""
+    """Return beta * log-prob per token of both responses, as in SimPO; the reference changes only the target margin."""
     chosen_B, rejected_B = mean_logps(pairs)
     return beta * chosen_B, beta * rejected_B

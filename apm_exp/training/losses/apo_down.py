@@ -1,4 +1,4 @@
-"""APO-down: both responses less likely than they were, rejected ones more so."""
+"""APO-down: lowers the likelihood of both responses, and more so of the rejected one."""
 
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def apo_down(pairs: PairLogps, *, beta: Positive) -> "Tensor":
-    """sigmoid(beta R_w) + 1 - sigmoid(beta (R_w - R_l)), R the summed log-ratios: shape B, between 0 and 2.
+    """Return sigmoid(beta R_w) + 1 - sigmoid(beta (R_w - R_l)), R the summed log-ratios: shape B, between 0 and 2.
 
-    Eq. 8 of APO (D'Oosterlinck et al., 2024): for data that is worse than the policy.
+    Eq. 8 of APO (D'Oosterlinck et al., 2024), for responses that are worse than the policy's.
     """
     chosen_B, rejected_B = (beta * ratio_B for ratio_B in log_ratios(pairs))
     return chosen_B.sigmoid() + (rejected_B - chosen_B).sigmoid()

@@ -1,4 +1,4 @@
-"""APO-hinge: APO-zero with a margin after which a response is left alone."""
+"""APO-hinge: APO-zero with a margin beyond which a response has no gradient."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def apo_hinge(pairs: PairLogps, *, beta: Positive, margin: Positive) -> "Tensor":
-    """max(0, margin - beta R_w) + max(0, margin + beta R_l), R the summed log-ratios: shape B.
+    """Return max(0, margin - beta R_w) + max(0, margin + beta R_l), R the summed log-ratios: shape B.
 
-    Eq. 11 of the small-model report ("APO-hinge-zero"), with beta applied once (docs/method.md). With beta 0.1 and a
-    margin of 1 a response counts until its log-ratio has moved by 10 nats.
+    Eq. 11 of the small-model report ("APO-hinge-zero"), with beta applied once (docs/method.md). With a beta of 0.1 and
+    a margin of 1, a response has a gradient until its log-ratio has moved by 10 nats.
     """
     chosen_B, rejected_B = (beta * ratio_B for ratio_B in log_ratios(pairs))
     return (margin - chosen_B).clamp(min=0) + (margin + rejected_B).clamp(min=0)

@@ -1,4 +1,4 @@
-"""APO-hinge with a rounded corner."""
+"""APO-hinge with softplus in place of the hinge."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def apo_hinge_softplus(pairs: PairLogps, *, beta: Positive, margin: Positive, temperature: Positive) -> "Tensor":
-    """t softplus((margin - beta R_w) / t) + t softplus((margin + beta R_l) / t), t the temperature: shape B.
+    """Return t softplus((margin - beta R_w) / t) + t softplus((margin + beta R_l) / t), t the temperature: shape B.
 
-    Eq. 12 of the small-model report, with beta applied once (docs/method.md), and its Sec. 6.4.4 for the temperature,
-    which is 1 in Eq. 12. R: the summed log-ratios. As t goes to 0 this becomes APO-hinge.
+    Eq. 12 of the small-model report, with beta applied once (docs/method.md); the temperature, which is 1 in Eq. 12, is
+    from its Sec. 6.4.4. R: the summed log-ratios. As t goes to 0 this becomes APO-hinge.
     """
     from torch.nn.functional import softplus
 

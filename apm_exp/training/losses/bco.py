@@ -1,4 +1,4 @@
-"""BCO for pairs: a classifier of chosen and rejected responses, with the reward shift."""
+"""BCO for pairs: a classifier of chosen and rejected responses, with a reward shift."""
 
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,14 @@ from apm_exp.training.losses.log_ratios import log_ratios
 if TYPE_CHECKING:
     from torch import Tensor
 
-ACROSS_PAIRS = "processes"  # running numbers follow the forwards of all processes together
+ACROSS_PAIRS = "processes"  # running averages use the forwards of all processes
 
 
 def bco(pairs: PairLogps, history: History, *, beta: Positive, reward_shift: bool) -> "Tensor":
-    """-log sigmoid(r_w - d) - log sigmoid(d - r_l), r = beta * summed log-ratio: nats, shape B.
+    """Return -log sigmoid(r_w - d) - log sigmoid(d - r_l), r = beta * summed log-ratio: nats, shape B.
 
-    BCO (Jung et al., 2024). d is the reward shift: the mean of all rewards of both sides so far, over all
-    processes, without a gradient. reward_shift=false: d is 0, which is TRL's bco_pair.
+    BCO (Jung et al., 2024). d is the reward shift: the mean of the rewards of both sides so far, over all processes,
+    without a gradient. reward_shift=false: d is 0, as in TRL's bco_pair.
     """
     import torch
     from torch.nn.functional import logsigmoid

@@ -1,4 +1,4 @@
-"""beta-DPO: DPO whose beta follows the batch, on pairs whose margin is not unusual."""
+"""beta-DPO: DPO with a beta per batch, on a random subset of pairs that prefers typical margins."""
 
 import math
 from fractions import Fraction
@@ -12,8 +12,9 @@ from apm_exp.training.losses.log_ratios import log_ratio_margin
 if TYPE_CHECKING:
     from torch import Tensor
 
-ACROSS_PAIRS = "processes"  # running numbers follow the forwards of all processes together
-_NOISE = 1e-6  # nats; a smaller spread, as before the first step, is rounding: all pairs are then as likely
+ACROSS_PAIRS = "processes"  # running averages use the forwards of all processes
+# nats; a smaller spread, as before the first optimizer step, is only rounding: all pairs get the same weight
+_NOISE = 1e-6
 _LEAST_BETA = 1e-3
 
 
@@ -27,14 +28,14 @@ def beta_dpo(
     decay: BelowOne,
     bias_corrected: bool,
 ) -> "Tensor":
-    """-log sigmoid(beta_batch * D) of the pairs that are drawn, 0 of the others: nats, shape B.
+    """Return -log sigmoid(beta_batch * D) for the sampled pairs and 0 for the others: nats, shape B.
 
     beta-DPO (Wu et al., 2024, arXiv 2407.08639). D: margin of the summed log-ratios; mu, s: running averages of its
-    mean and standard deviation over the forwards of all processes. N - floor(N * (1 - drop_fraction)) of a forward's
-    N pairs are dropped: the rest is drawn without replacement with weights exp(-(D - mu)^2 / (2 s^2)), from the seed
-    and the number of the forward. beta_batch = max(1e-3, beta * (1 + beta_slope * (mean D of the drawn - mu))). Losses
-    are scaled so that their mean is that of the drawn pairs. bias_corrected=false: averages that start at 0, as the
-    release's do.
+    mean and standard deviation over the forwards of all processes. Of a forward's N pairs, N - floor(N * (1 -
+    drop_fraction)) are dropped: the others are sampled without replacement with weights exp(-(D - mu)^2 / (2 s^2)); the
+    seed and the number of the forward determine the sample. beta_batch = max(1e-3, beta * (1 + beta_slope * (mean D of
+    the sampled - mu))). Losses are scaled so that their mean is that of the sampled pairs. bias_corrected=false:
+    averages start at 0, as in the release.
     """
     from torch.nn.functional import logsigmoid
 
@@ -51,10 +52,13 @@ def beta_dpo(
 
 
 def _drawn(margin_N: "Tensor", mean: float, spread: float, drop_fraction: float, history: History) -> "Tensor":
-    """Which pairs stay, as booleans. The largest of log-weight plus Gumbel noise are a draw without replacement."""
+    """Return which pairs are sampled, as booleans.
+
+    The largest values of log-weight plus Gumbel noise are a sample without replacement.
+    """
     import torch
 
-    dropped = math.ceil(Fraction(repr(drop_fraction)) * len(margin_N))  # of the decimal that was typed: 0.8 of 10 is 8
+    dropped = math.ceil(Fraction(repr(drop_fraction)) * len(margin_N))  # exact decimal arithmetic: 0.8 of 10 is 8
     count = max(1, len(margin_N) - dropped)
     log_weight_N = -((margin_N.double().cpu() - mean) ** 2) / (2 * spread**2) if spread > _NOISE else 0.0
     draw = torch.Generator().manual_seed((history.seed << 32) % 2**63 + history.count_forward())

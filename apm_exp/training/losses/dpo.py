@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def dpo(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf = 0.0) -> "Tensor":
-    """-log sigmoid(beta * (R_w - R_l)), R = log pi(y|x) - log pi_ref(y|x): nats, shape B.
+    """Return -log sigmoid(beta * (R_w - R_l)), R = log pi(y|x) - log pi_ref(y|x): nats, shape B.
 
-    Eq. 6 of the paper, Eq. 7 of DPO (Rafailov et al., 2023). R is summed over the response's tokens, in nats;
-    beta is per nat. Lengths are not looked at. label_smoothing: the share of labels taken to be wrong, which adds
-    that share of the loss of the flipped pair (cDPO, Mitchell, 2023).
+    Eq. 6 of the paper, Eq. 7 of DPO (Rafailov et al., 2023). R is summed over the response's tokens, in nats; beta is
+    per nat. Lengths are not used. label_smoothing: the assumed share of flipped labels, which adds that share of the
+    loss of the flipped pair (cDPO, Mitchell, 2023).
     """
     return smoothed_logistic(beta * log_ratio_margin(pairs), label_smoothing)

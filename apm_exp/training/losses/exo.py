@@ -1,4 +1,4 @@
-"""EXO for pairs: the reverse KL to a softened preference."""
+"""EXO for pairs: the reverse KL divergence to a softened preference."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def exo(pairs: PairLogps, *, beta: Positive, label_smoothing: Annotated[float, Field(gt=0, lt=0.5)]) -> "Tensor":
-    """KL((s, 1 - s) || (1 - e, e)), s = sigmoid(beta D), D the margin of the summed log-ratios: nats, shape B.
+    """Return KL((s, 1 - s) || (1 - e, e)), s = sigmoid(beta D), D the margin of the summed log-ratios: nats, shape B.
 
-    Eq. 16 of EXO (Ji et al., 2024). label_smoothing is e; with 0 the loss is infinite.
+    Eq. 16 of EXO (Ji et al., 2024). label_smoothing is e; with 0 the loss would be infinite.
     """
     import math
 

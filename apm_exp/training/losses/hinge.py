@@ -1,4 +1,4 @@
-"""The hinge on the margin of log-ratios (RSO, after SLiC)."""
+"""The hinge loss on the margin of log-ratios (RSO, after SLiC)."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def hinge(pairs: PairLogps, *, beta: Positive, margin: Positive) -> "Tensor":
-    """max(0, margin - beta D), D the margin of the summed log-ratios in nats: shape B.
+    """Return max(0, margin - beta D), D the margin of the summed log-ratios in nats: shape B.
 
-    The hinge-norm loss of RSO (Liu et al., 2023), which is SLiC's with a reference; margin is 1 there.
+    The hinge-norm loss of RSO (Liu et al., 2023), which is SLiC's with a reference and uses a margin of 1.
     """
     return (margin - beta * log_ratio_margin(pairs)).clamp(min=0)

@@ -1,4 +1,4 @@
-"""What a loss may know of the training so far: a loss with a second parameter `history` is given one."""
+"""The state that a loss may keep during a training: passed to a loss with a second parameter `history`."""
 
 import json
 from collections.abc import Callable
@@ -38,9 +38,9 @@ class History:
     averages: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def exponential(self, name: str, value: float, *, decay: float, bias_corrected: bool) -> float:
-        """The exponential moving average of a number, this value included: of weight 1 - decay.
+        """Return the exponential moving average of a number, after adding this value with weight 1 - decay.
 
-        It starts at 0; bias_corrected divides by the weights so far, as Adam does (Kingma & Ba, 2015, Sec. 3).
+        It starts at 0; bias_corrected divides by the sum of weights, as Adam does (Kingma & Ba, 2015, Sec. 3).
         """
         total, weight = self.averages.get(name, (0.0, 0.0))
         if not self.frozen:
@@ -51,7 +51,7 @@ class History:
         return total / weight if bias_corrected else total
 
     def mean(self, name: str, value_N: "Tensor") -> float:
-        """The mean of all numbers so far, these included."""
+        """Return the mean of all numbers so far, including these."""
         total, count = self.averages.get(name, (0.0, 0.0))
         if not self.frozen:
             total, count = total + value_N.double().sum().item(), count + len(value_N)
@@ -59,18 +59,18 @@ class History:
         return total / count if count else value_N.double().mean().item()
 
     def count_forward(self) -> int:
-        """The number of this forward, from 0 on."""
+        """Return the number of this forward, starting at 0."""
         number = self.forwards
         if not self.frozen:
             self.forwards += 1
         return number
 
     def save(self, folder: Path) -> None:
-        """Keep it beside a checkpoint; JSON holds the numbers exactly."""
+        """Save the state in a checkpoint; JSON stores the numbers exactly."""
         write_json({"forwards": self.forwards, "averages": self.averages}, folder / FILE)
 
     def load(self, folder: Path) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         state = json.loads((folder / FILE).read_text())
         self.forwards = state["forwards"]
         self.averages = {name: (total, weight) for name, (total, weight) in state["averages"].items()}

@@ -1,4 +1,4 @@
-"""What most losses are made of: log-ratios to the starting policy, and log-probs a token."""
+"""Quantities that most losses use: log-ratios to the starting policy, and log-probs per token."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def log_ratios(pairs: PairLogps) -> tuple["Tensor", "Tensor"]:
-    """log pi(y|x) - log pi_ref(y|x) of the chosen and the rejected responses, summed over tokens: nats, shape B."""
+    """Return log pi(y|x) - log pi_ref(y|x) of chosen and rejected responses, summed over tokens: nats, shape B."""
     return (
         pairs.chosen_logp_B - pairs.reference_chosen_logp_B,
         pairs.rejected_logp_B - pairs.reference_rejected_logp_B,
@@ -17,17 +17,17 @@ def log_ratios(pairs: PairLogps) -> tuple["Tensor", "Tensor"]:
 
 
 def mean_log_ratios(pairs: PairLogps) -> tuple["Tensor", "Tensor"]:
-    """The log-ratios divided by the length of the response: nats per token, shape B."""
+    """Return the log-ratios divided by the response's length: nats per token, shape B."""
     chosen_B, rejected_B = log_ratios(pairs)
     return chosen_B / pairs.chosen_len_B, rejected_B / pairs.rejected_len_B
 
 
 def mean_logps(pairs: PairLogps) -> tuple["Tensor", "Tensor"]:
-    """log pi(y|x) / |y| of the chosen and the rejected responses: nats per token, shape B."""
+    """Return log pi(y|x) / |y| of the chosen and the rejected responses: nats per token, shape B."""
     return pairs.chosen_logp_B / pairs.chosen_len_B, pairs.rejected_logp_B / pairs.rejected_len_B
 
 
 def log_ratio_margin(pairs: PairLogps) -> "Tensor":
-    """The chosen log-ratio minus the rejected one: nats, shape B."""
+    """Return the chosen log-ratio minus the rejected one: nats, shape B."""
     chosen_B, rejected_B = log_ratios(pairs)
     return chosen_B - rejected_B

@@ -1,4 +1,4 @@
-"""Margin-sigmoid: DPO that leaves a pair alone once its loss is small."""
+"""Margin-sigmoid: DPO in which a pair with a small loss has no gradient."""
 
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,11 @@ def margin_sigmoid(
     label_smoothing: BelowHalf,
     curriculum_epochs: NotNegative,
 ) -> "Tensor":
-    """(1 - e) max(0, l+ - delta) + e max(0, l- - delta), l+- = -log sigmoid(+-beta D): nats, shape B.
+    """Return (1 - e) max(0, l+ - delta) + e max(0, l- - delta), l+- = -log sigmoid(+-beta D): nats, shape B.
 
-    The adaptive margin-sigmoid loss of the small-model report (Sec. 4.1); D is the margin of the summed log-ratios, e
-    label_smoothing. The report's delta (nats) is fixed, which is curriculum_epochs=0. Above 0 it rises from 0 to its
-    value over so many epochs, evenly with the optimizer steps, which Sec. 6.4.4 suggests as an extension.
+    The adaptive margin-sigmoid loss of the small-model report (Sec. 4.1). D: margin of the summed log-ratios; e:
+    label_smoothing. With curriculum_epochs=0, delta (nats) is fixed, as in the report. Otherwise it rises linearly with
+    the optimizer steps from 0 to its value over that many epochs, an extension that Sec. 6.4.4 suggests.
     """
     from torch.nn.functional import logsigmoid
 

@@ -1,4 +1,4 @@
-"""NCA: noise contrast of each response with the starting policy's."""
+"""NCA: noise-contrastive alignment of each response with the starting policy."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def nca(pairs: PairLogps, *, beta: Positive) -> "Tensor":
-    """-log s(r_w) - (log s(-r_w) + log s(-r_l)) / 2, r = beta * summed log-ratio, s the sigmoid: nats, shape B.
+    """Return -log s(r_w) - (log s(-r_w) + log s(-r_l)) / 2, r = beta * summed log-ratio, s the sigmoid: nats, shape B.
 
     NCA for pairs (Chen et al., 2024, with two responses and hard labels).
     """

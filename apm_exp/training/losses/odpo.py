@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def odpo(pairs: PairLogps, *, beta: Positive, alpha: NotNegative, scale: Literal["log", "linear"]) -> "Tensor":
-    """-log sigmoid(beta D - alpha f(m)), m the explicit margin in reward units, f its log or itself: nats, shape B.
+    """Return -log sigmoid(beta D - alpha f(m)), m the explicit margin in reward units: nats, shape B.
 
-    ODPO (Amini et al., 2024), whose f is the logarithm; D is the margin of the summed log-ratios. Raises
-    MissingRewards for pairs without rewards, ValueError for scale=log where a chosen reward is not above the
-    rejected one.
+    ODPO (Amini et al., 2024). f is the logarithm (scale=log, as in the paper) or the identity (scale=linear). D: margin
+    of the summed log-ratios. Raises MissingRewards for pairs without rewards, and ValueError for scale=log if a chosen
+    reward is not above the rejected one.
     """
     from torch.nn.functional import logsigmoid
 
@@ -23,7 +23,7 @@ def odpo(pairs: PairLogps, *, beta: Positive, alpha: NotNegative, scale: Literal
     if scale == "log":
         if not bool((margin_B > 0).all()):
             below = int((margin_B <= 0).sum())
-            remedy = "take loss.scale=linear, or keep pairs with a positive explicit margin"
+            remedy = "set loss.scale=linear, or keep pairs with a positive explicit margin"
             raise ValueError(f"loss.scale=log: {below} chosen rewards are not above the rejected ones; {remedy}")
         margin_B = margin_B.log()
     return -logsigmoid(beta * log_ratio_margin(pairs) - alpha * margin_B)

@@ -1,4 +1,4 @@
-"""ORPO: the likelihood of the chosen response, and the odds ratio of both."""
+"""ORPO: the likelihood of the chosen response, plus the odds ratio of both."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def orpo(pairs: PairLogps, *, beta: Positive) -> "Tensor":
-    """-A_w - beta * log sigmoid(logit(e^A_w) - logit(e^A_l)), A = log pi(y|x) / |y|: nats, shape B.
+    """Return -A_w - beta * log sigmoid(logit(e^A_w) - logit(e^A_l)), A = log pi(y|x) / |y|: nats, shape B.
 
     Eq. 4 to 7 of ORPO (Hong et al., 2024), whose lambda is our beta. A_w is the mean over the pair's own response;
-    TRL's first term is the mean over all tokens of a forward, prompts included.
+    TRL's first term is the mean over all tokens of a forward, including prompts.
     """
     from torch.nn.functional import logsigmoid
 
@@ -23,14 +23,15 @@ def orpo(pairs: PairLogps, *, beta: Positive) -> "Tensor":
 
 
 def rewards(pairs: PairLogps, beta: float) -> tuple["Tensor", "Tensor"]:
-    """The log-odds of both responses, without beta, which weighs the contrast as a whole."""
+    """Return the log-odds of both responses, without beta, which scales the contrast as a whole."""
     chosen_B, rejected_B = mean_logps(pairs)
     return _log_odds(chosen_B), _log_odds(rejected_B)
 
 
 def _log_odds(logp_B: "Tensor") -> "Tensor":
-    """logit(e^x) = x - log(1 - e^x), x < 0. In the second term a log-prob that rounding made 0 is taken for the largest
-    below it.
+    """Return logit(e^x) = x - log(1 - e^x), x < 0.
+
+    In the second term, a log-prob that was rounded to 0 is replaced by the largest number below it.
     """
     import torch
 

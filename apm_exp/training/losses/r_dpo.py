@@ -1,4 +1,4 @@
-"""R-DPO: DPO with a penalty on length."""
+"""R-DPO: DPO with a length penalty."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def r_dpo(pairs: PairLogps, *, beta: Positive, length_penalty: NotNegative) -> "Tensor":
-    """-log sigmoid(beta D + length_penalty * (|y_w| - |y_l|)), D the margin of the summed log-ratios: nats, shape B.
+    """Return -log sigmoid(beta D + length_penalty * (|y_w| - |y_l|)), D the summed log-ratio margin: nats, shape B.
 
-    R-DPO (Park et al., 2024), whose alpha is our length_penalty, per token. A pair whose chosen response is
-    the longer one has less to learn from.
+    R-DPO (Park et al., 2024), whose alpha is our length_penalty, per token. A pair with a longer chosen response has a
+    smaller gradient.
     """
     from torch.nn.functional import logsigmoid
 

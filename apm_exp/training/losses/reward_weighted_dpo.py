@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def reward_weighted_dpo(pairs: PairLogps, *, beta: Positive, unit_margin: Positive) -> "Tensor":
-    """-max(0, m / unit_margin) * log sigmoid(beta D), m the explicit margin in reward units: nats, shape B.
+    """Return -max(0, m / unit_margin) * log sigmoid(beta D), m the explicit margin in reward units: nats, shape B.
 
     The reward-difference coefficient of Wang et al. (2024, "Reward Difference Optimization For Sample Reweighting In
-    Offline RLHF") on DPO. D: margin of the summed log-ratios. A pair whose rewards contradict its label weighs
-    nothing. Raises MissingRewards for pairs without rewards.
+    Offline RLHF") on DPO. D: margin of the summed log-ratios. A pair whose rewards contradict its label has a weight of
+    0. Raises MissingRewards for pairs without rewards.
     """
     from torch.nn.functional import logsigmoid
 

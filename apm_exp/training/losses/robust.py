@@ -1,4 +1,4 @@
-"""Robust DPO: an unbiased loss where a known share of the labels is wrong."""
+"""Robust DPO: an unbiased loss if a known share of the labels is flipped."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def robust(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf) -> "Tensor":
-    """(-(1 - e) log sigmoid(beta D) + e log sigmoid(-beta D)) / (1 - 2 e): nats, shape B, may be negative.
+    """Return (-(1 - e) log sigmoid(beta D) + e log sigmoid(-beta D)) / (1 - 2 e): nats, shape B, may be negative.
 
-    D is the margin of the summed log-ratios, e the share of flipped labels. rDPO of Chowdhury et al. (2024): its
-    mean over flipped labels is DPO's loss on right ones.
+    D: margin of the summed log-ratios; e: the share of flipped labels. rDPO of Chowdhury et al. (2024): its expected
+    value over flipped labels is DPO's loss on the right ones.
     """
     from torch.nn.functional import logsigmoid
 

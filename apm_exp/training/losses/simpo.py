@@ -1,4 +1,4 @@
-"""SimPO: length-normalised log-probs with a target margin, and no reference."""
+"""SimPO: length-normalized log-probs with a target margin, without a reference."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -20,13 +20,13 @@ def simpo(
     label_smoothing: BelowHalf = 0.0,
     sft_weight: NotNegative = 0.0,
 ) -> "Tensor":
-    """-log sigmoid(beta * (A_w - A_l - gamma_beta_ratio)), A = log pi(y|x) / |y|: nats, shape B.
+    """Return -log sigmoid(beta * (A_w - A_l - gamma_beta_ratio)), A = log pi(y|x) / |y|: nats, shape B.
 
-    Eq. 7 of the paper, Eq. 6 of SimPO (Meng et al., 2024), with gamma = gamma_beta_ratio * beta. A and
-    gamma_beta_ratio are in nats per token, beta is per (nat per token). The reference fields are not looked at.
-    Of the SimPO release's trainer: label_smoothing, the share of labels taken to be wrong; form=hinge,
-    max(0, 1 - beta * (A_w - A_l - gamma_beta_ratio)), which has no label_smoothing; and -sft_weight * A_w, here the
-    mean over the pair's own response. Raises ValueError where the hinge is given a label_smoothing.
+    Eq. 7 of the paper, Eq. 6 of SimPO (Meng et al., 2024), with gamma = gamma_beta_ratio * beta. A and gamma_beta_ratio
+    are in nats per token; beta is per (nat per token). The reference is not used. Options of the SimPO release's
+    trainer: label_smoothing, the assumed share of flipped labels; form=hinge, max(0, 1 - beta * (A_w - A_l -
+    gamma_beta_ratio)), which has no label_smoothing; and sft_weight, which adds -sft_weight * A_w, here the mean over
+    the pair's own response. Raises ValueError if the hinge form is combined with label_smoothing.
     """
     chosen_B, rejected_B = mean_logps(pairs)
     logit_B = beta * (chosen_B - rejected_B - gamma_beta_ratio)

@@ -1,4 +1,4 @@
-"""SPPO with hard preferences: the log-ratios themselves are drawn to targets."""
+"""SPPO with hard preferences: a squared loss that pulls both log-ratios to targets."""
 
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def sppo_hard(pairs: PairLogps, *, beta: Positive) -> "Tensor":
-    """(R_w - 1 / (2 beta))^2 + (R_l + 1 / (2 beta))^2, R the summed log-ratios: square nats, shape B.
+    """Return (R_w - 1 / (2 beta))^2 + (R_l + 1 / (2 beta))^2, R the summed log-ratios: square nats, shape B.
 
-    Eq. 4.7 of SPPO (Wu et al., 2024) with a win probability of 1 and 0; its eta is 1 / beta.
+    Eq. 4.7 of SPPO (Wu et al., 2024) with win probabilities of 1 and 0; its eta is 1 / beta.
     """
     chosen_B, rejected_B = log_ratios(pairs)
     return (chosen_B - 0.5 / beta) ** 2 + (rejected_B + 0.5 / beta) ** 2

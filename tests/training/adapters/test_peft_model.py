@@ -145,7 +145,7 @@ def test_weights_that_were_not_saved_whole_are_an_error(tmp_path, tiny_policy, s
             p.data = values
 
     monkeypatch.setattr(run, "save_final", emptied)
-    with pytest.raises(ValueError, match=r"adapter: the saved policy gives .* the weights were not saved whole"):
+    with pytest.raises(ValueError, match=r"adapter: the saved policy gives .* the weights were not saved correctly"):
         trained(task(tmp_path, tiny_policy, scored, adapter=LORA), **FAST)
     assert not (tmp_path / "final").exists()
 
@@ -154,7 +154,7 @@ def test_weights_that_were_not_saved_whole_are_an_error(tmp_path, tiny_policy, s
 def test_layers_that_the_model_does_not_have(targets, tiny_policy):
     assert set(linear_layers(load_model(tiny_policy, "cpu"))) == LAYERS | {"lm_head"}
     with pytest.raises(
-        ValueError, match=r"^model.adapter.target_modules=.*; take all-linear, .*layers .*k_proj, .*q_proj"
+        ValueError, match=r"^model.adapter.target_modules=.*; set it to all-linear .*layers: .*k_proj, .*q_proj"
     ) as caught:
         in_training(tiny_policy, adapter("lora", target_modules=targets))
     assert "\n" not in str(caught.value)

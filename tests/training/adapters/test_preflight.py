@@ -58,7 +58,7 @@ def test_lora_without_peft(monkeypatch):
 
 
 def test_qlora_without_a_gpu():
-    with pytest.raises(ValueError, match=r"^model.adapter=qlora: 4-bit .* CUDA GPU.*; take model.adapter=lora$"):
+    with pytest.raises(ValueError, match=r"^model.adapter=qlora: 4-bit .* CUDA GPU.*; use model.adapter=lora$"):
         checked(adapter("qlora"))
 
 
@@ -73,12 +73,12 @@ def test_qlora_under_zero3(monkeypatch):
     on_a_gpu(monkeypatch, bitsandbytes=True)
     checked(adapter("qlora"), deepspeed=deepspeed("zero2"))
     checked(adapter("lora"), deepspeed=deepspeed("zero3"))
-    with pytest.raises(ValueError, match=r"^model.adapter=qlora: ZeRO-3 .*; take deepspeed=zero2, or "):
+    with pytest.raises(ValueError, match=r"^model.adapter=qlora: ZeRO-3 .*; use deepspeed=zero2, or "):
         checked(adapter("qlora"), deepspeed=deepspeed("zero3"))
 
 
 def test_trls_trainers_have_none():
-    with pytest.raises(ValueError, match=r"^model.adapter=lora: trainer=trl, .*; use trainer=pairs$"):
+    with pytest.raises(ValueError, match=r"^model.adapter=lora: trainer=trl trains all weights .*; use trainer=pairs$"):
         checked(adapter("lora"), trainer=trainer(implementation="trl"))
 
 

@@ -61,7 +61,7 @@ def edit(path, old, new):
 def test_a_half_written_one_is_removed(folder, caplog):
     (folder / "checkpoint-10" / "COMPLETE").unlink()
     assert newest_complete(folder, HOW).name == "checkpoint-4"
-    assert "checkpoint-10 is half-written" in caplog.text
+    assert "checkpoint-10 is incomplete" in caplog.text
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint-2", "checkpoint-4"]
 
 
@@ -73,7 +73,9 @@ def test_one_that_was_made_in_another_way_stays_and_the_error_says_which(folder)
     with pytest.raises(ValueError, match=r"^deepspeed=zero2 runtime.processes=4: .*10 was made with deepspeed=none;"):
         newest_complete(folder, how_made(2, 4))
     mark_complete(folder / "checkpoint-10", how_made(2, 2))
-    with pytest.raises(ValueError, match=r"deepspeed=zero2 runtime.processes=2; .* or remove .* again"):
+    with pytest.raises(
+        ValueError, match=r"deepspeed=zero2 runtime.processes=2; .* or remove .* start from the beginning"
+    ):
         newest_complete(folder, how_made(2, 4))
     assert (folder / "checkpoint-10").exists()
 

@@ -11,7 +11,7 @@ def test_the_mean_of_five_rows_is_looked_at_and_each_sign_said_once():
     assert [alarm.look(row(0.0, 0.0)) for _ in range(4)] == [[]] * 4
     assert alarm.look(row(-7.0, 99.0)) == []  # one batch alone: means of -1.4 and 19.8
     assert alarm.look(row(-1.5, 4.0)) == [  # -1.7 and 20.6
-        "the log-prob of the chosen responses is 1.70 nats a token below the starting policy's (more than 1.5)",
+        "the log-prob of the chosen responses is 1.70 nats per token below the starting policy's (more than 1.5)",
         "the mean reward margin is 20.6 (more than 20)",
     ]
     assert alarm.look(row(-9.0, 99.0)) == []

@@ -36,9 +36,9 @@ def test_rounding_is_no_difference(off, length):
 @pytest.mark.parametrize(
     ("again", "padded", "message"),
     [
-        (0.5, 0.5, r"^rebuild=logps: .* log-prob of b differs .* by 0.025 nats a token .*: build them again$"),
-        (0.5, 0.0, r"^model.attention=auto: .*cannot share prompts here; take model.attention=eager$"),
-        (0.1, 0.0, r"^model.path: .* and from itself a second time by 0.02: .* noise .*; train a model without$"),
+        (0.5, 0.5, r"^rebuild=logps: .* log-prob of b differs .* by 0.025 nats per token .*; rebuild them$"),
+        (0.5, 0.0, r"^model.attention=auto: .*does not support shared prompts; set model.attention=eager$"),
+        (0.1, 0.0, r"^model.path: .* and a second forward differs by 0.02: .* random .*; use a model without it$"),
     ],
 )
 def test_each_cause_has_its_own_cure(again, padded, message):
@@ -63,7 +63,9 @@ def test_noise_that_stays_in_training_is_told(tmp_path, tiny_policy, scored, mon
         return model
 
     monkeypatch.setattr(model_for_training, "load_model", load)
-    with pytest.raises(ValueError, match=r"^model.path: before the first step .* draws noise when it is trained"):
+    with pytest.raises(
+        ValueError, match=r"^model.path: before the first step .* the model is random when it is trained"
+    ):
         trained(task(tmp_path, replace(tiny_policy, attention="eager"), scored))
 
 
@@ -74,7 +76,7 @@ def test_another_policy_than_the_scored_one_is_an_error(off):
 
 def test_a_loss_that_is_not_finite_names_its_pairs():
     check_loss(torch.tensor([1.0, 2.0]), 3, ["a", "b"])
-    with pytest.raises(ValueError, match=r"not finite at step 3 for the pairs b, c;"):
+    with pytest.raises(ValueError, match=r"not finite at optimizer step 3 for pairs b, c;"):
         check_loss(torch.tensor([1.0, torch.nan, torch.inf]), 3, ["a", "b", "c"])
 
 
@@ -89,14 +91,16 @@ def test_stored_log_probs_of_another_policy_stop_the_training(tmp_path, tiny_pol
 @pytest.mark.usefixtures("_trust_tests")
 def test_a_loss_that_becomes_nan_stops_the_training_with_step_and_pairs(tmp_path, tiny_policy, scored):
     loss = {"_target_": "tests.training.bad_losses.not_a_number"}
-    with pytest.raises(ValueError, match=r"the loss is not finite at step \d for the pairs p00;"):
+    with pytest.raises(ValueError, match=r"the loss is not finite at optimizer step \d for pairs p00;"):
         trained(task(tmp_path, tiny_policy, scored, loss=loss))
 
 
 @pytest.mark.usefixtures("_trust_tests")
 def test_a_gradient_that_is_not_finite_stops_the_training_before_the_step(tmp_path, tiny_policy, scored):
     loss = {"_target_": "tests.training.bad_losses.endless_slope"}
-    with pytest.raises(ValueError, match=r"the gradient is not finite at step 1, with the pairs (p\d\d, ){3}p\d\d;"):
+    with pytest.raises(
+        ValueError, match=r"the gradient is not finite at optimizer step 1 for pairs (p\d\d, ){3}p\d\d;"
+    ):
         trained(task(tmp_path, tiny_policy, scored, loss=loss))
 
 
@@ -105,7 +109,9 @@ def test_out_of_memory_names_the_setting_and_the_pairs(tmp_path, tiny_policy, sc
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(trainer_module, "pair_forward", full)
-    with pytest.raises(ValueError, match=r"^runtime.pairs_per_device=4: out of memory at step 1 with the pairs p.*=2"):
+    with pytest.raises(
+        ValueError, match=r"^runtime.pairs_per_device=4: out of memory at optimizer step 1 with pairs p.*=2"
+    ):
         trained(task(tmp_path, tiny_policy, scored))
 
 
@@ -114,5 +120,5 @@ def test_a_training_that_ends_early_is_not_done(tmp_path, tiny_policy, scored, m
         self.state.max_steps, self.state.global_step = 3, 2
 
     monkeypatch.setattr(trainer_module.PairTrainer, "train", interrupted)
-    with pytest.raises(AssertionError, match="stopped at step 2 of 3"):
+    with pytest.raises(AssertionError, match="stopped at optimizer step 2 of 3"):
         trained(task(tmp_path, tiny_policy, scored))

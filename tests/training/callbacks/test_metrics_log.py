@@ -54,7 +54,7 @@ def test_a_damaged_log_is_named_and_written_again(logged, tmp_path, caplog, cont
     log.path.unlink() if content is None else log.path.write_bytes(content)
     log.go_on_from(checkpoint)
     assert read_rows(log.path) == rows
-    assert f"{log.path}: damaged; written again" in caplog.text
+    assert f"{log.path}: damaged; restored" in caplog.text
 
 
 @pytest.mark.parametrize("damaged", [b"\xff", b"[]", b'{"loss": 1}', b"null", b'{"step": "two"}'])

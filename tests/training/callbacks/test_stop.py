@@ -17,7 +17,9 @@ def test_a_training_that_is_told_to_stop_saves_and_goes_on_bit_by_bit(tmp_path, 
     run_stage(tmp_path / "whole", tmp_path, tiny_policy, lambda row: None, **never)
     out = tmp_path / "stopped"
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Stopped, match=r"^the training stopped at step 2 of 4 after SIGTERM, .*the same command"):
+    with pytest.raises(
+        Stopped, match=r"^the training stopped at optimizer step 2 of 4 after SIGTERM .*the same command"
+    ):
         run_stage(out, tmp_path, tiny_policy, lambda row: os.kill(os.getpid(), signal.SIGTERM), **never)
     assert signal.getsignal(signal.SIGTERM) == before
     assert not (out / "final").exists()

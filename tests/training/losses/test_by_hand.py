@@ -179,7 +179,7 @@ def test_losses_that_need_rewards_say_so(batch, name):
 
 
 def test_odpos_logarithm_wants_positive_margins(batch):
-    with pytest.raises(ValueError, match=r"loss\.scale=log: 1 chosen rewards .* take loss\.scale=linear"):
+    with pytest.raises(ValueError, match=r"loss\.scale=log: 1 chosen rewards .* set loss\.scale=linear"):
         losses(batch, "odpo", margins=[1.0, 0.0])
 
 
