@@ -1,4 +1,4 @@
-"""A keep rule on scored rows from Parquet to Parquet: values and marks in memory, everything else a part at a time."""
+"""Application of a keep rule to scored rows, from Parquet to Parquet; only values and marks are held in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Rule = Callable[[np.ndarray, np.ndarray | PairIds], np.ndarray]
 
 @dataclass(frozen=True)
 class Kept:
-    """How many pairs were ranked and kept, and the smallest value that was kept."""
+    """The result of a keep rule: the numbers of ranked and of kept pairs, and the smallest kept value."""
 
     pairs: int
     kept: int
@@ -25,11 +25,11 @@ class Kept:
 
 
 def keep_rows(scored: Path, out: Path, keep: Mapping[str, Any]) -> Kept:
-    """Write the rows of `scored` to `out`, atomically, with the column `kept` as their last.
+    """Write the rows of `scored` to `out`, atomically, with `kept` as an additional last column.
 
-    scored: Parquet in the order of pair_id with a float64 `value`; all its columns are passed through. keep: the
-    rule's node. Memory: 8 bytes a pair for the value, what the rule takes (see `ranking.highest`), and a few row
-    groups. Raises what the rule raises, and ValueError where it does not return a boolean for each pair or keeps none.
+    scored: Parquet in the order of pair_id with a float64 `value`; all columns are copied. keep: the rule's node.
+    Memory: 8 bytes per pair for the value, what the rule needs (see `ranking.highest`), and a few row groups. Raises
+    what the rule raises, and ValueError if it does not return one boolean per pair or keeps no pair.
     """
     value_P = read_column(scored, "value")
     kept_P = np.asarray(component.bind("keep", keep)(value_P, PairIds(scored, value_P.size)))
@@ -40,8 +40,8 @@ def keep_rows(scored: Path, out: Path, keep: Mapping[str, Any]) -> Kept:
 
 def _check(kept_P: np.ndarray, pairs: int, setting: str) -> None:
     if kept_P.shape != (pairs,) or kept_P.dtype != bool:
-        given = f"{kept_P.dtype} of shape {kept_P.shape}"
-        raise ValueError(f"{setting}: the kept pairs are {given}; return one boolean a pair, shape ({pairs},)")
+        returned = f"{kept_P.dtype} of shape {kept_P.shape}"
+        raise ValueError(f"{setting}: returned {returned}; return one boolean per pair, shape ({pairs},)")
     if not kept_P.any():
         raise ValueError(f"{setting}: keeps none of the {pairs} pairs; return at least one")
 

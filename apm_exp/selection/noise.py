@@ -1,4 +1,4 @@
-"""How far rounding decides what is kept."""
+"""The sensitivity of a selection to rounding of the log-probs."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -19,24 +19,23 @@ def within_noise(
     kept_P: np.ndarray,
     noise: float,
 ) -> int:
-    """The largest number of kept pairs that noise in the implicit margins (nats a token) could replace.
+    """Return the largest number of kept pairs that noise in the implicit margins (nats per token) could replace.
 
-    Each kept pair is given the lowest value that the metric has within the noise, every other the highest, and the
-    rule chooses again. The metric is evaluated at both ends of the noise and at the margin nearest to zero, which
-    is exact where it rises, falls or has its extreme at zero; its scale (sigma) is computed anew each time, which
-    counts only in second order. An alpha that a rule has chosen stays: `score` has the number, as the pairs counted are
-    those that the rounding of their own margins could replace. Memory: 8 bytes a pair beside what the metric and the
-    rule take.
+    Each kept pair gets the lowest value that the metric has within the noise, every other pair the highest, and the
+    keep rule is applied again. The metric is evaluated at both ends of the noise interval and at the margin nearest to
+    zero, which is exact if it is monotonic or has its extremum at zero. Its scale (sigma) is recomputed each time,
+    which is only a second-order effect. An alpha that a rule has chosen is not chosen again. Memory: 8 bytes per pair
+    beside what the metric and the rule need.
     """
     worst_P = value_P.copy()
-    with silent():  # what the metric had to say, it has said already
+    with silent():  # the metric has logged its warnings already
         for implicit_P in _margins(scores.implicit_margin_P, noise):
-            found_P = score(replace(scores, implicit_margin_P=implicit_P))["value"]
-            np.minimum(worst_P, found_P, out=worst_P, where=kept_P)
-            np.maximum(worst_P, found_P, out=worst_P, where=~kept_P)
+            noisy_P = score(replace(scores, implicit_margin_P=implicit_P))["value"]
+            np.minimum(worst_P, noisy_P, out=worst_P, where=kept_P)
+            np.maximum(worst_P, noisy_P, out=worst_P, where=~kept_P)
     try:
         still_P = rule(worst_P, scores.pair_id_P)
-    except ValueError:  # it would keep nothing: a threshold above all of them
+    except ValueError:  # the rule would keep nothing: a threshold above all values
         return int(np.count_nonzero(kept_P))
     return int(np.count_nonzero(kept_P & ~still_P))
 
@@ -49,7 +48,7 @@ def _margins(implicit_P: np.ndarray, noise: float) -> Iterator[np.ndarray]:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Within it, what a metric would say again is not said."""
+    """Suppress warnings that a metric has logged before."""
     logging.disable(logging.WARNING)
     try:
         yield

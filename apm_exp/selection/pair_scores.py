@@ -1,4 +1,4 @@
-"""The margins of the training pairs, read from the artifacts pairs, logps and rewards side by side."""
+"""Reading of the training pairs' margins from the artifacts pairs, logps and rewards."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ _LOGPS = ["pair_id", "chosen_logp", "rejected_logp", "chosen_len", "rejected_len
 
 
 def read_pair_scores(pairs: Path, logps: Path, rewards: Path | None, margin: Any) -> PairScores:
-    """The margins of every training pair of logps.parquet, in the order of pair_id, as all three files are.
+    """Return the margins of every training pair of logps.parquet, in the order of pair_id, as in all three files.
 
-    Memory: 8 bytes a pair for each margin, and a part of each file; the pair_ids stay in logps.parquet. Raises
-    ValueError for margins that are not finite; asserts that pairs, and rewards where it is given, have every pair.
+    Memory: 8 bytes per pair for each margin, and a part of each file; the pair_ids are not loaded. Raises ValueError
+    for margins that are not finite; asserts that pairs.parquet, and rewards.parquet if given, contain every pair.
     """
     names = PairIds(logps, rows_of_split(logps, "train"), "train")
     known = Beside(pairs, ["pair_id"], "train")

@@ -1,4 +1,4 @@
-"""The training pairs that have rewards, if some have none: only they can be ranked by what asks for rewards."""
+"""The subset of the training pairs that have rewards; only these can be ranked by a metric that needs rewards."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -17,7 +17,7 @@ def write_rewarded(logps: Path, rewards: Path, out: Path) -> None:
     tables = _rewarded(logps, rewards)
     first = next(tables, None)
     if first is None:
-        raise ValueError("reward: none of the training pairs that have log-probs has rewards; give more rows")
+        raise ValueError("reward: none of the training pairs with log-probs has rewards; use more rows")
     write_tables(chain([first], tables), out)
 
 

@@ -1,4 +1,4 @@
-"""How much of a selection would stay if its pairs, or the rounding of its log-probs, had been others."""
+"""The stability of a selection under resampling of its pairs and under rounding of its log-probs."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Overlap:
-    """Jaccard indices of a selection with what it would have been in several draws: their mean and the lowest."""
+    """Jaccard indices of a selection with the selections of several draws: their mean and the lowest."""
 
     mean: float
     lowest: float
@@ -26,10 +26,11 @@ class Overlap:
 def under_other_sigmas(
     score: Score, rule: Rule, scores: PairScores, value_P: np.ndarray, kept_P: np.ndarray
 ) -> Overlap:
-    """Each draw resamples P pairs with replacement; both sigmas are theirs, metric and rule are applied to all pairs.
+    """Compute the overlap under resampled sigmas.
 
-    1 for a metric that does not rescale. value_P, kept_P: what the selection has. Memory: 24 bytes a pair beside the
-    metric's and the rule's.
+    Each draw resamples P pairs with replacement and computes both sigmas on them; metric and rule are applied to all
+    pairs. The overlap is 1 for a metric that does not rescale. value_P, kept_P: those of the selection. Memory: 24
+    bytes per pair beside the metric's and the rule's.
     """
     stream = np.random.default_rng(_SEED)
     return _overlap(rule, scores, value_P, kept_P, _resampled(score, scores, stream))
@@ -38,17 +39,18 @@ def under_other_sigmas(
 def under_rounding(
     score: Score, rule: Rule, scores: PairScores, value_P: np.ndarray, kept_P: np.ndarray, noise: float
 ) -> Overlap:
-    """Each draw moves each implicit margin by its own amount, evenly within +- noise (nats a token).
+    """Compute the overlap under random rounding errors.
 
-    1 for a metric that does not look at the log-probs. Memory: 24 bytes a pair beside the metric's and the rule's.
+    Each draw adds uniform noise within +- noise (nats per token) to each implicit margin. The overlap is 1 for a metric
+    that does not use the log-probs. Memory: 24 bytes per pair beside the metric's and the rule's.
     """
     stream = np.random.default_rng(_SEED)
     return _overlap(rule, scores, value_P, kept_P, _perturbed(score, scores, noise, stream))
 
 
 def kept_by(score: Score, rule: Rule, scores: PairScores) -> np.ndarray:
-    """What another metric, or the same with another alpha, would keep; none where the rule refuses. Shape P."""
-    with silent():  # what the metric had to say, it has said already
+    """Return what another metric or alpha would keep, shape P; no pair if the keep rule raises ValueError."""
+    with silent():  # the metric has logged its warnings already
         return _kept(rule, score(scores)["value"], scores)
 
 
@@ -70,31 +72,31 @@ def _perturbed(score: Score, scores: PairScores, noise: float, stream: np.random
 def _overlap(
     rule: Rule, scores: PairScores, value_P: np.ndarray, kept_P: np.ndarray, drawn: Iterable[np.ndarray]
 ) -> Overlap:
-    found: list[float] = []
+    overlaps: list[float] = []
     with silent():
         for other_P in drawn:
-            if not found and np.array_equal(other_P, value_P):
-                return Overlap(1.0, 1.0)  # it does not depend on what is drawn
-            found.append(jaccard(kept_P, _kept(rule, other_P, scores)))
-            if len(found) == DRAWS:
+            if not overlaps and np.array_equal(other_P, value_P):
+                return Overlap(1.0, 1.0)  # the values do not depend on what is drawn
+            overlaps.append(jaccard(kept_P, _kept(rule, other_P, scores)))
+            if len(overlaps) == DRAWS:
                 break
-    return Overlap(float(np.mean(found)), min(found))
+    return Overlap(float(np.mean(overlaps)), min(overlaps))
 
 
 def _kept(rule: Rule, value_P: np.ndarray, scores: PairScores) -> np.ndarray:
     try:
         return rule(value_P, scores.pair_id_P)
-    except ValueError:  # a threshold above all of them
+    except ValueError:  # a threshold above all values
         return np.zeros(len(value_P), bool)
 
 
 def jaccard(first_P: np.ndarray, second_P: np.ndarray) -> float:
-    """Size of the intersection over size of the union of two sets given as bool arrays; 1 for two empty sets."""
+    """Return the size of the intersection over the size of the union of two bool arrays; 1 for two empty sets."""
     union = int((first_P | second_P).sum())
     return int((first_P & second_P).sum()) / union if union else 1.0
 
 
 def jaccard_by_chance(first: int, second: int, pairs: int) -> float:
-    """About the mean Jaccard index of two independent choices of `first` and of `second` pairs out of `pairs`."""
+    """Return the approximate mean Jaccard index of random selections of `first` and `second` pairs out of `pairs`."""
     both = first * second / pairs
     return both / (first + second - both)

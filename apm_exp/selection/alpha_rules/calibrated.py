@@ -1,13 +1,13 @@
-"""The alpha at which the policy's margins predict the reward's best."""
+"""The alpha rule `calibrated`: the policy's margins predict the reward's as well as possible."""
 
 import numpy as np
 
 
 def calibrated(explicit_P: np.ndarray, implicit_P: np.ndarray) -> float:
-    """The slope, at least 0, of the least-squares line through the origin from implicit to explicit margins, signed.
+    """Return the slope, at least 0, of a least-squares line through the origin from implicit to explicit margins.
 
-    Eq. 8 of the paper says explicit = beta * implicit at the optimum: this is the beta that fits it best now, so that
-    both terms of M_AP are in one unit. Through the origin, because naming the other answer the chosen one turns both
-    signs and must change nothing.
+    The margins are signed. By Eq. 8 of the paper, explicit = beta * implicit at the optimum; the slope is the best fit
+    of beta to the present policy, which puts both terms of M_AP into the same unit. The line passes through the origin
+    because swapping chosen and rejected flips both signs and must not change the result.
     """
     return max(0.0, float(explicit_P @ implicit_P) / float(implicit_P @ implicit_P))

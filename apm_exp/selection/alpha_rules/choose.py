@@ -1,4 +1,4 @@
-"""alpha=auto: the number that stands for it, found by a rule from the training pairs alone."""
+"""Resolution of alpha=auto: a rule chooses the number from the training pairs alone."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,26 +13,26 @@ from apm_exp.selection.margins import finite
 from apm_exp.selection.metrics.rescale import population_std
 
 AUTO = "auto"
-FEWEST = 20  # pairs; from fewer, chance would choose
-_DRAWN = 1000  # margins that a rule is asked about before there are any
+FEWEST = 20  # minimum number of pairs; with fewer, chance would decide
+_DRAWN = 1000  # number of random margins with which a rule is checked before the real ones exist
 Node = Mapping[str, Any]
 
 
 def with_rule(metric: Node, alpha_rule: Node | None) -> dict[str, Any]:
-    """The metric's node, with the rule's node in the place of alpha=auto: what a selection is identified by."""
+    """Return the metric's node with the rule's node in place of alpha=auto; it is part of the selection's cache key."""
     return {**metric, "alpha": alpha_rule} if metric.get("alpha") == AUTO else dict(metric)
 
 
 def with_any_number(metric: Node) -> dict[str, Any]:
-    """The metric's node, with 1 in the place of alpha=auto: to find out what it reads and returns."""
+    """Return the metric's node with 1 in place of alpha=auto, to find out what the metric reads and returns."""
     return {**metric, "alpha": 1.0} if metric.get("alpha") == AUTO else dict(metric)
 
 
 def with_chosen_number(metric: Node, scores: PairScores, keep: Node) -> dict[str, Any]:
-    """The metric's node, with a number where a rule's node stands as its alpha.
+    """Return the metric's node with a number in place of a rule's node as alpha.
 
-    Three significant digits, so that typing the number that is shown gives the same ranking. Raises MissingRewards,
-    and a one-line ValueError where the rule cannot choose.
+    The number has three significant digits, so that typing the displayed number gives the same ranking. Raises
+    MissingRewards, and a one-line ValueError if the rule cannot choose.
     """
     if not isinstance(metric.get("alpha"), Mapping):
         return dict(metric)
@@ -41,9 +41,9 @@ def with_chosen_number(metric: Node, scores: PairScores, keep: Node) -> dict[str
 
 
 def check_rule(metric: Node, alpha_rule: Node | None, keep: Node, pairs: int | None) -> None:
-    """Raise ValueError if the rule cannot choose alpha=auto with this keep rule, asked about drawn margins.
+    """Raise ValueError if the rule cannot choose alpha=auto with this keep rule, tested on random margins.
 
-    pairs: how many there are, if that is known.
+    pairs: the number of pairs, if it is known.
     """
     if metric.get("alpha") != AUTO or not alpha_rule:
         return
@@ -56,17 +56,20 @@ def check_rule(metric: Node, alpha_rule: Node | None, keep: Node, pairs: int | N
 
 
 def _every_other(value_P: np.ndarray, pair_id_P: Any) -> np.ndarray:
-    """A choice that does not look at the values, as that of keep=ids."""
+    """Return a selection that does not depend on the values, as keep=ids makes."""
     return np.arange(value_P.size) % 2 == 0
 
 
 def rule_name(alpha_rule: Node) -> str:
-    """What a user calls the rule."""
+    """Return the rule's name, as in alpha_rule=NAME."""
     return str(alpha_rule["_target_"]).rpartition(".")[2]
 
 
 def _chosen(alpha_rule: Node, scores: PairScores, rule: Callable[..., np.ndarray], *, rescale: bool) -> float:
-    """The rule sees both margins in standard deviations of their sizes; its answer is put into the metric's unit."""
+    """Return the alpha that the rule chooses, in the metric's unit.
+
+    The rule receives both margins divided by the standard deviations of their absolute values.
+    """
     pairs = len(scores.pair_id_P)
     if pairs < FEWEST:
         remedy = f"give a number, or at least {FEWEST} training pairs"
@@ -74,13 +77,13 @@ def _chosen(alpha_rule: Node, scores: PairScores, rule: Callable[..., np.ndarray
     explicit_P = finite(scores.explicit_margin_P, scores.pair_id_P, "explicit")
     implicit_P = finite(scores.implicit_margin_P, scores.pair_id_P, "implicit")
     sigma_r, sigma_pi = _spread(explicit_P, "explicit"), _spread(implicit_P, "implicit")
-    given = {
+    arguments = {
         "explicit_P": explicit_P / sigma_r,
         "implicit_P": implicit_P / sigma_pi,
         "keep": lambda value_P: rule(value_P, scores.pair_id_P),
     }
     wanted = component.positional_names(component.locate("alpha_rule", alpha_rule))
-    alpha = float(component.bind("alpha_rule", alpha_rule)(**{name: given[name] for name in wanted}))
+    alpha = float(component.bind("alpha_rule", alpha_rule)(**{name: arguments[name] for name in wanted}))
     if not 0 <= alpha < math.inf:
         problem = f"chose {alpha}; return a number of at least 0"
         raise ValueError(f"alpha_rule._target_={alpha_rule['_target_']}: {problem}")
@@ -91,6 +94,6 @@ def _spread(margin_P: np.ndarray, name: str) -> float:
     sigma = population_std(np.abs(margin_P))
     if sigma == 0:
         other = {"explicit": "implicit", "implicit": "explicit"}[name]
-        problem = f"all {margin_P.size} {name} margins have the same size, so that no alpha changes the order"
-        raise ValueError(f"alpha=auto: {problem}; give a number, or take metric={other}")
+        problem = f"all {margin_P.size} {name} margins have the same size, so alpha does not change the order"
+        raise ValueError(f"alpha=auto: {problem}; give a number, or set metric={other}")
     return sigma

@@ -1,4 +1,4 @@
-"""The pair_ids that a file or an exported folder names."""
+"""Reading of the pair_ids listed in a file or in an exported folder."""
 
 import gzip
 import json
@@ -14,15 +14,15 @@ from apm_exp.core.digest import local_paths
 
 _AT_ONCE = 2**16
 _SHOWN = 5
-_EXPORTED = "data/train-*.parquet"  # as task=export writes them; those of test were never kept
+_EXPORTED = "data/train-*.parquet"  # as task=export writes them; the pairs of the test split were never kept
 
 
 def named_ids(path: str) -> pa.Array:
-    """The ids, ascending, each once, as large strings; K of them take some K * (8 + length) bytes.
+    """Return the ids in ascending order, without duplicates, as large strings; K ids take about K * (8 + length) bytes.
 
-    path: Parquet with a column pair_id (where it has a boolean column kept, as selection.parquet does, its true rows
-    alone), an exported folder, .jsonl or .jsonl.gz with a field pair_id, or text with one id a line. Raises ValueError
-    `keep.path=...` where there is no such file, it cannot be read, names nothing, or names a pair twice.
+    path: Parquet with a column pair_id (if it has a boolean column kept, as selection.parquet does, only its true
+    rows), an exported folder, .jsonl or .jsonl.gz with a field pair_id, or text with one id per line. Raises ValueError
+    `keep.path=...` if there is no such file, or if it cannot be read, is empty, or lists a pair twice.
     """
     setting = f"keep.path={path}"
     try:
@@ -30,34 +30,34 @@ def named_ids(path: str) -> pa.Array:
     except (OSError, EOFError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         if str(error).startswith(setting):
             raise
-        expected = "expected a column or field pair_id, or one id a line"
+        expected = "expected a column or field pair_id, or one id per line"
         raise ValueError(f"{setting}: cannot be read ({_one_line(error)}); {expected}") from error
     ids = pa.chunked_array(parts, pa.large_string()).combine_chunks()
     if ids.null_count or not len(ids):
-        problem = "has a pair_id that is null" if ids.null_count else "names no pair"
+        problem = "has a pair_id that is null" if ids.null_count else "lists no pair"
         raise ValueError(f"{setting}: {problem}; give a file with the pair_ids to keep")
     ids = ids.take(pc.sort_indices(ids))
     twice = ids[1:].filter(pc.equal(ids[1:], ids[:-1])).unique()
     if len(twice):
-        raise ValueError(f"{setting}: names {len(twice)} pairs more than once ({shown(twice)}); name each once")
+        raise ValueError(f"{setting}: lists {len(twice)} pairs more than once ({shown(twice)}); list each once")
     return ids
 
 
 def shown(ids: pa.Array) -> str:
-    """The first few ids, as part of a message."""
+    """Return the first few ids as text for a message."""
     first = ", ".join(str(pair_id) for pair_id in ids[:_SHOWN])
     return f"pair_id {first}" + (", ..." if len(ids) > _SHOWN else "")
 
 
 def _files(setting: str, path: str) -> list[Path]:
-    found = local_paths(path)  # the same look-up as the cache key's
-    if not found:
-        raise ValueError(f"{setting}: no such file; a relative path starts at {Path.cwd()}")
-    if len(found) == 1 and found[0].is_dir():
-        found = sorted(found[0].glob(_EXPORTED))
-        if not found:
+    files = local_paths(path)  # the same lookup as for the cache key
+    if not files:
+        raise ValueError(f"{setting}: no such file; relative paths are relative to {Path.cwd()}")
+    if len(files) == 1 and files[0].is_dir():
+        files = sorted(files[0].glob(_EXPORTED))
+        if not files:
             raise ValueError(f"{setting}: this folder has no {_EXPORTED}; give an exported folder or a file")
-    return found
+    return files
 
 
 def _reader(file: Path) -> Callable[[Path], Iterator[pa.Array]]:
@@ -92,7 +92,7 @@ def _arrays(ids: Iterator[str]) -> Iterator[pa.Array]:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    """The lines that are not blank, without the space around them."""
+    """Yield the lines that are not blank, stripped of whitespace."""
     opened = gzip.open if file.name.lower().endswith(".gz") else open
     with opened(file, "rt", encoding="utf-8-sig") as content:
         yield from (line.strip() for line in content if line.strip())

@@ -1,4 +1,4 @@
-"""Keep the pairs that a file names: a published subset again, whatever the metric says of it."""
+"""The keep rule `ids`: keep the pairs listed in a file, for example a published subset, regardless of the metric."""
 
 import logging
 from bisect import bisect_left, bisect_right
@@ -23,34 +23,37 @@ def ids(
     path: Annotated[str, Field(min_length=1)],
     missing: Literal["error", "ignore"],
 ) -> np.ndarray:
-    """True for the pairs whose pair_id the file names, shape P; the values have no say. See `named_ids` for the file.
+    """Return True for the pairs whose pair_id is in the file, shape P; the values are ignored. See `named_ids` for the
+    file.
 
-    missing: what happens where the file names pairs that are not there; "ignore" says how many in a warning. Raises
-    ValueError for those otherwise, for a file that cannot be read, and where no pair is left. Memory beside the named
-    ids: a part of the pairs.
+    missing: what to do if the file lists pairs that are not in the data; "ignore" logs a warning with their number,
+    "error" raises ValueError. Also raises ValueError if the file cannot be read or if no pair is left. Memory beside
+    the ids of the file: one part of the pairs.
     """
     named = named_ids(path)
-    kept_P, found, start = np.zeros(len(value_P), bool), np.zeros(len(named), bool), 0
+    kept_P, present, start = np.zeros(len(value_P), bool), np.zeros(len(named), bool), 0
     for part in _parts(pair_id_P):
         first, end = _range_of(part, named)
         row = pc.index_in(part, value_set=named[first:end])
         kept_P[start : start + len(part)] = row.is_valid()
-        found[first + row.drop_null().to_numpy()] = True
+        present[first + row.drop_null().to_numpy()] = True
         start += len(part)
-    _check_missing(named.filter(pa.array(~found)), len(named), path, missing)
+    _check_missing(named.filter(pa.array(~present)), len(named), path, missing)
     return kept_P
 
 
 def check_names(path: str, missing: str, pairs: int | None) -> None:
-    """What can be known without the pairs: raises ValueError as `ids` for the file, or where it names too many."""
+    """Check what can be known without the pairs: raises ValueError as `ids` for the file, or if it lists too many
+    pairs.
+    """
     count = kept_count(path)
     if pairs is not None and count > pairs and missing == "error":
-        remedy = "give the data that they were chosen from, or keep.missing=ignore"
-        raise ValueError(f"keep.path={path}: names {count} pairs, and there are only {pairs}; {remedy}")
+        remedy = "use the data that they were selected from, or set keep.missing=ignore"
+        raise ValueError(f"keep.path={path}: lists {count} pairs, and there are only {pairs}; {remedy}")
 
 
 def kept_count(path: str) -> int:
-    """How many pairs the file names."""
+    """Return the number of pairs in the file."""
     return len(named_ids(path))
 
 
@@ -61,7 +64,10 @@ def _parts(pair_id_P: np.ndarray | PairIds) -> Iterable[pa.Array]:
 
 
 def _range_of(part: pa.Array, named: pa.Array) -> tuple[int, int]:
-    """Where in `named` the ids of a part can be: a part of 100 million is not to be compared with all of them."""
+    """Return the range of rows in `named` that can contain the ids of a part.
+
+    This avoids comparing each part of up to 100 million pairs with all ids.
+    """
     ends = pc.min_max(part)
 
     def text(row: int) -> str:
@@ -76,6 +82,6 @@ def _check_missing(absent: pa.Array, named: int, path: str, missing: str) -> Non
         return
     problem = f"keep.path={path}: {len(absent)} of {named} pairs are not among the training pairs ({shown(absent)})"
     if missing == "error" or len(absent) == named:
-        remedy = "take the dataset, dataset.holdout, dataset.seed and tokens that they were chosen with"
+        remedy = "use the dataset, dataset.holdout, dataset.seed and tokens with which they were selected"
         raise ValueError(f"{problem}; {remedy}" + ("" if len(absent) == named else ", or keep.missing=ignore"))
-    logger.warning("%s; left out (keep.missing=ignore)", problem)
+    logger.warning("%s; ignored (keep.missing=ignore)", problem)

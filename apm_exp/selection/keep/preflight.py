@@ -1,4 +1,4 @@
-"""What can be known of a keep rule before there are values."""
+"""Checks of a keep rule that run before the metric's values exist."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from apm_exp.core.pair_ids import PairIds
 
 
 def check_keep(keep: Mapping[str, Any], pairs: int | None, pair_id_P: PairIds | None = None) -> None:
-    """Raise ValueError where a keep rule would keep nothing of so many pairs, whatever their values.
+    """Raise ValueError if a keep rule would keep none of so many pairs, whatever their values.
 
-    pair_id_P: None where they are not known yet; a rule that goes by them is then asked what it can say without.
+    pair_id_P: None if the ids are not known yet; a rule that selects by id then checks what it can without them.
     """
     from apm_exp.selection.keep.ids import check_names, ids
 

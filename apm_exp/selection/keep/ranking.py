@@ -1,4 +1,4 @@
-"""Which pairs have the highest values; ties go to the smaller pair_id, so row order does not matter."""
+"""Selection of the highest values; ties go to the smaller pair_id, so the order of the rows does not matter."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ _SPREAD = 5 * 2**9  # five times the square root of _SAMPLE: about ten standard 
 
 
 def highest(value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, count: int) -> np.ndarray:
-    """True for the `count` pairs (at least 1, at most P) with the highest values, shape P.
+    """Return True for the `count` pairs (at least 1, at most P) with the highest values, shape P.
 
-    The strings of an array are looked at where values tie at the cut; those of a file never, as its rows are in
-    their order. Memory beside the values: 3 bytes a pair, and 8 for each of those near or at the cut. Raises
-    ValueError where a value is NaN.
+    Ties at the cut are resolved by pair_id. For an array, the strings of the tied pairs are compared; the rows of a
+    file are sorted by pair_id already. Memory beside the values: 3 bytes per pair, and 8 for each value near the cut.
+    Raises ValueError if a value is NaN.
     """
     value_P = numbers(value_P, pair_id_P)
     cut = _highest_but(value_P, count)
@@ -27,20 +27,20 @@ def highest(value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, count: int) ->
 
 
 def numbers(value_P: np.ndarray, pair_id_P: np.ndarray | PairIds) -> np.ndarray:
-    """The values as an array; raises ValueError with pair_ids where a value is NaN, which has no rank."""
+    """Return the values as an array; raises ValueError with pair_ids if a value is NaN, which cannot be ranked."""
     value_P = np.asarray(value_P)
     bad = np.flatnonzero(np.isnan(value_P))
     if bad.size:
         ids = ", ".join(str(pair_id) for pair_id in pair_id_P[bad[:5]])
         problem = f"the value is NaN for {bad.size} of {value_P.size} pairs (pair_id {ids})"
-        raise ValueError(f"metric: {problem}; correct the metric")
+        raise ValueError(f"metric: {problem}; fix the metric")
     return value_P
 
 
 def _highest_but(value_P: np.ndarray, count: int) -> float:
-    """The count-th highest value, exactly.
+    """Return the count-th highest value, exactly.
 
-    Only the values near it, as a sample tells, are copied and partitioned; where the sample misled, all are.
+    Only values near the cut, as estimated from a sample, are copied and partitioned; if the estimate is wrong, all are.
     """
     rank = value_P.size - count
     sample = np.sort(value_P[:: -(-value_P.size // _SAMPLE)])

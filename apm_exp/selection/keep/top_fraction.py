@@ -1,4 +1,4 @@
-"""Keep a fraction of the pairs, those with the highest values."""
+"""The keep rule `top_fraction`: keep a fraction of the pairs, those with the highest values."""
 
 from fractions import Fraction
 from typing import Annotated
@@ -13,22 +13,22 @@ from apm_exp.selection.keep.ranking import highest
 def top_fraction(
     value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, *, fraction: Annotated[float, Field(gt=0, le=1)]
 ) -> np.ndarray:
-    """True for the int(fraction * P) pairs with the highest values, shape P (paper Sec. 3.2 keeps 0.4).
+    """Return True for the int(fraction * P) pairs with the highest values, shape P (paper Sec. 3.2 keeps 0.4).
 
-    Raises ValueError where that is no pair at all.
+    Raises ValueError if no pair would be kept.
     """
     pairs = len(value_P)
     count = kept_count(fraction, pairs)
     if count == 0:
-        remedy = "fraction times pairs must be at least 1: give a larger fraction or more pairs"
+        remedy = "fraction times pairs must be at least 1: set a larger fraction or use more pairs"
         raise ValueError(f"keep.fraction={fraction}: would keep 0 of {pairs} pairs; {remedy}")
     return highest(value_P, pair_id_P, count)
 
 
 def kept_count(fraction: float, pairs: int) -> int:
-    """int(fraction * pairs) for the decimal number that was typed: 0.29 of 100 is 29.
+    """Return int(fraction * pairs), computed with the decimal number that was typed: 0.29 of 100 is 29.
 
-    In binary floating point 0.29 * 100 is 28.999999999999996; the shortest decimal that denotes the same
-    double is what the user wrote, and it is multiplied exactly.
+    In binary floating point, 0.29 * 100 is 28.999999999999996. The shortest decimal that denotes the same double is
+    what the user typed, and it is multiplied exactly.
     """
     return int(Fraction(repr(float(fraction))) * pairs)

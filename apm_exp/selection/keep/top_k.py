@@ -1,4 +1,4 @@
-"""Keep a number of pairs, those with the highest values."""
+"""The keep rule `top_k`: keep a fixed number of pairs, those with the highest values."""
 
 from typing import Annotated
 
@@ -10,11 +10,11 @@ from apm_exp.selection.keep.ranking import highest
 
 
 def top_k(value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, *, k: Annotated[int, Field(ge=1)]) -> np.ndarray:
-    """True for the k pairs with the highest values, shape P (D_k of the paper's Sec. 2).
+    """Return True for the k pairs with the highest values, shape P (D_k in Sec. 2 of the paper).
 
-    Raises ValueError where there are fewer than k pairs.
+    Raises ValueError if there are fewer than k pairs.
     """
     pairs = len(value_P)
     if k > pairs:
-        raise ValueError(f"keep.k={k}: there are only {pairs} pairs; give at most keep.k={pairs}")
+        raise ValueError(f"keep.k={k}: there are only {pairs} pairs; set at most keep.k={pairs}")
     return highest(value_P, pair_id_P, k)

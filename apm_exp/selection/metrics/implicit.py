@@ -1,4 +1,4 @@
-"""The implicit reward margin, M_pi: a smaller margin is kept first."""
+"""The implicit reward margin, M_pi: pairs with a smaller margin rank higher."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from apm_exp.selection.margins import finite
 
 
 def implicit_reward_margin(scores: PairScores) -> dict[str, np.ndarray]:
-    """-M_pi = -|implicit margin| (paper Sec. 3.2 and App. D.1). Columns of shape P: value, in nats per token.
+    """Return -M_pi = -|implicit margin| (paper Sec. 3.2 and App. D.1). Columns of shape P: value, in nats per token.
 
-    Needs no rewards. Raises ValueError for margins that are not finite.
+    Does not need rewards. Raises ValueError for margins that are not finite.
     """
     return {"value": -np.abs(finite(scores.implicit_margin_P, scores.pair_id_P, "implicit"))}

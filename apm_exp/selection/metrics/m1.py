@@ -1,4 +1,4 @@
-"""M_1: the distance between the two margins, either way."""
+"""M_1: the absolute difference of the two margins."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from apm_exp.selection.metrics.rescale import signed_margins
 
 
 def m1(scores: PairScores, *, rescale: bool) -> dict[str, np.ndarray]:
-    """|explicit margin - implicit margin|, both signed (paper Eq. 9, with the reward model in place of r*).
+    """Return |explicit margin - implicit margin|, both signed (paper Eq. 9, with the reward model in place of r*).
 
-    Columns of shape P: explicit_term, implicit_term, value. With rescale each margin is divided by the same
-    sigma as in `alignment_potential`; without it the margins are subtracted as they are (beta = 1). Raises
-    MissingRewards, and ValueError for margins that are not finite.
+    Columns of shape P: explicit_term, implicit_term, value. With rescale, each margin is divided by the same sigma as
+    in `alignment_potential`; otherwise the margins are subtracted unscaled (beta = 1). Raises MissingRewards, and
+    ValueError for margins that are not finite.
     """
     explicit_P, implicit_P = signed_margins(scores, rescale)
     value_P = np.abs(explicit_P - implicit_P)

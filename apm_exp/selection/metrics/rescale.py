@@ -1,4 +1,4 @@
-"""The rescaling that the metrics share: each margin in units of its spread over the pairs being ranked."""
+"""The rescaling that several metrics use: each margin is divided by its spread over the ranked pairs."""
 
 import logging
 import math
@@ -13,15 +13,15 @@ from apm_exp.core.types import PairScores
 from apm_exp.selection.margins import finite
 
 logger = logging.getLogger(__name__)
-ROUNDING = 1e-12  # numbers that differ by less than this part of the largest are equal up to rounding
+ROUNDING = 1e-12  # numbers whose difference is less than this fraction of the largest count as equal
 _rows: ContextVar[np.ndarray | None] = ContextVar("the rows whose spread is the unit", default=None)
 
 
 @contextmanager
 def units_of(rows: np.ndarray) -> Iterator[None]:
-    """Within it, `rescaled` takes the standard deviation over these rows (numbers, which may repeat) in place of all.
+    """Make `rescaled` use the standard deviation over these rows (indices, which may repeat) inside the block.
 
-    For a report that asks what another sample of the pairs would have chosen, of any metric that rescales.
+    A report uses this to evaluate any metric that rescales on another sample of the pairs.
     """
     token = _rows.set(rows)
     try:
@@ -31,11 +31,10 @@ def units_of(rows: np.ndarray) -> Iterator[None]:
 
 
 def signed_margins(scores: PairScores, rescale: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The explicit and the implicit margins, signed, each of shape P.
+    """Return the explicit and the implicit margins, signed, each of shape P.
 
-    rescale: each in units of its standard deviation (see `rescaled`); else as they are, in reward units and
-    nats per token. Raises MissingRewards where the pairs have no rewards, ValueError for margins that are not
-    finite.
+    rescale: divide each by its standard deviation (see `rescaled`); otherwise they are in reward units and nats per
+    token. Raises MissingRewards if the pairs have no rewards, ValueError for margins that are not finite.
     """
     explicit_P = finite(scores.explicit_margin_P, scores.pair_id_P, "explicit")
     implicit_P = finite(scores.implicit_margin_P, scores.pair_id_P, "implicit")
@@ -45,10 +44,10 @@ def signed_margins(scores: PairScores, rescale: bool) -> tuple[np.ndarray, np.nd
 
 
 def rescaled(margin_P: np.ndarray, name: Literal["explicit", "implicit"]) -> np.ndarray:
-    """The margins divided by the population standard deviation of their absolute values (paper App. D.1).
+    """Return the margins divided by the population standard deviation of their absolute values (paper App. D.1).
 
-    No mean is subtracted. Where the absolute margins do not differ, there is no scale to divide by: the
-    result is zero for every pair, with a warning.
+    No mean is subtracted. If all absolute margins are equal, the standard deviation is 0: the result is zero for every
+    pair, and a warning is logged.
     """
     rows = _rows.get()
     sigma = population_std(np.abs(margin_P if rows is None else margin_P[rows]))
@@ -60,10 +59,10 @@ def rescaled(margin_P: np.ndarray, name: Literal["explicit", "implicit"]) -> np.
 
 
 def population_std(values_P: np.ndarray) -> float:
-    """The standard deviation with divisor P, and exactly 0 where the values are equal up to rounding.
+    """Return the standard deviation with divisor P, and exactly 0 if the values are equal up to rounding.
 
-    The sums are correctly rounded, so that the result depends neither on the order of the values nor on the
-    machine; the values are first scaled by a power of two, so that squares neither overflow nor vanish.
+    Sums are correctly rounded, so the result depends neither on the order of the values nor on the machine. The values
+    are first scaled by a power of two, so that their squares neither overflow nor underflow.
     """
     largest = float(np.max(np.abs(values_P), initial=0.0))
     scale = math.ldexp(1.0, math.frexp(largest)[1] - 1)

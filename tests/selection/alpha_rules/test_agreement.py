@@ -29,12 +29,12 @@ def test_an_order_that_is_no_better_than_chance_is_a_warning(caplog):
     independent = np.random.default_rng(0).normal(size=(2, 500))
     with caplog.at_level(logging.WARNING):
         agreement(*independent)
-    assert "little to go by" in caplog.text
+    assert "close to chance" in caplog.text
     assert "50% is chance, standard error 2.6" in caplog.text  # sqrt(501 / (12 * 250 * 250)) = 0.0258
 
 
 def test_pairs_of_one_kind_only_are_refused():
     with pytest.raises(
-        ValueError, match=r"margins of one sign in 2 pairs and of opposite signs in 0; take alpha_rule=b"
+        ValueError, match=r"2 pairs with margins of equal sign and 0 of opposite signs; set alpha_rule=b"
     ):
         agreement(np.array([1.0, -2.0]), np.array([1.0, -1.0]))

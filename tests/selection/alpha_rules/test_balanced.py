@@ -54,11 +54,16 @@ def test_two_equal_normal_terms_and_one_half_kept_give_about_one():
 
 
 def test_a_rule_that_does_not_look_at_values_is_refused():
-    with pytest.raises(ValueError, match=r"^alpha=auto: .*needs a cut by value, .*; take keep=top_fraction or top_k"):
+    with pytest.raises(
+        ValueError, match=r"^alpha=auto: .*needs a keep rule that uses the values; set keep=top_fraction or top_k"
+    ):
         balanced(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0]), lambda value_P: np.arange(value_P.size) < 1)
 
 
 @pytest.mark.parametrize("keep", [highest(3), lambda value_P: threshold(value_P, np.arange(value_P.size), minimum=0.0)])
 def test_a_rule_without_a_cut_at_a_fixed_number_is_refused(keep):
-    with pytest.raises(ValueError, match=r"^alpha=auto: .*balanced needs a cut .*; take keep=top_fraction .* number$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^alpha=auto: .*balanced needs .* that keeps a fixed number .*; set keep=top_fraction .* number$",
+    ):
         balanced(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0]), keep)

@@ -139,13 +139,17 @@ def test_a_rule_that_returns_no_usable_number_is_named(monkeypatch):
         (
             {"_target_": "apm_exp.selection.keep.threshold.threshold", "minimum": 0.0},
             None,
-            "needs a cut at a fixed number of pairs",
+            "needs a keep rule that keeps a fixed number of pairs",
         ),
-        ({"_target_": "apm_exp.selection.keep.top_k.top_k", "k": 50}, 50, "needs a cut at a fixed number of pairs"),
+        (
+            {"_target_": "apm_exp.selection.keep.top_k.top_k", "k": 50},
+            50,
+            "needs a keep rule that keeps a fixed number of pairs",
+        ),
         (
             {"_target_": "apm_exp.selection.keep.ids.ids", "path": "x", "missing": "error"},
             60,
-            "keep= does not look at it",
+            "needs a keep rule that uses the values",
         ),
         (KEEP, FEWEST - 1, f"{FEWEST - 1} pairs are too few"),
     ],

@@ -65,7 +65,7 @@ def test_from_a_file_in_parts_it_is_the_set_that_is_named(tmp_path_factory, data
 def test_names_that_are_not_there_are_counted_and_shown(tmp_path, caplog):
     path = text(tmp_path / "ids.txt", ["b2", "x9", "x8"])
     problem = r"2 of 3 pairs are not among the training pairs \(pair_id x8, x9\)"
-    with pytest.raises(ValueError, match=rf"^keep\.path=\S+: {problem}; take the dataset.*keep\.missing=ignore$"):
+    with pytest.raises(ValueError, match=rf"^keep\.path=\S+: {problem}; use the dataset.*keep\.missing=ignore$"):
         kept(path)
     assert kept(path, missing="ignore") == ["b2"]
     assert "2 of 3 pairs are not among" in caplog.text
@@ -76,8 +76,8 @@ def test_names_that_are_not_there_are_counted_and_shown(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("a1\nb2\na1\n", r"names 1 pairs more than once \(pair_id a1\)"),
-        ("\n \n", "names no pair"),
+        ("a1\nb2\na1\n", r"lists 1 pairs more than once \(pair_id a1\)"),
+        ("\n \n", "lists no pair"),
         (b"\xff\xfe\xfa", "cannot be read"),
     ],
 )
@@ -111,7 +111,7 @@ def test_before_there_are_pairs_the_file_is_checked_and_then_the_names(tmp_path)
     good = node | {"path": str(text(tmp_path / "ids.txt", ["b2", "d4"]))}
     check_keep(good, None)
     check_keep(good, 5)
-    with pytest.raises(ValueError, match="names 2 pairs, and there are only 1"):
+    with pytest.raises(ValueError, match="lists 2 pairs, and there are only 1"):
         check_keep(good, 1)
     with pytest.raises(ValueError, match=r"keep\.path=nowhere: no such file"):
         check_keep(node | {"path": "nowhere"}, None)

@@ -13,7 +13,7 @@ def test_keeps_values_from_the_minimum_on():
 
 
 def test_keeping_nothing_is_refused_with_the_highest_value():
-    message = "keep.minimum=9.0: would keep 0 of 3 pairs, the highest value is 2; give a lower minimum"
+    message = "keep.minimum=9.0: would keep 0 of 3 pairs, the highest value is 2; set a lower minimum"
     with pytest.raises(ValueError, match=re.escape(message)):
         threshold(np.array([0.5, 0.25, 2.0]), IDS, minimum=9.0)
 

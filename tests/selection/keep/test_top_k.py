@@ -16,5 +16,5 @@ def test_as_many_as_there_are():
 
 
 def test_more_than_there_are_is_refused():
-    with pytest.raises(ValueError, match=re.escape("keep.k=4: there are only 3 pairs; give at most keep.k=3")):
+    with pytest.raises(ValueError, match=re.escape("keep.k=4: there are only 3 pairs; set at most keep.k=3")):
         top_k(np.zeros(3), np.array(["a", "b", "c"]), k=4)
