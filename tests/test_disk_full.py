@@ -60,6 +60,6 @@ def test_the_line_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
     error.add_note("while building outputs/logps/x")
     assert say(error) == FAILURE
     assert caplog.messages == [
-        "OSError: [Errno 28] No space left on device (while building outputs/logps/x); make room, or give another "
-        "output_root, and type the command again: finished steps stay"
+        "OSError: [Errno 28] No space left on device (while building outputs/logps/x); free disk space or "
+        "set another output_root, and re-run the command: finished steps are kept"
     ]

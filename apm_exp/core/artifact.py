@@ -5,15 +5,15 @@ from typing import Any
 
 from apm_exp.core.digest import FileDigests
 
-DONE = ("key", "counts", "seconds", "files")  # what a step's record has
+DONE = ("key", "counts", "seconds", "files")  # fields of a step's completion record
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished step: where its files are, what identifies them, and the counts that its stage returned.
+    """A finished step: its folder, its key, and the counts that its stage returned.
 
-    seconds: of its making. build: the id of this making, None in outputs of earlier versions. reused: it was there;
-    False only for what `build` has just made.
+    seconds: how long the build took. build: the id of the build, None in outputs of earlier versions. reused: False
+    only if this run has just built it.
     """
 
     kind: str
@@ -26,7 +26,10 @@ class Artifact:
 
 
 def changed(folder: Path, files: Mapping[str, Mapping[str, Any]], digests: FileDigests) -> str | None:
-    """What is no longer as it was written, or None. files: by name below `folder`, each with its size and sha256."""
+    """Return what differs from the recorded files, as text, or None.
+
+    files: by name relative to `folder`, each with its size and sha256.
+    """
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Tables on the screen, which are not folded where the screen is a file."""
+"""Output on the terminal: tables, progress and logging."""
 
 import logging
 import os
@@ -13,43 +13,43 @@ from rich.text import Text
 
 from apm_exp.core.escaped import escaped, escaped_lines
 
-_PLAIN_WIDTH = 200  # characters, where nobody has a window
+_PLAIN_WIDTH = 200  # characters, if standard output is not a terminal
 
 
 class _Screen(Console):
-    """Rich's own ends the process without a word if nobody reads."""
+    """A console that reports a broken pipe; rich's own exits the process silently."""
 
     def on_broken_pipe(self) -> NoReturn:
-        """Raise what was raised."""
+        """Re-raise the error that rich has caught."""
         raise BrokenPipeError
 
 
 def wide_screen() -> Console:
-    """Standard output: as wide as its window, or wide enough."""
+    """Return a console for standard output: as wide as the terminal, or wide enough for tables if it is a file."""
     screen = _Screen()
     return screen if screen.is_terminal else _Screen(width=_PLAIN_WIDTH)
 
 
 def print_table(title: str, table: Table) -> None:
-    """Print a table below its title, which is not folded to the table's width."""
+    """Print a table below its title; the title is not wrapped to the table's width."""
     screen = wide_screen()
     screen.print(escaped(title), highlight=False, markup=False, soft_wrap=True)
     screen.print(table)
 
 
 def print_line(text: str) -> None:
-    """Print one line on standard output, whatever is in the text."""
+    """Print one line on standard output with control characters escaped."""
     print(escaped(text))
 
 
 class _PlainTable(Table):
     def add_row(self, *cells: Any, **settings: Any) -> None:
-        """Add a row; texts are shown as they are, without rich's markup or control characters."""
+        """Add a row; texts are shown literally, without rich's markup or control characters."""
         super().add_row(*(Text(escaped(cell)) if isinstance(cell, str) else cell for cell in cells), **settings)
 
 
 def plain_table(*columns: str) -> Table:
-    """An empty table without lines."""
+    """Return an empty table without borders."""
     table = _PlainTable(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -63,7 +63,7 @@ SECONDS_BETWEEN_LINES = 10
 
 def track(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
     """Yield `items` and show how many of `total` (None: unknown) are done."""
-    if sys.stderr.isatty() and LINES not in os.environ:  # several bars would write over each other
+    if sys.stderr.isatty() and LINES not in os.environ:  # several progress bars would overwrite each other
         yield from _bar(items, description, total)
     else:
         yield from _lines(items, description, total)
@@ -91,20 +91,21 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def shown(size: float) -> str:
-    """A number of bytes with its unit: 999 bytes, 1.5 KiB, 23 GiB."""
+    """Return a number of bytes with its unit: 999 bytes, 1.5 KiB, 23 GiB."""
     unit = 0
     while size >= 1000 and unit + 1 < len(_UNITS):
         size, unit = size / 1024, unit + 1
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 100 else f"{size:.2g} {_UNITS[unit]}"
 
 
-LINES = "APM_EXP_LINES"  # what each line on the screen begins with, where several jobs write at the same time
+# environment variable: a prefix for each line on the screen, if several jobs write at the same time
+LINES = "APM_EXP_LINES"
 
 
 class _OneLine(logging.LogRecord):
-    """A record whose message cannot pass for another line: all that is logged is one, for every handler.
+    """A log record whose message cannot imitate another log line, for every handler.
 
-    Our own messages are one line; other packages write several, of which the later ones are indented.
+    Our own messages are escaped to one line; in messages of other packages, the lines after the first are indented.
     """
 
     def getMessage(self) -> str:
@@ -113,7 +114,7 @@ class _OneLine(logging.LogRecord):
 
 
 class Once(logging.Filter):
-    """Lets a warning through the first time: each metric of a report, and each job of a check, has its own."""
+    """A filter that passes each warning once, as each metric of a report and each checked job repeats it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +130,7 @@ class Once(logging.Filter):
 
 
 class _Plain(logging.Formatter):
-    """Messages as they are; warnings and errors say so."""
+    """A formatter that prefixes warnings and errors, but not other messages, with their level."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -138,7 +139,7 @@ class _Plain(logging.Formatter):
 
 
 def configure_logging() -> None:
-    """Our own lines from INFO on, everyone else's from WARNING on, all on standard error."""
+    """Log our own messages from INFO and those of other packages from WARNING, all on standard error."""
     logging.setLogRecordFactory(_OneLine)
     screen = logging.StreamHandler(sys.stderr)
     screen.setFormatter(_Plain("%(message)s"))
@@ -146,8 +147,8 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[screen], force=True)
     logging.getLogger("apm_exp").setLevel(logging.INFO)
     logging.captureWarnings(True)
-    # These print their retries twice, on handlers of their own; what matters becomes one line of ours.
+    # These libraries print retries twice, with handlers of their own; we log one line for what matters.
     for name in ("HF_HUB_VERBOSITY", "DATASETS_VERBOSITY"):
         os.environ.setdefault(name, "error")
-    # DeepSpeed warns at import on every machine without a GPU, whether it is used or not.
+    # DeepSpeed warns at import on every machine without a GPU, whether or not it is used.
     logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())

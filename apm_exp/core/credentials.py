@@ -1,4 +1,4 @@
-"""What must never be in a configuration: credentials."""
+"""Detection of credentials, which must never be in a configuration."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,34 +21,36 @@ _SECRET_VALUE = re.compile(
 )
 _SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|PASS|KEY|CREDENTIALS?)$", re.IGNORECASE)
 _ENVIRONMENT = re.compile(r"\$\{\s*oc\.env\s*:\s*([^},\s]+)")
-_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+=-]{32,}")  # one word of letters and digits, and no path
+# one word of letters and digits that is not a path
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_+=-]{32,}")
 _SETTING = re.compile(r"""[-+ \t'"]*(?:export\s+)?(?P<key>[\w.]+)['"]?\s*[:=](?P<value>.*)""")
 
 
 def looks_secret(key: str, value: Any) -> bool:
-    """Whether a setting seems to hold a credential: by its name (with a value) or by the form of its value."""
+    """Return whether a setting seems to hold a credential, by its name (if it has a value) or its value's form."""
     named = bool(_SECRET_KEY.search(key)) and not _NOT_SECRET.search(key)
     return (named and value not in (None, "", "null")) or bool(_SECRET_VALUE.search(str(value)))
 
 
 def line_looks_secret(line: str) -> bool:
-    """Whether a line of a text looks like a credential or like the setting of one: `+API_KEY = ...`."""
+    """Return whether a line of text looks like a credential or like the setting of one: `+API_KEY = ...`."""
     named = _SETTING.match(line)
     return looks_secret("", line) or (named is not None and looks_secret(named["key"], named["value"].strip()))
 
 
 def refuse_secrets(settings: Iterable[tuple[str, Any]]) -> None:
-    """Raise ValueError where a setting looks like a credential; the value is not repeated."""
+    """Raise ValueError if a setting looks like a credential; the message does not repeat the value."""
     for key, value in settings:
         if looks_secret(key, value):
-            remedy = "give credentials by environment only (HF_TOKEN, WANDB_API_KEY); nothing was written"
+            remedy = "pass credentials only as environment variables (HF_TOKEN, WANDB_API_KEY); nothing was written"
             raise ValueError(f"{key}=...: looks like a secret; {remedy}")
 
 
 def refuse_secrets_of_environment(typed: Any, resolved: Any) -> None:
-    """Raise ValueError if what a `${oc.env:NAME}` brought in looks like a credential; the value is not repeated.
+    """Raise ValueError if the value of a `${oc.env:NAME}` looks like a credential; the message does not repeat the
+    value.
 
-    typed, resolved: a configuration before and after its interpolations.
+    typed, resolved: the configuration before and after interpolation.
     """
     values = dict(flatten(resolved))
     for key, text in flatten(typed):
@@ -56,12 +58,12 @@ def refuse_secrets_of_environment(typed: Any, resolved: Any) -> None:
             value = values.get(key)
             named = bool(_SECRET_NAME.search(name)) and value not in (None, "")
             if named or looks_secret(key, value) or _RANDOM.fullmatch(str(value)):
-                problem = f"what ${{oc.env:{name}}} brought in looks like a secret, and settings are written down"
-                raise ValueError(f"{key}=...: {problem}; leave it out, nothing was written")
+                problem = f"the value of ${{oc.env:{name}}} looks like a secret, and settings are written to files"
+                raise ValueError(f"{key}=...: {problem}; remove it, nothing was written")
 
 
 def flatten(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Every setting of a nested configuration as (dotted key, value)."""
+    """Yield every setting of a nested configuration as (dotted key, value)."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
@@ -70,5 +72,5 @@ def flatten(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def refuse_secret_overrides(overrides: Iterable[str]) -> None:
-    """As refuse_secrets, for `key=value` texts of a command line."""
+    """Check `key=value` texts of a command line as refuse_secrets does."""
     refuse_secrets((key.lstrip("+~"), value) for key, _, value in (text.partition("=") for text in overrides))

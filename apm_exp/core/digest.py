@@ -1,4 +1,4 @@
-"""Digests of files and folders, remembered so that weights are read once."""
+"""Digests of files and folders, cached so that weights are read once."""
 
 import glob
 import hashlib
@@ -14,18 +14,18 @@ from apm_exp.core.files import write_json
 
 logger = logging.getLogger(__name__)
 _IGNORED_NAMES = {".git", "__pycache__", ".cache"}
-_SETTLED = 2.0  # seconds: file systems tell two changes apart only if that much lies between them
-_SEAL = "sha256"  # no path is called so: paths are absolute here
-Known = list[int | str]  # what _state returns, then the sha256
+_SETTLED = 2.0  # seconds; file systems may not distinguish two changes within this time
+_SEAL = "sha256"  # cannot collide with a path, as paths are absolute here
+Known = list[int | str]  # the result of _state, then the sha256
 
 
 def text_digest(text: str) -> str:
-    """sha256 of a text, hexadecimal."""
+    """Return the sha256 of a text in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def canonical(content: Any) -> str:
-    """One text for equal contents: JSON with sorted keys and no spaces; 1 and 1.0 are one number."""
+    """Return one text for equal contents: JSON with sorted keys and no spaces; 1 and 1.0 count as equal."""
     return json.dumps(_plain(content), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -38,9 +38,9 @@ def _plain(content: Any) -> Any:
 
 
 class FileDigests:
-    """sha256 of files, remembered in one JSON file: by path, for the size, times and inode that the file then had.
+    """A cache of the sha256 of files in one JSON file: by path, valid for the file's size, times and inode.
 
-    The modification time alone proves nothing: tar and reproducible builds set it. The change time cannot be set.
+    The modification time alone is not sufficient, as tar and reproducible builds set it; the change time cannot be set.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -48,7 +48,9 @@ class FileDigests:
         self.known: dict[str, Known] = self._read()
 
     def _read(self) -> dict[str, Known]:
-        """What is remembered: nothing if its own digest does not fit, as a changed digit would be another input."""
+        """Return the cached entries: none if the cache's own digest does not match, as a wrong entry would be a wrong
+        key.
+        """
         try:
             content = json.loads(self.memory.read_text())
         except (OSError, ValueError):
@@ -58,7 +60,9 @@ class FileDigests:
         return content
 
     def of_file(self, path: Path) -> str:
-        """sha256 of a file's content. Not remembered for a file that has just changed: it may change again unseen."""
+        """Return the sha256 of a file's content. It is not cached for a file that has just changed and may change
+        again.
+        """
         name, state = str(path.resolve()), _state(path)
         if (known := self._known(name, state)) is not None:
             return known
@@ -70,18 +74,18 @@ class FileDigests:
         return digest
 
     def of_path(self, path: Path) -> str:
-        """A file's digest, or one digest of a folder's relative file names and contents."""
+        """Return a file's digest, or for a folder one digest of its relative file names and contents."""
         if path.is_file():
             return self.of_file(path)
         return text_digest(canonical({str(f.relative_to(path)): self.of_file(f) for f in self._files(path)}))
 
     def knows(self, path: Path) -> bool:
-        """Whether of_path would read nothing."""
+        """Return whether of_path would use cached digests only."""
         files = [path] if path.is_file() else self._files(path)
         return all(self._known(str(file.resolve()), _state(file)) is not None for file in files)
 
     def save(self) -> None:
-        """Remember what was learned, beside the entries of other processes; that it cannot be written stops nothing."""
+        """Write the new entries, merged with those of other processes; a failed write is only a warning."""
         merged = (before := self._read()) | self.known
         if merged == before or not self.memory.parent.is_dir():
             return
@@ -95,7 +99,7 @@ class FileDigests:
         return str(digest) if then == state else None
 
     def _files(self, folder: Path) -> Iterable[Path]:
-        """The files of a folder, but for those that runs write into it where output_root lies in it."""
+        """Yield the files of a folder, except those that runs write if output_root is inside it."""
         written = self.memory.parent.resolve()
         for parent, folders, names in os.walk(folder):
             within = sorted(set(folders) - _IGNORED_NAMES)
@@ -104,16 +108,16 @@ class FileDigests:
 
 
 def _state(file: Path) -> list[int]:
-    """Size, modification time, inode and change time: what is the same only if the content is."""
+    """Return size, modification time, inode and change time; they are equal only if the content is."""
     status = file.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns]
 
 
 def local_paths(value: Any) -> list[Path]:
-    """The existing files or folders that a setting called `path` names: a path, a glob pattern or a list of them."""
+    """Return the existing files or folders of a setting called `path`: a path, a glob pattern, or a list of them."""
     patterns = value if isinstance(value, list) else [value]
     if not all(isinstance(pattern, str) for pattern in patterns):
         return []
     named = map(os.path.expanduser, patterns)
-    found = [Path(name) for p in named for name in ([p] if os.path.exists(p) else sorted(glob.glob(p)))]
-    return found
+    paths = [Path(name) for p in named for name in ([p] if os.path.exists(p) else sorted(glob.glob(p)))]
+    return paths

@@ -1,4 +1,4 @@
-"""How a job that something has stopped says so: one line, and an exit code."""
+"""The one-line error message and the exit code of a job."""
 
 import errno
 import logging
@@ -9,17 +9,17 @@ import traceback
 from apm_exp.core.escaped import escaped, escaped_lines
 
 logger = logging.getLogger(__name__)
-# A full disk as safetensors, which has no errno, and torch's writer of checkpoints say it.
+# The messages of a full disk from safetensors, which sets no errno, and from torch's checkpoint writer.
 _FULL_DISK = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container.cc")
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and nodes.place.LOST, stopping.TERMINATED
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # others are nodes.place.LOST and stopping.TERMINATED
 
 
 class UsageError(ValueError):
-    """What the user typed or pointed at cannot be right; nothing was done."""
+    """An error in what the user typed or in the files it refers to; nothing has been done."""
 
 
 def exit_code(error: BaseException | None) -> int:
-    """What a worker ends with that an exception has stopped, or none."""
+    """Return the exit code of a worker that ended with this exception, or with none."""
     if isinstance(error, NodeError):
         return error.code
     kinds = ((type(None), 0), (UsageError, USAGE_ERROR), (KeyboardInterrupt, INTERRUPTED), (Stopped, TERMINATED))
@@ -27,16 +27,16 @@ def exit_code(error: BaseException | None) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line: its text, and where it is no ValueError its type and the step that it stopped."""
+    """Return an error as one line: its text and, unless it is a ValueError, its type and the step that failed."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, BrokenPipeError):
-        return "standard output: what reads it has ended before all was printed"
+        return "standard output: the reading process ended before everything was printed"
     text = escaped(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, ValueError | Stopped):
         return text
-    where = "; ".join(getattr(error, "__notes__", []))
-    return f"{type(error).__name__}: {text}" + (f" ({where})" if where else "")
+    notes = "; ".join(getattr(error, "__notes__", []))
+    return f"{type(error).__name__}: {text}" + (f" ({notes})" if notes else "")
 
 
 def print_error(text: object) -> None:
@@ -45,7 +45,7 @@ def print_error(text: object) -> None:
 
 
 def say(error: BaseException) -> int:
-    """Log an error with its remedy, as one line; returns the exit code."""
+    """Log an error with its remedy as one line and return the exit code."""
     code = exit_code(error)
     shown = bool(os.environ.get("APM_EXP_TRACEBACK"))
     if shown:
@@ -56,28 +56,28 @@ def say(error: BaseException) -> int:
         if code == FAILURE and not shown:
             written = getattr(error, "__notes__", None)
             remedy = "; the traceback is in that folder's failed.txt" if written else ""
-            remedy += "; HYDRA_FULL_ERROR=1 shows the traceback here"
+            remedy += "; set HYDRA_FULL_ERROR=1 to show the traceback here"
     logger.error("%s%s", one_line(error), remedy)
     return code
 
 
 def known_remedy(error: BaseException) -> str | None:
-    """What to do about an error, as the end of its line; None if nobody foresaw it."""
+    """Return the remedy for an error, as the end of its line; None if the error is not a known one."""
     text = str(error)
     if isinstance(error, ValueError | BrokenPipeError):
         return ""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or any(words in text for words in _FULL_DISK):
-        return "; make room, or give another output_root, and type the command again: finished steps stay"
+        return "; free disk space or set another output_root, and re-run the command: finished steps are kept"
     if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError) and error.filename is not None:
-        return "; it is in the way of what is to be written there: move it elsewhere and type the command again"
+        return "; this path is needed for an output: move it elsewhere and re-run the command"
     if "Could not determine home directory" in text:
-        return "; set HOME to a folder that can be written"
+        return "; set HOME to a writable folder"
     return None
 
 
 def library_error(error: BaseException) -> str:
-    """An error's class and message on one line of at most 300 characters."""
+    """Return an error's class and message on one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
@@ -85,9 +85,9 @@ LOST = 3
 
 
 class NodeError(ValueError):
-    """Another machine of the job is gone, was never there, or ended its part.
+    """An error because another machine of the job is lost, never appeared, or ended its part.
 
-    code: with which the worker ends; LOST where no job that needs all the machines can be done any more.
+    code: the worker's exit code; LOST if no further job that needs all machines can run.
     """
 
     def __init__(self, text: str, code: int = LOST) -> None:
@@ -95,8 +95,11 @@ class NodeError(ValueError):
         self.code = code
 
 
-TERMINATED = 143  # the exit code: 128 and the number of the signal
+TERMINATED = 143  # the exit code: 128 plus the signal number
 
 
 class Stopped(BaseException):
-    """SIGTERM ended the work. Not an Exception: nothing may take it for a failure that it can handle."""
+    """The end of the work after SIGTERM.
+
+    Not an Exception, so that no `except Exception` handles it as a failure.
+    """

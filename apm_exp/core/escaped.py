@@ -1,18 +1,18 @@
-"""Text of unknown origin, so that it can stand in a line on the screen or in a log: ids, prompts, names, paths."""
+"""Escaping of untrusted text (ids, prompts, names, paths) for one line on the screen or in a log."""
 
 import re
 
-# Control characters but for the tab; line separators; what turns the direction of text; halves of surrogate pairs.
+# Control characters except tab; line separators; bidirectional control characters; lone surrogates.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escaped(text: str) -> str:
-    """The text on one line, with its control characters as Python writes them: \\n, \\x1b, \\u2028."""
+    """Return the text on one line, with control characters escaped as Python does: \\n, \\x1b, \\u2028."""
     return _CONTROL.sub(_escape, text)
 
 
 def escaped_lines(text: str) -> str:
-    """A text of several lines with its control characters escaped; the lines after the first are indented."""
+    """Return a text of several lines with control characters escaped and the lines after the first indented."""
     return "\n    ".join(map(escaped, text.rstrip("\n").split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees either all of a file or none of it."""
+"""Atomic writing of files, so that a reader sees either the whole file or none of it."""
 
 import json
 import os
@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; at a clean exit it is flushed to disk and renamed onto `path`.
+    """Yield a temporary path beside `path`; after a clean exit it is flushed to disk and renamed to `path`.
 
-    Whatever goes wrong, `path` holds its old content (or does not exist) and the temporary file is gone.
+    After an error, `path` has its old content (or does not exist) and the temporary file is removed.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -34,17 +34,17 @@ def write_text(text: str, path: Path) -> None:
 
 
 def write_json(content: Any, path: Path) -> None:
-    """Write JSON atomically, indented, with NaN refused (ValueError)."""
+    """Write indented JSON atomically; raises ValueError for NaN."""
     write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write one JSON object a line, atomically."""
+    """Write one JSON object per line, atomically."""
     write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), path)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line."""
+    """Return the JSON objects of a file with one object per line."""
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 

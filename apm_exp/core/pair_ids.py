@@ -1,4 +1,4 @@
-"""The pair_ids of a Parquet file, read when they are looked at: at 100 million pairs they would not fit in memory."""
+"""The pair_ids of a Parquet file, read on access: 100 million of them would not fit in memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from apm_exp.core.sorted_parquet import ordered_tables
 
 @dataclass(frozen=True)
 class PairIds:
-    """What stands for an array of `pairs` strings: can be iterated over, indexed, and made an array.
+    """An array-like of `pairs` strings: it can be iterated over, indexed, and converted to an array.
 
-    Each look reads the file's ids once. Iterating, or an array of row numbers as index, holds a part of them at a
-    time; any other index, and np.asarray, holds all (some 70 bytes each). path: a file in the order of pair_id.
-    split: only the rows of that split, or all.
+    Each access reads the file's ids once. Iteration, and indexing with an array of row numbers, hold a part of them at
+    a time; any other index, and np.asarray, load all (about 70 bytes each). path: a file in the order of pair_id.
+    split: use only the rows of that split; None for all.
     """
 
     path: Path
@@ -25,7 +25,7 @@ class PairIds:
     split: str | None = None
 
     def parts(self) -> Iterator[pa.ChunkedArray]:
-        """The ids in order, about a million at a time."""
+        """Yield the ids in order, about a million at a time."""
         return (table["pair_id"] for table in ordered_tables(self.path, ["pair_id"], self.split))
 
     def __len__(self) -> int:
@@ -38,12 +38,12 @@ class PairIds:
     def __getitem__(self, rows: Any) -> Any:
         if not _are_row_numbers(rows, self.pairs):
             return np.asarray(self)[rows]
-        found, start = np.empty(rows.shape, object), 0
+        ids, start = np.empty(rows.shape, object), 0
         for part in self.parts():
             here = (rows >= start) & (rows < start + len(part))
-            found[here] = part.take(pa.array(rows[here] - start)).to_pylist()
+            ids[here] = part.take(pa.array(rows[here] - start)).to_pylist()
             start += len(part)
-        return found
+        return ids
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.fromiter(self, object, self.pairs).astype(dtype or object)

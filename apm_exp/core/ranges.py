@@ -1,4 +1,4 @@
-"""Ranges that settings are declared with; component.py checks them."""
+"""Types with a range for settings; component.py checks them."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ Count = Annotated[int, Field(gt=0)]
 
 
 def _number_or_auto(value: Any) -> str | None:
-    """`auto` is the only word; what is no word is left to the number's own checks."""
+    """Return the tag of the type to validate with: `auto` for that word, `number` for values that are not strings."""
     return ("auto" if value == "auto" else None) if isinstance(value, str) else "number"
 
 

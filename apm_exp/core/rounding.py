@@ -1,19 +1,19 @@
-"""How far two computations of the same log-probs may lie apart by rounding alone."""
+"""Tolerances for two computations of the same log-probs, which differ by rounding."""
 
 from typing import Any
 
-TOLERANCE = {  # nats a token
+TOLERANCE = {  # nats per token
     "float32": 1e-4,
-    "tf32": 5e-3,  # float32 whose products CUDA rounds to 10 bits, as float16 has
+    "tf32": 5e-3,  # float32 with products that CUDA rounds to a 10-bit mantissa, as in float16
     "bfloat16": 2e-2,
     "float16": 5e-3,
-    "nf4": 0.5,  # frozen weights in 4 bits (QLoRA) against the weights that were scored
+    "nf4": 0.5,  # frozen 4-bit weights (QLoRA) compared with the weights that were scored
 }
-SHORT = 16  # tokens; in shorter responses single roundings do not average out, so they get the allowance of 16
+SHORT = 16  # tokens; rounding errors do not average out in shorter responses, so they get the tolerance of this length
 
 
 def rounding_of(model: Any) -> str:
-    """The name in TOLERANCE of how a model's products are rounded."""
+    """Return the key in TOLERANCE for a model's precision."""
     from torch.backends import cuda
 
     name = str(model.dtype).removeprefix("torch.")
@@ -21,4 +21,4 @@ def rounding_of(model: Any) -> str:
     return "tf32" if tf32 else name
 
 
-NOISE = {"float32": 1e-5, "tf32": 5e-3, "bfloat16": 2e-2, "float16": 5e-3}  # of an implicit margin, nats a token
+NOISE = {"float32": 1e-5, "tf32": 5e-3, "bfloat16": 2e-2, "float16": 5e-3}  # of an implicit margin, nats per token

@@ -1,4 +1,4 @@
-"""Small records that say themselves whether they are whole: JSON objects with the sha256 of their own content."""
+"""Small JSON records that hold the sha256 of their own content, so that damage is detected."""
 
 import json
 import time
@@ -13,17 +13,19 @@ _SEAL = "sha256"
 
 
 class Damaged(ValueError):
-    """A record that is not as it was written."""
+    """An error for a record whose content differs from what was written."""
 
 
 def write_sealed(content: Mapping[str, Any], path: Path) -> None:
-    """Write a record atomically, with its seal."""
+    """Write a record with its digest, atomically."""
     write_json({**content, _SEAL: text_digest(canonical(content))}, path)
 
 
 def read_sealed(path: Path, *needed: str) -> dict[str, Any]:
-    """The content of a record. Raises Damaged if it cannot be read, is not as it was written or lacks what is needed;
-    FileNotFoundError if there is none. A record of an earlier version, which has no seal, is taken as it is.
+    """Return the content of a record.
+
+    Raises FileNotFoundError if there is none, and Damaged if it cannot be read, has changed or lacks a needed field. A
+    record of an earlier version without a digest is accepted.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -40,5 +42,5 @@ def read_sealed(path: Path, *needed: str) -> dict[str, Any]:
 
 
 def set_aside(path: Path) -> Path:
-    """Move a damaged file or folder out of the way, beside where it was; returns where it is now."""
+    """Rename a damaged file or folder, in the same parent folder, and return its new path."""
     return path.rename(path.with_name(f"{path.name}.damaged-{time.time_ns()}"))

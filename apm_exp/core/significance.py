@@ -1,21 +1,21 @@
-"""Student's t, whose degrees of freedom need not be a whole number."""
+"""Intervals and tests with Student's t distribution; the degrees of freedom need not be an integer."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-_FAR = 5.0  # beyond, the small tail itself is summed; nearer, what lies inside, in fewer terms
+_FAR = 5.0  # above this the small tail itself is summed; below it the inside, which takes fewer terms
 
 
 def t_interval(value: float, error: float, freedom: float, level: float) -> tuple[float, float]:
-    """The confidence interval of an estimate with its standard error."""
+    """Return the confidence interval of an estimate with its standard error."""
     width = t_quantile(level, freedom) * error
     return value - width, value + width
 
 
 def t_test(value: float, error: float, freedom: float) -> float:
-    """The two-sided p-value of an estimate with its standard error against 0."""
+    """Return the two-sided p-value of an estimate with its standard error against 0."""
     if error == 0:
         return 1.0 if value == 0 else 0.0
     return outside(abs(value) / error, freedom)
@@ -23,7 +23,7 @@ def t_test(value: float, error: float, freedom: float) -> float:
 
 @cache
 def t_quantile(level: float, freedom: float) -> float:
-    """The t between whose negative and positive value a share `level` of the distribution lies."""
+    """Return the t such that the share `level` of the distribution lies between -t and t."""
     low, high = 0.0, 1.0
     while outside(high, freedom) > 1 - level:
         high *= 2
@@ -34,14 +34,14 @@ def t_quantile(level: float, freedom: float) -> float:
 
 
 def outside(t: float, freedom: float) -> float:
-    """The probability of a value below -t or above t, for t >= 0 (Abramowitz and Stegun 26.7.1 and 26.5.2)."""
+    """Return the probability of a value below -t or above t, for t >= 0 (Abramowitz and Stegun 26.7.1 and 26.5.2)."""
     if t > _FAR:
         return _incomplete_beta(freedom / (freedom + t * t), freedom / 2, 0.5)
     return 1 - _incomplete_beta(t * t / (freedom + t * t), 0.5, freedom / 2)
 
 
 def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """I_x(a, b) for x below 1, by its series of positive terms (Abramowitz and Stegun 26.5.4)."""
+    """Return I_x(a, b) for x below 1, by its series of positive terms (Abramowitz and Stegun 26.5.4)."""
     if x == 0:
         return 0.0
     logarithm = a * math.log(x) + b * math.log1p(-x) + math.lgamma(a + b) - math.lgamma(a + 1) - math.lgamma(b)
@@ -55,9 +55,10 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The adjusted p-values, in the order given (Holm 1979): at most a share p of families has a false one below p.
+    """Return adjusted p-values in the order given (Holm 1979), which control the family-wise error rate.
 
-    The smallest of m is multiplied by m, the next by m - 1, and so on; none is below one before it, or above 1.
+    The smallest of m p-values is multiplied by m, the next by m - 1, and so on; none is below the previous one or above
+    1.
     """
     adjusted, largest = [1.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
@@ -68,14 +69,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Error:
-    """A standard error, and the degrees of freedom that it was found with."""
+    """A standard error with its degrees of freedom."""
 
     error: float
     freedom: float
 
 
 def both(prompts: Error, seeds: Error) -> Error:
-    """The standard error of both sources together; degrees of freedom of Welch and Satterthwaite."""
+    """Return the standard error of both sources together, with Welch-Satterthwaite degrees of freedom."""
     over_prompts, over_seeds = prompts.error**2, seeds.error**2
     variance = over_prompts + over_seeds
     if variance == 0:
@@ -85,11 +86,11 @@ def both(prompts: Error, seeds: Error) -> Error:
 
 
 def judged(value: float, prompts: Error, seeds: Error, level: float) -> tuple[tuple[float, float], float]:
-    """The confidence interval of a mean, and its two-sided p-value against 0.
+    """Return the confidence interval of a mean, and its two-sided p-value against 0.
 
-    They are those of both sources together, but claim no more than those of the seeds alone: the degrees of freedom
-    of a sum are themselves a guess that two or three seeds make too high.
+    Both come from the combined error, but are never tighter than those of the seeds alone: with two or three seeds, the
+    degrees of freedom of the combination are themselves estimated, and too high.
     """
     errors = [both(prompts, seeds), seeds]
-    wider = max((t_interval(value, one.error, one.freedom, level) for one in errors), key=lambda bounds: bounds[1])
-    return wider, max(t_test(value, one.error, one.freedom) for one in errors)
+    wider = max((t_interval(value, each.error, each.freedom, level) for each in errors), key=lambda bounds: bounds[1])
+    return wider, max(t_test(value, each.error, each.freedom) for each in errors)

@@ -18,10 +18,10 @@ ROWS_AT_ONCE = 2**20
 def ordered_tables(
     path: Path, columns: Sequence[str] | None = None, split: str | None = None, at_once: int | None = None
 ) -> Iterator[pa.Table]:
-    """The columns of a file (`pair_id` among them), in tables of at most `at_once` rows, none of them empty.
+    """Yield the columns of a file (`pair_id` among them) in non-empty tables of at most `at_once` rows.
 
-    columns: those to read, or all. split: only the rows of that split, or all. at_once: ROWS_AT_ONCE where it is
-    None, which is too many for texts. Asserts that the pair_ids ascend and none is there twice.
+    columns: those to read; None for all. split: only the rows of that split; None for all. at_once: None for
+    ROWS_AT_ONCE, which is too many for columns of text. Asserts that the pair_ids are strictly ascending.
     """
     last = None
     for batch in _batches(path, columns and [*columns, *(["split"] if split else [])], at_once):
@@ -35,7 +35,7 @@ def ordered_tables(
 
 
 def _batches(path: Path, columns: Sequence[str] | None, at_once: int | None = None) -> Iterator[pa.RecordBatch]:
-    """pre_buffer is off: it would hold all that was read of a file until its end."""
+    """Yield record batches. pre_buffer is off, as it would hold everything read from a file until its end."""
     with pq.ParquetFile(path, pre_buffer=False) as file:
         yield from file.iter_batches(at_once or ROWS_AT_ONCE, columns=columns)
 
@@ -43,16 +43,16 @@ def _batches(path: Path, columns: Sequence[str] | None, at_once: int | None = No
 def _check_order(path: Path, last: str | None, pair_ids: pa.Array) -> None:
     ascend = pc.all(pc.less(pair_ids[:-1], pair_ids[1:]), min_count=0).as_py()
     in_order = ascend and (last is None or last < pair_ids[0].as_py())
-    assert in_order, f"{path}: the rows are not in the order of pair_id, or a pair_id is there twice"
+    assert in_order, f"{path}: the rows are not in the order of pair_id, or a pair_id is repeated"
 
 
 def rows_of_split(path: Path, split: str) -> int:
-    """How many rows of a file are of a split."""
+    """Return the number of rows of a file in a split."""
     return sum(pc.sum(pc.equal(batch["split"], split)).as_py() or 0 for batch in _batches(path, ["split"]))
 
 
 def read_column(path: Path, name: str) -> np.ndarray:
-    """A column of numbers or booleans as one array of float64, NaN for null; beside it a part of the file is held."""
+    """Return a column of numbers or booleans as one array of float64, NaN for null; the file is read in parts."""
     column_P, start = np.empty(pq.read_metadata(path).num_rows), 0
     for batch in _batches(path, [name]):
         column_P[start : start + len(batch)] = batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
@@ -63,7 +63,7 @@ def read_column(path: Path, name: str) -> np.ndarray:
 def write_tables(tables: Iterator[pa.Table], path: Path) -> None:
     """Write tables of one schema (at least one) as the row groups of a zstd-compressed Parquet file, atomically.
 
-    The next table is made while one is written. No dictionaries: ids and values hardly repeat.
+    The next table is computed while one is written. Dictionary encoding is off, as ids and values rarely repeat.
     """
     table = next(tables)
     writer = partial(pq.ParquetWriter, schema=table.schema, compression="zstd", use_dictionary=False)
@@ -75,7 +75,7 @@ def write_tables(tables: Iterator[pa.Table], path: Path) -> None:
 
 
 class Beside:
-    """The rows of an ordered file for pair_ids that are asked for in the same order; holds a part of it at a time."""
+    """A reader that joins an ordered file to pair_ids in the same order and holds a part of the file at a time."""
 
     def __init__(
         self, path: Path, columns: Sequence[str], split: str | None = None, at_once: int | None = None
@@ -85,7 +85,7 @@ class Beside:
         self.ahead: list[pa.Table] = []
 
     def rows(self, pair_ids: pa.ChunkedArray) -> pa.Table:
-        """The rows of these pair_ids (ascending, and after those of the last call); asserts that they are there."""
+        """Return the rows of these pair_ids (ascending, and after those of the last call); asserts that they exist."""
         self._read_to(pair_ids[-1].as_py())
         table = pa.concat_tables(self.ahead)
         row = pc.index_in(pair_ids, table["pair_id"])

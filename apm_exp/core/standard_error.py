@@ -6,13 +6,14 @@ import numpy as np
 
 
 def standard_error(values_SN: np.ndarray, group_N: np.ndarray) -> float:
-    """The standard error of the mean over rows of each row's mean, in the values' unit, had other groups been drawn.
+    """Return the cluster-robust standard error of the mean over rows of each row's mean, in the values' unit.
 
-    Cluster-robust: the items of a group may resemble each other. group_N: the number of each item's group. NaN is no
-    value; every row has a value, and two groups at least have one. One row without NaN, groups of one: s / sqrt(N).
+    It describes the variation over other draws of the groups; items of a group may be correlated. group_N: the number
+    of each item's group. NaN means no value; every row and at least two groups must have a value. For one row without
+    NaN and groups of one item it equals s / sqrt(N).
     """
     known_SN = np.isfinite(values_SN)
     residual_SN = np.where(known_SN, values_SN - np.nanmean(values_SN, axis=1, keepdims=True), 0.0)
-    part_N = (residual_SN / known_SN.sum(axis=1, keepdims=True)).mean(axis=0)  # what each item adds to the mean
+    part_N = (residual_SN / known_SN.sum(axis=1, keepdims=True)).mean(axis=0)  # the item's contribution to the mean
     groups = len(np.unique(group_N[known_SN.any(axis=0)]))
     return math.sqrt(groups / (groups - 1) * float(np.sum(np.bincount(group_N, part_N) ** 2)))

@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from apm_exp.core.pair_ids import PairIds
 
 
-TEMPLATE_DATE = "2026-01-01"  # what chat templates take for today unless model.template_date says otherwise
+TEMPLATE_DATE = "2026-01-01"  # the current date as chat templates see it, unless model.template_date sets another
 
 
 class Message(TypedDict):
-    """One turn of a conversation, as the chat template gets it.
+    """One turn of a conversation, as it is passed to the chat template.
 
-    content: None only beside another field that says something, such as tool_calls. Further fields (tool_calls,
-    tool_call_id, name, reasoning_content, ...) stand beside these two as they came: messages.fields_of.
+    content: None only if another field replaces it, such as tool_calls. Further fields (tool_calls, tool_call_id, name,
+    reasoning_content, ...) are kept unchanged beside these two: messages.fields_of.
     """
 
     role: str
     content: str | None
 
 
-Tools = list[dict[str, Any]]  # the functions that a row offers to the assistant, as its chat template takes them
+Tools = list[dict[str, Any]]  # the functions that a row offers to the assistant, in the form that chat templates expect
 
 
 class MissingRewards(ValueError):
-    """A metric or a loss asked for explicit margins of pairs that have no rewards."""
+    """An error because a metric or a loss needs explicit margins and the pairs have no rewards."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
-    """What a metric may look at: one entry a pair, ordered by pair_id.
+    """The input of a metric: one entry per pair, ordered by pair_id.
 
-    pair_id_P: strings, which may be read from a file only when they are looked at. rewards_margin_P: chosen minus
-    rejected reward in reward units, or None where the pairs have no rewards. implicit_margin_P: signed difference
-    of the length-normalised log-probs of the starting policy, nats per token.
+    pair_id_P: strings, possibly read from a file on access. rewards_margin_P: chosen minus rejected reward in reward
+    units, or None if the pairs have no rewards. implicit_margin_P: signed difference of the length-normalized log-probs
+    of the starting policy, nats per token.
     """
 
     pair_id_P: "np.ndarray | PairIds"
@@ -49,18 +49,18 @@ class PairScores:
 
     @property
     def explicit_margin_P(self) -> np.ndarray:
-        """The signed explicit margins, reward units; raises MissingRewards where there are none."""
+        """Return the signed explicit margins in reward units; raises MissingRewards if there are none."""
         if self.rewards_margin_P is None:
-            raise MissingRewards("this metric needs rewards and the pairs have none")
+            raise MissingRewards("this metric needs rewards, and the pairs have none")
         return self.rewards_margin_P
 
 
 @dataclass(frozen=True, eq=False)
 class PairLogps:
-    """What a loss may look at: one batch of pairs. Log-probs are sums over response tokens, in nats.
+    """The input of a loss: one batch of pairs. Log-probs are sums over response tokens, in nats.
 
     The reference is the starting policy, whose log-probs come from the logps artifact. rewards_margin_B: chosen minus
-    rejected reward in reward units, or None where the pairs have no rewards.
+    rejected reward in reward units, or None if the pairs have no rewards.
     """
 
     chosen_logp_B: "torch.Tensor"
@@ -73,9 +73,9 @@ class PairLogps:
 
     @property
     def explicit_margin_B(self) -> "torch.Tensor":
-        """The signed explicit margins, reward units; raises MissingRewards where there are none."""
+        """Return the signed explicit margins in reward units; raises MissingRewards if there are none."""
         if self.rewards_margin_B is None:
-            raise MissingRewards("this loss needs rewards and the pairs have none")
+            raise MissingRewards("this loss needs rewards, and the pairs have none")
         return self.rewards_margin_B
 
 
@@ -83,8 +83,8 @@ class PairLogps:
 class TokenisedPair:
     """Token ids of one pair: the prompt once, and each response up to and including its end token.
 
-    cut_prompt, cut_responses: whether the prompt, and how many of the responses, were longer. differs: how the chat
-    template's own rendering of prompt and response differs from these tokens' text, if it does.
+    cut_prompt, cut_responses: whether the prompt, and how many of the responses, were truncated. differs: how the chat
+    template's own rendering of prompt and response differs from the text of these tokens, if it does.
     """
 
     prompt_ids: list[int]
@@ -96,18 +96,18 @@ class TokenisedPair:
 
     @property
     def responses(self) -> "tuple[list[int], list[int]]":
-        """The chosen one, then the rejected one."""
+        """Return the chosen response, then the rejected one."""
         return self.chosen_ids, self.rejected_ids
 
     @property
     def length(self) -> int:
-        """The tokens that one forward over the pair takes: the prompt is there once."""
+        """Return the number of tokens in one forward over the pair, in which the prompt occurs once."""
         return len(self.prompt_ids) + len(self.chosen_ids) + len(self.rejected_ids)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a pair is not used: a short reason that is counted, and the detail of this pair."""
+    """The reason why a pair is not used: a short reason that is counted, and the detail of this pair."""
 
     reason: str
     detail: str
@@ -117,13 +117,14 @@ class Refusal:
 class Policy:
     """A causal language model on disk and how to load it.
 
-    folder: an ordinary Hugging Face folder. key: what identifies its weights (digest, commit or artifact key).
-    dtype: "float32", "bfloat16" or "float16". attention: auto, segments, flex, or transformers'
-    attn_implementation (see models/loading.py).
-    chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None.
-    chat_template_kwargs: variables that the template is given. template_date: the day that it takes for today.
-    tf32: whether float32 products are rounded (runtime.tf32 on CUDA). made_by: the step that makes the folder; None for
-    given weights. local: whether the key is the digest of the folder, which is the user's own.
+    The *starting policy* is the one from which training starts, also called SFT model or reference.
+
+    folder: an ordinary Hugging Face folder. key: identifies its weights (digest, commit or artifact key). dtype:
+    "float32", "bfloat16" or "float16". attention: auto, segments, flex, or transformers' attn_implementation (see
+    models/loading.py). chat_template: the text of a Jinja template to use instead of the tokenizer's own, or None.
+    chat_template_kwargs: variables that are passed to the template. template_date: the current date as the template
+    sees it. tf32: whether float32 products are rounded (runtime.tf32 on CUDA). made_by: the step that makes the folder;
+    None for existing weights. local: whether the folder is the user's own, with its digest as the key.
     """
 
     folder: Path
@@ -140,10 +141,10 @@ class Policy:
 
     @property
     def rounding(self) -> str:
-        """What log-probs are rounded to: the dtype, or tf32."""
+        """Return the precision to which log-probs are rounded: the dtype, or tf32."""
         return "tf32" if self.tf32 else self.dtype
 
     @property
     def sampler(self) -> str:
-        """What the log-probs of its responses depend on beside their tokens: the weights, and their rounding."""
+        """Return what identifies the sampler of a response: the weights and their precision."""
         return f"{self.key} {self.rounding}"

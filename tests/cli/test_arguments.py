@@ -60,7 +60,7 @@ from apm_exp.core.conf import options_of
         ("loss_defaults=typo", "loss_defaults=typo: not chosen by name; they follow from model, "),
         (
             "+tracking.api_key=abcdef",
-            "tracking.api_key=...: looks like a secret; give credentials by environment only",
+            "tracking.api_key=...: looks like a secret; pass credentials only as environment variables",
         ),
         ("model.path=hf_AbCdEfGhIjKlMnOpQrStUvWx", "model.path=...: looks like a secret; "),
         ("~metric", "~metric: a group cannot be left out; choose metric= one of explicit, "),

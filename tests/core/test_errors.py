@@ -6,9 +6,9 @@ import pytest
 
 from apm_exp.core.errors import known_remedy, one_line
 
-ROOM = "; make room, or give another output_root, and type the command again: finished steps stay"
+ROOM = "; free disk space or set another output_root, and re-run the command: finished steps are kept"
 
-IN_THE_WAY = "; it is in the way of what is to be written there: move it elsewhere and type the command again"
+IN_THE_WAY = "; this path is needed for an output: move it elsewhere and re-run the command"
 
 
 class SafetensorError(Exception):
@@ -21,7 +21,7 @@ class SafetensorError(Exception):
         (OSError(errno.ENOSPC, "No space left on device"), ROOM),
         (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), ROOM),
         (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"), ROOM),
-        (RuntimeError("Could not determine home directory."), "; set HOME to a folder that can be written"),
+        (RuntimeError("Could not determine home directory."), "; set HOME to a writable folder"),
         (ValueError("seed=x: wrong"), ""),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),
         (RuntimeError("mat1 and mat2"), None),
@@ -36,5 +36,5 @@ def test_remedies(error: Exception, remedy: str | None) -> None:
 
 def test_a_reader_that_has_ended() -> None:
     assert one_line(BrokenPipeError(errno.EPIPE, "Broken pipe")) == (
-        "standard output: what reads it has ended before all was printed"
+        "standard output: the reading process ended before everything was printed"
     )

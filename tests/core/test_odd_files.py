@@ -29,24 +29,22 @@ def a_socket(path):
         made.bind(str(path))
 
 
-@pytest.mark.parametrize(
-    ("make", "kind"), [(pipe, "a named pipe"), (link, "a link to nowhere"), (a_socket, "a socket")]
-)
+@pytest.mark.parametrize(("make", "kind"), [(pipe, "a named pipe"), (link, "a broken link"), (a_socket, "a socket")])
 def test_what_is_no_file_in_a_folder_is_named_and_never_opened(folder, make, kind):
     refuse_odd_files(NOTHING | {"model": {"path": str(folder)}})
     make(folder / "x")
     for group in ("model", "reward", "dataset", "keep"):
-        with pytest.raises(ValueError, match="not a file") as caught:
+        with pytest.raises(ValueError, match="not a regular file") as caught:
             refuse_odd_files(NOTHING | {group: {"path": str(folder)}})
-        remedy = "remove it or give another path"
-        assert str(caught.value) == f"{group}.path={folder}: {folder}/x is {kind}, not a file; {remedy}"
+        remedy = "remove it or set another path"
+        assert str(caught.value) == f"{group}.path={folder}: {folder}/x is {kind}, not a regular file; {remedy}"
 
 
 def test_a_pipe_as_data_or_as_a_template_is_named(folder):
     pipe(folder / "p.jsonl")
     with pytest.raises(ValueError, match=rf"dataset\.path={folder}/p\.jsonl: is a named pipe, not a file; write its"):
         files_of(str(folder / "p.jsonl"))
-    with pytest.raises(ValueError, match=r"model\.chat_template=.*: .*/p\.jsonl is a named pipe, not a file"):
+    with pytest.raises(ValueError, match=r"model\.chat_template=.*: .*/p\.jsonl is a named pipe, not a regular file"):
         refuse_odd_files(NOTHING | {"model": {"path": None, "chat_template": str(folder / "p.jsonl")}})
 
 
