@@ -1,4 +1,4 @@
-"""Memory that is used again and again stays with the process while it is."""
+"""Control of glibc's memory allocator for repeated forwards."""
 
 import ctypes
 import sys
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h
-_LARGEST_OF_THE_HEAP = 32 * 2**20  # bytes, which is where glibc's own threshold ends up in any process with tensors
+_LARGEST_OF_THE_HEAP = 32 * 2**20  # bytes; glibc's dynamic threshold reaches this value in any process with tensors
 
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """In the block glibc keeps what is freed, for the next tensor of that size; elsewhere nothing happens.
+    """Make glibc keep freed memory for reuse inside the block; does nothing with another C library.
 
-    By default every tensor above 32 MiB goes back to the system and comes again as pages that must be cleared, which
-    is a tenth of the time of a forward on a CPU. After the block all goes back that can. Not for training, which
-    gains nothing, and whose gradients would lie among the holes.
+    By default, memory of tensors above 32 MiB is returned to the system and must be cleared when it is allocated again,
+    which takes a tenth of the time of a forward on a CPU. After the block, free memory is returned. Not for training:
+    it gains nothing there, and gradients would fragment the memory.
     """
     libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-    if libc is None or not hasattr(libc, "mallopt"):  # musl has none
+    if libc is None or not hasattr(libc, "mallopt"):  # musl has no mallopt
         yield
         return
     libc.mallopt(_M_MMAP_MAX, 0)

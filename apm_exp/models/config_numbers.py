@@ -1,4 +1,4 @@
-"""Whether the numbers of a config.json can be those of the weights beside it; the headers alone are looked at."""
+"""Consistency checks of config.json with the names and shapes of the weights; only safetensors headers are read."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,16 +10,20 @@ from transformers import PreTrainedModel
 
 from apm_exp.models.quiet import quiet
 
-_ALL_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")  # others count some of them, and may be 0
+# other settings count a subset of the layers and may be 0
+_ALL_LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 _LAYERS = re.compile(r"(^|_)(num|n)_([a-z]+_)*layers?$")
 
 
 def check_layers(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], label: str) -> None:
-    """Raise ValueError for no layers, and for more than there are tensors: each takes memory without weights, too."""
+    """Raise ValueError if config.json has no layers, or more layers than there are tensors.
+
+    Each layer would take memory even without weights.
+    """
     for name, layers in _numbers_of_layers(config):
         if layers > len(shapes) or (layers < 1 and name in _ALL_LAYERS):
-            problem = f"config.json has {name}={layers}, and there are {len(shapes)} tensors in all"
-            raise ValueError(f"{label}: {problem}; fetch config.json again")
+            problem = f"config.json has {name}={layers}, but the weights have only {len(shapes)} tensors"
+            raise ValueError(f"{label}: {problem}; download config.json again")
 
 
 def _numbers_of_layers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
@@ -31,10 +35,11 @@ def _numbers_of_layers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def told_of_loading(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """What transformers would tell of loading tensors of these names and shapes into the model; no tensor is read.
+    """Return transformers' loading report for tensors of these names and shapes, without reading a tensor.
 
-    It knows what older checkpoints call them (GPT-NeoX's `embed_out`), what is tied and what is put together from
-    parts. Empty if it cannot say without the tensors: loading will.
+    transformers knows older names (GPT-NeoX's `embed_out`), tied weights, and weights that are assembled from several
+    tensors. Returns an empty dict if it cannot tell without the tensors; loading the model will then report the
+    problem.
     """
     if getattr(model.config, "quantization_config", None):
         return {}
@@ -50,9 +55,9 @@ def told_of_loading(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]])
 
 
 def check_shapes(told: Mapping[str, Any], label: str) -> None:
-    """Raise ValueError for a tensor of another shape than config.json asks for: its weights would be random."""
+    """Raise ValueError for a tensor whose shape differs from config.json's, as it would be initialized randomly."""
     if mismatched := sorted(told.get("mismatched_keys", ()), key=str):
-        name, there, wanted = mismatched[0]
+        name, stored, wanted = mismatched[0]
         more = f" (and {len(mismatched) - 1} more)" if len(mismatched) > 1 else ""
-        problem = f"{name} has shape {list(there)}, and config.json asks for {list(wanted)}{more}"
-        raise ValueError(f"{label}: {problem}; fetch config.json again")
+        problem = f"{name} has shape {list(stored)}, but config.json specifies {list(wanted)}{more}"
+        raise ValueError(f"{label}: {problem}; download config.json again")

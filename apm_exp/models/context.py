@@ -1,4 +1,4 @@
-"""How many tokens a model takes: the positions that its configuration states, and those that it has learned."""
+"""The context length of a model: positions stated in its configuration, and sizes of learned position embeddings."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from apm_exp.core.types import Policy, Refusal, TokenisedPair
 
-_NAMES = (  # of what configurations call it; the smallest counts
+_NAMES = (  # names used by different configurations; the smallest value applies
     "max_position_embeddings",
     "n_positions",
     "n_ctx",
@@ -16,16 +16,16 @@ _NAMES = (  # of what configurations call it; the smallest counts
     "seq_length",
     "context_length",
 )
-_WHOLE = "model_max_length"  # Command-R's, whose max_position_embeddings is less than it takes
-_FOLLOWING = ("dynamic", "longrope", "su")  # kinds of rotary embeddings; su: an older name of longrope
+_WHOLE = "model_max_length"  # used by Command-R, whose max_position_embeddings is smaller than its context length
+_FOLLOWING = ("dynamic", "longrope", "su")  # types of rotary embeddings; su is an older name of longrope
 _LEARNED = re.compile(r"(^|\.)(wpe|\w*position\w*|pos_emb\w*)$")
 
 
 def context_length(model: Any) -> int | None:
-    """The most tokens of a prompt and its response together; None for a model that states no limit.
+    """Return the maximum number of tokens of a prompt and its response together, or None without a stated limit.
 
-    model: a transformers model, which may be without its weights. A sliding window is no limit, and rotary embeddings
-    that are scaled count scaled (but see stated_length).
+    model: a transformers model, possibly without weights. A sliding window is not a limit. Scaled rotary embeddings
+    count with their scaled length (but see stated_length).
     """
     stated = stated_length(model.config)
     limits = [*_learned(model), *([] if stated is None else [stated])]
@@ -33,28 +33,28 @@ def context_length(model: Any) -> int | None:
 
 
 def context_of(policy: Policy) -> int | None:
-    """As context_length, of the model in a policy's folder, of which no weight is read."""
+    """Return context_length of the model in a policy's folder without reading its weights."""
     from apm_exp.models.preflight import empty_model
 
     return context_length(empty_model(policy, f"model.path={policy.folder}"))
 
 
 def within_context(pair: TokenisedPair | Refusal, most: int | None) -> TokenisedPair | Refusal:
-    """The pair, or a refusal if its prompt and its longer response together have more than `most` tokens."""
+    """Return the pair, or a refusal if its prompt and its longer response together have more than `most` tokens."""
     if isinstance(pair, Refusal) or most is None:
         return pair
     tokens = len(pair.prompt_ids) + max(map(len, pair.responses))
     if tokens <= most:
         return pair
     remedy = f"tokens.max_length={most} truncates such pairs instead"
-    return Refusal("longer than the model's context", f"{tokens} tokens; the model takes {most}; {remedy}")
+    return Refusal("longer than the model's context", f"{tokens} tokens; the model's limit is {most}; {remedy}")
 
 
 def stated_length(config: Any) -> int | None:
-    """The limit that a transformers configuration states, if any.
+    """Return the limit in a transformers configuration, if any.
 
-    Rotary embeddings whose frequencies follow the longest row of a batch (dynamic, longrope) count unscaled: beyond
-    that length a response's log-probs would depend on what else is in its batch.
+    Rotary embeddings whose frequencies depend on the longest row of a batch (dynamic, longrope) count with their
+    unscaled length: beyond it, a response's log-probs would depend on the other rows of its batch.
     """
     text = config.get_text_config(decoder=True)
     if unscaled := _unscaled(text):
@@ -66,19 +66,19 @@ def stated_length(config: Any) -> int | None:
 
 
 def _unscaled(text: Any) -> int | None:
-    """The positions up to which rotary embeddings have one set of frequencies; None if they have no other."""
-    found = []
+    """Return the length up to which rotary embeddings have fixed frequencies, or None if they always have."""
+    lengths = []
     for rope in _ropes(text):
         kind = str(rope.get("rope_type", rope.get("type")))
         if kind in _FOLLOWING:
             stated = rope.get("original_max_position_embeddings") if kind != "dynamic" else None
             own = _number(text, "original_max_position_embeddings") if kind != "dynamic" else None
-            found.append(stated or own or _number(text, "max_position_embeddings"))
-    return min((int(length) for length in found if length), default=None)
+            lengths.append(stated or own or _number(text, "max_position_embeddings"))
+    return min((int(length) for length in lengths if length), default=None)
 
 
 def _ropes(text: Any) -> list[Mapping[str, Any]]:
-    """The settings of the rotary embeddings: one, or one a kind of layer."""
+    """Return the settings of the rotary embeddings: one mapping, or one per type of layer."""
     rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None)
     if not isinstance(rope, Mapping):
         return []
@@ -86,7 +86,7 @@ def _ropes(text: Any) -> list[Mapping[str, Any]]:
 
 
 def _scaled(text: Any) -> int:
-    """The positions that rotary embeddings are stretched to, 0 if they are not."""
+    """Return the length to which rotary embeddings are scaled, 0 if they are not."""
     rope = next(iter(_ropes(text)), {})
     kind, factor = rope.get("rope_type", rope.get("type")), rope.get("factor") or 1
     if kind == "linear":
@@ -95,7 +95,7 @@ def _scaled(text: Any) -> int:
 
 
 def _learned(model: Any) -> Iterator[int]:
-    """The rows of the tables of learned positions that a token can have, without those before the first position."""
+    """Yield the number of usable rows of each learned position embedding, without an offset for padding."""
     from torch import nn
 
     for name, module in model.named_modules():
@@ -105,7 +105,7 @@ def _learned(model: Any) -> Iterator[int]:
 
 
 def _number(config: Any, name: str) -> int | None:
-    """A positive number of a configuration, which may raise anything for a name that it does not have."""
+    """Return a positive number of a configuration, or None. The configuration may raise anything for a missing name."""
     try:
         value = getattr(config, name)
     except Exception:

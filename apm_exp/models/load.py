@@ -1,4 +1,4 @@
-"""Loading tokenizers and weights from a local folder: safetensors only, and never with invented weights."""
+"""Loading of tokenizers and weights from a local folder: safetensors only, and without randomly initialized weights."""
 
 import logging
 from pathlib import Path
@@ -18,10 +18,10 @@ _TRANSFORMERS_ERRORS = (OSError, ValueError, ImportError, RuntimeError, KeyError
 
 
 def load_tokenizer(policy: Policy) -> PreTrainedTokenizerBase:
-    """The tokenizer of a policy, with the policy's chat template where it brings one, and what templates are given.
+    """Load the tokenizer of a policy, with the policy's chat template, if it has one, and its template settings.
 
-    A tokenizer without a pad token pads with its end token: padding is always masked, so the choice has no effect
-    on a causal model. Raises a one-line ValueError where there is no usable tokenizer.
+    A tokenizer without a pad token uses its end token: padding is always masked, so the choice has no effect on a
+    causal model. Raises a one-line ValueError if the folder has no usable tokenizer.
     """
     tokenizer = tokenizer_from(policy.folder, f"model.path={policy.folder}", policy.trust_remote_code)
     if policy.chat_template is not None:
@@ -33,7 +33,7 @@ def load_tokenizer(policy: Policy) -> PreTrainedTokenizerBase:
 
 
 def tokenizer_from(folder: Path, label: str, trust_remote_code: bool) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder; `label` ("model.path=...") opens the message of the ValueError."""
+    """Load the tokenizer of a folder; `label` ("model.path=...") starts the message of the ValueError."""
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     except _TRANSFORMERS_ERRORS as error:
@@ -41,9 +41,9 @@ def tokenizer_from(folder: Path, label: str, trust_remote_code: bool) -> PreTrai
 
 
 def load_model(policy: Policy, device: str, **more: Any) -> PreTrainedModel:
-    """The causal language model of a policy on a device, in evaluation mode. more: for from_pretrained.
+    """Load the causal language model of a policy to a device, in evaluation mode. more: passed to from_pretrained.
 
-    Raises ValueError where weights are missing or have another shape (see load_weights).
+    Raises ValueError if weights are missing or have another shape (see load_weights).
     """
     arguments = loading(
         dtype=policy.dtype,  # type: ignore[arg-type]
@@ -59,34 +59,34 @@ def load_model(policy: Policy, device: str, **more: Any) -> PreTrainedModel:
 
 
 def load_weights(auto_class: Any, folder: Path, label: str, **arguments: Any) -> PreTrainedModel:
-    """A model of `auto_class` from a folder's safetensors files, in evaluation mode on the CPU.
+    """Load a model of `auto_class` from a folder's safetensors files, in evaluation mode on the CPU.
 
-    transformers gives random values to weights that a folder lacks and only reports it. That is an error here:
-    ValueError, with `label` and the names of the missing weights and of those of another shape. Tied weights are
-    stored once and are not missing.
+    transformers initializes missing weights randomly and only reports it. Here it is a ValueError with `label` and the
+    names of the weights that are missing or have another shape. Tied weights are stored once and do not count as
+    missing.
     """
     safe = {"local_files_only": True, "use_safetensors": True, "ignore_mismatched_sizes": True}
     try:
         with quiet():
-            model, found = auto_class.from_pretrained(folder, output_loading_info=True, **safe, **arguments)
+            model, loading_info = auto_class.from_pretrained(folder, output_loading_info=True, **safe, **arguments)
     except _TRANSFORMERS_ERRORS as error:
         raise ValueError(f"{label}: its weights cannot be loaded: {library_error(error)}") from error
-    _refuse_random(label, type(model).__name__, found)
+    _refuse_random(label, type(model).__name__, loading_info)
     return model.eval()
 
 
-def _refuse_random(label: str, model_class: str, found: dict[str, Any]) -> None:
-    missing = sorted(found["missing_keys"])
+def _refuse_random(label: str, model_class: str, loading_info: dict[str, Any]) -> None:
+    missing = sorted(loading_info["missing_keys"])
     mismatched = [
-        f"{name} {tuple(held)} for {tuple(needed)}" for name, held, needed in sorted(found["mismatched_keys"])
+        f"{name} {tuple(held)} for {tuple(needed)}" for name, held, needed in sorted(loading_info["mismatched_keys"])
     ]
     for problem, names in (("lacks", missing), ("has in another shape", mismatched)):
         if names:
             raise ValueError(
-                f"{label}: the folder {problem} {_listed(names)}, which {model_class} would start with random "
-                "values; give a folder that was saved from this kind of model"
+                f"{label}: the folder {problem} {_listed(names)}, which {model_class} would initialize "
+                "randomly; use a folder that was saved from this model class"
             )
-    if unused := sorted(found["unexpected_keys"]):
+    if unused := sorted(loading_info["unexpected_keys"]):
         logger.warning("%s: %s does not use %s", label, model_class, _listed(unused))
 
 

@@ -1,4 +1,4 @@
-"""The keys that every model node has, beside those of its own component: how the weights are loaded."""
+"""The settings that every model node has besides those of its own component: how the weights are loaded."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,11 +17,11 @@ def loading(
     chat_template_kwargs: dict[str, Any] | None = None,
     template_date: Annotated[str, AfterValidator(is_day)] = TEMPLATE_DATE,
 ) -> dict[str, Any]:
-    """The arguments of `from_pretrained` for the keys that every model node has.
+    """Return the arguments of `from_pretrained` for the settings that every model node has.
 
-    dtype "auto" leaves the choice to transformers, and so does an attention of pairs, which comes later
-    (pair_forward.accept_responses). What begins with chat_template, and template_date, is
-    the tokenizer's: see load_tokenizer.
+    dtype "auto" lets transformers choose. An attention that shares prompts (OF_PAIRS) is not passed, as it is set later
+    (pair_forward.accept_responses). The chat_template settings and template_date concern the tokenizer: see
+    load_tokenizer.
     """
     import torch
 
@@ -32,24 +32,27 @@ def loading(
     return arguments
 
 
-OF_PAIRS = ("auto", "segments", "flex")  # they share a pair's prompt; any other name is transformers' own, padded
+# these share a pair's prompt; any other name is an implementation of transformers, with padding
+OF_PAIRS = ("auto", "segments", "flex")
 _EVERYWHERE = ("auto", "segments", "sdpa", "eager")
 
 
 def in_key(attention: str) -> str:
-    """What an artifact's key knows of an attention: those that share prompts, and `auto`, differ by rounding alone."""
+    """Return an attention's part of an artifact's key: `auto` and those that share prompts differ by rounding only."""
     return "shared" if attention in OF_PAIRS else attention
 
 
 def of_transformers(attention: str) -> str | None:
-    """The attn_implementation that a model is loaded with; None leaves the choice to transformers."""
+    """Return the attn_implementation with which a model is loaded; None lets transformers choose."""
     return None if attention in OF_PAIRS else attention
 
 
 def check_attention(attention: str, device: str) -> None:
-    """Raise ValueError, with what there is, for an attention that the device lacks.
+    """Raise ValueError, with the available ones, for an attention that the device does not support.
 
-    On a GPU other names are transformers' to judge: it knows which of its kernels are installed.
+    On a GPU, transformers checks other names itself, as it knows which kernels are installed.
     """
     if not device.startswith("cuda") and attention not in _EVERYWHERE:
-        raise ValueError(f"model.attention={attention}: the device {device} has {', '.join(_EVERYWHERE)}")
+        raise ValueError(
+            f"model.attention={attention}: not available on {device}; choose from: {', '.join(_EVERYWHERE)}"
+        )

@@ -1,8 +1,9 @@
 """The only definition of a response's log-probability: scoring, training and evaluation all call `pair_forward`.
 
-The prompt is computed once for both responses and nothing is padded: all pairs of a batch lie end to end in one row
-(forward/row.py). Attention knows the row (segment_attention.py, flex.py); the output head sees response positions
-only, some at a time (output_head.py). A model that cannot share prompts (choose.py) is given padded rows (padded.py).
+The prompt is computed once for both responses and nothing is padded: all pairs of a batch are concatenated into one row
+(forward/row.py). Attention respects the row's structure (segment_attention.py, flex.py); the output head computes
+response positions only, in blocks (output_head.py). A model that does not support shared prompts (choose.py) gets
+padded rows (padded.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,10 +33,10 @@ class ResponseLogps:
 
 
 def pair_forward(model: nn.Module, pairs: Sequence[TokenisedPair]) -> ResponseLogps:
-    """The log-probs of both responses of each pair given its prompt (B entries), differentiable.
+    """Compute the log-probs of both responses of each pair given its prompt (B entries), differentiably.
 
-    model: a Hugging Face causal LM, as it is or wrapped (DistributedDataParallel, DeepSpeed, PEFT); it is entered
-    through the wrapper's own forward. Raises ValueError for an empty prompt or response.
+    model: a Hugging Face causal LM, plain or wrapped (DistributedDataParallel, DeepSpeed, PEFT); the wrapper's own
+    forward is called. Raises ValueError for an empty prompt or response.
     """
     logp_2B, len_2B = responses_forward(model, [(p.prompt_ids, (p.chosen_ids, p.rejected_ids)) for p in pairs])
     (chosen_logp_B, rejected_logp_B), (chosen_len_B, rejected_len_B) = logp_2B.view(-1, 2).T, len_2B.view(-1, 2).T
@@ -43,9 +44,10 @@ def pair_forward(model: nn.Module, pairs: Sequence[TokenisedPair]) -> ResponseLo
 
 
 def responses_forward(model: nn.Module, prompts: Sequence[Prompted]) -> tuple[Tensor, Tensor]:
-    """Summed log-probs (nats, float32) and lengths (tokens) of every response of every prompt, in order, [N] each.
+    """Return summed log-probs (nats, float32) and lengths (tokens) of every response of every prompt, in order, [N]
+    each.
 
-    As pair_forward, for any number of responses a prompt, which is computed once for all of them.
+    As pair_forward, for any number of responses per prompt; each prompt is computed once.
     """
     causal_lm = accept_responses(model)
     if causal_lm.shares_prompts:
@@ -59,14 +61,14 @@ def responses_forward(model: nn.Module, prompts: Sequence[Prompted]) -> tuple[Te
 
 
 def accept_responses(model: nn.Module, *, probe: bool = True) -> Any:
-    """Teach the causal LM inside `model` to return response log-probs, once; returns that causal LM.
+    """Make the causal LM inside `model` return response log-probs, once; returns that causal LM.
 
-    Its forward then takes a `row` (or `spans`, padded). Going through the model's own forward keeps the hooks of
-    wrappers at work; calls without these arguments reach the original forward. Which form it takes is remembered as
-    `shares_prompts`: the shared one is tried on a few tokens, and if it fails or gives other numbers, rows are
-    padded, with a warning. A model loaded with an attention of transformers' own is padded. Raises ValueError if the
-    padded form gives other numbers than the model's plain forward. probe: False for weights that are not there yet
-    (ZeRO-3); the form is then chosen at the first forward, which has them.
+    Its forward then accepts a `row` (or padded rows with `spans`). Calling the model's own forward keeps the hooks of
+    wrappers working; calls without these arguments reach the original forward. The chosen form is stored as
+    `shares_prompts`: the shared form is tried on a few tokens, and if it fails or gives other values, rows are padded,
+    with a warning. A model loaded with one of transformers' own attentions is padded. Raises ValueError if the padded
+    form gives other values than the model's plain forward. probe: False if the weights are not available yet (ZeRO-3);
+    the form is then chosen at the first forward.
     """
     causal_lm: Any = model
     while hasattr(causal_lm, "module"):
@@ -79,7 +81,7 @@ def accept_responses(model: nn.Module, *, probe: bool = True) -> Any:
     if probe and not hasattr(causal_lm, "shares_prompts"):
         try:
             choose_form(causal_lm, responses_forward)
-        except BaseException:  # of a model that is refused nothing is chosen
+        except BaseException:  # no form is chosen for a model that is refused
             del causal_lm.shares_prompts
             raise
     return causal_lm
@@ -87,7 +89,7 @@ def accept_responses(model: nn.Module, *, probe: bool = True) -> Any:
 
 @contextmanager
 def padded_form(model: nn.Module) -> Iterator[None]:
-    """The padded form for a while, whichever the model takes."""
+    """Use the padded form inside the block, regardless of the form that was chosen."""
     causal_lm = accept_responses(model)
     shares = causal_lm.shares_prompts
     causal_lm.shares_prompts = False
@@ -99,7 +101,7 @@ def padded_form(model: nn.Module) -> Iterator[None]:
 
 
 def _forward(self: Any, *args: Any, row: Row | None = None, spans: Any = None, **kwargs: Any) -> Any:
-    """A causal LM's forward; with a row or spans it returns the log-probs of all response tokens, [R]."""
+    """Replace a causal LM's forward; with a row or spans, return the log-probs of all response tokens, [R]."""
     if spans is not None:
         return padded_logps(self.forward_without_responses, spans=spans, **kwargs)
     if row is None:

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of a tiny model on two CPU cores: a plain loop, each batch computed in two halves."""
+"""Supervised fine-tuning of a tiny model on two CPU cores: a plain loop that computes each batch in two halves."""
 
 import copy
 import math
@@ -13,13 +13,13 @@ from transformers import PreTrainedModel
 
 from apm_exp.core.console import track
 
-_IGNORED = -100  # cross_entropy leaves these labels out
-_CLIP = 1.0  # largest norm of the gradient
+_IGNORED = -100  # cross_entropy ignores these labels
+_CLIP = 1.0  # maximum gradient norm
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """Token ids of a prompt with its answer. answer_start: the position of the answer's first token."""
+    """Token ids of a prompt with its response. answer_start: the index of the response's first token."""
 
     ids: list[int]
     answer_start: int
@@ -35,11 +35,11 @@ def fine_tune(
     weight_decay: float,
     warmup: float,
 ) -> float:
-    """Train on every demonstration once, in their order, by AdamW with a cosine schedule after a linear warm-up.
+    """Train on every demonstration once, in order, with AdamW and a cosine schedule after a linear warm-up.
 
-    The loss is the mean cross-entropy of the answers' tokens of a batch. Returns the mean loss of the last tenth of
-    the steps, nats per token. The weights do not depend on the number of cores. Raises ValueError where the loss is
-    not finite.
+    The loss is the mean cross-entropy over the response tokens of a batch. Returns the mean loss of the last tenth of
+    the optimizer steps, in nats per token. The weights do not depend on the number of cores. Raises ValueError if the
+    loss is not finite.
     """
     batches = [demonstrations[start : start + batch] for start in range(0, len(demonstrations), batch)]
     optimizer = torch.optim.AdamW(
@@ -53,9 +53,9 @@ def fine_tune(
         for members in track(batches, "supervised fine-tuning, steps", len(batches)):
             losses.append(_gradient(model, twin, members, other))
             if not math.isfinite(losses[-1]):
-                remedy = "choose a smaller one"
+                remedy = "set a smaller one"
                 raise ValueError(
-                    f"model.learning_rate={learning_rate}: no finite loss after {len(losses)} steps; {remedy}"
+                    f"model.learning_rate={learning_rate}: not finite after {len(losses)} optimizer steps; {remedy}"
                 )
             torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
             optimizer.step()
@@ -66,7 +66,7 @@ def fine_tune(
 
 
 def _twin(model: PreTrainedModel) -> PreTrainedModel:
-    """A model with the same weights, in the same memory, and gradients of its own."""
+    """Return a model that shares the weights' memory but has its own gradients."""
     twin = copy.deepcopy(model)
     for own, shared in zip(twin.parameters(), model.parameters(), strict=True):
         own.data = shared.data
@@ -76,10 +76,10 @@ def _twin(model: PreTrainedModel) -> PreTrainedModel:
 def _gradient(
     model: PreTrainedModel, twin: PreTrainedModel, members: Sequence[Demonstration], other: ThreadPoolExecutor
 ) -> float:
-    """Leave the gradient of the mean loss of a batch in `model`; returns that loss, nats per token.
+    """Compute the gradient of the mean loss of a batch in `model`; returns that loss in nats per token.
 
-    The shorter and the longer half are computed at the same time, in one thread each: torch's own threads bring
-    nothing for matrices this small. They are added in a fixed order, so the result is the same every time.
+    The shorter and the longer half run in parallel, in one thread each, as torch's own threads do not speed up matrices
+    this small. They are added in a fixed order, so the result is deterministic.
     """
     short, long = halves(members)
     tokens = sum(len(member.ids) - member.answer_start for member in members)
@@ -96,7 +96,7 @@ def _gradient(
 
 
 def halves(members: Sequence[Demonstration]) -> tuple[list[Demonstration], list[Demonstration]]:
-    """The shorter and the longer sequences, split where the larger of the two padded tensors is smallest."""
+    """Return the shorter and the longer sequences, split so that the larger of the two padded tensors is smallest."""
     ordered = sorted(members, key=lambda member: len(member.ids))
     longest = len(ordered[-1].ids)
 
@@ -108,7 +108,7 @@ def halves(members: Sequence[Demonstration]) -> tuple[list[Demonstration], list[
 
 
 def _backward(model: PreTrainedModel, members: Sequence[Demonstration], tokens: int) -> float:
-    """Compute the gradient of the summed loss of some sequences divided by `tokens`; returns that quotient."""
+    """Backpropagate the summed loss of some sequences divided by `tokens`; returns that quotient."""
     ids_BT, labels_BT = _padded(members)
     logits_BTV = model(input_ids=ids_BT[:, :-1], use_cache=False).logits
     labels = labels_BT[:, 1:].flatten()
@@ -118,7 +118,7 @@ def _backward(model: PreTrainedModel, members: Sequence[Demonstration], tokens: 
 
 
 def _padded(members: Sequence[Demonstration]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and labels, shape BT, padded on the right: a causal model never looks there, so no mask is needed."""
+    """Return token ids and labels, shape BT. Right padding needs no mask in a causal model."""
     longest = max(len(member.ids) for member in members)
     ids, labels = [], []
     for member in members:
@@ -129,7 +129,7 @@ def _padded(members: Sequence[Demonstration]) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _cosine(step: int, steps: int, warmup: float) -> float:
-    """The factor of the learning rate at a step: up to 1 in warmup * steps, then down to 0 along a cosine."""
+    """Return the learning rate's factor at an optimizer step: linear warm-up to 1, then cosine decay to 0."""
     rising = max(1, round(warmup * steps))
     if step < rising:
         return (step + 1) / rising

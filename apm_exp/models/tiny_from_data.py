@@ -1,4 +1,4 @@
-"""A small random Llama with a tokenizer of its own, made from the pairs' text."""
+"""A small random Llama with its own tokenizer, made from the text of the pairs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BOS, _END, _PAD = "<|begin|>", "<|end|>", "<|pad|>"
 _ROLES = ("system", "user", "assistant")
 _CONTROL = [_BOS, _END, _PAD, *(f"<|{role}|>" for role in _ROLES)]
-_TEMPLATE = (  # every turn lies between control tokens, so no text merges with its neighbours
+_TEMPLATE = (  # control tokens surround every turn, so that text of different turns is never merged
     "{{ bos_token }}{% for message in messages %}"
     "{% if message['role'] not in ['system', 'user', 'assistant'] %}"
     "{{ raise_exception('no such role: ' + message['role']) }}{% endif %}"
@@ -26,7 +26,7 @@ _TEMPLATE = (  # every turn lies between control tokens, so no text merges with 
 
 
 def check(*, hidden: int, heads: int) -> None:
-    """Raise ValueError for a head whose size is no even number, which rotary embeddings need."""
+    """Raise ValueError if the head size is odd, as rotary embeddings need an even one."""
     if hidden % (2 * heads):
         raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={heads}; change one of them")
 
@@ -43,11 +43,11 @@ def tiny_from_data(
     positions: Annotated[int, Field(gt=0)],
     seed: Annotated[int, Field(ge=0, lt=2**32)],
 ) -> None:
-    """Write an ordinary Hugging Face folder into `out`: the same bytes for the same pairs and settings.
+    """Write an ordinary Hugging Face folder to `out`: the same bytes for the same pairs and settings.
 
-    The tokenizer is trained on the prompts and responses of the train split alone, so that nothing comes from the
-    held-out pairs; being byte-level, it writes any text. The weights are random (Llama's initialisation, tied
-    embeddings, float32). Raises ValueError where hidden is no multiple of 2 * heads.
+    The tokenizer is trained on the prompts and responses of the train split only, so that nothing comes from the
+    held-out pairs; as it is byte-level, it encodes any text. The weights are random (Llama's initialization, tied
+    embeddings, float32). Raises ValueError if hidden is not a multiple of 2 * heads.
     """
     from transformers import LlamaConfig
 
@@ -75,7 +75,7 @@ def tiny_from_data(
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary: int) -> "PreTrainedTokenizerFast":
-    """A byte-level BPE tokenizer of at most `vocabulary` tokens with a chat template for the three usual roles."""
+    """Train a byte-level BPE tokenizer of at most `vocabulary` tokens with a chat template for three roles."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -87,7 +87,7 @@ def test_a_pair_is_as_long_as_its_prompt_with_its_longer_response() -> None:
     assert within_context(pair, None) is pair
     assert within_context(pair, 8) == Refusal(
         "longer than the model's context",
-        "9 tokens; the model takes 8; tokens.max_length=8 truncates such pairs instead",
+        "9 tokens; the model's limit is 8; tokens.max_length=8 truncates such pairs instead",
     )
 
 

@@ -14,7 +14,7 @@ def test_what_every_device_has(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["flex", "flash_attention_2", "typo"])
 def test_what_a_cpu_lacks(name: str) -> None:
-    expected = rf"^model.attention={name}: the device cpu has auto, segments, sdpa, eager$"
+    expected = rf"^model.attention={name}: not available on cpu; choose from: auto, segments, sdpa, eager$"
     with pytest.raises(ValueError, match=expected):
         check_attention(name, "cpu")
     check_attention(name, "cuda:0")

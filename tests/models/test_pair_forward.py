@@ -176,7 +176,9 @@ def bloom() -> nn.Module:
     return BloomForCausalLM(BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4))
 
 
-@pytest.mark.parametrize(("family", "why"), [(granite, "more than its output head"), (bloom, "attention of its own")])
+@pytest.mark.parametrize(
+    ("family", "why"), [(granite, "changes the logits after its output head"), (bloom, "other kinds of attention")]
+)
 def test_another_model_is_padded_with_one_warning(
     family: Callable[[], nn.Module], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -203,7 +205,7 @@ def test_an_attention_of_transformers_own_is_used_on_padded_rows(caplog: pytest.
 def test_an_attention_that_was_asked_for_and_cannot_be_had() -> None:
     model = made(bloom)
     model.pair_attention = "segments"
-    expected = r"^model.attention=segments: BloomForCausalLM has an attention of its own; take model.attention=auto$"
+    expected = r"^model.attention=segments: BloomForCausalLM does not support .*; set model.attention=auto$"
     with pytest.raises(ValueError, match=expected):
         responses_forward(model, prompts_of([(3, [4, 2])]))
 

@@ -143,7 +143,7 @@ def test_no_tokenizer(folder):
 def test_what_the_chat_template_is_given(folder, caplog):
     node = NODE | {"chat_template_kwargs": {"enable_thinking": False}}
     assert problem(folder, **node).startswith(
-        "model.chat_template_kwargs.enable_thinking=False: the chat template reads"
+        "model.chat_template_kwargs.enable_thinking=False: the chat template does not use"
     )
     template = folder / "chat_template.jinja"
     template.write_text("{{ strftime_now('%Y') if enable_thinking is defined }}" + template.read_text())
@@ -156,7 +156,7 @@ def test_what_the_chat_template_is_given(folder, caplog):
 
 def test_no_chat_template_and_the_remedy(folder, tmp_path):
     (folder / "chat_template.jinja").rename(tmp_path / "mine.jinja")
-    assert "the tokenizer has no chat template; give model.chat_template=FILE" in problem(folder)
+    assert "the tokenizer has no chat template; set model.chat_template=FILE" in problem(folder)
     preflight(folder, NODE | {"chat_template": str(tmp_path / "mine.jinja")})
 
 

@@ -19,7 +19,7 @@ def test_local_folder_is_returned_as_it_is(tmp_path, monkeypatch):
 
 
 def test_local_folder_has_no_revision(tmp_path):
-    with pytest.raises(ValueError, match=r"model\.revision=main: .* is a local folder; leave model\.revision=null"):
+    with pytest.raises(ValueError, match=r"model\.revision=main: .* is a local folder; set model\.revision=null"):
         pretrained(path=str(tmp_path), revision="main", **LOADING)
     assert commit_of(tmp_path) is None
 
@@ -55,9 +55,7 @@ def test_a_folder_with_an_adapter_beside_the_model_is_refused(tmp_path, group):
     (tmp_path / "adapter_config.json").write_text("{}")
     assert folder_of(group, str(tmp_path), None, False) == tmp_path  # an adapter alone: preflight names it
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(
-        ValueError, match=rf"^{group}\.path={tmp_path}: an adapter lies beside the model, and .* merge it"
-    ):
+    with pytest.raises(ValueError, match=rf"^{group}\.path={tmp_path}: the folder has an adapter, .* merge it"):
         folder_of(group, str(tmp_path), None, False)
 
 
@@ -65,13 +63,13 @@ def test_a_snapshot_with_an_adapter_beside_the_model_is_refused(tmp_path, monkey
     for name in ("config.json", "adapter_config.json"):
         (tmp_path / name).write_text("{}")
     monkeypatch.setattr(module, "_snapshot", lambda *given: tmp_path)
-    with pytest.raises(ValueError, match=r"^model\.path=owner/name: an adapter lies beside the model"):
+    with pytest.raises(ValueError, match=r"^model\.path=owner/name: the folder has an adapter"):
         pretrained(path="owner/name", revision=None, **LOADING)
 
 
 @pytest.mark.parametrize("path", ["./missing", "/no/such/folder", "a/b/c", "~/missing-model", ""])
 def test_missing_folder_is_an_error(path):
-    with pytest.raises(ValueError, match=rf"^model\.path={path}: no such folder; give a Hugging Face model folder"):
+    with pytest.raises(ValueError, match=rf"^model\.path={path}: no such folder; set a Hugging Face model folder"):
         pretrained(path=path, revision=None, **LOADING)
 
 

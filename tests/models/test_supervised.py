@@ -72,7 +72,7 @@ def test_the_number_of_threads_is_left_as_it_was(model, demonstrations):
 
 
 def test_a_loss_that_is_not_finite_stops_it(model, demonstrations):
-    with pytest.raises(ValueError, match=r"model.learning_rate=1e\+300: no finite loss after [23] steps"):
+    with pytest.raises(ValueError, match=r"model.learning_rate=1e\+300: not finite after [23] optimizer steps"):
         fine_tune(model, demonstrations, **SETTINGS | {"learning_rate": 1e300})
 
 

@@ -1,6 +1,6 @@
-"""What transformers' attention interface and a row have in common; the two ways to compute it are registered here.
+"""The interface between transformers' attention and a Row; both implementations are registered here.
 
-Shapes: query, key and value [1, heads, T, head size]; the result [1, T, heads, head size], as transformers asks.
+Shapes: query, key and value [1, heads, T, head size]; the result [1, T, heads, head size], as transformers requires.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,10 @@ _HARMLESS = {"position_ids", "cache_position"}  # the row has the positions
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer asks of its attention. scale: of query times key. dropout: a probability. window: in tokens, a
-    token's own included. soft_cap: on the scaled scores (Gemma-2).
+    """The attention settings of a layer.
+
+    scale: factor of query times key. dropout: a probability. window: in tokens, including the token itself. soft_cap:
+    on the scaled scores (Gemma-2).
     """
 
     scale: float
@@ -31,7 +33,7 @@ Attend = Callable[[Row, Tensor, Tensor, Tensor, Layer], Tensor]
 
 
 def register(name: str, attend: Attend) -> None:
-    """Make `attend` the attention that transformers knows by this name; for models that are given a `row`."""
+    """Register `attend` as an attention implementation of transformers, for models that are passed a `row`."""
 
     def attention(
         module: nn.Module,
@@ -47,19 +49,23 @@ def register(name: str, attend: Attend) -> None:
         softcap: float | None = None,
         **others: Any,
     ) -> tuple[Tensor, None]:
-        """Raises ValueError for what would have no effect: a tensor (sinks, biases), a window in the mask alone."""
-        unknown = [name for name, given in others.items() if isinstance(given, Tensor) and name not in _HARMLESS]
+        """Compute attention over the row.
+
+        Raises ValueError for arguments that would be ignored: a tensor (sinks, biases), or a window that is only in the
+        mask.
+        """
+        unknown = [name for name, value in others.items() if isinstance(value, Tensor) and name not in _HARMLESS]
         if unknown:
             raise ValueError(f"its attention takes {', '.join(unknown)}")
         if sliding_window is None and _has_window(module):
-            raise ValueError("its attention has its window in the mask alone")
+            raise ValueError("its attention applies its window only in the mask")
         return attend(row, query, key, value, Layer(scaling, dropout, sliding_window, softcap)), None
 
     AttentionInterface.register(name, attention)
 
 
 def _has_window(module: nn.Module) -> bool:
-    """Whether the configuration says that this layer sees a window; some models (PhiMoE) put it into the mask alone."""
+    """Return whether the configuration gives this layer a window; some models (PhiMoE) apply it only in the mask."""
     config = getattr(module, "config", None)
     if not getattr(config, "sliding_window", None):
         return False

@@ -1,4 +1,4 @@
-"""Which form of the pair forward a model takes: the shared row if it can, padded rows if it cannot."""
+"""The choice between the two forms of the pair forward: a shared row if the model supports it, else padded rows."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -26,16 +26,16 @@ _FEW: tuple[Prompted, ...] = (
     ([3, 1, 4, 1, 5], [[9, 2, 6, 5], [3, 5, 8]]),
     ([9, 7], [[2, 3, 8, 4, 6], [9, 3]]),
 )
-# Longer than the chunks of 64 tokens in which some models compute, beside one that ends long before.
+# Longer than the chunks of 64 tokens in which some models compute, together with a much shorter response.
 _LONG: Prompted = ([2, 7, 1], [[8, 2, 8, 1, 8] * 14, [4, 5, 9, 4, 5, 2] * 3])
-_COPIES = 9  # more than the 128 tokens of one block of FlexAttention, for which it would be compiled apart
+_COPIES = 9  # more than the 128 tokens of one FlexAttention block, for which a separate kernel would be compiled
 
 
 def choose_form(causal_lm: Any, forward: Forward) -> None:
-    """Set the model's `shares_prompts`, and its attention if it does: see pair_forward.accept_responses.
+    """Set the model's `shares_prompts`, and its attention if it is true; see pair_forward.accept_responses.
 
-    Both forms are tried on a few tokens against the model's plain forward. Raises ValueError if the padded one gives
-    other log-probs, and if an attention of pairs was asked for by name and the model cannot have it.
+    Both forms are compared with the model's plain forward on a few tokens. Raises ValueError if the padded form gives
+    other log-probs, or if model.attention names an attention that shares prompts and the model does not support it.
     """
     causal_lm.attention_before, causal_lm.shares_prompts = causal_lm.config._attn_implementation, False
     wanted = getattr(causal_lm, "pair_attention", "auto")
@@ -51,17 +51,20 @@ def choose_form(causal_lm: Any, forward: Forward) -> None:
             if problem is None:
                 return
     causal_lm.shares_prompts = False
-    with suppress(Exception):  # of a model that could not take another one either
+    with suppress(Exception):  # the model may not support another attention either
         causal_lm.set_attn_implementation(causal_lm.attention_before)
     problem = f"model.attention={wanted}: {type(causal_lm).__name__} {problem}"
     if wanted != "auto":
-        raise ValueError(f"{problem}; take model.attention=auto")
-    logger.warning("%s; its pairs are padded, which is slower", problem)
+        raise ValueError(f"{problem}; set model.attention=auto")
+    logger.warning("%s; pairs are padded, which is slower", problem)
 
 
 @contextmanager
 def _trial(causal_lm: Any) -> Iterator[None]:
-    """Evaluation mode, silence, no gradients. No inference mode: ZeRO-3 keeps weights that it gathers here."""
+    """Run the block in evaluation mode, quietly, and without gradients.
+
+    Not in inference mode, as ZeRO-3 keeps weights that it gathers in the block.
+    """
     training = causal_lm.training
     try:
         with torch.no_grad(), torch.autocast(causal_lm.device.type, enabled=False), quiet():
@@ -72,7 +75,7 @@ def _trial(causal_lm: Any) -> Iterator[None]:
 
 
 def _few(causal_lm: Any) -> Sequence[Prompted]:
-    """What the forms are tried on, within the model's context."""
+    """Return the prompts and responses for the comparison, within the model's context length."""
     room, longest = context_length(causal_lm), len(_LONG[0]) + len(_LONG[1][0])
     return _FEW if room is not None and room < longest else (*_FEW, _LONG)
 
@@ -83,20 +86,20 @@ def _plain(causal_lm: Any, few: Sequence[Prompted]) -> list[Tensor]:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        raise refused(causal_lm, f"gives no logits of a few tokens ({library_error(error)})") from error
+        raise refused(causal_lm, f"fails on a few tokens ({library_error(error)})") from error
 
 
 def _fastest(device: torch.device) -> Sequence[str]:
-    """The attentions to try, the fastest first."""
+    """Return the attentions to try, the fastest first."""
     return (FLEX, SEGMENTS) if device.type == "cuda" else (SEGMENTS,)
 
 
 def _problem(
     causal_lm: Any, attention: str, forward: Forward, few: Sequence[Prompted], plain: Sequence[Tensor]
 ) -> str | None:
-    """Prepare the model for shared prompts with this attention; returns what goes wrong with them, if anything.
+    """Prepare the model for shared prompts with this attention; returns a problem as text, or None.
 
-    Any error of a model's own code is a reason to pad, not to stop.
+    An error in the model's own code is a reason to pad, not to stop.
     """
     try:
         return _unfit(causal_lm, attention) or _differs(causal_lm, forward, few, plain)
@@ -107,43 +110,43 @@ def _problem(
 
 
 def _unfit(causal_lm: Any, attention: str) -> str | None:
-    """What in the model's structure forbids it, if anything."""
+    """Return which part of the model's structure prevents shared prompts, or None."""
     if others := set(getattr(causal_lm.config.get_text_config(), "layer_types", None) or ()) - _LAYERS:
-        return f"has layers that mix a whole row ({', '.join(sorted(others))})"
+        return f"has layers that mix all tokens of a row ({', '.join(sorted(others))})"
     causal_lm.set_attn_implementation(attention)
     if causal_lm.config._attn_implementation != attention:
-        return "has an attention of its own"
+        return "does not support other kinds of attention"
     if (head := causal_lm.get_output_embeddings()) is None:
-        return "names no output head"
+        return "does not declare its output head"
     teach(head)
     causal_lm.shares_prompts = True
-    return None if _head_is_all(causal_lm) else "computes its logits as more than its output head"
+    return None if _head_is_all(causal_lm) else "changes the logits after its output head"
 
 
 def _differs(causal_lm: Any, forward: Forward, few: Sequence[Prompted], plain: Sequence[Tensor]) -> str | None:
-    """By how much the shared row's log-probs differ from the plain ones, if that is more than rounding."""
+    """Return by how much the shared row's log-probs differ from the plain ones, or None if only by rounding."""
     shared_N, length_N = forward(causal_lm, [*few] * _COPIES)
     plain_N = torch.stack([each.sum() for each in plain]).repeat(_COPIES)
     difference = ((shared_N - plain_N).abs() / length_N).max().item()
     if difference <= TOLERANCE[rounding_of(causal_lm)]:
         return None
-    return f"gives other log-probs with shared prompts (by {difference:.2g} nats a token)"
+    return f"gives other log-probs with shared prompts (by {difference:.2g} nats per token)"
 
 
 def _head_is_all(causal_lm: Any) -> bool:
-    """Whether the model's logits are its output head's (and the soft-cap's), not scaled on the way."""
+    """Return whether the model's logits are those of its output head (with the soft cap), without further scaling."""
     ids = torch.tensor([_FEW[0][0]], device=causal_lm.device)
     with own_attention(causal_lm):
         hidden = causal_lm.base_model(input_ids=ids, use_cache=False).last_hidden_state
     cap, logits = soft_cap_of(causal_lm), causal_lm.get_output_embeddings()(hidden).float()
     expected = logits if cap is None else torch.tanh(logits / cap) * cap
-    found = causal_lm(input_ids=ids, use_cache=False).logits.float()
-    return bool((found - expected).abs().max() <= 1e-2 * expected.abs().max())  # 16-bit logits are rounded to 0.4%
+    actual = causal_lm(input_ids=ids, use_cache=False).logits.float()
+    return bool((actual - expected).abs().max() <= 1e-2 * expected.abs().max())  # 16-bit logits are rounded to 0.4%
 
 
 @contextmanager
 def own_attention(causal_lm: Any) -> Iterator[None]:
-    """The attention that the model was loaded with, for a call of its own."""
+    """Use the attention with which the model was loaded inside the block."""
     shared = causal_lm.config._attn_implementation
     if shared not in (SEGMENTS, FLEX):
         yield

@@ -1,4 +1,4 @@
-"""Attention over a row as one compiled kernel with a block mask: FlexAttention, what a CUDA device does fastest."""
+"""Attention over a row with FlexAttention: one compiled kernel with a block mask, the fastest on a CUDA device."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -12,32 +12,32 @@ from apm_exp.models.forward.attention import Layer, register
 from apm_exp.models.forward.row import Row
 
 FLEX = "flex"
-COMPILED_ON = {"cuda"}  # device types; elsewhere torch's own slow form of the same, which lays out all scores
+COMPILED_ON = {"cuda"}  # device types; on others, FlexAttention would materialize all scores
 
 
 def flex_row_attention(row: Row, query: Tensor, key: Tensor, value: Tensor, layer: Layer) -> Tensor:
-    """Attention of one layer over the row; shapes as in attention.py.
+    """Compute the attention of one layer over the row; shapes as in attention.py.
 
-    Raises ValueError for attention dropout, which FlexAttention does not have.
+    Raises ValueError for attention dropout, which FlexAttention does not support.
     """
     if layer.dropout:
-        problem = f"has no attention dropout ({layer.dropout})"
-        raise ValueError(f"model.attention=flex: {problem}; take model.attention=segments")
-    # A power of two query heads a key head is what the kernel shares; others are laid out.
+        problem = f"FlexAttention does not support attention dropout ({layer.dropout})"
+        raise ValueError(f"model.attention=flex: {problem}; set model.attention=segments")
+    # The kernel supports grouped queries only for a power of two; otherwise keys and values are repeated.
     groups = query.shape[1] // key.shape[1]
     shared = groups & (groups - 1) == 0
     if not shared:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     attend = _kernel(query.device.type, flex_attention)
-    # A tensor, as the window below: numbers that a rule captures cannot always be compiled with dynamic shapes.
+    # A tensor, as the window below: captured Python numbers cannot always be compiled with dynamic shapes.
     cap = None if layer.soft_cap is None else partial(_capped, torch.tensor(layer.soft_cap, device=query.device))
     mask = block_mask(row, layer.window)
-    found = attend(query, key, value, score_mod=cap, block_mask=mask, scale=layer.scale, enable_gqa=shared)
-    return found.transpose(1, 2).contiguous()
+    output = attend(query, key, value, score_mod=cap, block_mask=mask, scale=layer.scale, enable_gqa=shared)
+    return output.transpose(1, 2).contiguous()
 
 
 def block_mask(row: Row, window: int | None) -> BlockMask:
-    """Who sees whom in the row, as FlexAttention wants it; made once a window."""
+    """Return FlexAttention's block mask of the row; created once per window."""
     if window not in row.block_mask_of:
         length, device = row.input_ids.shape[1], row.input_ids.device
         make = _kernel(device.type, create_block_mask)
@@ -64,7 +64,7 @@ def _kernel(device_type: str, function: Callable[..., Any]) -> Callable[..., Any
 
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled once, for rows of every length."""
+    """Compile a function once, for rows of any length."""
     return torch.compile(function, dynamic=True)
 
 

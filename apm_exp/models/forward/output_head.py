@@ -1,7 +1,7 @@
-"""Log-probs of response tokens from hidden states, the logits of a block of them at a time.
+"""Log-probs of response tokens from hidden states, with the logits of one block at a time.
 
 Shape letters: R response tokens, C those of one chunk, H hidden size, V vocabulary, E entries of it in one block.
-Logits, their log-sum-exp and the log-probs are float32 whatever the model's dtype.
+Logits, their log-sum-exp and the log-probs are float32 for every dtype of the model.
 """
 
 import math
@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-BLOCK = {"cpu": (512, 4096), "cuda": (2048, 8192)}  # by device, tokens x entries whose logits are there at once
-_LOGITS_AT_ONCE = 2**24  # of a head that gives them for the whole vocabulary only: 64 MiB in float32
+# by device: tokens x vocabulary entries whose logits are in memory at once
+BLOCK = {"cpu": (512, 4096), "cuda": (2048, 8192)}
+_LOGITS_AT_ONCE = 2**24  # for a head that only computes logits of the whole vocabulary: 64 MiB in float32
 
 
 def teach(head: Any) -> None:
-    """Teach an output head to return the log-probs [R] of `token_R` where it is given; else it gives logits as before.
+    """Make an output head return the log-probs [R] of `token_R` if it is passed; otherwise it returns logits as before.
 
-    The whole row enters the head in one call, so that the hooks of wrappers that gather its weights (ZeRO-3) act
-    once, and equally often in every process.
+    The whole row enters the head in one call, so that hooks of wrappers that gather its weights (ZeRO-3) run once, and
+    equally often in every process.
     """
     if not hasattr(head, "logits"):
         head.logits = head.forward
@@ -42,13 +43,14 @@ def _forward(
 
 
 def soft_cap_of(causal_lm: Any) -> float | None:
-    """The soft-cap on the logits that a model declares (Gemma-2), or None."""
+    """Return the soft cap on the logits that a model declares (Gemma-2), or None."""
     return getattr(causal_lm.config.get_text_config(), "final_logit_softcapping", None)
 
 
 def _product_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
-    """What the head's factors are cast to. CUDA adds 16-bit products up in float32 and can return that; elsewhere
-    the factors themselves become float32.
+    """Return the dtype to which the head's factors are cast.
+
+    CUDA accumulates 16-bit products in float32 and can return that; on other devices the factors become float32.
     """
     if hidden.is_cuda and torch.is_autocast_enabled("cuda"):
         return torch.get_autocast_dtype("cuda")
@@ -57,9 +59,9 @@ def _product_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
 
 
 class _LinearLogps(torch.autograd.Function):
-    """Log-probs of tokens under a linear head. The backward pass computes the logits again, block by block.
+    """Log-probs of tokens under a linear head; the backward pass recomputes the logits block by block.
 
-    Logits are laid out [E, C]: weight @ hidden.T is the faster order of the two on a CPU, by a fifth for few tokens.
+    Logits have the layout [E, C], as weight @ hidden.T is the faster order on a CPU, by a fifth for few tokens.
     """
 
     @staticmethod
@@ -111,9 +113,9 @@ class _LinearLogps(torch.autograd.Function):
 
 
 class _Blocks:
-    """A linear head whose logits are computed for some tokens and some of the vocabulary at a time.
+    """A linear head that computes the logits of some tokens and a part of the vocabulary at a time.
 
-    All blocks are laid out in the same memory: fresh pages would cost more than the softmax.
+    All blocks reuse the same memory, as allocating new pages would cost more than the softmax.
     """
 
     def __init__(self, weight_VH: Tensor, bias_V: Tensor | None, soft_cap: float | None, hidden_RH: Tensor) -> None:
@@ -124,7 +126,7 @@ class _Blocks:
         self.room = torch.empty(most, dtype=torch.float32, device=hidden_RH.device)
 
     def logits(self, hidden_CH: Tensor, block: slice) -> Tensor:
-        """The capped logits of one block, [E, C], where those of the last one were."""
+        """Compute the capped logits of one block, [E, C], overwriting those of the previous one."""
         weight_EH = self.weight_VH[block]
         logits_EC = self.room[: len(weight_EH) * len(hidden_CH)].view(len(weight_EH), len(hidden_CH))
         if hidden_CH.dtype == torch.float32:
@@ -143,7 +145,7 @@ def _slices(length: int, size: int) -> list[slice]:
 
 
 def _within(token_C: Tensor, block: slice) -> tuple[Tensor, Tensor]:
-    """The tokens' places in a block of the vocabulary (any place where they have none), and which have one."""
+    """Return the tokens' indices in a block of the vocabulary (0 if outside), and which tokens are inside it."""
     index_C = token_C - block.start
     inside_C = (index_C >= 0) & (index_C < block.stop - block.start)
     return index_C.where(inside_C, 0), inside_C
@@ -152,7 +154,7 @@ def _within(token_C: Tensor, block: slice) -> tuple[Tensor, Tensor]:
 def _slope(
     logits_EC: Tensor, lse_C: Tensor, index_C: Tensor, inside_C: Tensor, grad_C: Tensor, soft_cap: float | None
 ) -> Tensor:
-    """The derivative of the weighted log-probs by the uncapped logits: grad * (one-hot - softmax), tanh's included."""
+    """Return the gradient with respect to the uncapped logits: grad * (one-hot - softmax), times tanh's derivative."""
     capped = None if soft_cap is None else 1 - (logits_EC / soft_cap) ** 2
     slope_EC = logits_EC.sub_(lse_C).exp_().mul_(-grad_C)
     slope_EC.scatter_add_(0, index_C[None], grad_C.where(inside_C, 0)[None].to(slope_EC.dtype))
@@ -167,10 +169,10 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 
 def _module_logps(head: Any, hidden_RH: Tensor, token_R: Tensor, soft_cap: float | None) -> Tensor:
-    """The same through any module (an adapter on the head, quantised weights), by way of its own forward."""
+    """Compute the same for any other module (an adapter on the head, quantized weights) with its own forward."""
     vocabulary = head.logits(hidden_RH[:1]).shape[-1]
     once = partial(_chunk_logps, head.logits, soft_cap)
-    again = partial(checkpoint, once, use_reentrant=False)  # an adapter's dropout is the same the second time
+    again = partial(checkpoint, once, use_reentrant=False)  # the recomputation uses the same dropout of an adapter
     run = again if torch.is_grad_enabled() else once
     parts = _slices(len(token_R), max(1, _LOGITS_AT_ONCE // vocabulary))
     return torch.cat([run(hidden_RH[part], token_R[part]) for part in parts])

@@ -1,7 +1,7 @@
-"""The plain form: each response after its own copy of the prompt, rows padded on the right, the model's own logits.
+"""The padded form of the pair forward: a copy of the prompt for each response, right padding, the model's own logits.
 
-Slower and larger than the shared form, and right for every causal model. Its logits of the positions from the
-shortest prompt's end on exist at once, in the model's dtype, and those of one response in float32.
+It is slower and needs more memory than the shared form, and is correct for every causal model. The logits after the
+shortest prompt exist at once, in the model's dtype, and those of one response in float32.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from apm_exp.models.forward.row import Prompted, refuse_empty
 
-_PADDING = 0  # any token will do: with causal attention nothing that counts looks to its right
+_PADDING = 0  # any token, as with causal attention no scored token attends to its right
 
 
 def padded_inputs(prompts: Sequence[Prompted], device: torch.device) -> dict[str, Any]:
-    """input_ids [N, T] and the first predicted position of each row, for padded_logps. Refuses as make_row does."""
+    """Return input_ids [N, T] and the response's span in each row, for padded_logps. Raises as make_row does."""
     refuse_empty(prompts)
     rows = [(list(prompt), list(response)) for prompt, responses in prompts for response in responses]
     input_ids = pad_sequence([torch.tensor(p + r) for p, r in rows], batch_first=True, padding_value=_PADDING)
@@ -27,9 +27,9 @@ def padded_inputs(prompts: Sequence[Prompted], device: torch.device) -> dict[str
 
 
 def padded_logps(logits: Any, input_ids: Tensor, spans: Sequence[tuple[int, int]], **given: Any) -> Tensor:
-    """The log-probs of all responses' tokens [R], nats, float32. logits: the model's own forward.
+    """Return the log-probs of all responses' tokens [R], nats, float32. logits: the model's own forward.
 
-    A model that does not name `logits_to_keep` may swallow it among its other arguments, so it is not given it.
+    `logits_to_keep` is passed only if the model's signature names it, as others might ignore it silently.
     """
     first = min(start for start, _ in spans) - 1
     names = signature(logits).parameters
@@ -38,10 +38,11 @@ def padded_logps(logits: Any, input_ids: Tensor, spans: Sequence[tuple[int, int]
     if "use_cache" in names or any(each.kind is Parameter.VAR_KEYWORD for each in names.values()):
         given["use_cache"] = False
     logits_NTV = logits(input_ids=input_ids, **given).logits
-    if logits_NTV.shape[1] == input_ids.shape[1]:  # of the whole row, which is always more than was asked for
+    # the model has returned the logits of the whole row, which is longer than the requested part
+    if logits_NTV.shape[1] == input_ids.shape[1]:
         logits_NTV = logits_NTV[:, first:-1]
-    found = []
+    logps = []
     for logits_TV, ids, (start, stop) in zip(logits_NTV, input_ids, spans, strict=True):
         own = logits_TV[start - first - 1 : stop - first - 1].float()
-        found.append(-cross_entropy(own, ids[start:stop], reduction="none"))
-    return torch.cat(found)
+        logps.append(-cross_entropy(own, ids[start:stop], reduction="none"))
+    return torch.cat(logps)

@@ -1,6 +1,7 @@
-"""The plain forward of a few responses, one at a time, and whether the padded form agrees with it.
+"""The plain forward of a few responses, one at a time, and checks of the padded form against it.
 
-A model that is no causal one, or that a padded row changes, would be scored wrongly and silently; it is refused.
+A model that is not causal, or whose results change with padding, would be scored wrongly without an error; it is
+refused.
 """
 
 from collections.abc import Sequence
@@ -14,15 +15,15 @@ from apm_exp.core.rounding import TOLERANCE, rounding_of
 from apm_exp.models.forward.padded import padded_inputs
 from apm_exp.models.forward.row import Prompted
 
-# Of the spread among tokens' log-probs, which untrained models have little of.
-_ROUNDED = 0.25  # in 16 bits, where a rounding may send a token to other experts
+# Relative to the spread of the tokens' log-probs, which is small in untrained models.
+_ROUNDED = 0.25  # in 16 bits, where rounding may route a token to other experts
 _FLOAT32 = 1e-4
-_SAME_BITS = 0.002  # where equal shapes give equal bits; BERT without training: 0.007
-_OTHER = (7, 6)  # an even token is replaced by an odd one, and the other way round
+_SAME_BITS = 0.002  # if equal shapes give bitwise equal results; an untrained BERT has 0.007
+_OTHER = (7, 6)  # replaces an even token by an odd one, and vice versa
 
 
 def plain_logps(causal_lm: Any, prompts: Sequence[Prompted]) -> list[Tensor]:
-    """The log-probs of each response's tokens (nats, float32) from the full logits of its own sequence alone."""
+    """Return the log-probs of each response's tokens (nats, float32) from the full logits of its own sequence."""
     return [_plain(causal_lm, prompt, response) for prompt, responses in prompts for response in responses]
 
 
@@ -35,13 +36,15 @@ def check_padded(causal_lm: Any, prompts: Sequence[Prompted], plain: Sequence[Te
     except Exception as error:
         raise refused(causal_lm, f"cannot score padded rows ({library_error(error)})") from error
     if (difference := _difference(causal_lm, padded, plain)) > 0:
-        raise refused(causal_lm, f"gives other log-probs in a padded row than alone (by {difference:.2g} nats a token)")
+        raise refused(
+            causal_lm, f"gives other log-probs with padding than without (by {difference:.2g} nats per token)"
+        )
 
 
 def check_causal(causal_lm: Any, prompted: Prompted) -> None:
-    """Raise a one-line ValueError if log-probs of a response's first half change with its second half.
+    """Raise a one-line ValueError if log-probs of a response's first half depend on its second half.
 
-    Both texts have one length, so that a causal model computes the same in any dtype.
+    Both sequences have the same length, so that a causal model computes the same values in any dtype.
     """
     prompt, (response, *_) = prompted
     half = len(response) // 2
@@ -50,11 +53,11 @@ def check_causal(causal_lm: Any, prompted: Prompted) -> None:
     exact = causal_lm.device.type == "cpu" or rounding_of(causal_lm) == "float32"
     change = (first_R - second_R).square().mean().sqrt().item()
     if change > (_SAME_BITS if exact else _ROUNDED) * first_R.std().item():
-        raise refused(causal_lm, f"looks at the tokens that it predicts (log-probs change by {change:.2g} nats)")
+        raise refused(causal_lm, f"is not causal (log-probs depend on later tokens, by {change:.2g} nats)")
 
 
 def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
-    """By how many nats a token the log-probs of responses differ; 0 within rounding."""
+    """Return by how many nats per token the log-probs of responses differ; 0 if only by rounding."""
     difference = max((a.sum() - b.sum()).abs().item() / len(b) for a, b in zip(computed, plain, strict=True))
     rounding = rounding_of(causal_lm)
     computed_R, plain_R = torch.cat(list(computed)), torch.cat(list(plain))
@@ -65,10 +68,10 @@ def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tens
 
 
 def refused(causal_lm: Any, problem: str) -> ValueError:
-    """The error for a model whose log-probs cannot be had; some models (xLSTM) have them in float32 alone."""
+    """Return the error for a model that cannot be scored; some models (xLSTM) can be in float32 only."""
     name = f"model.path={causal_lm.config.name_or_path}: {type(causal_lm).__name__}"
     remedy = "" if rounding_of(causal_lm) == "float32" else "try model.dtype=float32, or "
-    return ValueError(f"{name} {problem}; {remedy}give a causal language model that can")
+    return ValueError(f"{name} {problem}; {remedy}use another causal language model")
 
 
 def _plain(causal_lm: Any, prompt: Sequence[int], response: Sequence[int]) -> Tensor:

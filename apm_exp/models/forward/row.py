@@ -1,6 +1,6 @@
-"""Prompts and their responses laid end to end in one row: each prompt once, nothing padded.
+"""The row: prompts and their responses concatenated into one sequence, each prompt once, without padding.
 
-Shape letters: T tokens of the row, R response tokens (of all responses, one after the other), N responses.
+Shape letters: T tokens of the row, R response tokens (of all responses, concatenated), N responses.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,9 @@ Prompted = tuple[Sequence[int], Sequence[Sequence[int]]]  # a prompt and its res
 
 @dataclass(frozen=True)
 class Block:
-    """Tokens [start, stop) of the row, which look at each other and at the `prefix` tokens from `prefix_start` on.
+    """Tokens [start, stop) of the row, which attend to each other and to `prefix` tokens from `prefix_start`.
 
-    causal: the row's order alone says who sees whom, so that no mask is needed.
+    causal: plain causal attention within the block is correct, so that no mask is needed.
     """
 
     start: int
@@ -33,11 +33,12 @@ class Block:
 
 @dataclass(eq=False)
 class Row:
-    """One batch. A response's last token is only predicted, so it is not in the row.
+    """One batch as a row. The last token of a response is only predicted, so it is not in the row.
 
-    input_ids, position_ids: [1, T]; positions restart at each response, after its prompt. prompt_T numbers the
-    prompts, response_T the responses of a prompt from 1 on, 0 being the prompt itself. source_R: where in the row
-    the token that predicts a response token is; token_R: that response token. lengths_N: tokens of each response.
+    input_ids, position_ids: [1, T]; positions of each response continue those of its prompt. prompt_T numbers the
+    prompts; response_T numbers the responses of a prompt from 1, with 0 for the prompt itself. source_R: the index in
+    the row of the token that predicts a response token; token_R: that response token. lengths_N: tokens of each
+    response.
     """
 
     input_ids: Tensor
@@ -53,13 +54,13 @@ class Row:
 
     @cached_property
     def index_T(self) -> Tensor:
-        """The place of each token in the row."""
+        """Return the index of each token in the row."""
         return torch.arange(self.prompt_T.shape[0], device=self.prompt_T.device)
 
     def sees(self, query: Tensor, key: Tensor, window: int | Tensor | None) -> Tensor:
-        """Whether the tokens at places `query` see those at `key` (both of shapes that broadcast), as booleans.
+        """Return whether the tokens at `query` attend to those at `key` (indices of broadcastable shapes), as booleans.
 
-        window: a token sees itself and the window - 1 tokens before it.
+        window: a token attends to itself and the window - 1 tokens before it.
         """
         position_T = self.position_ids[0]
         together = self.prompt_T[query] == self.prompt_T[key]
@@ -68,7 +69,7 @@ class Row:
         return seen if window is None else seen & (position_T[query] - position_T[key] < window)
 
     def block_masks(self, window: int | None, dtype: torch.dtype) -> list[Tensor | None]:
-        """One additive mask [queries, keys] a block, prefix first; None where the row's order is enough. Made once."""
+        """Return one additive mask [queries, keys] per block, prefix first, or None for a causal block; cached."""
         if (window, dtype) not in self.masks:
             self.masks[window, dtype] = [self._mask(block, window, dtype) for block in self.blocks]
         return self.masks[window, dtype]
@@ -83,7 +84,7 @@ class Row:
 
 
 def make_row(prompts: Sequence[Prompted], device: torch.device) -> Row:
-    """Lay a batch out on a device. Raises ValueError for an empty prompt or response."""
+    """Create the row of a batch on a device. Raises ValueError for an empty prompt or response."""
     refuse_empty(prompts)
     parts = list(_parts(prompts))
     starts = [0, *accumulate(len(part.ids) for part in parts)]
@@ -100,14 +101,14 @@ def make_row(prompts: Sequence[Prompted], device: torch.device) -> Row:
         prompt_T=on_device(torch.tensor([part.prompt for part in parts]).repeat_interleave(width)),
         response_T=on_device(torch.tensor([part.response for part in parts]).repeat_interleave(width)),
         source_R=on_device(_sources(prompts)),
-        token_R=on_device(torch.tensor([token for _, responses in prompts for one in responses for token in one])),
+        token_R=on_device(torch.tensor([token for _, responses in prompts for ids in responses for token in ids])),
         lengths_N=[len(response) for _, responses in prompts for response in responses],
         blocks=list(_blocks(prompts)),
     )
 
 
 def refuse_empty(prompts: Sequence[Prompted]) -> None:
-    """Raise ValueError where a prompt or a response has no token."""
+    """Raise ValueError if a prompt or a response has no tokens."""
     if not all(prompt and responses and all(responses) for prompt, responses in prompts):
         raise ValueError("a pair with an empty prompt or an empty response has no log-probability")
 
@@ -128,7 +129,7 @@ def _parts(prompts: Sequence[Prompted]) -> Iterator[_Part]:
 
 
 def _sources(prompts: Sequence[Prompted]) -> Tensor:
-    """The last token of the prompt predicts a response's first token, and the response's own tokens the others."""
+    """Return source_R: the prompt's last token predicts a response's first token, the response's tokens the others."""
     places: list[Tensor] = []
     start = 0
     for prompt, responses in prompts:
@@ -141,8 +142,8 @@ def _sources(prompts: Sequence[Prompted]) -> Tensor:
 
 
 def _blocks(prompts: Sequence[Prompted]) -> Iterator[Block]:
-    """The row cut into blocks of attention, in order: short neighbours together, long prompts one response a block."""
-    start = waiting = 0  # a tile that waits for neighbours: row[start : start + waiting]
+    """Yield the attention blocks of the row in order: short neighbors share one, long prompts have one per response."""
+    start = waiting = 0  # a tile that is not full yet: row[start : start + waiting]
     for prompt, responses in prompts:
         rest = [len(response) - 1 for response in responses]
         whole = len(prompt) + sum(rest)
@@ -159,7 +160,7 @@ def _blocks(prompts: Sequence[Prompted]) -> Iterator[Block]:
 
 
 def _long(start: int, prompt: int, rest: Sequence[int]) -> Iterator[Block]:
-    """The prompt with its first response; then each other response, which sees the prompt and itself."""
+    """Yield the prompt with its first response; then each other response, which attends to the prompt and itself."""
     stop = start + prompt + rest[0]
     yield Block(start, stop, causal=True)
     for length in rest[1:]:

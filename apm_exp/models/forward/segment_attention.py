@@ -1,4 +1,4 @@
-"""Attention over a row, block by block, with torch's own attention: what a CPU does fastest, and any device can."""
+"""Attention over a row, block by block, with torch's scaled_dot_product_attention: any device, fast on a CPU."""
 
 import torch
 from torch import Tensor
@@ -11,15 +11,15 @@ SEGMENTS = "segments"
 
 
 def segment_attention(row: Row, query: Tensor, key: Tensor, value: Tensor, layer: Layer) -> Tensor:
-    """Attention of one layer over the row; shapes as in attention.py."""
+    """Compute the attention of one layer over the row; shapes as in attention.py."""
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     masks = row.block_masks(layer.window, query.dtype)
     sizes = [block.stop - block.start for block in row.blocks]
-    # One split each: its backward is one concatenation, where a slice's would be a row of zeros for every block.
+    # One split each: its backward is one concatenation; that of slices would allocate a row of zeros for every block.
     queries, keys, values = (tensor.split(sizes, 2) for tensor in (query, key, value))
-    found, first = [], {}
+    outputs, first = [], {}
     for index, (block, mask) in enumerate(zip(row.blocks, masks, strict=True)):
         if block.causal:
             first[block.start] = index
@@ -27,17 +27,17 @@ def segment_attention(row: Row, query: Tensor, key: Tensor, value: Tensor, layer
         if block.prefix:
             owner = first[block.prefix_start]
             own = (_after(keys[owner], block, own[0]), _after(values[owner], block, own[1]))
-        found.append(_attend(queries[index], *own, mask, layer).transpose(1, 2))
-    return torch.cat(found, 1)
+        outputs.append(_attend(queries[index], *own, mask, layer).transpose(1, 2))
+    return torch.cat(outputs, 1)
 
 
 def _after(prompted: Tensor, block: Block, own: Tensor) -> Tensor:
-    """The prompt's part of an earlier block, then the block's own."""
+    """Return the prompt's part of an earlier block followed by the block's own part."""
     return torch.cat([prompted[:, :, : block.prefix], own], 2)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, layer: Layer) -> Tensor:
-    """mask: added to the scores; None is causal."""
+    """Compute the attention of one block. mask: added to the scores; None for causal attention."""
     if layer.soft_cap is None:
         return scaled_dot_product_attention(
             query, key, value, mask, layer.dropout, is_causal=mask is None, scale=layer.scale

@@ -1,4 +1,4 @@
-"""A limit on the time that foreign code may take: chat templates are programs, and some do not end."""
+"""A limit on the CPU time of foreign code: chat templates are programs, and some do not terminate."""
 
 import signal
 import threading
@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-LIMIT = 3.0  # seconds of processor time, so that a busy machine changes nothing; a rendering takes about 1 ms
+LIMIT = 3.0  # seconds of CPU time, so that the load of the machine has no influence; a rendering takes about 1 ms
 
 
 class DidNotEnd(BaseException):
-    """The code under the limit took all of it. No Exception: Jinja goes on after those while it folds constants."""
+    """An exception for code that has used up its time limit.
+
+    Not an Exception, as Jinja catches those while it folds constants.
+    """
 
 
 @contextmanager
 def bounded(seconds: float) -> Iterator[None]:
-    """Raise DidNotEnd in the code under it once it has taken so many seconds of processor time.
+    """Raise DidNotEnd in the block once it has used so many seconds of CPU time.
 
-    A timer of the process: two system calls, where a process of its own for each rendering would take more than the
-    rendering. Only the main thread can be interrupted so; code in another one is not bounded.
+    It uses a timer of the process: two system calls, while a separate process per rendering would cost more than the
+    rendering. Only the main thread can be interrupted; code in another thread has no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

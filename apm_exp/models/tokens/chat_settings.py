@@ -1,4 +1,4 @@
-"""What a chat template is given besides the conversation: the user's variables, and a day that does not change."""
+"""The inputs of a chat template besides the conversation: the user's variables, and a fixed current date."""
 
 import inspect
 import re
@@ -13,45 +13,45 @@ from apm_exp.core.types import TEMPLATE_DATE
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_CLOCK = "strftime_now"  # the function by which a template asks for the time
+_CLOCK = "strftime_now"  # the function with which a template reads the clock
 _CODES = "aAbBcdDeFgGhHIjmMnpPrRStTuUVwWxXyY"
 _UNPADDED = "dmHIMSjy"  # as in %-d
 
 
 @dataclass(frozen=True)
 class ChatSettings:
-    """variables: passed to the template by name. day: what the template takes for today, YYYY-MM-DD."""
+    """The settings of a chat template. variables: passed to it by name. day: its current date, YYYY-MM-DD."""
 
     variables: Mapping[str, Any] = field(default_factory=dict)
     day: str = TEMPLATE_DATE
 
 
 def settings_of(tokenizer: "PreTrainedTokenizerBase") -> ChatSettings:
-    """The settings that load_tokenizer gave to a tokenizer, else the defaults."""
+    """Return the settings that load_tokenizer attached to a tokenizer, or the defaults."""
     return getattr(tokenizer, "chat_settings", None) or ChatSettings()
 
 
 def is_day(text: str) -> str:
-    """Return a day as it was given; raises ValueError for anything but YYYY-MM-DD."""
+    """Return a date unchanged; raises ValueError if it is not YYYY-MM-DD."""
     try:
         if date.fromisoformat(text).isoformat() == text:
             return text
     except ValueError:
         pass
-    raise ValueError("not a day; give YYYY-MM-DD")
+    raise ValueError("not a date; give YYYY-MM-DD")
 
 
 def writes_date(template: str) -> bool:
-    """Whether a template asks for the time."""
+    """Return whether a template reads the clock."""
     return _CLOCK in template
 
 
 @lru_cache(maxsize=16)
 def with_fixed_day(template: str, day: str) -> tuple[str, int]:
-    """A template in which it is midnight of `day`, and the number of lines that were put before its own.
+    """Return a template in which it is midnight of `day`, and the number of lines added before its first line.
 
-    transformers gives templates a clock; a macro of the same name hides it. It is written into the template, as
-    transformers lets no function through to it.
+    transformers passes a clock function to templates; a macro of the same name shadows it. The macro is written into
+    the template because transformers does not let another function be passed.
     """
     if not writes_date(template):
         return template, 0
@@ -64,11 +64,11 @@ def with_fixed_day(template: str, day: str) -> tuple[str, int]:
 
 
 def check_variables(tokenizer: "PreTrainedTokenizerBase", template: str) -> None:
-    """Raise ValueError for a variable that the template does not mention, or that transformers itself takes."""
+    """Raise ValueError for a variable that the template does not mention, or that transformers already uses."""
     taken = {"messages", *inspect.signature(tokenizer.apply_chat_template).parameters}
     for name, value in settings_of(tokenizer).variables.items():
         label = f"model.chat_template_kwargs.{name}={value}"
         if name in taken:
-            raise ValueError(f"{label}: this is given to every template already; leave it out")
+            raise ValueError(f"{label}: transformers already passes this to every template; remove it")
         if not re.search(rf"\b{re.escape(name)}\b", template):
-            raise ValueError(f"{label}: the chat template reads no such variable; correct the name or leave it out")
+            raise ValueError(f"{label}: the chat template does not use this variable; fix the name or remove it")

@@ -1,4 +1,4 @@
-"""Control tokens that a text spells out: read as tokens, they would end turns and begin others in the middle of one."""
+"""Control tokens in the text of messages: read as tokens, they would end or start a turn inside a message."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +16,11 @@ _SYSTEM = Message(role="system", content="\ue002")
 
 
 def control_pattern(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern[str]:
-    """A pattern of the control tokens: the special tokens, and the added ones that the template writes around turns.
+    """Return a pattern of the control tokens: the special tokens, and the added ones that the template writes around
+    turns.
 
-    Not among them are the marks of a thinking section, which is text like any other, and pairs such as `<tool_call>`
-    and `</tool_call>` that the tokenizer does not call special: models write them within a response.
+    Excluded are the marks of a thinking section, which is ordinary text, and pairs such as `<tool_call>` and
+    `</tool_call>` that the tokenizer does not mark as special: models write them within a response.
     """
     special = {token.content: bool(token.special) for token in tokenizer.added_tokens_decoder.values()}
     special |= {str(token): True for token in tokenizer.all_special_tokens}
@@ -35,7 +36,7 @@ def control_pattern(tokenizer: "PreTrainedTokenizerBase") -> re.Pattern[str]:
 
 
 def _conversations(tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
-    """Some conversations as the template writes them, of those that it takes."""
+    """Yield some conversations as rendered by the template, if it accepts them."""
     for turns in ([_USER, _RESPONSE, _USER], [_SYSTEM, _USER, _RESPONSE], [_USER]):
         text = chat_text(tokenizer, turns, generation_prompt=turns[-1] is _USER)
         if not isinstance(text, Refusal):
@@ -43,17 +44,17 @@ def _conversations(tokenizer: "PreTrainedTokenizerBase") -> Iterator[str]:
 
 
 def _brackets(token: str, added: Mapping[str, bool]) -> bool:
-    """Whether a token opens or closes something: its counterpart, with or without a slash, is a token too."""
+    """Return whether a token opens or closes a section: its counterpart, with or without a slash, is a token too."""
     other = token[:1] + token[2:] if token[1:2] == "/" else token[:1] + "/" + token[1:]
     return other in added
 
 
 def spelled_out(pattern: re.Pattern[str], messages: Sequence[Message], tools: Any = None) -> str | None:
-    """The first control token that a message or a tool spells out, and where."""
+    """Return the first control token in the text of a message or tool, and its place, or None."""
     for value, where in (*((message, f"the {message['role']}'s turn") for message in messages), (tools, "the tools")):
         for text in _strings(value):
-            if found := pattern.search(text):
-                return f"{found[0]} in {where}"
+            if token := pattern.search(text):
+                return f"{token[0]} in {where}"
     return None
 
 
@@ -69,9 +70,9 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def as_text(pattern: re.Pattern[str], value: Any) -> Any:
-    """The value with every control token in its strings cut after its first character, so that it is read as text."""
+    """Return the value with CUT after the first character of every control token, so that it is tokenized as text."""
     if isinstance(value, str):
-        return pattern.sub(lambda found: found[0][:1] + CUT + found[0][1:], value)
+        return pattern.sub(lambda token: token[0][:1] + CUT + token[0][1:], value)
     if isinstance(value, Mapping):
         return {name: as_text(pattern, item) for name, item in value.items()}
     return [as_text(pattern, item) for item in value] if isinstance(value, list | tuple) else value
@@ -80,14 +81,14 @@ def as_text(pattern: re.Pattern[str], value: Any) -> Any:
 def checked(
     pattern: re.Pattern[str], conversations: Sequence[list[Message]], tools: Any, control_tokens: ControlTokens
 ) -> tuple[list[list[Message]], Any] | Refusal:
-    """Conversations and tools that spell out no control token: refused, or with each of them cut in two.
+    """Return conversations and tools without control tokens: refused if they contain one, or with each of them split.
 
-    A token of one character cannot be cut and is refused.
+    A token of one character cannot be split and is refused.
     """
     messages = [message for conversation in conversations for message in conversation]
-    found = spelled_out(pattern, messages, tools)
-    if found is None:
+    problem = spelled_out(pattern, messages, tools)
+    if problem is None:
         return list(conversations), tools
-    if control_tokens == "refuse" or len(found.partition(" in ")[0]) < 2:
-        return Refusal("a message contains a control token", found)
+    if control_tokens == "refuse" or len(problem.partition(" in ")[0]) < 2:
+        return Refusal("a message contains a control token", problem)
     return cast(list[list[Message]], as_text(pattern, list(conversations))), as_text(pattern, tools)

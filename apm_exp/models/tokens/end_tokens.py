@@ -1,4 +1,4 @@
-"""The tokens at which a policy stops."""
+"""The tokens at which a policy stops generating."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def end_tokens(tokenizer: "PreTrainedTokenizerBase", own: int | list[int] | None) -> list[int]:
-    """The ids that end a response: the one that the template ends it with, the tokenizer's, and the policy's own.
+    """Return the ids that end a response: the template's end token, the tokenizer's, and the policy's own.
 
     own: eos_token_id of the policy's generation configuration. Raises ValueError as turn_end.
     """

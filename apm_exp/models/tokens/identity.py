@@ -1,4 +1,4 @@
-"""Which tokenizer it is, and which chat template is in force: what decides the tokens of a conversation."""
+"""The identity of a tokenizer with its active chat template, which determine the tokens of a conversation."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,15 @@ from apm_exp.models.tokens.render import chat_text
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_SET_BY_CALLS = ("truncation", "padding")  # a call of the tokenizer leaves its own in the backend
+_SET_BY_CALLS = ("truncation", "padding")  # a call of the tokenizer leaves its settings in the backend
 
 
 def tokenizer_digest(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """sha256 of the tokenizer's content (vocabulary, merges, normalizer, added tokens, ...) and of the chat template in
-    force: its text, the BOS and end tokens that it may write, and a prompt as it is rendered now.
+    """Return the sha256 of the tokenizer's content (vocabulary, merges, normalizer, added tokens, ...) and chat
+    template.
 
-    The same for a tokenizer and the copy that was saved with a trained policy.
+    The template counts with its text, the BOS and end tokens that it may write, and a rendered prompt. A tokenizer and
+    the copy saved with a trained policy have the same digest.
     """
     probe = chat_text(tokenizer, [Message(role="user", content="Hello")], generation_prompt=True)
     named = [tokenizer.bos_token, tokenizer.eos_token]

@@ -1,17 +1,17 @@
-"""Pairs to text to tokens: the prompt as generation sees it, and after it what the policy would write.
+"""Pairs to text to tokens: the prompt as in generation, followed by what the policy would write.
 
-The prompt's tokens are those of `template(prompt, add_generation_prompt=True)` on its own, the same for both responses.
-A response is its text and the template's end of turn (turn_end). Where the rendering of the whole conversation is the
-prompt's and then this, which is so for most templates, the text has the white space that the template gives it.
-Templates that write a conversation otherwise in one piece (those that delete thinking sections, or move the system
-turn to the last user turn) are taken all the same, and the difference is noted. Only a response that is more than
-text (tool calls, reasoning in a field of its own) is what the template makes of it.
+The prompt's tokens are those of `template(prompt, add_generation_prompt=True)`, the same for both responses. A response
+is its text and the template's end of turn (turn_end). If the rendering of the whole conversation is the prompt's
+followed by this, which is true for most templates, the text has the white space of the template. Templates that render
+a whole conversation differently (those that delete thinking sections, or move the system turn to the last user turn)
+are accepted, and the difference is recorded. Only a response that is more than text (tool calls, reasoning in a
+separate field) is taken from the template's rendering.
 
-A response's tokens are those by which the text of the prompt and the response, tokenised as a whole, goes on: some
-tokenizers write a text differently at its start (Llama-2 and Mistral put a space before it), so a response that is
-tokenised alone is not the one that a model writes. Where the whole text merges the prompt's last characters with the
-response's first ones (a response that starts with a newline after ChatML's header), a model that was given the prompt
-cannot write that token; there the response is tokenised alone, if that gives the same text.
+A response's tokens are those that follow the prompt's when prompt and response are tokenized together: some tokenizers
+treat the start of a text specially (Llama-2 and Mistral add a space), so the response alone would have other tokens
+than a model writes. If a token spans the end of the prompt and the start of the response (a response that starts with a
+newline after ChatML's header), a model that was given the prompt cannot write that token; then the response is
+tokenized alone, if that decodes to the same text.
 """
 
 import re
@@ -42,11 +42,11 @@ def tokenise_pairs(
     rejected: Sequence[list[Message]],
     tools: Sequence[Tools | None],
 ) -> list[TokenisedPair | Refusal]:
-    """The tokens of each pair, uncut; each response up to and including its one end token.
+    """Return the tokens of each pair, not truncated; each response includes its one end token.
 
-    tools: those that each prompt offers. Refused: a conversation that the template does not take or of which it
-    leaves out a part, a message that spells out a control token unless control_tokens is "text", a response of which
-    nothing is left. Raises ValueError as turn_end.
+    tools: those that each prompt offers. Refused: a conversation that the template does not accept or of which it omits
+    a part, a message that contains a control token unless control_tokens is "text", and a response of which nothing is
+    left. Raises ValueError as turn_end.
     """
     end, pattern = turn_end(tokenizer), control_pattern(tokenizer)
     rows = zip(prompts, chosen, rejected, tools, strict=True)
@@ -74,10 +74,10 @@ def _texts(
     rejected: list[Message],
     tools: Tools | None,
 ) -> _Texts | Refusal:
-    found = checked(pattern, (prompt, chosen, rejected), tools, control_tokens)
-    if isinstance(found, Refusal):
-        return found
-    (prompt, chosen, rejected), tools = found
+    messages = checked(pattern, (prompt, chosen, rejected), tools, control_tokens)
+    if isinstance(messages, Refusal):
+        return messages
+    (prompt, chosen, rejected), tools = messages
     text = prompt_text(tokenizer, prompt, tools)
     if isinstance(text, Refusal):
         return text
@@ -87,7 +87,7 @@ def _texts(
 
 
 def prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], tools: Tools | None) -> str | Refusal:
-    """The prompt as generation sees it; a refusal where the template does not take it, or leaves out a part of it."""
+    """Return the prompt as in generation; a refusal if the template does not accept it or omits a part of it."""
     text = chat_text(tokenizer, prompt, generation_prompt=True, tools=tools)
     if isinstance(text, Refusal):
         return text
@@ -113,7 +113,7 @@ def _pair(
 def _continuation(
     tokenizer: "PreTrainedTokenizerBase", prompt_ids: list[int], response: str, whole_ids: list[int]
 ) -> list[int] | Refusal:
-    """The response's token ids: see the top of this file."""
+    """Return the response's token ids, as described at the top of this file."""
     if whole_ids[: len(prompt_ids)] == prompt_ids:
         return whole_ids[len(prompt_ids) :]
     alone = token_ids(tokenizer, [response])[0]
@@ -126,6 +126,6 @@ def _continuation(
 def how_cut(
     pair: TokenisedPair, prompt_ids: list[int], chosen_ids: list[int], rejected_ids: list[int]
 ) -> tuple[bool, int, str]:
-    """Whether these are less than the pair's prompt, how many of them less than its responses, and `differs`."""
+    """Return whether the prompt was truncated, how many responses were, and the pair's `differs`."""
     cut_responses = (len(chosen_ids) < len(pair.chosen_ids)) + (len(rejected_ids) < len(pair.rejected_ids))
     return len(prompt_ids) < len(pair.prompt_ids), cut_responses, pair.differs

@@ -1,4 +1,4 @@
-"""Tokens, default profile: the prompt is cut from the left, each answer to its own budget."""
+"""The default token profile: prompts are truncated on the left, each response to its own budget."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,15 +27,14 @@ def per_response(
     max_prompt_length: Annotated[int, Field(gt=0)],
     control_tokens: ControlTokens = "refuse",
 ) -> list[TokenisedPair | Refusal]:
-    """The tokens of each pair (see tokens/pairs.py), or why it is refused. Lengths in tokens.
+    """Return the tokens of each pair (see tokens/pairs.py), or why it is refused. Lengths are in tokens.
 
-    sampled: the tokens that a pair's prompt and responses were sampled with, which then are its tokens; None: rendered.
-    A prompt keeps its last max_prompt_length tokens; where it starts with a BOS, that BOS is one of them, so a cut
-    prompt still has one. Each answer keeps its first `max_length - prompt` tokens, whatever the other one's length;
-    an answer that is cut loses its end token: the model is not to learn to stop there. control_tokens: whether a
-    message that spells out a control token is refused, or the token read as text. Refused besides what
-    tokenise_pairs refuses: a pair whose answers are left without budget, or have the same tokens once they are cut
-    (its margins say nothing).
+    sampled: the tokens with which a pair's prompt and responses were sampled, which are then used; None: render the
+    texts. A prompt keeps its last max_prompt_length tokens; a BOS at its start is kept as one of them. Each response
+    keeps its first `max_length - prompt` tokens, independent of the other one's length. A truncated response loses its
+    end token, so that the model does not learn to stop there. control_tokens: "refuse" a message that contains a
+    control token, or read it as "text". Refused besides what tokenise_pairs refuses: a pair without budget for the
+    responses, or whose responses are equal after truncation (its margins would be meaningless).
     """
     offered = tools or [None] * len(prompts)
     texts = {"prompts": prompts, "chosen": chosen, "rejected": rejected, "tools": offered}

@@ -1,4 +1,4 @@
-"""Conversations to text to tokens: one rendering by the chat template, and how it writes an assistant's turn."""
+"""Conversations to text to tokens: rendering by the chat template, and how it writes an assistant's turn."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,22 @@ from apm_exp.models.tokens.tool_calls import forms
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-CUT = "\ufdd0"  # no character: where a text is tokenised in two pieces (see control.py)
+CUT = "\ufdd0"  # a noncharacter that marks where a text is split before tokenization (see control.py)
 THINKING = re.compile("think|thought|reason", re.IGNORECASE)
 _PROBE, _QUESTION = "PROBE", "QUESTION"
-_TEXTS_AT_ONCE = 1000  # the tokenizer keeps offsets and masks beside the ids of a batch, which is much memory
-_REMEDY = "give a template that does with model.chat_template=FILE"
+_TEXTS_AT_ONCE = 1000  # the tokenizer keeps offsets and masks besides the ids of a batch, which need much memory
+_REMEDY = "set model.chat_template=FILE to a template that does"
 _NOT_TAKEN = "the chat template does not take the conversation"
 
 
 @dataclass(frozen=True)
 class TurnEnd:
-    """How the template writes a response, and how it ends.
+    """How the template writes and ends a response.
 
-    token_id: the end token. text: what stands between the response's text and the end of the end token; where the
-    template writes no end token (`written` is False), what it writes after the text, and the end token comes after it.
-    lead: what the policy has to write after the prompt before the text (`<|channel|>final<|message|>` in gpt-oss's
-    format, a space in Mistral's). tail: all that the template writes after the text of a last response.
+    token_id: the end token. text: the text from the end of the response's text to the end of the end token; if the
+    template writes no end token (`written` is False), what it writes after the response's text, after which the end
+    token is added. lead: what the policy has to write between the prompt and the text (`<|channel|>final<|message|>` in
+    gpt-oss's format, a space in Mistral's). tail: all that the template writes after the text of a final response.
     """
 
     token_id: int
@@ -45,12 +45,12 @@ def chat_text(
     generation_prompt: bool,
     tools: Tools | None = None,
 ) -> str | Refusal:
-    """The conversation as the chat template writes it, or a refusal where the template does not take it.
+    """Return the conversation as rendered by the chat template, or a refusal if the template does not accept it.
 
-    generation_prompt: end with the header of the assistant's turn. Messages of the chat APIs are given in the form that
-    the template takes (tool_calls.forms). Raises ValueError where there is no usable template.
+    generation_prompt: end with the header of the assistant's turn. Messages of chat APIs are passed in a form that the
+    template accepts (tool_calls.forms). Raises ValueError if there is no usable template.
     """
-    text: str | Refusal = Refusal(_NOT_TAKEN, "it has no turns")
+    text: str | Refusal = Refusal(_NOT_TAKEN, "the conversation is empty")
     for form in forms(messages):
         text = _render(tokenizer, form, generation_prompt, tools)
         if not isinstance(text, Refusal):
@@ -81,9 +81,9 @@ def _render(
         return cast(str, text)
     except TemplateSyntaxError as error:
         where = f"line {error.lineno - lines}: {error.message}"
-        raise ValueError(f"model.chat_template: {where}; correct the template") from error
+        raise ValueError(f"model.chat_template: {where}; fix the template") from error
     except DidNotEnd:
-        return Refusal(_NOT_TAKEN, f"it did not end within {LIMIT:g} s")
+        return Refusal(_NOT_TAKEN, f"it did not finish within {LIMIT:g} s")
     except TemplateError as error:
         return Refusal(_NOT_TAKEN, " ".join(str(error.message).split()))
     except Exception as error:  # a template is a program, which may fail in any way
@@ -91,40 +91,42 @@ def _render(
 
 
 def template_of(tokenizer: "PreTrainedTokenizerBase", tools: Tools | None = None) -> str:
-    """The text of the tokenizer's chat template. Raises ValueError where there is none."""
+    """Return the text of the tokenizer's chat template. Raises ValueError if there is none."""
     if tokenizer.chat_template == "":
-        raise ValueError("model.chat_template: the template is empty; give another FILE")
+        raise ValueError("model.chat_template: the template is empty; set another FILE")
     if not tokenizer.chat_template:
-        raise ValueError("model.chat_template=null: the tokenizer has no chat template; give model.chat_template=FILE")
+        raise ValueError("model.chat_template=null: the tokenizer has no chat template; set model.chat_template=FILE")
     try:
         return tokenizer.get_chat_template(None, cast(Any, tools))
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"model.chat_template=null: {reason[:200]}; give model.chat_template=FILE") from error
+        raise ValueError(f"model.chat_template=null: {reason[:200]}; set model.chat_template=FILE") from error
 
 
 def _failure(error: Exception) -> str:
     if "no loader" in str(error):  # include, import, extends
-        return "it includes another file, which a chat template cannot"
+        return "it includes another file, which is not supported"
     if isinstance(error, RecursionError | MemoryError):
-        return "it calls itself without end" if isinstance(error, RecursionError) else "it takes too much memory"
+        return "its recursion is infinite" if isinstance(error, RecursionError) else "it takes too much memory"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
 def token_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
-    """The token ids of each text, with nothing added: the template has written every special token."""
+    """Return the token ids of each text, with nothing added: the template has written every special token."""
     ids: list[list[int]] = []
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         part = texts[start : start + _TEXTS_AT_ONCE]
         whole = [text.replace(CUT, "") for text in part]
         new = tokenizer(whole, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-        ids += [_in_pieces(tokenizer, text) if CUT in text else one for text, one in zip(part, new, strict=True)]
+        ids += [_in_pieces(tokenizer, text) if CUT in text else own for text, own in zip(part, new, strict=True)]
     return ids
 
 
 def _in_pieces(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """The token ids of a text that is cut at CUT. A piece is tokenised after a newline, which is taken away again:
-    some tokenizers put a space before a text's first word.
+    """Return the token ids of a text that is split at CUT.
+
+    A piece is tokenized after a newline, whose tokens are then removed, as some tokenizers add a space before the first
+    word of a text.
     """
 
     def encode(piece: str) -> list[int]:
@@ -139,20 +141,20 @@ def _in_pieces(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
 
 
 def turn_end(tokenizer: "PreTrainedTokenizerBase") -> TurnEnd:
-    """How this tokenizer's template writes and ends a response, found by rendering one.
+    """Return how this tokenizer's template writes and ends a response, found by rendering one.
 
-    The end is what the template writes right after the response's text and the policy would write too: the added
-    tokens there, special or not, up to the last one that also stands there if the user goes on (`<|END_RESPONSE|>
-    <|END_OF_TURN_TOKEN|>`, `<|im_end|>`, `<end_of_turn>`, `</s>`; not the end of text that some templates write after
-    a last `<|end|>`). Where nothing is written after a last response, it is the token by which the next turn begins
-    (GLM-4's `<|user|>`); where there is none, the tokenizer's end token. Raises ValueError where there is no end, or
-    where the template does not show the response.
+    The end is what the template writes directly after the response's text and the policy would write too: the added
+    tokens there, special or not, up to the last one that is also written if a user turn follows (`<|END_RESPONSE|>
+    <|END_OF_TURN_TOKEN|>`, `<|im_end|>`, `<end_of_turn>`, `</s>`; not the end-of-text token that some templates write
+    after a final `<|end|>`). If nothing is written after a final response, it is the token that starts the next turn
+    (GLM-4's `<|user|>`); if there is none, the tokenizer's end token. Raises ValueError if there is no end, or if the
+    template does not show the response.
     """
     user, response = Message(role="user", content=_QUESTION), Message(role="assistant", content=_PROBE)
     text = chat_text(tokenizer, [user, response], generation_prompt=False)
     if isinstance(text, Refusal):
         raise ValueError(
-            f"model.chat_template: the template takes no user's and assistant's turn: {text.detail}; {_REMEDY}"
+            f"model.chat_template: the template rejects a user and an assistant turn: {text.detail}; {_REMEDY}"
         )
     if _PROBE not in text:
         raise ValueError(f"model.chat_template: the template does not show the assistant's text; {_REMEDY}")
@@ -164,13 +166,16 @@ def turn_end(tokenizer: "PreTrainedTokenizerBase") -> TurnEnd:
         end = cast(int, tokenizer.convert_tokens_to_ids(tokens[-1]))
         return TurnEnd(end, gap + "".join(tokens), True, lead, tail)
     if tokenizer.eos_token_id is None:
-        raise ValueError(f"model.chat_template: neither it nor the tokenizer ends an answer with a token; {_REMEDY}")
+        raise ValueError(
+            f"model.chat_template: neither it nor the tokenizer has an end token for a response; {_REMEDY}"
+        )
     return TurnEnd(cast(int, tokenizer.eos_token_id), tail, False, lead, tail)
 
 
 def _lead(prompt: str | Refusal, conversation: str) -> str:
-    """What is written between the prompt and the text of a response; nothing where it is a thinking section, which
-    belongs to a response that has one, or to the prompt (enable_thinking=false).
+    """Return what is written between the prompt and the text of a response, "" if it is a thinking section.
+
+    A thinking section belongs to a response that has one, or to the prompt (enable_thinking=false).
     """
     if isinstance(prompt, Refusal) or not conversation.startswith(prompt):
         return ""
@@ -179,11 +184,11 @@ def _lead(prompt: str | Refusal, conversation: str) -> str:
 
 
 def _end_tokens(tokenizer: "PreTrainedTokenizerBase", tail: str, onward: str) -> tuple[str, list[str]]:
-    """What is written between a response's text and its end tokens, and these. onward: `tail` if the user goes on."""
+    """Return the text between a response and its end tokens, and these. onward: `tail` if a user turn comes next."""
     token = added_tokens(tokenizer)
     if not tail:
-        found = re.match(token, onward)
-        return "", [found[0]] if found else []
+        match = re.match(token, onward)
+        return "", [match[0]] if match else []
     run = re.search(f"(?:{token})+", tail)
     if run is None:
         return "", []
@@ -193,7 +198,7 @@ def _end_tokens(tokenizer: "PreTrainedTokenizerBase", tail: str, onward: str) ->
 
 
 def added_tokens(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """A pattern of the added tokens, special or not, that are more than white space."""
+    """Return a pattern of the added tokens, special or not, that are not only white space."""
     added = (str(token.content) for token in tokenizer.added_tokens_decoder.values())
     names = sorted({*added, str(tokenizer.eos_token or "")} - {""}, key=len, reverse=True)
     return "|".join(re.escape(name) for name in names if name.strip()) or "(?!)"

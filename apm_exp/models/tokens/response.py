@@ -1,4 +1,4 @@
-"""The text of a response: what the policy would write after the prompt, its end token included."""
+"""The text of a response: what the policy would write after the prompt, including its end token."""
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 _SHOWN = 60  # characters before and after a difference
 LEFT_OUT = "the chat template leaves out a part of the conversation"
-REMEDY = "give a template that writes it with model.chat_template=FILE"
+REMEDY = "set model.chat_template=FILE to a template that writes it"
 
 
 class Written(NamedTuple):
-    """A response as text, its end token included where the template writes one. differs: see TokenisedPair."""
+    """A response as text, with its end token if the template writes one. differs: see TokenisedPair."""
 
     text: str
     differs: str
@@ -31,7 +31,7 @@ def response_text(
     response: list[Message],
     tools: Tools | None,
 ) -> Written | Refusal:
-    """The response after a prompt; a refusal where the template does not take it, or leaves out a part of it."""
+    """Return the response after a prompt; a refusal if the template does not accept it or omits a part of it."""
     whole = chat_text(tokenizer, [*prompt, *response], generation_prompt=False, tools=tools)
     if isinstance(whole, Refusal):
         return whole
@@ -53,8 +53,9 @@ def _is_read_as_text(
     response: list[Message],
     tools: Tools | None,
 ) -> bool:
-    """Whether the template makes no use of a response's other fields (`model`, `timestamp`, `weight`, ...), which
-    then is text, and none of them is a part of what the assistant says.
+    """Return whether a response is only text because the template ignores its other fields.
+
+    Such fields (`model`, `timestamp`, `weight`, ...) must not be a part of what the assistant says.
     """
     if response[0]["content"] is None or not_written(whole, response, response=True):
         return False
@@ -63,21 +64,21 @@ def _is_read_as_text(
 
 
 def _content(end: TurnEnd, prompt_text: str, whole: str) -> str | None:
-    """What a rendering has between the prompt and the end of the turn; None where it has not both."""
+    """Return what a rendering has between the prompt and the end of the turn, or None if it does not contain both."""
     if not whole.startswith(prompt_text) or not whole.endswith(end.tail):
         return None
     return whole[len(prompt_text) : len(whole) - len(end.tail)]
 
 
 def _as_rendered(end: TurnEnd, prompt_text: str, whole: str, response: list[Message], tokens: str) -> Written | Refusal:
-    """A response that is more than text, as the template writes it: all of it, after the prompt, with its end.
+    """Return a response that is more than text as the template writes it: everything after the prompt, with its end.
 
     A template may end a tool call with another token than a text: gpt-oss's `<|call|>`.
     """
     if lacking := not_written(whole, response, response=True):
         return Refusal(LEFT_OUT, f"{lacking}; {REMEDY}")
     if not whole.startswith(prompt_text):
-        detail = f"{_difference(prompt_text, whole)}; model.chat_template_kwargs={{enable_thinking: false}} may do"
+        detail = f"{_difference(prompt_text, whole)}; try model.chat_template_kwargs={{enable_thinking: false}}"
         return Refusal("the chat template writes the prompt otherwise before such a response", detail)
     content = _content(end, prompt_text, whole)
     if content is not None:
@@ -89,8 +90,8 @@ def _as_rendered(end: TurnEnd, prompt_text: str, whole: str, response: list[Mess
 
 
 def _difference(own: str, whole: str) -> str:
-    """Two renderings around the place from which they differ, on one line."""
+    """Return two renderings around the first difference, on one line."""
     own, whole = own.replace(CUT, ""), whole.replace(CUT, "")
     place = next((i for i, (a, b) in enumerate(zip(own, whole + "\0", strict=False)) if a != b), len(own))
     start = max(0, place - _SHOWN)
-    return f"{own[start : place + _SHOWN]!r}, where the template has {whole[start : place + _SHOWN]!r}"
+    return f"{own[start : place + _SHOWN]!r}, but the template writes {whole[start : place + _SHOWN]!r}"

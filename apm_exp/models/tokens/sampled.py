@@ -1,4 +1,4 @@
-"""Pairs whose responses were sampled here: their tokens are those that were sampled, and nothing is rendered again."""
+"""Pairs whose responses were sampled by this project: the sampled tokens are used and nothing is rendered again."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ Sampled = Sequence[TokenisedPair | None]
 
 
 def sampled_pairs(rows: pa.Table, tokenizer_digest: str | None) -> list[TokenisedPair | None]:
-    """The sampled tokens of each row of pairs.parquet; None if it has none, or has those of another tokenizer.
+    """Return the sampled tokens of each row of pairs.parquet; None if it has none, or those of another tokenizer.
 
     tokenizer_digest: see tokens/identity.py; None for rows without sampled tokens.
     """
@@ -26,7 +26,9 @@ def sampled_pairs(rows: pa.Table, tokenizer_digest: str | None) -> list[Tokenise
 def sampled_or(
     rendered: Callable[..., list[TokenisedPair | Refusal]], texts: Mapping[str, Sequence[Any]], sampled: Sampled | None
 ) -> list[TokenisedPair | Refusal]:
-    """The tokens of each pair, whole: as they were sampled, or else as `rendered` makes them of its texts by name."""
+    """Return the tokens of each pair, not truncated: the sampled ones, or those that `rendered` makes of its texts by
+    name.
+    """
     if sampled is None:
         return rendered(**texts)
     rows = [row for row, pair in enumerate(sampled) if pair is None]

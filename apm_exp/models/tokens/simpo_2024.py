@@ -1,7 +1,7 @@
-"""Tokens, SimPO's 2024 rules (princeton-nlp/SimPO, scripts/run_simpo.py and simpo_trainer.py), for comparison.
+"""The token profile of SimPO's 2024 release (princeton-nlp/SimPO, run_simpo.py and simpo_trainer.py), for comparison.
 
-They differ from the default profile on purpose: the template is applied to the prompt and to the answer separately,
-so the assistant's header belongs to the response; the longer answer decides how both are cut.
+It differs from the default profile as in the release: the template is applied to prompt and response separately, so
+that the assistant's header belongs to the response; the longer response determines how both are truncated.
 """
 
 import logging
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _PROBE, _QUESTION, _NO_ROLE = "PROBE", Message(role="user", content="QUESTION"), "bystander"
 _ALONE = Message(role="assistant", content=_PROBE)
-Split = tuple[list[int], list[int]]  # token ids of a prompt and of an answer
+Split = tuple[list[int], list[int]]  # token ids of a prompt and of a response
 
 
 def simpo_2024(
@@ -40,20 +40,22 @@ def simpo_2024(
     insert_empty_system: bool,
     control_tokens: ControlTokens = "refuse",
 ) -> list[TokenisedPair | Refusal]:
-    """The tokens of each pair by SimPO's rules, or why it is refused. Lengths in tokens. end_of_sequence: the token
-    that is taken for EOS, which decides what a response ends with; null: the tokenizer's own.
+    """Return the tokens of each pair by SimPO's rules, or why it is refused. Lengths are in tokens.
 
-    The prompt is rendered without a generation prompt, the answer as a conversation of its own less a leading BOS;
-    prompt and answer are tokenised together and split after the prompt's tokens (one earlier where its last token
-    merged with the answer). A BOS is put before a prompt without one, an EOS after an answer whose last token is
-    another (Gemma's `<end_of_turn>` and newline get one too). If the prompt and the longer answer exceed max_length,
-    the prompt keeps its last max_prompt_length tokens (and may lose its BOS); if that is still too long, each answer
-    keeps its first max_length - max_prompt_length tokens (248 of 2048 - 1800). insert_empty_system: an empty system
-    turn comes first where the template knows system turns (_knows_system). control_tokens: as in per_response.
+    end_of_sequence: the token to use as EOS, which ends a response; null: the tokenizer's own.
 
-    Refused: a conversation that the template does not take; a prompt with tools; a pair of which only one answer merges
-    with the prompt (SimPO gives its answers different prompts, a pair here has one), or whose answers change more of
-    it. Raises ValueError where the template takes no answer alone, or max_prompt_length is too large.
+    The prompt is rendered without a generation prompt, the response as a conversation of its own without a leading BOS;
+    both are tokenized together and split after the prompt's tokens (one earlier if its last token merged with the
+    response). A BOS is added before a prompt without one, an EOS after a response whose last token is another (after
+    Gemma's `<end_of_turn>` and newline too). If the prompt and the longer response exceed max_length, the prompt keeps
+    its last max_prompt_length tokens (and may lose its BOS); if that is still too long, each response keeps its first
+    max_length - max_prompt_length tokens (248 of 2048 - 1800). insert_empty_system: insert an empty system turn if the
+    template supports system turns (_knows_system). control_tokens: as in per_response.
+
+    Refused: a conversation that the template does not accept; a prompt with tools; a pair of which only one response
+    merges with the prompt (SimPO gives its responses different prompts, a pair here has one), or whose responses change
+    more of it. Raises ValueError if the template does not accept a response alone, or if max_prompt_length is too
+    large.
     """
     check(max_length=max_length, max_prompt_length=max_prompt_length)
     _check_answer_alone(tokenizer)
@@ -70,15 +72,17 @@ def check(*, max_length: int, max_prompt_length: int) -> None:
     """Raise ValueError if a truncated prompt would leave no token for a response."""
     if max_prompt_length >= max_length:
         remedy = f"give less than tokens.max_length={max_length}"
-        raise ValueError(f"tokens.max_prompt_length={max_prompt_length}: leaves no token for a cut answer; {remedy}")
+        raise ValueError(
+            f"tokens.max_prompt_length={max_prompt_length}: leaves no token for a truncated response; {remedy}"
+        )
 
 
 def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:
     text = chat_text(tokenizer, [_ALONE], generation_prompt=False)
     if isinstance(text, Refusal):
         raise ValueError(
-            f"tokens=simpo_2024: the chat template takes no answer alone ({text.detail}); give one that does, as "
-            "SimPO's training configuration has, with model.chat_template=FILE, or take tokens=per_response"
+            f"tokens=simpo_2024: the chat template rejects a response alone ({text.detail}); use another, as "
+            "in SimPO's training configuration, with model.chat_template=FILE, or use tokens=per_response"
         )
     after = chat_text(tokenizer, [_QUESTION, _ALONE], generation_prompt=False)
     more = text.partition(_PROBE)[0].removeprefix(tokenizer.bos_token or "")
@@ -89,17 +93,17 @@ def _check_answer_alone(tokenizer: "PreTrainedTokenizerBase") -> None:
 @lru_cache
 def _say_more(more: str) -> None:
     logger.warning(
-        "tokens=simpo_2024: as in SimPO, a response is rendered alone, and there the chat template begins it with %r, "
-        "which is scored and trained as a part of each response; tokens=per_response has no such text",
+        "tokens=simpo_2024: as in SimPO, a response is rendered alone, and the chat template then starts it with %r, "
+        "which is scored and trained as a part of each response; tokens=per_response avoids this",
         more,
     )
 
 
 def _knows_system(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether a template treats a system turn otherwise than a user's or any other turn, or writes `<|im_start|>`.
+    """Return whether a template treats a system turn differently from other turns, or writes `<|im_start|>`.
 
-    SimPO's scripts look for the word `system` or `<|im_start|>` in the template's text, where it may stand in a
-    comment. Llama-3's template, which writes any role alike, has no such word; nor has it a special treatment.
+    SimPO's scripts search the template's text for `system` or `<|im_start|>`, which may be in a comment. Llama-3's
+    template, which writes any role alike, does not contain the word, and does not treat system turns specially.
     """
     alone = chat_text(tokenizer, [_QUESTION], generation_prompt=False)
     system, user, other = (
@@ -121,20 +125,20 @@ def _texts(
     tools: Tools | None,
     *conversations: list[Message],
 ) -> tuple[str, ...] | Refusal:
-    """The texts of the prompt and of each answer."""
+    """Return the texts of the prompt and of each response."""
     if tools:
-        return Refusal("a prompt with tools", "SimPO's rules know none; take tokens=per_response")
-    found = checked(pattern, conversations, None, control_tokens)
-    if isinstance(found, Refusal):
-        return found
-    prompt, *answers = found[0]
+        return Refusal("a prompt with tools", "SimPO's rules do not support tools; use tokens=per_response")
+    messages = checked(pattern, conversations, None, control_tokens)
+    if isinstance(messages, Refusal):
+        return messages
+    prompt, *responses = messages[0]
     if system and prompt[0]["role"] != "system":
         prompt = [Message(role="system", content=""), *prompt]
-    texts = [chat_text(tokenizer, messages, generation_prompt=False) for messages in (prompt, *answers)]
-    for text, messages in zip(texts, (prompt, *answers), strict=True):
+    texts = [chat_text(tokenizer, turns, generation_prompt=False) for turns in (prompt, *responses)]
+    for text, turns in zip(texts, (prompt, *responses), strict=True):
         if isinstance(text, Refusal):
             return text
-        if lacking := not_written(text, messages, response=messages is not prompt):
+        if lacking := not_written(text, turns, response=turns is not prompt):
             return Refusal("the chat template leaves out a part of the conversation", lacking)
     bos = tokenizer.bos_token or ""
     return str(texts[0]), *(str(text).removeprefix(bos) for text in texts[1:])
@@ -142,14 +146,14 @@ def _texts(
 
 def _tokenised(tokenizer: "PreTrainedTokenizerBase", texts: list[tuple[str, ...]]) -> list[tuple[Split, Split]]:
     prompts = token_ids(tokenizer, [prompt for prompt, _, _ in texts])
-    chosen = token_ids(tokenizer, [prompt + answer for prompt, answer, _ in texts])
-    rejected = token_ids(tokenizer, [prompt + answer for prompt, _, answer in texts])
+    chosen = token_ids(tokenizer, [prompt + response for prompt, response, _ in texts])
+    rejected = token_ids(tokenizer, [prompt + response for prompt, _, response in texts])
     triples = zip(prompts, chosen, rejected, strict=True)
     return [(split(prompt, first), split(prompt, second)) for prompt, first, second in triples]
 
 
 def split(prompt_ids: list[int], ids: list[int]) -> Split:
-    """Prompt and answer of the tokens of both, one token earlier where the prompt's own tokens are not a prefix."""
+    """Return the prompt and response tokens, split one token earlier if the prompt's own tokens are not a prefix."""
     start = len(prompt_ids) if ids[: len(prompt_ids)] == prompt_ids else len(prompt_ids) - 1
     return ids[:start], ids[start:]
 
@@ -168,26 +172,26 @@ def _pair(
 def _different_prompts(prompt: list[int], other: list[int]) -> Refusal:
     differing = sum(a != b for a, b in zip(prompt, other, strict=False))
     if differing > 1 or abs(len(prompt) - len(other)) > 1:
-        detail = f"{len(prompt)} and {len(other)} prompt tokens, {differing} differ; tokens=per_response takes it"
+        detail = f"{len(prompt)} and {len(other)} prompt tokens, {differing} differ; tokens=per_response accepts it"
         return Refusal("the answers change more than the prompt's last token", detail)
     return Refusal("one answer merges with the prompt", "its tokens give the two answers different prompts")
 
 
 def _end(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> Any:
-    """The id of EOS, or of the token that is to take its place; None where there is neither."""
+    """Return the id of EOS, or of the token that replaces it; None if there is neither."""
     known, token = tokenizer.get_vocab(), token or tokenizer.eos_token
     if token is not None and token not in known:
-        own = f"null takes its own, {tokenizer.eos_token}"
+        own = f"null uses its own, {tokenizer.eos_token}"
         raise ValueError(f"tokens.end_of_sequence={token}: the tokenizer has no such token; {own}")
     return None if token is None else known[token]
 
 
-def _ended(answer: list[int], eos: int | None) -> list[int]:
-    return answer if eos is None or answer[-1:] == [eos] else [*answer, eos]
+def _ended(response: list[int], eos: int | None) -> list[int]:
+    return response if eos is None or response[-1:] == [eos] else [*response, eos]
 
 
 def cut(pair: TokenisedPair, max_length: int, max_prompt_length: int) -> TokenisedPair:
-    """The pair within max_length tokens, as SimPO cuts it; a pair that fits is left alone."""
+    """Return the pair truncated to max_length tokens as SimPO does; a pair that fits is unchanged."""
     longer = max(len(pair.chosen_ids), len(pair.rejected_ids))
     if len(pair.prompt_ids) + longer <= max_length:
         return pair

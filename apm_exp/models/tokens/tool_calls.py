@@ -1,4 +1,4 @@
-"""Turns with more than text: tool calls and reasoning, as the chat APIs give them."""
+"""Turns that are more than text: tool calls and reasoning, in the format of chat APIs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +11,15 @@ _REASONING = ("reasoning_content", "reasoning", "thinking")  # the names that te
 
 
 def is_text(messages: Sequence[Message]) -> bool:
-    """Whether this is one turn of text and nothing else."""
+    """Return whether this is a single turn with text only."""
     return len(messages) == 1 and messages[0]["content"] is not None and not any(fields_of(messages[0]).values())
 
 
 def forms(messages: Sequence[Message]) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """The messages in the forms in which templates take them, each once: the usual one first.
+    """Yield the messages in the forms that templates accept, without repetition, the most common first.
 
-    Arguments of tool calls are an object (most templates) or its JSON text (the APIs, DeepSeek's template); a content
-    of null beside them is left out (transformers does) or empty.
+    Arguments of tool calls are an object (most templates) or its JSON text (the APIs, DeepSeek's template); a null
+    content beside them is omitted (as transformers does) or empty.
     """
     parsed = [_with_parsed_arguments(message) for message in messages]
     tried: list[Sequence[Mapping[str, Any]]] = []
@@ -34,7 +34,7 @@ def _with_content(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, An
 
 
 def _with_parsed_arguments(message: Message) -> Mapping[str, Any]:
-    """A message of which the tool calls' arguments are objects instead of their JSON text, where they are."""
+    """Return a message whose tool calls have their JSON arguments parsed to objects."""
     calls = cast(Mapping[str, Any], message).get("tool_calls")
     if not isinstance(calls, list):
         return message
@@ -53,11 +53,11 @@ def _parsed(call: Any) -> Any:
 
 
 def not_written(text: str, messages: Sequence[Message], *, response: bool) -> str | None:
-    """A part of the messages that a template has left out of the text that it wrote, or None.
+    """Return a part of the messages that is missing from the template's text, or None.
 
-    Looked at are the names and arguments of tool calls, the contents, and the reasoning of a response. Templates delete
-    the reasoning of earlier turns on purpose, be it a field or in the content before the rest: of these the last line
-    has to be there. Some read flags in other turns (`/no_think`): of these the longest line has to be there.
+    Checked are the names and arguments of tool calls, the contents, and the reasoning of a response. Templates delete
+    the reasoning of earlier turns on purpose, in a field or at the start of the content: of these only the last line is
+    required. Some interpret flags in other turns (`/no_think`): of these only the longest line is required.
     """
     for message in messages:
         for name, part in _parts(message, response):
@@ -67,7 +67,7 @@ def not_written(text: str, messages: Sequence[Message], *, response: bool) -> st
 
 
 def _is_in(part: str, text: str) -> bool:
-    """Whether a text has this part, as it is or as JSON writes it."""
+    """Return whether a text contains this part, literally or JSON-encoded."""
     return any(
         form in text for form in (part, *(json.dumps(part, ensure_ascii=ascii)[1:-1] for ascii in (False, True)))
     )
@@ -89,7 +89,7 @@ def _parts(message: Message, response: bool) -> Iterator[tuple[str, str]]:
 
 
 def _calls(message: Message) -> list[Any]:
-    """The calls of a message with parsed arguments; `function_call` is the older way to give one."""
+    """Return the calls of a message with parsed arguments, including the older `function_call`."""
     fields = cast(Mapping[str, Any], message)
     older = [_parsed({"function": fields["function_call"]})] if fields.get("function_call") else []
     calls = _with_parsed_arguments(message).get("tool_calls")
@@ -97,6 +97,6 @@ def _calls(message: Message) -> list[Any]:
 
 
 def tool_names(tools: Tools | None) -> list[str]:
-    """The names of the functions that a model may call."""
+    """Return the names of the functions that a model may call."""
     functions = [tool.get("function", tool) for tool in tools or []]
     return [str(function["name"]) for function in functions if isinstance(function, Mapping) and "name" in function]

@@ -11,8 +11,8 @@ from apm_exp.models.forward.plain import refused
 @pytest.mark.parametrize(
     ("dtype", "remedy"),
     [
-        (torch.bfloat16, "try model.dtype=float32, or give a causal language model that can"),
-        (torch.float32, "give a causal language model that can"),
+        (torch.bfloat16, "try model.dtype=float32, or use another causal language model"),
+        (torch.float32, "use another causal language model"),
     ],
 )
 def test_what_16_bits_cannot_float32_may(dtype: torch.dtype, remedy: str) -> None:

@@ -43,9 +43,9 @@ def test_variables_reach_the_template():
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"enable_thinkin": False}, "model.chat_template_kwargs.enable_thinkin=False: the chat template reads no such"),
-        ({"tools": []}, r"model.chat_template_kwargs.tools=\[\]: this is given to every template already"),
-        ({"messages": []}, r"model.chat_template_kwargs.messages=\[\]: this is given"),
+        ({"enable_thinkin": False}, "model.chat_template_kwargs.enable_thinkin=False: the chat template does not use"),
+        ({"tools": []}, r"model.chat_template_kwargs.tools=\[\]: transformers already passes this to every template"),
+        ({"messages": []}, r"model.chat_template_kwargs.messages=\[\]: transformers already passes this"),
     ],
 )
 def test_variables_that_do_nothing_are_refused(variables, message):
@@ -64,8 +64,8 @@ def test_a_day_that_is_none(text):
 @pytest.mark.parametrize(
     ("template", "detail"),
     [
-        ("{% include '/etc/passwd' %}", "it includes another file, which a chat template cannot"),
-        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "it calls itself without end"),
+        ("{% include '/etc/passwd' %}", "it includes another file, which is not supported"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "its recursion is infinite"),
         ("{{ 1 / (messages | length - 1) }}", "ZeroDivisionError: division by zero"),
         ("{{ 'x' * 10 ** 18 }}", "it takes too much memory"),
         ("{{ messages[5].content }}", "list object has no element 5"),
@@ -86,5 +86,5 @@ def test_what_a_template_cannot_do_is_a_refusal_of_one_line(template, detail):
 )
 def test_a_template_that_does_not_end(monkeypatch, template):
     monkeypatch.setattr("apm_exp.models.tokens.render.LIMIT", 0.1)
-    assert written(template).detail == "it did not end within 0.1 s"
+    assert written(template).detail == "it did not finish within 0.1 s"
     assert written(CHATML).startswith("<|im_start|>user\nHello")  # the timer is off again

@@ -166,18 +166,18 @@ def test_prompt_that_changes_when_an_answer_follows_is_taken_and_told(monkeypatc
     pair = tokens(plain(), user(QUESTION), "Paris.", "Rome")
     assert plain().decode(pair.prompt_ids) == f"### user:\n{QUESTION}\n\n### assistant:\n<think>\n"
     assert plain().decode(pair.chosen_ids) == "Paris.\n\n<|endoftext|>"
-    assert "<think>\\nParis.\\n\\n', where the template has '" in pair.differs
+    assert "<think>\\nParis.\\n\\n', but the template writes '" in pair.differs
     assert pair.differs.endswith("### assistant:\\nParis.\\n\\n'")
 
 
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        (None, "no chat template; give model.chat_template=FILE"),
-        ("", "the template is empty; give another FILE"),
+        (None, "no chat template; set model.chat_template=FILE"),
+        ("", "the template is empty; set another FILE"),
         ("{% if %}", "line 1: "),
         ("{{ messages[0]['content'] }}", "does not show the assistant's text"),
-        ("{{ raise_exception('never') }}", "takes no user's and assistant's turn: never"),
+        ("{{ raise_exception('never') }}", "rejects a user and an assistant turn: never"),
     ],
 )
 def test_no_usable_template_is_an_error(monkeypatch, template, message):
@@ -190,7 +190,7 @@ def test_no_usable_template_is_an_error(monkeypatch, template, message):
 def test_no_end_token_anywhere_is_an_error():
     tokenizer = deepcopy(plain())
     tokenizer.eos_token = None
-    with pytest.raises(ValueError, match="ends an answer with a token"):
+    with pytest.raises(ValueError, match="has an end token for a response"):
         turn_end(tokenizer)
 
 

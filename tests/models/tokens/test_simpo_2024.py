@@ -83,7 +83,7 @@ def test_both_revisions_of_llama3_can_be_had_with_either():
 
     assert text(updated, end_of_sequence=old) == text(first)
     assert text(first, end_of_sequence=new) == text(updated)
-    with pytest.raises(ValueError, match=r"^tokens\.end_of_sequence=</s>: the tokenizer has no such token; null takes"):
+    with pytest.raises(ValueError, match=r"^tokens\.end_of_sequence=</s>: the tokenizer has no such token; null uses"):
         tokens(updated, end_of_sequence="</s>")
 
 

@@ -68,7 +68,7 @@ def test_what_the_template_leaves_out_is_refused_by_name(name, prompt, chosen, t
     refusal = chosen_of(name, prompt, chosen, tools)
     assert refusal.reason == LEFT_OUT
     assert lacking in refusal.detail
-    assert refusal.detail.endswith("give a template that writes it with model.chat_template=FILE")
+    assert refusal.detail.endswith("set model.chat_template=FILE to a template that writes it")
 
 
 def test_reasoning_is_written_by_the_template():

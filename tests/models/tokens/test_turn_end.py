@@ -83,7 +83,7 @@ def test_system_turn_that_a_response_makes_vanish_stays_in_the_prompt():
     prompt, chosen, differs = texts(tokenizer, prompt=[system, user("Hello")])
     assert prompt == "<bos>[INST] Be short.\n\nHello[/INST]"
     assert chosen == " Paris.<eos>"
-    assert differs == repr(prompt + chosen) + ", where the template has '<bos>[INST] Hello[/INST] Paris.<eos>'"
+    assert differs == repr(prompt + chosen) + ", but the template writes '<bos>[INST] Hello[/INST] Paris.<eos>'"
 
 
 def test_thinking_that_the_template_deletes_is_scored_as_it_is():
