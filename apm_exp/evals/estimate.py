@@ -1,7 +1,7 @@
 """A mean over items with its uncertainty, as the record of a score.
 
-Items of one prompt (`prompt_N`: the number of each item's prompt) may resemble each other, so that prompts are what
-standard errors and intervals are taken over; where each item is a prompt of its own, that is the usual ones.
+Items of one prompt (`prompt_N`: the number of each item's prompt) may be correlated, so standard errors and intervals
+are clustered by prompt; if each item has its own prompt, they are the usual ones.
 """
 
 import math
@@ -15,7 +15,7 @@ from apm_exp.core.standard_error import standard_error
 
 
 def share(values: np.ndarray, prompt_N: np.ndarray, confidence: float) -> dict[str, Any]:
-    """The mean of values in [0, 1] (1, 0, and 1/2 for a tie), with Wilson's interval, which stays inside [0, 1]."""
+    """Return the mean of values in [0, 1] (1, 0, and 1/2 for a tie), with Wilson's interval, which is within [0, 1]."""
     n, mean = _independent(values, prompt_N), float(np.mean(values))
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     centre, width = mean + z * z / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
@@ -24,14 +24,17 @@ def share(values: np.ndarray, prompt_N: np.ndarray, confidence: float) -> dict[s
 
 
 def mean(values: np.ndarray, prompt_N: np.ndarray, confidence: float, unit: str) -> dict[str, Any]:
-    """The mean of any values in `unit`, with Student's t interval over prompts, which for a share is cut to [0, 1]."""
+    """Return the mean of values in `unit`, with Student's t interval over prompts, clipped to [0, 1] for a share."""
     freedom = len(np.unique(prompt_N)) - 1
     low, high = t_interval(float(np.mean(values)), standard_error(values[None], prompt_N), freedom, confidence)
     return _record(values, prompt_N, unit, [max(0.0, low), min(1.0, high)] if unit == "share" else [low, high])
 
 
 def _independent(values: np.ndarray, prompt_N: np.ndarray) -> float:
-    """How many independent values would have this standard error; at most all. As many as prompts where all are one."""
+    """Return the effective sample size: how many independent values would have this standard error, at most n.
+
+    If all values are equal, it is the number of prompts.
+    """
     n, prompts, variance = len(values), len(np.unique(prompt_N)), float(np.var(values, ddof=1))
     if prompts == n or variance == 0:
         return float(prompts)
@@ -39,7 +42,7 @@ def _independent(values: np.ndarray, prompt_N: np.ndarray) -> float:
 
 
 def _record(values: np.ndarray, prompt_N: np.ndarray, unit: str, interval: list[float]) -> dict[str, Any]:
-    """The record of a score; `prompts` where they are fewer than its n items."""
+    """Return the record of a score, with `prompts` if there are fewer prompts than items."""
     n, prompts = len(values), len(np.unique(prompt_N))
     record = {
         "value": float(np.mean(values)),

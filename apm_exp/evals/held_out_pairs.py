@@ -1,4 +1,4 @@
-"""Evaluation: which answer of the held-out pairs does the policy find likelier, and by how much?"""
+"""An evaluation: which response of each held-out pair the policy finds more likely, and by how much."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from apm_exp.evals.estimate import mean, share
 
 logger = logging.getLogger(__name__)
 MARGIN_UNIT = "nats per token"
-_FEW = 20  # below, the interval of an accuracy is some 40 points wide
+_FEW = 20  # with fewer, the interval of an accuracy is about 40 points wide
 
 
 def held_out_pairs(
@@ -33,24 +33,28 @@ def held_out_pairs(
     *,
     confidence: Annotated[float, Field(gt=0, lt=1)],
 ) -> None:
-    """Write scores.json and evaluation.parquet (one row a held-out pair, by pair_id, with each score's outcome and
-    its prompt: 16 hexadecimal digits of the prompt's sha256).
+    """Write scores.json and evaluation.parquet.
 
-    Scores: held_out_accuracy (share of pairs whose chosen answer has the higher log-prob per token; ties 1/2),
-    held_out_margin (chosen minus rejected, nats per token), both also of the starting policy (starting_...), and
-    held_out_log_ratio_accuracy and _margin of the log-ratio to the starting policy per token. Means
-    over pairs; standard errors and intervals over prompts, of which several pairs may be. Fewer than two held-out
-    prompts give no scores, and a warning. The starting policy's log-probs are those of the logps artifact.
+    evaluation.parquet has one row per held-out pair, by pair_id, with each score's outcome and the pair's prompt (16
+    hexadecimal digits of its sha256).
+
+    Scores: held_out_accuracy (share of pairs whose chosen response has the higher log-prob per token; ties count 1/2),
+    held_out_margin (chosen minus rejected, nats per token), both also for the starting policy (starting_...), and
+    held_out_log_ratio_accuracy and _margin of the log-ratio to the starting policy per token. Means are over pairs;
+    standard errors and intervals are over prompts, which may have several pairs. With fewer than two held-out prompts
+    there are no scores, and a warning is logged. The starting policy's log-probs come from the logps artifact.
     """
     table = pq.read_table(logps.path / "logps.parquet")
     rows = table.filter(np.array(table["split"].to_pylist()) == "held_out").sort_by("pair_id")
     prompts = _prompts(pairs, rows["pair_id"].to_pylist())
     number = len(set(prompts))
     if number < 2:
-        logger.warning("held_out_pairs: %d held-out prompts, so no scores; raise dataset.holdout", number)
+        logger.warning("held_out_pairs: %d held-out prompts are too few for scores; raise dataset.holdout", number)
         rows, prompts = rows.slice(0, 0), []
     elif number < _FEW:
-        logger.warning("held_out_pairs: scores over only %d held-out prompts say little; raise dataset.holdout", number)
+        logger.warning(
+            "held_out_pairs: only %d held-out prompts, so the scores are imprecise; raise dataset.holdout", number
+        )
     columns = _margins(rows, *_logps(rows, policy, runtime))
     named = {"pair_id": rows["pair_id"], "prompt": pa.array(prompts, pa.string())}
     write_parquet(pa.table(named | columns | outcomes(columns)), out / "evaluation.parquet")
@@ -58,7 +62,7 @@ def held_out_pairs(
 
 
 def _prompts(pairs: Artifact, pair_ids: Sequence[str]) -> list[str]:
-    """The digest of each held-out pair's prompt."""
+    """Return the digest of each held-out pair's prompt."""
     held_out = [("split", "==", "held_out")]
     table = pq.read_table(pairs.path / "pairs.parquet", columns=["pair_id", "prompt"], filters=held_out)
     digests = (text_digest(canonical(read_messages(prompt)))[:16] for prompt in table["prompt"].to_pylist())
@@ -67,7 +71,7 @@ def _prompts(pairs: Artifact, pair_ids: Sequence[str]) -> list[str]:
 
 
 def scores(columns: dict[str, np.ndarray], prompts: Sequence[str], confidence: float) -> dict[str, Any]:
-    """The records of scores.json from the margins (nats per token, shape P) and the name of each pair's prompt."""
+    """Return the records of scores.json from the margins (nats per token, shape P) and each pair's prompt."""
     prompt_P = np.unique(np.array(prompts), return_inverse=True)[1]
     return {
         name: share(each, prompt_P, confidence)
@@ -78,12 +82,12 @@ def scores(columns: dict[str, np.ndarray], prompts: Sequence[str], confidence: f
 
 
 def outcomes(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each score's value for each pair, by the score's name."""
+    """Return each score's value for each pair, by the score's name."""
     margins = {"held_out": "margin", "starting_held_out": "starting_margin", "held_out_log_ratio": "log_ratio_margin"}
-    found: dict[str, np.ndarray] = {}
+    values: dict[str, np.ndarray] = {}
     for name, column in margins.items():
-        found |= {f"{name}_accuracy": _wins(columns[column]), f"{name}_margin": columns[column]}
-    return found
+        values |= {f"{name}_accuracy": _wins(columns[column]), f"{name}_margin": columns[column]}
+    return values
 
 
 def _wins(margin: np.ndarray) -> np.ndarray:
@@ -91,7 +95,7 @@ def _wins(margin: np.ndarray) -> np.ndarray:
 
 
 def _margins(rows: pa.Table, chosen_logp: np.ndarray, rejected_logp: np.ndarray) -> dict[str, np.ndarray]:
-    """Chosen minus rejected per token: of the policy, of the starting policy, and of the ratio of the two."""
+    """Return chosen minus rejected per token, for the policy, the starting policy, and the ratio of the two."""
     chosen_len, rejected_len, chosen_start, rejected_start = (
         rows[name].to_numpy() for name in ("chosen_len", "rejected_len", "chosen_logp", "rejected_logp")
     )
@@ -107,7 +111,7 @@ def _margins(rows: pa.Table, chosen_logp: np.ndarray, rejected_logp: np.ndarray)
 
 
 def _logps(rows: pa.Table, policy: Policy, runtime: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """The policy's summed log-probs of both answers (nats), in the order of the rows."""
+    """Return the policy's summed log-probs of both responses (nats), in the order of the rows."""
     from apm_exp.models.load import load_model
     from apm_exp.models.score_pairs import score_pairs, token_budget
 

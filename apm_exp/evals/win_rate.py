@@ -1,4 +1,4 @@
-"""Evaluation: how often does the policy answer better than the starting policy, judged by the micro world itself?"""
+"""An evaluation: how often the policy's response is better than the starting policy's, judged by the micro world."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from apm_exp.evals.estimate import mean
 from apm_exp.evals.repetition import repetition
 
 Count = Annotated[int, Field(ge=1)]
-POLICIES = ("", "starting_")  # what the names of a policy's scores and columns start with
+POLICIES = ("", "starting_")  # prefixes of the names of a policy's scores and columns
 
 
 def win_rate(
@@ -37,13 +37,13 @@ def win_rate(
     confidence: Annotated[float, Field(gt=0, lt=1)],
     seed: int,
 ) -> None:
-    """Write scores.json, and evaluation.parquet with every response and each score's outcome, one row a prompt.
+    """Write scores.json, and evaluation.parquet with every response and each score's outcome, one row per prompt.
 
-    Both policies answer the same `prompts` tasks, none of which was a demonstration or gave a pair, `samples` times
-    each and independently; r* judges. win_rate: a prompt's share of wins (see `win_share`), averaged over prompts,
-    which are what standard error and interval are taken over. Also true_reward (r*, reward units), length (tokens,
-    with the end token), repetition (share of repeated runs of four words) and cut_off (share of responses without an
-    end token) of both, and reward_gain (paired).
+    Both policies respond to the same `prompts` tasks, which occur neither in demonstrations nor in pairs, `samples`
+    times each and independently; r* is the judge. win_rate: a prompt's share of wins (see `win_share`), averaged over
+    prompts; standard error and interval are over prompts. Also, for both policies: true_reward (r*, reward units),
+    length (tokens, including the end token), repetition (share of repeated runs of four words) and cut_off (share of
+    responses without an end token); and reward_gain (paired).
     """
     from apm_exp.data.generate.transformers_sampler import sample_responses
 
@@ -61,8 +61,8 @@ def win_rate(
         batch_size=batch_size,
     )
     columns: dict[str, Any] = {"prompt": tasks}
-    for name, one in zip(POLICIES, (policy, starting_policy), strict=True):
-        columns |= _columns(name, tasks, dict(ask(one, seed=_seed_of(seed, name))))
+    for name, sampler in zip(POLICIES, (policy, starting_policy), strict=True):
+        columns |= _columns(name, tasks, dict(ask(sampler, seed=_seed_of(seed, name))))
     columns["win_rate"] = [
         win_share(*pair) for pair in zip(*(columns[f"{name}true_rewards"] for name in POLICIES), strict=True)
     ]
@@ -71,58 +71,58 @@ def win_rate(
 
 
 def _seed_of(seed: int, name: str) -> int:
-    """Different random numbers for the two policies, and others than those of the pairs' samples."""
+    """Return a seed that differs between the two policies and from that of the pairs' responses."""
     return int.from_bytes(hashlib.sha256(f"win rate {name}{seed}".encode()).digest()[:4])
 
 
 def _columns(name: str, tasks: Sequence[str], sampled: dict[int, Any]) -> dict[str, list[Any]]:
-    """A policy's responses, their r*, whether they ended, how much they repeat, their tokens: one list a prompt."""
+    """Return a policy's responses, their r*, whether they ended, their repetition and tokens: one list per prompt."""
     ordered = [_answered(sampled[index]) for index in range(len(tasks))]
-    rewards = [[true_reward(task, text) for text in one.texts] for task, one in zip(tasks, ordered, strict=True)]
+    rewards = [[true_reward(task, text) for text in each.texts] for task, each in zip(tasks, ordered, strict=True)]
     return {
-        f"{name}responses": [one.texts for one in ordered],
+        f"{name}responses": [each.texts for each in ordered],
         f"{name}true_rewards": rewards,
-        f"{name}finished": [one.finished for one in ordered],
-        f"{name}repetitions": [[repetition(text) for text in one.texts] for one in ordered],
-        f"{name}lengths": [one.lengths for one in ordered],
+        f"{name}finished": [each.finished for each in ordered],
+        f"{name}repetitions": [[repetition(text) for text in each.texts] for each in ordered],
+        f"{name}lengths": [each.lengths for each in ordered],
     }
 
 
 def _answered(samples: Samples | Refusal) -> Samples:
     if isinstance(samples, Refusal):
-        raise ValueError(f"evals.win_rate: a task could not be asked: {samples.reason} ({samples.detail})")
+        raise ValueError(f"evals.win_rate: a task could not be sampled: {samples.reason} ({samples.detail})")
     return samples
 
 
 def win_share(rewards: Sequence[float], starting_rewards: Sequence[float]) -> float:
-    """The share that the policy wins of all comparisons of one of its responses with one of the starting policy's.
+    """Return the share of comparisons that the policy wins, over all pairs of its responses and the starting policy's.
 
-    A tie is half a win. Rewards that differ by rounding alone are tied.
+    A tie is half a win. Rewards that differ only by rounding are tied.
     """
     difference = np.subtract.outer(np.asarray(rewards), np.asarray(starting_rewards))
     return float(np.where(np.abs(difference) < 1e-9, 0.5, difference > 0).mean())
 
 
 def scores(columns: dict[str, Any], confidence: float) -> dict[str, Any]:
-    """The records of scores.json: every score is a mean over prompts."""
+    """Return the records of scores.json; every score is a mean over prompts."""
     units = {"reward": "reward", "gain": "reward", "length": "tokens"}
-    found = outcomes(columns)
+    values = outcomes(columns)
     each = np.arange(len(columns["win_rate"]))
-    return {name: mean(found[name], each, confidence, units.get(name.split("_")[-1], "share")) for name in found}
+    return {name: mean(values[name], each, confidence, units.get(name.split("_")[-1], "share")) for name in values}
 
 
 def outcomes(columns: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Each score's value for each prompt, by the score's name."""
+    """Return each score's value for each prompt, by the score's name."""
     reward, start = (_means(columns[f"{name}true_rewards"]) for name in POLICIES)
-    found = {"win_rate": np.asarray(columns["win_rate"]), "true_reward": reward}
-    found |= {"starting_true_reward": start, "reward_gain": reward - start}
+    values = {"win_rate": np.asarray(columns["win_rate"]), "true_reward": reward}
+    values |= {"starting_true_reward": start, "reward_gain": reward - start}
     for name in POLICIES:
-        found[f"{name}length"] = _means(columns[f"{name}lengths"])
-        found[f"{name}repetition"] = _means(columns[f"{name}repetitions"])
-        found[f"{name}cut_off"] = 1 - _means(columns[f"{name}finished"])
-    return found
+        values[f"{name}length"] = _means(columns[f"{name}lengths"])
+        values[f"{name}repetition"] = _means(columns[f"{name}repetitions"])
+        values[f"{name}cut_off"] = 1 - _means(columns[f"{name}finished"])
+    return values
 
 
 def _means(lists: Sequence[Sequence[float]]) -> np.ndarray:
-    """The mean of each prompt's list."""
-    return np.array([np.mean(one) for one in lists])
+    """Return the mean of each prompt's list."""
+    return np.array([np.mean(each) for each in lists])

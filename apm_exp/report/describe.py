@@ -1,4 +1,4 @@
-"""The names of a run in words, from its resolved configuration."""
+"""Descriptions of a run in words, from its resolved configuration."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -10,15 +10,15 @@ Node = Mapping[str, Any]
 
 
 def component_name(node: Node) -> str:
-    """What a user calls a component: for ours the name of its file, for others that of the function."""
+    """Return the name of a component: the file name for ours, the function name for others."""
     *packages, module, function = str(node["_target_"]).split(".")
     if "worlds" in packages:
-        return packages[-1]  # a world has a folder, with a file for each of its components
+        return packages[-1]  # a world has a folder with one file per component
     return module if packages[:1] == ["apm_exp"] else function
 
 
 def source_name(node: Node) -> str:
-    """A data set or model in words: what its path names, else the name of its function."""
+    """Return a data set or model in words: the last part of its path, else the name of its function."""
     path = node.get("path")
     if not path:
         return component_name(node)
@@ -28,37 +28,37 @@ def source_name(node: Node) -> str:
 
 
 def _short(path: str) -> str:
-    """A Hub name as it is, of a longer path its last part."""
+    """Return a Hub name unchanged, and the last part of a longer path."""
     parts = PurePath(path).parts
     return path if not parts or (len(parts) <= 2 and not path.startswith(("/", "~", "."))) else parts[-1]
 
 
 def settings(node: Node) -> str:
-    """A node's plain values as `name value, name value`."""
+    """Return a node's plain values as `name value, name value`."""
     plain = {key: value for key, value in node.items() if isinstance(value, int | float | str) and key != "_target_"}
     return ", ".join(f"{key} {_plain(value)}" for key, value in plain.items())
 
 
 def _plain(value: float | str) -> str:
-    """A value as YAML spells it."""
+    """Return a value as YAML writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def with_settings(node: Node) -> str:
-    """A component's name with its settings in brackets, where it has any."""
+    """Return a component's name with its settings, if any, in parentheses."""
     values = settings(node)
     return f"{component_name(node)} ({values})" if values else component_name(node)
 
 
 def with_alpha_in_words(config: Node, chosen: float | None) -> dict[str, Any]:
-    """The configuration, with the alpha that a rule has chosen, and the rule, in the place of alpha=auto."""
+    """Return the configuration with the alpha that a rule has chosen, and the rule, in place of alpha=auto."""
     if chosen is None:
         return dict(config)
     return {**config, "metric": {**config["metric"], "alpha": f"{chosen:g} by {rule_name(config['alpha_rule'])}"}}
 
 
 def title(config: Node, *, with_loss: bool = True) -> str:
-    """The run in one line: metric, loss (of a run that trains), data set, model."""
+    """Return the run in one line: metric, loss (of a run that trains), data set, model."""
     metric = component_name(config["metric"])
     alpha = f" (alpha {config['metric']['alpha']})" if "alpha" in config["metric"] else ""
     loss = f" with {component_name(config['loss'])}" if with_loss else ""
@@ -67,10 +67,10 @@ def title(config: Node, *, with_loss: bool = True) -> str:
 
 
 def training_words(trainer: Node, adapter: Node | None = None) -> str:
-    """The adapter, if any, and the trainer's settings that people ask for first, in words."""
+    """Return the adapter, if any, and the most important settings of the trainer in words."""
     forms = {
         "learning_rate": "learning rate {}",
-        "global_batch": "{} pairs a step",
+        "global_batch": "{} pairs per optimizer step",
         "epochs": "{} epochs",
         "lr_scheduler": "{} schedule",
         "optimizer": "{}",

@@ -1,7 +1,7 @@
-"""Figures as inline SVG that takes its colours and its font from the page around it, in light and dark alike.
+"""Figures as inline SVG with the colors and the font of the surrounding page, in light and dark mode.
 
-matplotlib draws with the light theme's colours; in the SVG each becomes a CSS variable with that colour as its
-fallback. The text stays text. The output is the same for the same numbers: no date, fixed ids.
+matplotlib draws with the light theme's colors; in the SVG each becomes a CSS variable with that color as fallback. Text
+remains text. The output is deterministic: no date, fixed ids.
 """
 
 import io
@@ -55,8 +55,8 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 def axes(width: float, height: float, *, left: float = 0.52, bottom: float = 0.42, top: float = 0.1) -> Iterator[Axes]:
     """Yield the axes of a new figure of `width` x `height` inches in the report's style.
 
-    left, bottom, top: margins in inches for what stands around the axes; they are fixed, so that figures beside each
-    other line up. Both drawing and `to_svg` belong inside the context.
+    left, bottom, top: margins in inches for labels; they are fixed, so that adjacent figures align. Draw and call
+    `to_svg` inside the context.
     """
     with rc_context(_STYLE):
         figure = Figure(figsize=(width, height))
@@ -66,9 +66,9 @@ def axes(width: float, height: float, *, left: float = 0.52, bottom: float = 0.4
 
 
 def to_svg(ax: Axes, name: str, description: str) -> Markup:
-    """The figure of `ax` as an inline <svg>; `name` makes its ids unique on the page.
+    """Return the figure of `ax` as an inline <svg>; `name` makes its ids unique on the page.
 
-    description: what a reader who cannot see the figure is told.
+    description: the text alternative for screen readers.
     """
     buffer = io.StringIO()
     figure = ax.figure
@@ -84,7 +84,7 @@ def to_svg(ax: Axes, name: str, description: str) -> Markup:
 
 
 def _slimmed(svg: str, name: str) -> str:
-    """Colours as variables, the page's font, one decimal, only ids that are used, and those unique."""
+    """Return the SVG with colors as variables, the page's font, one decimal, and only referenced ids, made unique."""
     used = set(re.findall(r'(?:href="|url\()#([\w-]+)', svg))
     svg = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
     svg = re.sub(r'(xlink:href="|url\()#', lambda m: f"{m[1]}#{name}-", svg).replace("xlink:href", "href")
@@ -104,9 +104,9 @@ def _rounded(attribute: str) -> str:
 
 
 def dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, *, opacity: float) -> None:
-    """Draw points as round dots: a few long paths, so that thousands cost about 15 bytes each.
+    """Draw points as round dots in a few long paths, which takes about 15 bytes per point.
 
-    They are dealt to four paths, because a path's own overlaps do not add up to a darker tone.
+    They are distributed over four paths, as overlaps within one path do not get darker.
     """
     for part in range(4):
         points = np.column_stack([x[part::4], y[part::4]])
@@ -117,9 +117,9 @@ def dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, *, opacity: float)
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
-    """Axis limits of a column: its full range, or the middle 99% where a few outliers would more than double it.
+    """Return axis limits: the full range, or the middle 99% if a few outliers would more than double it.
 
-    Values that are not finite have no say.
+    Values that are not finite are ignored.
     """
     values = values[np.isfinite(values)]
     if not len(values):
@@ -133,13 +133,13 @@ def limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def beyond(values: np.ndarray) -> int:
-    """How many values lie outside their axis limits and are shown at its ends."""
+    """Return how many values lie outside the axis limits and are drawn at the edge."""
     low, high = limits(values)
     return int(((values < low) | (values > high)).sum())
 
 
 def beyond_note(count: int) -> list[str]:
-    """The sentence that says so, where there are any."""
+    """Return a sentence about values beyond the axes, if there are any."""
     if count == 0:
         return []
     return [f"{count:,} {'pair' if count == 1 else 'pairs'} beyond the axes drawn at the edge."]

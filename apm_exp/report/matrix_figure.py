@@ -1,4 +1,4 @@
-"""A matrix of numbers as a heat map with the numbers in it."""
+"""A heat map of a matrix with the numbers in its cells."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,10 @@ def matrix_figure(
     span: tuple[float, float],
     axes: tuple[str, str] = ("", ""),
 ) -> Markup:
-    """Cells shaded from the low to the high end of `span`; NaN is an empty cell.
+    """Return a heat map shaded from the low to the high end of `span`; NaN is an empty cell.
 
-    texts: what is written in each cell, left out where there are too many columns to read. axes: names of the rows
-    and of the columns.
+    texts: the text of each cell, omitted if there are too many columns to read. axes: names of the rows and of the
+    columns.
     """
     low, high = span
     left = 0.16 + 0.07 * max(len(label) for label in rows) + (0.18 if axes[0] else 0)

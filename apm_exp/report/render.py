@@ -1,4 +1,4 @@
-"""Pages from templates: escaped throughout, a missing name is an error, one file that asks for no other."""
+"""Rendering of self-contained HTML pages: values are escaped, and a missing name is an error."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ _TEMPLATES = Path(__file__).parent
 
 
 def render(template: str, context: dict[str, Any], path: Path) -> Path:
-    """Render a template of this folder into `path` atomically and return it."""
+    """Render a template of this folder to `path` atomically and return the path."""
     environment = Environment(
         loader=FileSystemLoader([_TEMPLATES, _TEMPLATES / "run", _TEMPLATES / "sweep"]),
         autoescape=True,
@@ -32,34 +32,34 @@ def render(template: str, context: dict[str, Any], path: Path) -> Path:
 
 
 def _visible(value: Any) -> Any:
-    """Text with its control characters escaped, but for the ends of its lines."""
+    """Return text with its control characters escaped, except for line breaks."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return "\n".join(map(escaped, value.split("\n")))
 
 
 def number(value: float | None, places: int = 2, *, signed: bool = False) -> str:
-    """A number with `places` decimals; a dash where there is none."""
+    """Return a number with `places` decimals; a dash for None."""
     return NONE if value is None else minus(f"{value:{'+' if signed else ''},.{places}f}")
 
 
 def breakable(text: str) -> Markup:
-    """A name that may be broken into lines behind its slashes, dots, hyphens and underscores, and nowhere else."""
+    """Return a name with possible line breaks after its slashes, dots, hyphens and underscores only."""
     return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^/._-]*[/._-]+|[^/._-]+", escaped(text)))
 
 
 def count(value: float) -> str:
-    """A count with its thousands set apart."""
+    """Return a count with thousands separators."""
     return f"{value:,}"
 
 
 def percent(share: float | None, places: int = 1) -> str:
-    """A share of 1 as per cent; a dash where there is none."""
+    """Return a share as a percentage; a dash for None."""
     return NONE if share is None else f"{100 * share:.{places}f}%"
 
 
 def seconds(value: float | None) -> str:
-    """A duration in the unit that suits it."""
+    """Return a duration in a suitable unit."""
     if value is None:
         return NONE
     if value < 120:

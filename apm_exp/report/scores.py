@@ -1,4 +1,4 @@
-"""Evaluation scores in words: never a value without its standard error, its interval and its n."""
+"""Evaluation scores in words, always with standard error, interval and n."""
 
 import json
 import math
@@ -17,7 +17,7 @@ Records = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Score:
-    """A score as text, every number rounded so that its standard error has two significant digits."""
+    """A score as text, with every number rounded to two significant digits of its standard error."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """A score of the trained policy, the starting policy's where there is one, and the name of the evaluation."""
+    """A score of the trained policy, that of the starting policy if there is one, and the name of the evaluation."""
 
     evaluation: str
     score: Score
@@ -38,29 +38,29 @@ class Result:
 
 
 def read_scores(evaluations: Mapping[str, Path]) -> dict[str, dict[str, dict[str, Any]]]:
-    """scores.json of each evaluation's folder: evaluation -> score name -> record."""
+    """Return scores.json of each evaluation's folder: evaluation -> score name -> record."""
     return {name: json.loads((folder / "scores.json").read_text()) for name, folder in evaluations.items()}
 
 
 def decimals(standard_error: float | None) -> int:
-    """How many decimals give a standard error two significant digits (at least 0); 3 where it is none, or rounding."""
+    """Return how many decimals show two significant digits of a standard error; 3 if it is missing or only rounding."""
     if not standard_error or not math.isfinite(standard_error) or abs(standard_error) < 1e-9:
         return 3
     return max(0, 1 - math.floor(math.log10(abs(standard_error))))
 
 
 def is_share(unit: str | None) -> bool:
-    """Whether a unit counts parts of one, which people read as per cent."""
+    """Return whether a unit is a share, which is shown as a percentage."""
     return unit in _SHARES
 
 
 def minus(text: str) -> str:
-    """A number's text with a true minus sign."""
+    """Return a number's text with a true minus sign."""
     return text.replace("-", "\N{MINUS SIGN}")
 
 
 def in_words(name: str, record: Mapping[str, Any]) -> Score:
-    """A score's record as text; shares become per cent."""
+    """Return a score's record as text; shares are shown as percentages."""
     share = is_share(record.get("unit"))
     scale, sign = (100.0, "%") if share else (1.0, "")
     error = record.get("standard_error")
@@ -77,12 +77,12 @@ def in_words(name: str, record: Mapping[str, Any]) -> Score:
 
 
 def items_of(n: int, prompts: int | None) -> str:
-    """The number of items, with that of their prompts where it is another one."""
+    """Return the number of items, with the number of their prompts if it differs."""
     return f"{n:,}" if prompts in (None, n) else f"{n:,} of {prompts:,} prompts"
 
 
 def results(evaluation: str, records: Records) -> list[Result]:
-    """The scores of an evaluation in the order of its file, the starting policy's beside those of the same name."""
+    """Return an evaluation's scores in the order of its file, paired with the starting policy's of the same name."""
     beside = {STARTING + name for name in records}
     return [_result(evaluation, name, records) for name in records if name not in beside]
 
@@ -94,18 +94,18 @@ def _result(evaluation: str, name: str, records: Records) -> Result:
 
 
 def _note(name: str) -> str:
-    """What a reader of a headline has to know of it."""
+    """Return a note that explains a headline score."""
     if name == "held_out_accuracy":
         return _RANKS
     return "50% is the starting policy against itself." if "win_rate" in name else ""
 
 
 def headline_name(records: Records) -> str:
-    """The first score that is not one of the starting policy."""
+    """Return the first score that is not one of the starting policy."""
     return next((name for name in records if not name.startswith(STARTING)), next(iter(records)))
 
 
 def interval_level(evaluation: Mapping[str, Any]) -> str:
-    """The level of an evaluation's intervals as its node gives it, such as `95%`; empty where it gives none."""
+    """Return the confidence level of an evaluation's intervals, such as `95%`, or "" if its node has none."""
     confidence = evaluation.get("confidence")
     return "" if confidence is None else f"{100 * confidence:g}%"

@@ -73,7 +73,7 @@ def test_too_few_held_out_prompts_give_no_scores_and_a_warning(tmp_path, tiny_po
     with caplog.at_level(logging.WARNING):
         found = evaluated(tmp_path, tiny_policy, logps_table(tiny_pairs, [(-1.0, -1.0)] * 12, splits))
     assert found == {}
-    assert f"{held_out} held-out prompts, so no scores" in caplog.text
+    assert f"{held_out} held-out prompts are too few for scores" in caplog.text
     assert len(pq.read_table(tmp_path / "evaluation.parquet")) == 0
 
 

@@ -1,20 +1,21 @@
-"""Arms: the jobs of a sweep that differ in nothing but the seed."""
+"""Arms: the jobs of a sweep that differ only in the seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Job = Mapping[str, Any]
-REPEATED = ("seed", "dataset.seed")  # settings that repeat an arm rather than make another
+REPEATED = ("seed", "dataset.seed")  # settings whose values are repetitions of an arm
 _CHOICES = ("metric", "loss", "keep", "model", "dataset", "reward", "experiment", "adapter", "tokens", "trainer")
 _SHORT = {"gamma_beta_ratio": "gamma/beta"}
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """settings: swept key -> the values that give this arm (several where they change nothing), without seeds.
+    """The jobs of a sweep with the same settings except for seeds.
 
-    jobs: all of them, by number. by_seed: the finished ones, one for each repetition (the values of REPEATED).
+    settings: swept key -> the values that give this arm (several if they have no effect), without seeds. jobs: all
+    jobs, by number. by_seed: the finished jobs, one for each repetition (the values of REPEATED).
     """
 
     settings: Mapping[str, tuple[str, ...]]
@@ -23,13 +24,13 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """What sets the arm apart, in few words."""
+        """Return what distinguishes the arm, in few words."""
         apart = [words(key, *values) for key, values in self.settings.items() if len(values) == 1]
         return ", ".join(apart) or "all jobs"
 
 
 def arms_of(jobs: list[dict[str, Any]]) -> list[Arm]:
-    """The arms in the order of their first jobs. Arms of the very same models and evaluations are one."""
+    """Return the arms in the order of their first jobs. Arms with identical models and evaluations are merged."""
     grouped: dict[tuple[tuple[str, str], ...], list[Job]] = {}
     for job in sorted(jobs, key=lambda job: job["number"]):
         settings = tuple((key, value) for key, value in job["swept"].items() if key not in REPEATED)
@@ -50,15 +51,15 @@ def _by_seed(jobs: list[Job]) -> dict[tuple[str, ...], Job]:
 
 
 def _identity(job: Job) -> tuple[str, ...] | None:
-    """The keys of the policy and of its evaluations."""
+    """Return the keys of the policy and of its evaluations."""
     keys = [job.get("policy_key"), *(step["key"] for name, step in steps_of(job).items() if "evaluation" in name)]
     return tuple(keys) if job.get("policy_key") else None
 
 
 def steps_of(job: Job) -> Mapping[str, Mapping[str, Any]]:
-    """The steps of a job that came so far; none of one that did not."""
+    """Return the finished steps of a job."""
     steps: Mapping[str, Mapping[str, Any]] = job.get("steps") or {}
-    return {name: step for name, step in steps.items() if "counts" in step}  # not what was only to be made
+    return {name: step for name, step in steps.items() if "counts" in step}  # a step without counts has not been built
 
 
 def _same(arm: Arm, other: Arm) -> bool:
@@ -76,7 +77,7 @@ def _merged(arm: Arm, other: Arm) -> Arm:
 
 
 def words(key: str, value: str) -> str:
-    """A setting in few words: an option of a group speaks for itself."""
+    """Return a setting in few words: an option of a group needs no name."""
     if key in _CHOICES:
         return value
     name = key.split(".")[-1]

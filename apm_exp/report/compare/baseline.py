@@ -1,4 +1,4 @@
-"""Which arm the others are compared with."""
+"""The choice of the arm with which the others are compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,26 +7,26 @@ from apm_exp.report.compare.arms import REPEATED
 
 
 def baseline_of(settings: Sequence[Mapping[str, Sequence[str]]], wanted: Any) -> int:
-    """The number of the baseline arm. settings: of each arm, swept key -> values.
+    """Return the number of the baseline arm. settings: for each arm, swept key -> values.
 
-    wanted: null, or one value or a list of values of swept settings; the first arm that has them all. null: the first
-    with metric=uniform, else the first. Raises ValueError where no arm has what is wanted.
+    wanted: null, or one value or a list of values of swept settings: the first arm that has all of them. null: the
+    first arm with metric=uniform, else the first. Raises ValueError if no arm matches.
     """
     if wanted is None:
         return next((n for n, arm in enumerate(settings) if "uniform" in arm.get("metric", ())), 0)
     values = wanted if isinstance(wanted, list) else [wanted]
     for number, arm in enumerate(settings):
-        have = [value for given in arm.values() for value in given]
-        if all(any(_equal(value, one) for one in have) for value in values):
+        have = [value for values_of_key in arm.values() for value in values_of_key]
+        if all(any(_equal(value, other) for other in have) for value in values):
             return number
-    there = sorted({value for arm in settings for given in arm.values() for value in given})
-    remedy = f"give a value that is swept: {', '.join(there)}" if there else "nothing but seeds is swept"
+    swept = sorted({value for arm in settings for values_of_key in arm.values() for value in values_of_key})
+    remedy = f"give a value that is swept: {', '.join(swept)}" if swept else "only seeds are swept"
     raise ValueError(f"baseline={wanted}: no arm of this sweep has it; {remedy}")
 
 
 def check_baseline(wanted: Any, swept: Sequence[Mapping[str, str]]) -> None:
-    """Raise ValueError where no arm can be the wanted baseline. swept: of each job."""
-    arms = [{key: (value,) for key, value in one.items() if key not in REPEATED} for one in swept]
+    """Raise ValueError if no arm matches the wanted baseline. swept: for each job."""
+    arms = [{key: (value,) for key, value in job.items() if key not in REPEATED} for job in swept]
     baseline_of(arms, wanted)
 
 

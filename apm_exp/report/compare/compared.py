@@ -1,4 +1,4 @@
-"""One score of all arms: their means, and each arm's difference to the baseline arm."""
+"""One score of all arms: their means, and each arm's difference from the baseline arm."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,10 @@ from apm_exp.report.compare.paired import Difference, Mean, differences, means
 
 @dataclass(frozen=True)
 class Compared:
-    """means: of each arm, None where it has none. problem: why there is no difference, None where there is one."""
+    """One score of all arms.
+
+    means: of each arm, or None. problem: why there are no differences, or None.
+    """
 
     evaluation: str
     score: str
@@ -23,20 +26,20 @@ class Compared:
 
 
 def compare(root: Path, arms: list[Arm], baseline: int, evaluation: str, score: str) -> Compared:
-    """Compare one score. root: the folder that the steps' folders are relative to.
+    """Compare one score of all arms. root: the folder to which the steps' folders are relative.
 
     Raises what `read_outcomes` raises.
     """
     seeds = list(dict.fromkeys(seed for arm in arms for seed in arm.by_seed))
     read = [[_outcomes(root, arm.by_seed.get(seed), evaluation, score) for seed in seeds] for arm in arms]
-    present = [one for row in read for one in row if one is not None]
+    present = [outcomes for row in read for outcomes in row if outcomes is not None]
     if not present:
-        return Compared(evaluation, score, "items", [None] * len(arms), [], "no job finished with it")
-    values, prompt_N = side_by_side([one for row in read for one in row])
+        return Compared(evaluation, score, "items", [None] * len(arms), [], "no finished job has it")
+    values, prompt_N = side_by_side([outcomes for row in read for outcomes in row])
     values_ASN = values.reshape(len(arms), len(seeds), -1)
-    found = differences(values_ASN, prompt_N, baseline) if len(arms) > 1 else []
-    problem = None if found else _problem(arms, values_ASN, baseline)
-    return Compared(evaluation, score, present[0].items, means(values_ASN, prompt_N), found, problem)
+    compared = differences(values_ASN, prompt_N, baseline) if len(arms) > 1 else []
+    problem = None if compared else _problem(arms, values_ASN, baseline)
+    return Compared(evaluation, score, present[0].items, means(values_ASN, prompt_N), compared, problem)
 
 
 def _outcomes(root: Path, job: Job | None, evaluation: str, score: str) -> Outcomes | None:
@@ -46,7 +49,7 @@ def _outcomes(root: Path, job: Job | None, evaluation: str, score: str) -> Outco
 
 def _problem(arms: list[Arm], values_ASN: np.ndarray, baseline: int) -> str:
     if len(arms) == 1:
-        return "there is one arm only"
+        return "there is only one arm"
     if not np.isfinite(values_ASN[baseline]).any():
-        return f"no job of the baseline arm ({arms[baseline].label}) finished with it"
+        return f"no finished job of the baseline arm ({arms[baseline].label}) has it"
     return f"no other arm has a seed and items in common with the baseline arm ({arms[baseline].label})"

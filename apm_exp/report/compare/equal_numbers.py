@@ -1,4 +1,4 @@
-"""Whether an arm had as many pairs and training steps as the baseline arm."""
+"""A check whether an arm had as many pairs and optimizer steps as the baseline arm."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ _NUMBERS = {"pairs kept": ("selection", "kept"), "training steps": ("policy", "s
 
 
 def unequal_numbers(arm: Arm, baseline: Arm) -> str | None:
-    """`not at equal numbers: ...` with both arms' numbers, over their common seeds; None where they are the same."""
+    """Return `not at equal numbers: ...` with both arms' numbers over their common seeds, or None if they are equal."""
     seeds = arm.by_seed.keys() & baseline.by_seed.keys()
     differing = []
     for words, (step, count) in _NUMBERS.items():
@@ -24,7 +24,7 @@ def _numbers(jobs: Iterable[Job], step: str, count: str) -> list[int]:
 
 
 def _range(numbers: list[int]) -> str:
-    """`3,800`, or `3,790 to 3,810` where seeds differ."""
+    """Return `3,800`, or `3,790 to 3,810` if seeds differ."""
     if not numbers:
         return "an unknown number of"
     return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"

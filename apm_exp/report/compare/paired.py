@@ -1,4 +1,4 @@
-"""Differences of arms to the baseline arm on what they have in common, with what chance could have made of them."""
+"""Paired differences of arms from the baseline arm on common items and seeds, with intervals and tests."""
 
 from dataclasses import dataclass, replace
 
@@ -14,9 +14,9 @@ LEVEL = 0.95
 class Difference:
     """An arm's mean outcome minus the baseline's, over common items and common seeds.
 
-    items, prompts: those of all common seeds together; an item may be its own prompt. interval, p: over prompts and
-    seeds (`judged`); of one seed Student's t over prompts, the policies as they are. p_holm: corrected for the number
-    of arms. same: no outcome differs.
+    items, prompts: their numbers over all common seeds; an item may be its own prompt. interval, p: over prompts and
+    seeds (`judged`); with one seed, Student's t over prompts for these particular policies. p_holm: corrected for the
+    number of arms. same: all outcomes are equal.
     """
 
     arm: int
@@ -31,13 +31,13 @@ class Difference:
 
     @property
     def noise(self) -> bool:
-        """Whether chance alone would make such a difference too often to call it one."""
+        """Return whether the difference is not significant at LEVEL."""
         return self.p_holm > 1 - LEVEL
 
 
 @dataclass(frozen=True)
 class Mean:
-    """An arm's own mean outcome. by_seed: of each seed. over_prompts: Student's t interval, where known."""
+    """An arm's mean outcome. by_seed: the mean of each seed. over_prompts: Student's t interval, or None."""
 
     value: float
     items: int
@@ -47,29 +47,31 @@ class Mean:
 
 
 def means(values_ASN: np.ndarray, prompt_N: np.ndarray) -> list[Mean | None]:
-    """The mean of each arm, None for one with items of fewer than two prompts.
+    """Return the mean of each arm, or None for one with items of fewer than two prompts.
 
-    values_ASN: the outcome of each of A arms in each of S seeds for each of N items, NaN where there is none.
-    prompt_N: the number of each item's prompt, from 0, none left out.
+    values_ASN: the outcome of each of A arms in each of S seeds for each of N items, NaN if missing. prompt_N: the
+    number of each item's prompt, consecutive from 0.
     """
     arms = _known(values_ASN, prompt_N)
     return [_mean(arms[arm], prompt_N) if arm in arms else None for arm in range(len(values_ASN))]
 
 
 def differences(values_ASN: np.ndarray, prompt_N: np.ndarray, baseline: int) -> list[Difference]:
-    """The difference of each other arm that has items of at least two prompts in common with the baseline arm.
+    """Return the difference from the baseline arm for each arm that shares items of at least two prompts with it.
 
-    Paired: only an item that both arms have, in the same seed, counts. values_ASN, prompt_N: as in `means`.
+    Only items that both arms have in the same seed count. values_ASN, prompt_N: as in `means`.
     """
     arms = _known(values_ASN - values_ASN[baseline], prompt_N)
     arms.pop(baseline, None)
-    found = [_difference(arm, values_SN, prompt_N) for arm, values_SN in arms.items()]
-    adjusted = holm([one.p for one in found])
-    return [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
+    against = [_difference(arm, values_SN, prompt_N) for arm, values_SN in arms.items()]
+    adjusted = holm([difference.p for difference in against])
+    return [replace(each, p_holm=p) for each, p in zip(against, adjusted, strict=True)]
 
 
 def _known(values_ASN: np.ndarray, prompt_N: np.ndarray) -> dict[int, np.ndarray]:
-    """By the number of the arm: its seeds with items of at least two prompts, shape (seeds, N); no arm without any."""
+    """Return, by arm number, the seeds with items of at least two prompts, shape (seeds, N); arms without any are
+    omitted.
+    """
     known = [
         np.array([values_N for values_N in values_SN if _numbers(values_N[None], prompt_N)[1] >= 2])
         for values_SN in values_ASN
@@ -78,7 +80,7 @@ def _known(values_ASN: np.ndarray, prompt_N: np.ndarray) -> dict[int, np.ndarray
 
 
 def _numbers(values_SN: np.ndarray, prompt_N: np.ndarray) -> tuple[int, int]:
-    """How many items have a value in any seed, and of how many prompts they are."""
+    """Return how many items have a value in any seed, and how many prompts they belong to."""
     known_N = np.isfinite(values_SN).any(axis=0)
     return int(known_N.sum()), len(np.unique(prompt_N[known_N]))
 
@@ -94,7 +96,7 @@ def _difference(arm: int, values_SN: np.ndarray, prompt_N: np.ndarray) -> Differ
     by_seed, (items, prompts) = np.nanmean(values_SN, axis=1), _numbers(values_SN, prompt_N)
     value, over_prompts = float(by_seed.mean()), Error(standard_error(values_SN, prompt_N), prompts - 1)
     if len(by_seed) == 1:
-        # Prompts that all differ by the same have no deviation: as if one more had shown no difference.
+        # If all prompts differ by the same value, the error is 0; use the one as if one more prompt had no difference.
         error = over_prompts.error or abs(value) / (prompts + 1)
         interval, p = t_interval(value, error, prompts - 1, LEVEL), t_test(value, error, prompts - 1)
     else:

@@ -1,4 +1,4 @@
-"""A folder that is there whole or not at all, and knows what it was made from."""
+"""Atomic writing of a folder with a record of the inputs that it was made from."""
 
 import json
 import os
@@ -21,12 +21,12 @@ RECORD = "apm_exp.json"
 def place(
     target: Path, made_from: Mapping[str, Any], write: Callable[[Path], None], *, root: Path, overwrite: bool
 ) -> bool:
-    """Write a folder with its record; False where it is there already, made from the same and unchanged.
+    """Write a folder with its record; return False if it exists already, made from the same inputs and unchanged.
 
-    made_from: what tells it from others, as JSON. write: given an empty folder. root: where the lock lies, so that
-    two of these for one target come one after the other; beside the target if `root` may only be read. Raises
-    UsageError `export.path=...` where something else is there: another export is replaced where `overwrite` says so,
-    anything else never; and if the target cannot be written.
+    made_from: identifies the content, as JSON. write: called with an empty folder. root: the folder of the lock, which
+    serializes calls for the same target; if `root` is read-only, the lock is beside the target. Raises UsageError
+    `export.path=...` if something else exists there (another export is replaced if `overwrite` is true, anything else
+    never), or if the target is not writable.
     """
     locks = root / ".locks" if os.access(root, os.W_OK) else target.absolute().parent
     with _writable(target):
@@ -34,33 +34,33 @@ def place(
         lock = FileLock(locks / f"export-{text_digest(str(target.absolute()))[:16]}.lock")
         lock.acquire()
     with lock:
-        found = _found(target, made_from)
-        if found is None:
+        obstacle = _obstacle(target, made_from)
+        if obstacle is None:
             return False
-        if found and not overwrite:
-            raise UsageError(f"export.path={target}: {found}; give another export.path, or export.overwrite=true")
+        if obstacle and not overwrite:
+            raise UsageError(f"export.path={target}: {obstacle}; set another export.path, or export.overwrite=true")
         _replace(target, made_from, write)
         return True
 
 
-def _found(target: Path, made_from: Mapping[str, Any]) -> str | None:
-    """What keeps the target from being written, nothing (""), or None where it need not be."""
+def _obstacle(target: Path, made_from: Mapping[str, Any]) -> str | None:
+    """Return why the target must not be overwritten, "" if it can be written, or None if it need not be."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return ""
     try:
         record = json.loads((target / RECORD).read_text())
-        there, files = record["made_from"], record["files"]
+        made_from_before, files = record["made_from"], record["files"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(f"export.path={target}: is there and no export; give another export.path") from None
-    if there != made_from:
-        return f"holds another export, of run {there.get('run')}"
+        raise UsageError(f"export.path={target}: exists and is not an export; set another export.path") from None
+    if made_from_before != made_from:
+        return f"contains another export, of run {made_from_before.get('run')}"
     problem = changed(target, files, FileDigests(target / ".nowhere"))
-    return problem and f"holds this export, and {problem}"
+    return problem and f"contains this export, but {problem}"
 
 
 def _replace(target: Path, made_from: Mapping[str, Any], write: Callable[[Path], None]) -> None:
     new, old = (target.with_name(f".{target.name}.{what}") for what in ("partial", "replaced"))
-    for left in (new, old):  # by an attempt that was killed
+    for left in (new, old):  # left by an attempt that was killed
         shutil.rmtree(left, ignore_errors=True)
     with _writable(target):
         new.mkdir(parents=True)
@@ -79,11 +79,11 @@ def _replace(target: Path, made_from: Mapping[str, Any], write: Callable[[Path],
 
 @contextmanager
 def _writable(target: Path) -> Iterator[None]:
-    """Raise UsageError for a target that the block cannot make."""
+    """Raise UsageError if the block cannot write the target."""
     try:
         yield
     except OSError as error:
-        remedy = "give export.path=FOLDER in a place that can be written"
+        remedy = "set export.path to a writable folder"
         raise UsageError(f"export.path={target}: cannot be written ({error.strerror}); {remedy}") from error
 
 

@@ -1,4 +1,4 @@
-"""The cards of an export: what the Hub shows of a data set and of a model, and its metadata."""
+"""The dataset and model cards of an export, with their metadata for the Hub."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +16,12 @@ from apm_exp.report.export.sources import dataset_source, described, policy_sour
 from apm_exp.report.redact import public_command, replay_command
 from apm_exp.report.scores import interval_level, read_scores, results
 
-HERE = "FOLDER"  # where the reader has put the export
+HERE = "FOLDER"  # placeholder for the folder of the reader's copy
 _SIZES = {"n<1K": 1e3, "1K<n<10K": 1e4, "10K<n<100K": 1e5, "100K<n<1M": 1e6, "1M<n<10M": 1e7, "10M<n<100M": 1e8}
 
 
 def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) -> None:
-    """Write the card of a data set with so many rows a split."""
+    """Write the card of a data set with the given number of rows per split."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
     source, policy = dataset_source(run), policy_source(run)
@@ -96,7 +96,7 @@ def _title(run: FinishedRun) -> str:
 
 
 def _settings(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """The trainer's settings that decide what is learned."""
+    """Return the trainer's settings that affect the result."""
     how = ("_target_", "args", "log_every", "save_every", "keep_checkpoints")
     return {name: value for name, value in trainer.items() if name not in how} | dict(trainer["args"] or {})
 

@@ -1,4 +1,4 @@
-"""What a card says of a run's selection, as text."""
+"""Facts about a run's selection, as text for a card."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +16,13 @@ _PACKAGES = ("apm-exp", "torch", "transformers", "trl", "datasets")
 
 
 def selection_facts(run: FinishedRun) -> dict[str, str]:
-    """The metric, the rule, how many were kept, and how far that is noise."""
+    """Return the metric, the keep rule, the number of kept pairs, and how many of them are within noise."""
     counts, metric = run.steps["selection"].counts, run.config["metric"]
     kept, pairs = int(counts["kept"]), int(counts["pairs"])
     facts = {"metric": described(metric)}
     if "alpha" in metric:
-        found = counts.get("alpha", metric["alpha"])
-        facts["alpha"] = f"{found}" if found == metric["alpha"] else f"{found:.6g} (asked for: {metric['alpha']})"
+        alpha = counts.get("alpha", metric["alpha"])
+        facts["alpha"] = f"{alpha}" if alpha == metric["alpha"] else f"{alpha:.6g} (requested: {metric['alpha']})"
     facts |= {f"standard deviation of the {name} margin's size": text for name, text in _sigmas(run).items()}
     facts["rule"] = described(run.config["keep"])
     facts["kept"] = f"{kept:,} of {pairs:,} pairs ({100 * kept / pairs:.1f}%)"
@@ -32,8 +32,8 @@ def selection_facts(run: FinishedRun) -> dict[str, str]:
 
 
 def _sigmas(run: FinishedRun) -> dict[str, str]:
-    """The sigmas of the alignment potential: of the absolute margins, over all pairs that were ranked."""
-    units, sigmas = {"explicit": "reward units", "implicit": "nats a token"}, {}
+    """Return the sigmas of the alignment potential: of the absolute margins, over all ranked pairs."""
+    units, sigmas = {"explicit": "reward units", "implicit": "nats per token"}, {}
     for column in MARGINS:
         margin_P = read_column(run.steps["selection"].path / "selection.parquet", column)
         name = column.removesuffix("_margin")
@@ -43,7 +43,7 @@ def _sigmas(run: FinishedRun) -> dict[str, str]:
 
 
 def refused(run: FinishedRun) -> list[tuple[str, str, int]]:
-    """(step, reason, how many) of what was refused on the way; (step, "", 0) where a step refused nothing."""
+    """Return (step, reason, count) of the refused rows; (step, "", 0) for a step that refused none."""
     steps = {"generations": "sampling", "pairs": "reading", "logps": "tokens"}
     rows: list[tuple[str, str, int]] = []
     for step, name in steps.items():
@@ -54,7 +54,7 @@ def refused(run: FinishedRun) -> list[tuple[str, str, int]]:
 
 
 def made_with(step: StepRecord) -> str:
-    """The commit and the versions with which a step was made."""
+    """Return the commit and the package versions with which a step was built."""
     provenance: Mapping[str, Any] = step.provenance
     commit = provenance.get("commit")
     changed = any(provenance.get(name) for name in ("uncommitted_diff", "uncommitted_diff_left_out"))

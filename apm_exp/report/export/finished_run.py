@@ -1,4 +1,4 @@
-"""A finished run, as its record and the records of its steps tell it."""
+"""A finished run, read from its record and the records of its steps."""
 
 import json
 from collections.abc import Mapping
@@ -15,15 +15,16 @@ from apm_exp.core.digest import FileDigests
 from apm_exp.core.errors import UsageError
 from apm_exp.core.sealed import Damaged, read_sealed
 
-_NEEDED = ("pairs", "logps", "selection")  # and the policy, where one was to be trained
+_NEEDED = ("pairs", "logps", "selection")  # also the policy, if the run was to train one
 _ALSO = ("generations", "rewards", "models")
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A finished step. inputs: what its key was made from, with the digests and commits of what was read.
+    """A finished step.
 
-    build: the id of its making. made_of: the builds of its inputs, by their folders.
+    inputs: the inputs of its key, with the digests and commits of what was read. build: the id of the build. made_of:
+    the builds of its inputs, by their folders.
     """
 
     path: Path
@@ -37,9 +38,10 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """name: of its folder. command: the line that made it. steps: by name, evaluations under `evaluation_<name>`.
+    """A finished run.
 
-    A run that was to stop at its selection has no policy and no evaluations.
+    name: of its folder. command: its command line. steps: by name, evaluations as `evaluation_<name>`. A run with
+    until=selection has no policy and no evaluations.
     """
 
     name: str
@@ -49,20 +51,20 @@ class FinishedRun:
 
     @property
     def trained(self) -> bool:
-        """Whether the run has trained a policy."""
+        """Return whether the run has trained a policy."""
         return "policy" in self.steps
 
     @property
     def evaluations(self) -> dict[str, Path]:
-        """The folders of the evaluations by name."""
+        """Return the folders of the evaluations by name."""
         prefix = "evaluation_"
         return {n.removeprefix(prefix): s.path for n, s in self.steps.items() if n.startswith(prefix)}
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """The run of a folder, with what it was asked for.
+    """Read the run of a folder and verify its steps.
 
-    Raises UsageError `run=...` where it did not end well, stopped before its selection, or a step is not as written.
+    Raises UsageError `run=...` if it did not succeed, stopped before its selection, or if a step's files have changed.
     """
     name = folder.name
     result = _result(folder, name)
@@ -71,38 +73,38 @@ def read_run(folder: Path) -> FinishedRun:
     digests = FileDigests(_root(folder) / ".digests.json")
     steps = {step: _step(place, step, folder, digests) for step, place in _places(folder, result, needed).items()}
     _check_builds(steps, name, folder)
-    with suppress(OSError):  # outputs that may only be read: what is known of their files is not kept
+    with suppress(OSError):  # read-only outputs: the digests are not cached
         digests.save()
     return FinishedRun(name, config, _command(folder, result), steps)
 
 
 def _command(folder: Path, result: Mapping[str, Any]) -> str:
-    """The line that made a run: its record's, or that of command.txt where an earlier version's record has none."""
+    """Return the command line of a run: from its record, or from command.txt if an earlier version wrote the record."""
     if "command" in result:
         return str(result["command"])
     try:
         return (folder / "command.txt").read_text(errors="replace").strip()
     except OSError:
         raise UsageError(
-            f"run={folder.name}: {folder / 'command.txt'} is gone; restore it, or give another run"
+            f"run={folder.name}: {folder / 'command.txt'} is missing; restore it, or choose another run"
         ) from None
 
 
 def _needed(folder: Path, until: str | None) -> tuple[str, ...]:
-    """The steps that a run must have; UsageError where it was to stop before it selected any pairs."""
+    """Return the steps that a run must have; raises UsageError if it was to stop before the selection."""
     if until == "logps":
-        remedy = f"type the line in {folder / 'command.txt'} without until=logps; finished steps are reused"
-        raise UsageError(f"run={folder.name}: nothing was selected, as it was to stop at until=logps; {remedy}")
+        remedy = f"re-run the line in {folder / 'command.txt'} without until=logps; finished steps are reused"
+        raise UsageError(f"run={folder.name}: it has no selection, as it stopped at until=logps; {remedy}")
     return _NEEDED if until == "selection" else (*_NEEDED, "policy")
 
 
 def _root(folder: Path) -> Path:
-    """The output_root of a run's folder, which lies somewhere below its `runs`."""
+    """Return the output_root of a run's folder, which is below its `runs` folder."""
     return next((parent.parent for parent in folder.parents if parent.name == "runs"), folder.parent.parent)
 
 
 def _places(folder: Path, result: Mapping[str, Any], needed: tuple[str, ...]) -> dict[str, Path]:
-    """Where the steps of a run lie by name: as its record says, since links get lost in copies; else as it links."""
+    """Return the folders of a run's steps by name: from its record, as copies may lose links; else from its links."""
     recorded = result.get("steps") or {}
     names = [*needed, *_ALSO, *sorted(name for name in recorded if name.startswith("evaluation_"))]
     if recorded:
@@ -113,22 +115,22 @@ def _places(folder: Path, result: Mapping[str, Any], needed: tuple[str, ...]) ->
 
 
 def _check_builds(steps: Mapping[str, StepRecord], run: str, folder: Path) -> None:
-    """UsageError where a step was made of another build of an input than is there now."""
+    """Raise UsageError if a step was made from another build of an input than the present one."""
     builds = {f"{step.path.parent.name}/{step.path.name}": step.build for step in steps.values()}
     for name, step in steps.items():
         for earlier, build in step.made_of.items():
             if builds.get(earlier, build) != build:
-                remedy = f"the line in {folder / 'command.txt'} builds it again"
-                raise UsageError(f"run={run}: {earlier} has been built again since its step {name}; {remedy}")
+                remedy = f"the line in {folder / 'command.txt'} rebuilds it"
+                raise UsageError(f"run={run}: {earlier} has been rebuilt since its step {name} was built; {remedy}")
 
 
 def _result(folder: Path, name: str) -> dict[str, Any]:
-    """The record of a run that has ended well."""
-    remedy = f"re-run the line in {folder / 'command.txt'} to resume it, or give another run="
+    """Return the record of a run that has succeeded."""
+    remedy = f"re-run the line in {folder / 'command.txt'} to resume it, or choose another run="
     try:
         result = read_sealed(folder / "result.json", "state", "reason")
     except FileNotFoundError:
-        raise UsageError(f"run={name}: has not ended; wait for it, or {remedy}") from None
+        raise UsageError(f"run={name}: has not finished; wait for it, or {remedy}") from None
     except Damaged as error:
         raise UsageError(f"run={name}: {error}; {remedy}") from error
     if result["state"] != "done":
@@ -137,15 +139,15 @@ def _result(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _step(place: Path, step: str, folder: Path, digests: FileDigests) -> StepRecord:
-    run, remedy = folder.name, f"the line in {folder / 'command.txt'} builds it again"
+    run, remedy = folder.name, f"the line in {folder / 'command.txt'} rebuilds it"
     if not (place / "done").is_file():
-        raise UsageError(f"run={run}: its step {step} is gone; {remedy}")
+        raise UsageError(f"run={run}: its step {step} is missing; {remedy}")
     try:
         record = read_sealed(place / "done", *DONE)
     except Damaged as error:
         raise UsageError(f"run={run}: its step {step}: {error}; {remedy}") from error
     if problem := changed(place, record["files"], digests):
-        raise UsageError(f"run={run}: of its step {step}, {problem}; {remedy}")
+        raise UsageError(f"run={run}: in its step {step}, {problem}; {remedy}")
     provenance = json.loads((place / "provenance.json").read_text())
     inputs = _yaml(place / "inputs.yaml", run)["inputs"]
     made = {"build": record.get("build"), "made_of": record.get("inputs", {})}
@@ -158,5 +160,5 @@ def _yaml(path: Path, run: str) -> dict[str, Any]:
     except (OSError, ValueError, YAMLError):
         content = None
     if not isinstance(content, dict) or not content:
-        raise UsageError(f"run={run}: {path} is damaged; type the run's command again, or give another run")
+        raise UsageError(f"run={run}: {path} is damaged; re-run the run's command, or choose another run")
     return {str(name): value for name, value in content.items()}

@@ -1,4 +1,4 @@
-"""The texts of a run's pairs with every score of theirs, a part at a time, in the order of pair_id."""
+"""The texts of a run's pairs with all their scores, read a part at a time in the order of pair_id."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.messages import message_columns
 from apm_exp.selection.margins import COLUMNS, explicit_margin, implicit_margin
 
-AT_ONCE = 4096  # rows of texts in memory, some tens of MB
+AT_ONCE = 4096  # rows of texts in memory, tens of MB
 TEXTS = ("prompt", "chosen", "rejected", "tools")
 REWARDS = ("chosen_reward", "rejected_reward")
 LOGPS = ("chosen_logp", "rejected_logp", "chosen_len", "rejected_len")
@@ -20,11 +20,11 @@ MARGINS = ("explicit_margin", "implicit_margin")
 
 
 def kept_pairs(run: FinishedRun) -> Iterator[pa.Table]:
-    """The pairs that the selection keeps.
+    """Yield the pairs that the selection keeps.
 
-    Columns: pair_id, prompt, chosen, rejected (message lists with all their fields; the prompt is not repeated in the
-    answers), tools (JSON, if any row has some), rewards, log-probs (nats, summed), lengths (tokens), margins, and the
-    metric's own; no rewards where the run has none.
+    Columns: pair_id, prompt, chosen, rejected (message lists with all their fields; the responses do not repeat the
+    prompt), tools (JSON, if any row has some), rewards (if the run has them), log-probs (nats, summed), lengths
+    (tokens), margins, and the metric's own columns.
     """
     beside, messages = _beside(run, "train"), message_columns(_file(run, "pairs"))
     for table in ordered_tables(_file(run, "selection"), at_once=AT_ONCE):
@@ -34,7 +34,7 @@ def kept_pairs(run: FinishedRun) -> Iterator[pa.Table]:
 
 
 def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
-    """The pairs that were kept for evaluation, with the same columns; the metric never saw them: its own are null."""
+    """Yield the held-out pairs with the same columns; the metric's own columns are null, as it did not score them."""
     beside, margin = _beside(run, "held_out"), run.config["reward"]["margin"]
     messages = message_columns(_file(run, "pairs"))
     rewards = Beside(_file(run, "rewards"), ["pair_id", *COLUMNS[margin]], None, AT_ONCE) if _rewarded(run) else None
@@ -51,16 +51,16 @@ def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
 
 
 def _explicit(rows: pa.Table, margin: str) -> pa.Array:
-    """The explicit margins, null for pairs without rewards."""
+    """Return the explicit margins, null for pairs without rewards."""
     known = pc.is_valid(rows[COLUMNS[margin][0]])
     margins = pa.array(explicit_margin(rows.filter(known), margin=margin))  # type: ignore[arg-type]
     return pc.replace_with_mask(pa.nulls(len(rows), pa.float64()), known.combine_chunks(), margins)
 
 
 def score_columns(run: FinishedRun) -> list[str]:
-    """The metric's own columns, by the names that they have in the export."""
-    given = pq.read_schema(_file(run, "selection")).names
-    return [_free(name) for name in given if name not in ("pair_id", "kept", *MARGINS)]
+    """Return the metric's own columns by their names in the export."""
+    names = pq.read_schema(_file(run, "selection")).names
+    return [_free(name) for name in names if name not in ("pair_id", "kept", *MARGINS)]
 
 
 def _rewarded(run: FinishedRun) -> bool:
@@ -72,7 +72,7 @@ def _file(run: FinishedRun, step: str) -> Path:
 
 
 def _beside(run: FinishedRun, split: str) -> list[Beside]:
-    """The texts, the rewards and the log-probs, to be asked for the pairs of a split in their order."""
+    """Return readers of the texts, rewards and log-probs of a split's pairs."""
     pairs = Beside(_file(run, "pairs"), ["pair_id", *TEXTS], split, AT_ONCE)
     logps = Beside(_file(run, "logps"), ["pair_id", *LOGPS], split, AT_ONCE)
     rewards = [Beside(_file(run, "rewards"), ["pair_id", *REWARDS], None, AT_ONCE)] if _rewarded(run) else []
@@ -80,7 +80,7 @@ def _beside(run: FinishedRun, split: str) -> list[Beside]:
 
 
 def _joined(scores: pa.Table, beside: Sequence[Beside], *, with_rewards: bool) -> pa.Table:
-    """Those columns and the scores, which come last."""
+    """Return those columns followed by the scores."""
     names = scores["pair_id"]
     columns = {"pair_id": names}
     for file in beside:
@@ -91,5 +91,5 @@ def _joined(scores: pa.Table, beside: Sequence[Beside], *, with_rewards: bool) -
 
 
 def _free(name: str) -> str:
-    """The name of a metric's column; those of the texts and of the other scores are taken."""
+    """Return the exported name of a metric's column, prefixed if another column has that name."""
     return f"metric_{name}" if name in (*TEXTS, *REWARDS, *LOGPS) else name

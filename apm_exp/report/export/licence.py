@@ -1,4 +1,4 @@
-"""The licence that the source of a data set or a model gives, where it gives one; nobody is asked over the network."""
+"""The license of the source of a data set or a model, if it states one; read without network access."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,19 +11,19 @@ UNKNOWN = {"license": "unknown"}
 
 
 def licence_of(path: Any, repo_type: str, commit: str | None) -> dict[str, Any]:
-    """Those FIELDS of the card's metadata that there are, or UNKNOWN.
+    """Return the FIELDS in the card's metadata, or UNKNOWN.
 
-    path: a Hub name, whose card the Hub's cache has; a folder with a README.md; files with one beside them, or above
-    their folder where that is called data; or None. commit: of a Hub name.
+    path: a Hub name, whose card is read from the Hub's cache; a folder with a README.md; files with one beside them, or
+    in the parent folder if their folder is called data; or None. commit: of a Hub name.
     """
     for card in (*_local_cards(path), *_cached_card(path, repo_type, commit)):
-        if found := _fields(card):
-            return found
+        if fields := _fields(card):
+            return fields
     return dict(UNKNOWN)
 
 
 def words(licence: Mapping[str, Any]) -> str:
-    """The licence as text."""
+    """Return the license as text."""
     identifiers = licence["license"] if isinstance(licence["license"], list) else [licence["license"]]
     named = ", ".join(map(str, identifiers))
     more = [str(licence[name]) for name in FIELDS[1:] if name in licence]
@@ -31,8 +31,8 @@ def words(licence: Mapping[str, Any]) -> str:
 
 
 def _local_cards(path: Any) -> Iterator[Path]:
-    for found in local_paths(path)[:1]:
-        folder = found if found.is_dir() else found.parent
+    for source in local_paths(path)[:1]:
+        folder = source if source.is_dir() else source.parent
         yield folder / "README.md"
         if folder.name == "data":
             yield folder.parent / "README.md"
@@ -43,11 +43,11 @@ def _cached_card(path: Any, repo_type: str, commit: str | None) -> Iterator[Path
 
     if isinstance(path, str) and path.count("/") == 1 and not Path(path).exists():
         try:
-            found = try_to_load_from_cache(path, "README.md", repo_type=repo_type, revision=commit)
-        except ValueError:  # no name of a repository
+            card = try_to_load_from_cache(path, "README.md", repo_type=repo_type, revision=commit)
+        except ValueError:  # not a valid repository name
             return
-        if isinstance(found, str):
-            yield Path(found)
+        if isinstance(card, str):
+            yield Path(card)
 
 
 def _fields(card: Path) -> dict[str, Any]:
@@ -56,6 +56,6 @@ def _fields(card: Path) -> dict[str, Any]:
 
     try:
         metadata = metadata_load(card) or {}
-    except (OSError, ValueError, yaml.YAMLError):  # no card, or one that is not in order
+    except (OSError, ValueError, yaml.YAMLError):  # no card, or an invalid one
         return {}
     return {name: metadata[name] for name in FIELDS if metadata.get(name)} if metadata.get("license") else {}

@@ -1,4 +1,4 @@
-"""Messages as others read them: every field of a message in a column of its own, and the tools as JSON."""
+"""Conversion of messages for export: every field of a message in its own column, and the tools as JSON."""
 
 import json
 from collections import defaultdict
@@ -24,13 +24,16 @@ Written = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class MessageColumns:
-    """fields: the type of each further field, and what is written of its value. tools: whether any row has some."""
+    """The columns of exported messages.
+
+    fields: for each further field, its type and the conversion of its values. tools: whether any row has tools.
+    """
 
     fields: dict[str, tuple[pa.DataType, Written]]
     tools: bool
 
     def of(self, table: pa.Table) -> pa.Table:
-        """The table with its messages and tools as they are exported."""
+        """Return the table with its messages and tools in their exported form."""
         kind = pa.list_(pa.struct([*_TEXTS, *((name, field[0]) for name, field in self.fields.items())]))
         for part in _PARTS:
             messages = [[*map(self._written, read_messages(turns))] for turns in table[part].to_pylist()]
@@ -42,7 +45,7 @@ class MessageColumns:
 
 
 def message_columns(pairs: Path) -> MessageColumns:
-    """How the messages and tools of pairs.parquet are exported. Memory: the fields besides role and content of all.
+    """Return how the messages and tools of pairs.parquet are exported. Memory: all fields besides role and content.
 
     Raises UsageError for pairs of an earlier version, whose messages have no further fields.
     """
@@ -50,8 +53,8 @@ def message_columns(pairs: Path) -> MessageColumns:
     tools = False
     with pq.ParquetFile(pairs) as file:
         if "tools" not in file.schema_arrow.names:
-            remedy = "type the run's own command (its command.txt) again, and export the run that this makes"
-            raise UsageError(f"run: {pairs} was written by an earlier version, in another form; {remedy}")
+            remedy = "re-run the run's command (its command.txt), and export the new run"
+            raise UsageError(f"run: {pairs} was written by an earlier version in another format; {remedy}")
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[*_EXTRAS, "tools"]):
             tools = tools or batch["tools"].null_count < len(batch)
             for part in _PARTS:
@@ -62,7 +65,7 @@ def message_columns(pairs: Path) -> MessageColumns:
 
 
 def _column(name: str, values: list[Any]) -> tuple[pa.DataType, Written]:
-    """A type that gives back exactly these values, or the values of calls whose arguments are text; else JSON."""
+    """Return a type that holds exactly these values, or these calls with their arguments as text; else JSON text."""
     for written in (_same, _with_text_arguments):
         kept = [*map(written, values)]
         try:
@@ -79,7 +82,7 @@ def _same(value: Any) -> Any:
 
 
 def _with_text_arguments(calls: Any) -> Any:
-    """Tool calls with their arguments as JSON text, as OpenAI's API has them."""
+    """Return tool calls with their arguments as JSON text, as in OpenAI's API."""
     return [*map(_with_text, calls)] if isinstance(calls, list) else calls
 
 
@@ -91,6 +94,6 @@ def _with_text(call: Any) -> Any:
 
 
 def _has_empty(kind: pa.DataType) -> bool:
-    """Whether a type has a part without any value, which Parquet or its readers do not take."""
+    """Return whether a type contains a part without values, which Parquet or its readers do not support."""
     inner: Iterable[pa.DataType] = (kind.field(number).type for number in range(kind.num_fields))
     return pa.types.is_null(kind) or (pa.types.is_struct(kind) and not kind.num_fields) or any(map(_has_empty, inner))

@@ -1,4 +1,4 @@
-"""What is typed beside task=export: settings of a run that is made already."""
+"""Settings typed with task=export that concern the existing run."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,21 +13,21 @@ _ABSENT = "(none)"
 
 
 def typed_settings(overrides: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that were typed and say what a run is, with their values."""
+    """Return the typed settings that describe a run, with their values."""
     names = [override.partition("=")[0].lstrip("+~") for override in overrides]
     return {name: _value(config, name) for name in names if name.split(".")[0] not in _OF_EXPORT}
 
 
 def check_settings_of(run: FinishedRun, typed: Mapping[str, Any]) -> None:
-    """Raise UsageError for a typed setting that the run does not have, with the run's own."""
+    """Raise UsageError for a typed setting that differs from the run's, with the run's value."""
     for name, value in typed.items():
         if (own := _value(run.config, name)) != value:
-            remedy = "leave it out, or name another run with run="
-            raise UsageError(f"{name}={value}: run {run.name} was made with {name}={own}; {remedy}")
+            remedy = "remove it, or choose another run with run="
+            raise UsageError(f"{name}={value}: run {run.name} has {name}={own}; {remedy}")
 
 
 def _value(config: Mapping[str, Any], name: str) -> Any:
-    """A setting; of a group that chooses a component its module's name, as component files are called."""
+    """Return a setting's value; for a group that chooses a component, the name of its module."""
     value = OmegaConf.select(OmegaConf.create(dict(config)), name, default=_ABSENT)
     if isinstance(value, Mapping) or OmegaConf.is_dict(value):
         return str(value.get("_target_", "")).rpartition(".")[0].rpartition(".")[2] or _ABSENT

@@ -1,4 +1,4 @@
-"""A split of a data set as Parquet files of a size that the Hub and its readers like."""
+"""Writing of a split as Parquet files of a size that suits the Hub and its readers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ BYTES_PER_FILE = 500_000_000
 def write_shards(tables: Iterator[pa.Table], folder: Path, split: str) -> int:
     """Write tables of one schema to folder/<split>-00000-of-0000N.parquet; returns the number of rows.
 
-    No file where there is no row. Memory: the tables of one row group.
+    Without rows no file is written. Memory: the tables of one row group.
     """
     groups, rows = _groups(tables), 0
     paths: list[Path] = []
@@ -35,7 +35,7 @@ def write_shards(tables: Iterator[pa.Table], folder: Path, split: str) -> int:
 
 
 def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of ROWS_PER_GROUP or more, but for the last."""
+    """Yield the same rows in tables of at least ROWS_PER_GROUP rows, except for the last."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)

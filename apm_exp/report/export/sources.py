@@ -1,4 +1,4 @@
-"""Where a run's data set, policy and rewards came from, in words, with what identifies them."""
+"""The sources of a run's data set, policy and rewards in words, with their revisions or digests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.licence import licence_of
 from apm_exp.report.redact import last_parts
 
-_COMMIT = 40  # hexadecimal digits; a digest has 64
+_COMMIT = 40  # hexadecimal digits of a commit; a digest has 64
 
 
 @dataclass(frozen=True)
 class Source:
-    """text: in words. hub: its name on the Hub, if it is there. licence: the fields of a card."""
+    """A source. text: in words. hub: its name on the Hub, or None. licence: fields of a card."""
 
     text: str
     hub: str | None
@@ -23,7 +23,7 @@ class Source:
 
 
 def dataset_source(run: FinishedRun) -> Source:
-    """The data set that the pairs were read from."""
+    """Return the data set from which the pairs were read."""
     node, read = run.config["dataset"], run.steps["pairs"].inputs["dataset"]
     on_hub = node["_target_"].endswith(".hub.hub") and not Path(node["path"]).exists()
     revision = read.get("revision")
@@ -38,7 +38,7 @@ def dataset_source(run: FinishedRun) -> Source:
 
 
 def policy_source(run: FinishedRun) -> Source:
-    """The policy that scored the pairs; a run that trains does so on those that were kept."""
+    """Return the policy that scored the pairs; a run that trains starts from it."""
     node, key = run.config["model"], run.steps["logps"].inputs["policy"]["policy"]
     if not node.get("path"):
         return Source(f"made by {component_name(node)} (key {key})", None, licence_of(None, "model", None))
@@ -48,7 +48,7 @@ def policy_source(run: FinishedRun) -> Source:
 
 
 def reward_source(run: FinishedRun) -> str:
-    """What gave the rewards."""
+    """Return the source of the rewards in words."""
     node = run.config["reward"]
     if "rewards" not in run.steps:
         return "none: these pairs have no rewards"
@@ -58,11 +58,12 @@ def reward_source(run: FinishedRun) -> str:
         return described(node)
     read = run.steps["generations" if "generations" in run.steps else "rewards"].inputs["reward"]
     revision = [f"revision {read['revision']}"] if read.get("revision") else []
-    return f"{component_name(node)} {_named(node, [f'sha256 {one}' for one in _digests(read.get('path'))] or revision)}"
+    digests = [f"sha256 {digest}" for digest in _digests(read.get("path"))]
+    return f"{component_name(node)} {_named(node, digests or revision)}"
 
 
 def described(node: Mapping[str, Any]) -> str:
-    """A component's name with its settings, no folder of this machine among them."""
+    """Return a component's name with its settings, without folders of this machine."""
     values = last_parts(settings({k: v for k, v in node.items() if k != "path"}))
     path = f" {source_name(node)}" if node.get("path") else ""
     return f"{component_name(node)}{path}" + (f" ({values})" if values else "")
@@ -74,5 +75,5 @@ def _named(node: Mapping[str, Any], more: list[str]) -> str:
 
 
 def _digests(paths: Any) -> list[str]:
-    """A setting called path is hashed by the content that it names: one digest a file."""
+    """Return the digests of a setting called path, one per file."""
     return [str(digest) for digest in paths] if isinstance(paths, list) else []

@@ -1,4 +1,4 @@
-"""task=export: a finished run's kept pairs as a data set that others can train on, its card, and any policy's."""
+"""task=export: a finished run's kept pairs as a data set for training, with cards and optionally the policy."""
 
 import shutil
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ VERSION = 2
 
 
 def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
-    """Write the export of a run to export.path, or below root/exports, and send it to the Hub where that is asked for.
+    """Write the export of a run to export.path, or below root/exports, and upload it if export.push is set.
 
-    settings: the node `export`. typed: other settings that were given, which must be those of the run. Where it is
-    there already and the same, it is only sent. Raises a one-line ValueError.
+    settings: the node `export`. typed: other typed settings, which must equal those of the run. An existing identical
+    export is only uploaded. Raises a one-line ValueError.
     """
     repo = settings["push"]
     if repo:
@@ -32,7 +32,7 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
     check_settings_of(finished, typed or {})
     policy = settings["policy"]
     if policy and not finished.trained:
-        raise UsageError(f"export.policy=true: run {finished.name} has trained no policy; leave export.policy out")
+        raise UsageError(f"export.policy=true: run {finished.name} has no trained policy; remove export.policy")
     target = Path(settings["path"] or root / "exports" / finished.name).expanduser()
     written = place(
         target,
@@ -42,17 +42,17 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
         overwrite=settings["overwrite"],
     )
     counted = f"{finished.steps['selection'].counts['kept']:,} pairs of {finished.name}"
-    print_line(f"{counted}: {target}" if written else f"{counted}: {target} has them already; nothing was written")
+    print_line(f"{counted}: {target}" if written else f"{counted}: {target} already has them; nothing was written")
     for address in push(target, repo, private=settings["private"], policy=policy) if repo else []:
         print_line(f"sent to {address}" + (" (private)" if settings["private"] else ""))
 
 
 def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:
-    """Write data/ and README.md into an empty folder, and policy/ where the run has trained."""
+    """Write data/ and README.md to an empty folder, and policy/ if the run has trained."""
     shards = folder / "data"
     shards.mkdir()
     rows = {"train": write_shards(kept_pairs(run), shards, "train")}
-    assert rows["train"] == run.steps["selection"].counts["kept"], "not exactly the kept pairs were written"
+    assert rows["train"] == run.steps["selection"].counts["kept"], "the written pairs are not exactly the kept ones"
     if held_out := write_shards(held_out_pairs(run), shards, "test"):
         rows["test"] = held_out
     write_dataset_card(run, rows, folder / "README.md")

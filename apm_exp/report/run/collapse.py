@@ -1,21 +1,21 @@
-"""Signs of a policy that has collapsed: those its training met, and those in what it wrote for its evaluations."""
+"""Signs of a collapsed policy: those recorded during training, and those in its responses in the evaluations."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MOST_REPETITION = 0.2  # share above the starting policy's; docs/method.md has the reasons
-LONGEST = 2.0  # times the starting policy's mean length; and its inverse
+MOST_REPETITION = 0.2  # share above the starting policy's; docs/method.md explains the thresholds
+LONGEST = 2.0  # times the starting policy's mean length, and the inverse
 
 Record = Mapping[str, Any]
 
 
 def training_signs(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The signs that metrics.jsonl has, each with its step."""
-    return [f"from step {row['step']}: {sign}" for row in rows for sign in row.get("collapse", [])]
+    """Return the signs in metrics.jsonl, each with its optimizer step."""
+    return [f"from optimizer step {row['step']}: {sign}" for row in rows for sign in row.get("collapse", [])]
 
 
 def evaluation_signs(name: str, records: Mapping[str, Record]) -> list[str]:
-    """The signs in an evaluation's scores, where it has the repetition or the length of both policies."""
+    """Return the signs in an evaluation's scores, if they contain the repetition or the length of both policies."""
     return [f"{name}: {sign}" for sign in (_repetition(records), _length(records)) if sign]
 
 

@@ -1,4 +1,4 @@
-"""What the run cost and where it was computed, as rows of a table."""
+"""The run's cost and its environment, as rows of a table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ _SCORING = ("rewards", "logps", "selection")
 
 
 def cost(artifacts: Mapping[str, Artifact], evaluations: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Seconds of each artifact, of scoring (rewards, log-probs, selection), of training (0: none), and their ratio."""
+    """Return the seconds of each artifact, of scoring (rewards, log-probs, selection), of training, and their ratio."""
     everything = dict(artifacts) | {f"evaluation {name}": artifact for name, artifact in evaluations.items()}
     scoring = sum(artifacts[name].seconds for name in _SCORING if name in artifacts)
     training = artifacts["policy"].seconds if "policy" in artifacts else 0
@@ -28,7 +28,7 @@ def _cost_row(name: str, artifact: Artifact) -> dict[str, Any]:
 
 
 def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(what, value) pairs: commit, start, hardware, versions; whatever else there is follows as it stands."""
+    """Return (name, value) pairs: commit, start, hardware, versions, and then all other entries."""
     rows = [("commit", _commit(provenance))]
     for name, value in provenance.items():
         if name not in ("commit", "uncommitted_diff", "argv"):
@@ -45,7 +45,7 @@ def _commit(provenance: Mapping[str, Any]) -> str:
 
 
 def _flat(value: Any) -> str:
-    """A nested value on one line."""
+    """Return a nested value on one line."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):

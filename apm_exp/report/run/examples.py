@@ -1,4 +1,4 @@
-"""A few pairs to look at: the highest values, both sides of the cut, the lowest."""
+"""Example pairs for the report: the highest values, both sides of the cut, and the lowest values."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ LONGEST_TITLE, LONGEST_PROMPT, LONGEST_RESPONSE = 90, 800, 1600
 
 
 def example_rows(scored: ScoredPairs) -> dict[str, list[int]]:
-    """Rows of the pairs to show, by group, each pair once, in decreasing order of value (ties by pair_id)."""
+    """Return the rows of the example pairs by group, each pair once, by decreasing value (ties by pair_id)."""
     order = np.lexsort((scored.pair_id_P, -scored.value_P))
     kept = [int(row) for row in order if scored.kept_P[row]]
     other = [int(row) for row in order if not scored.kept_P[row]]
@@ -36,7 +36,7 @@ def example_rows(scored: ScoredPairs) -> dict[str, list[int]]:
 
 
 def examples(scored: ScoredPairs, pairs: Path) -> list[dict[str, Any]]:
-    """Groups of example pairs with their numbers and shortened texts; texts are plain and not yet escaped."""
+    """Return groups of example pairs with their numbers and shortened texts; the texts are not escaped yet."""
     groups = example_rows(scored)
     texts = _texts(pairs, [str(scored.pair_id_P[row]) for rows in groups.values() for row in rows])
     return [{"name": name, "pairs": [_example(scored, row, texts) for row in rows]} for name, rows in groups.items()]
@@ -67,7 +67,7 @@ def _example(scored: ScoredPairs, row: int, texts: Mapping[str, Mapping[str, Any
 
 
 def _turns(messages: Iterable[Mapping[str, Any]], longest: int) -> list[dict[str, Any]]:
-    """Each turn with its role, its text, and its other fields as texts: reasoning_content, tool_calls, ..."""
+    """Return each turn with its role, its text, and its other fields as text: reasoning_content, tool_calls, ..."""
     return [
         {
             "role": message["role"],
@@ -83,14 +83,14 @@ def _text(field: Any) -> str:
 
 
 def _title(prompt: list[dict[str, Any]]) -> str:
-    """The last turn of a prompt on one line."""
+    """Return the last turn of a prompt on one line."""
     last = text_of(prompt[-1]) if prompt else ""
     line = " ".join(last.split())
     return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rstrip()}…"
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text, or its first `longest` characters and how many were left out."""
+    """Return the text, or its first `longest` characters and the number of omitted ones."""
     if len(text) <= longest:
         return text
     return f"{text[:longest].rstrip()} … ({len(text) - longest:,} more characters)"

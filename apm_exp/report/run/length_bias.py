@@ -1,4 +1,4 @@
-"""Whether the selection prefers long or short responses: lengths of the kept pairs against those not kept."""
+"""The length bias of the selection: response lengths of the kept pairs and of the others."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ BINS = 40
 
 
 def length_rows(scored: ScoredPairs) -> list[dict[str, Any]]:
-    """Means in tokens for the kept pairs, those not kept, and all; the difference is chosen minus rejected."""
+    """Return mean lengths in tokens for the kept pairs, the others, and all; difference: chosen minus rejected."""
     everything_P = np.ones_like(scored.kept_P)
     groups = {"kept": scored.kept_P, "not kept": ~scored.kept_P, "all": everything_P}
     return [_row(scored, name, group_P) for name, group_P in groups.items()]
@@ -37,7 +37,7 @@ def _row(scored: ScoredPairs, name: str, group_P: np.ndarray) -> dict[str, Any]:
 
 
 def length_figure(scored: ScoredPairs) -> Markup:
-    """The distribution of the length difference (chosen minus rejected, tokens) of kept and other pairs."""
+    """Return the distribution of the length difference (chosen minus rejected, tokens) of kept and other pairs."""
     difference_P = scored.chosen_len_P - scored.rejected_len_P
     low, high = figure.limits(difference_P)
     edges = _edges(low, high)
@@ -56,7 +56,7 @@ def length_figure(scored: ScoredPairs) -> Markup:
 
 
 def quartile_figure(scored: ScoredPairs) -> Markup:
-    """Lengths of chosen and rejected responses: the median, the middle half and the middle 90% of each group."""
+    """Return a figure of response lengths: the median, the middle half and the middle 90% of each group."""
     groups = ((scored.kept_P, figure.KEPT), (~scored.kept_P, figure.OTHER))
     lengths = {"chosen": scored.chosen_len_P, "rejected": scored.rejected_len_P}
     with figure.axes(4.2, 2.8, left=0.75) as ax:
@@ -79,7 +79,7 @@ def _spread(ax: figure.Axes, lengths: np.ndarray, height: float, colour: str) ->
 
 
 def _edges(low: float, high: float) -> np.ndarray:
-    """Bins of one whole width, so that whole token counts are spread evenly over them, centred on whole numbers."""
+    """Return bin edges of integer width, centered on integers, so that token counts are spread evenly over the bins."""
     width = max(1, int(np.ceil((high - low) / BINS)))
     first = np.floor(low) - 0.5
     return np.arange(first, high + width + 0.5, width)

@@ -1,4 +1,4 @@
-"""The scatter of explicit against implicit margins with the kept pairs marked."""
+"""A scatter plot of explicit against implicit margins with the kept pairs marked."""
 
 import numpy as np
 from markupsafe import Markup
@@ -10,14 +10,14 @@ MOST_DOTS = 10_000
 
 
 def drawn_rows(pairs: int) -> np.ndarray:
-    """The rows that are drawn: all, or MOST_DOTS of them evenly spaced in the order of pair_id."""
+    """Return the rows to draw: all, or MOST_DOTS of them evenly spaced in the order of pair_id."""
     return np.unique(np.linspace(0, pairs - 1, min(pairs, MOST_DOTS)).round().astype(int))
 
 
 def margins_figure(scored: ScoredPairs) -> tuple[Markup, list[str]]:
-    """The scatter (explicit margin right, implicit margin up) and what its caption must say about the drawing.
+    """Return the scatter plot (x: explicit margin, y: implicit margin) and notes for its caption.
 
-    Raises ValueError where the pairs have no rewards.
+    Raises ValueError if the pairs have no rewards.
     """
     if scored.explicit_P is None:
         raise ValueError("the pairs have no rewards, so there is no explicit margin to draw")

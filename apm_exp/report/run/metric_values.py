@@ -1,4 +1,4 @@
-"""The distribution of the metric over the training pairs, with the cut between kept and not kept."""
+"""A histogram of the metric over the training pairs, with the cut between kept and other pairs."""
 
 import numpy as np
 from markupsafe import Markup
@@ -10,13 +10,13 @@ BINS = 48
 
 
 def ties_at_cut(scored: ScoredPairs) -> tuple[int, int]:
-    """How many pairs have exactly the value of the cut: (kept, not kept)."""
+    """Return how many kept and how many other pairs have exactly the value of the cut."""
     tied_P = scored.value_P == scored.cut
     return int((tied_P & scored.kept_P).sum()), int((tied_P & ~scored.kept_P).sum())
 
 
 def metric_figure(scored: ScoredPairs, metric: str) -> Markup:
-    """A histogram of the metric's value, kept pairs stacked on the others, and a line at the smallest kept value."""
+    """Return a histogram of the metric, kept pairs stacked on the others, with a line at the smallest kept value."""
     low, high = figure.limits(scored.value_P)
     edges = np.linspace(low, high, BINS + 1)
     clipped_P = np.clip(scored.value_P, low, high)
@@ -33,7 +33,7 @@ def metric_figure(scored: ScoredPairs, metric: str) -> Markup:
 
 
 def _label_cut(ax: figure.Axes, cut: float, middle: float) -> None:
-    """Name the line on the side that has room."""
+    """Label the line on the side with more space."""
     left = cut > middle
     ax.annotate(
         f"cut {cut:.3g}",

@@ -1,4 +1,4 @@
-"""What each metric would have kept of the same pairs under the same keep rule, and how far that overlaps."""
+"""The selections of other metrics on the same pairs with the same keep rule, and their overlap with this run's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ OWN = "this run"
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What one metric keeps. kept_P: bool, None where it cannot be computed, and then `problem` says why."""
+    """The selection of one metric. kept_P: bool, or None if it cannot be computed; `problem` then says why."""
 
     name: str
     own: bool
@@ -33,23 +33,23 @@ def choices(
     keep: Mapping[str, Any],
     alpha_rule: Mapping[str, Any] | None = None,
 ) -> list[Choice]:
-    """The choice of every metric in `compare`, and this run's own first where `compare` does not hold it.
+    """Return the choice of every metric in `compare`, and this run's own first if `compare` does not contain it.
 
-    alpha_rule: what chooses the number where a metric has alpha=auto, from the same pairs as for the run's own.
+    alpha_rule: chooses the number of a metric with alpha=auto, from the same pairs as for the run's own.
     """
-    found = []
+    result = []
     for name, node in compare.items():
         if dict(node) == dict(metric):
-            found.append(Choice(name, True, scored.kept_P, None))
+            result.append(Choice(name, True, scored.kept_P, None))
         else:
-            found.append(_choice(scored, name, with_rule(node, alpha_rule), keep))
-    if not any(choice.own for choice in found):
-        found.insert(0, Choice(OWN, True, scored.kept_P, None))
-    return found
+            result.append(_choice(scored, name, with_rule(node, alpha_rule), keep))
+    if not any(choice.own for choice in result):
+        result.insert(0, Choice(OWN, True, scored.kept_P, None))
+    return result
 
 
 def _choice(scored: ScoredPairs, name: str, node: Mapping[str, Any], keep: Mapping[str, Any]) -> Choice:
-    """A metric that cannot score these pairs, or a rule that keeps none of them, is a finding and no failure."""
+    """Return a metric's choice, with a problem if it cannot score these pairs or if the keep rule raises ValueError."""
     rule = component.bind("keep", keep)
     try:
         score = component.bind(f"compare.{name}", with_chosen_number(node, scored.as_scores(), keep))
@@ -60,7 +60,7 @@ def _choice(scored: ScoredPairs, name: str, node: Mapping[str, Any], keep: Mappi
 
 
 def overlap_rows(scored: ScoredPairs, found: list[Choice]) -> list[dict[str, Any]]:
-    """One row a metric: how many it keeps, its overlap with this run's, and the means of what it keeps."""
+    """Return one row per metric: how many pairs it keeps, the overlap with this run's, and the means of its pairs."""
     return [_row(scored, choice) for choice in found]
 
 
@@ -82,7 +82,7 @@ def _row(scored: ScoredPairs, choice: Choice) -> dict[str, Any]:
 
 
 def overlap_figure(found: list[Choice]) -> Markup:
-    """The matrix of Jaccard indices between the metrics that can score these pairs."""
+    """Return a matrix of Jaccard indices between the metrics that can score these pairs."""
     drawn = [(choice.name, choice.kept_P) for choice in found if choice.kept_P is not None]
     size = len(drawn)
     left = 0.16 + 0.07 * max(len(name) for name, _ in drawn)

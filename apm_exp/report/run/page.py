@@ -1,4 +1,4 @@
-"""The report on one run: everything that its artifacts say, gathered and rendered into one page."""
+"""The report page of one run, with everything in its artifacts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ Context = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its configuration, the command that repeats it, its artifacts, and where it was computed.
+    """A finished run: its configuration, command line, artifacts, and environment.
 
-    A run that was to stop at its selection has no policy among its artifacts, and no evaluations.
+    A run with until=selection has no policy among its artifacts, and no evaluations.
     """
 
     config: Mapping[str, Any]
@@ -42,12 +42,12 @@ class Run:
 
 
 def write_page(run: Run, path: Path) -> Path:
-    """Write the run's page to `path`. Reads the artifacts' tables; raises what reading them raises."""
+    """Write the run's page to `path`. Reads the artifacts' tables and raises what reading them raises."""
     return render("run.html.jinja", context(run), path)
 
 
 def context(run: Run) -> Context:
-    """What the template is given: plain values, and figures as markup."""
+    """Return the template's context: plain values, and figures as markup."""
     scored = read_scored_pairs(run.artifacts["selection"].path, run.artifacts["logps"].path)
     config = describe.with_alpha_in_words(run.config, run.artifacts["selection"].counts.get("alpha"))
     heading = describe.title(config, with_loss="policy" in run.artifacts)
@@ -86,7 +86,7 @@ def _names(config: Mapping[str, Any]) -> Context:
 
 
 def _evaluations(run: Run) -> list[Context]:
-    """Each evaluation: its name, the level of its intervals, and its results, of which the first is the headline."""
+    """Return each evaluation with its name, the level of its intervals, and its results, the headline first."""
     scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
     nodes = run.config.get("evals") or {}
     levels = {name: interval_level(nodes.get(name, {})) for name in scores}
@@ -110,8 +110,8 @@ def _values(scored: ScoredPairs, metric: str) -> Context:
 
 def _overlap(scored: ScoredPairs, run: Run) -> Context:
     rule = run.config.get("alpha_rule")
-    found = choices(scored, run.compare, run.config["metric"], run.config["keep"], rule)
-    return {"svg": overlap_figure(found), "rows": overlap_rows(scored, found)}
+    compared = choices(scored, run.compare, run.config["metric"], run.config["keep"], rule)
+    return {"svg": overlap_figure(compared), "rows": overlap_rows(scored, compared)}
 
 
 def _lengths(scored: ScoredPairs) -> Context:
@@ -137,7 +137,7 @@ def _refused(run: Run) -> list[Context]:
     stages = {
         "Sampling and rewarding responses": "generations",
         "Reading and checking the pairs": "pairs",
-        "Tokenising and scoring": "logps",
+        "Tokenizing and scoring": "logps",
     }
     present = {words: run.artifacts[kind] for words, kind in stages.items() if kind in run.artifacts}
     return [{"name": words, "counts": a.counts} | refusals(a.path) for words, a in present.items()]

@@ -1,4 +1,4 @@
-"""What was refused and why: counts per reason and the first rows of a stage's quarantine file."""
+"""The refused rows of a stage: counts by reason, and the first rows of refused.jsonl."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,9 @@ LONGEST_DETAIL = 200
 
 
 def refusals(folder: Path) -> dict[str, Any]:
-    """Of `folder`/refused.jsonl: total, (reason, count) by decreasing count, and the first rows, shortened."""
+    """Return, for `folder`/refused.jsonl, the total, (reason, count) by decreasing count, and the first rows,
+    shortened.
+    """
     rows = read_jsonl(folder / "refused.jsonl")
     counts = Counter(str(row["reason"]) for row in rows)
     return {
@@ -23,6 +25,6 @@ def refusals(folder: Path) -> dict[str, Any]:
 
 
 def _first(row: dict[str, Any]) -> dict[str, str]:
-    where = row.get("source") or row.get("pair_id") or ""
+    source = row.get("source") or row.get("pair_id") or ""
     detail = " ".join(str(row.get("detail") or "").split())
-    return {"where": str(where), "reason": str(row["reason"]), "detail": shortened(detail, LONGEST_DETAIL)}
+    return {"where": str(source), "reason": str(row["reason"]), "detail": shortened(detail, LONGEST_DETAIL)}

@@ -1,4 +1,4 @@
-"""What a selection knows about its pairs, as arrays, with the response lengths beside it."""
+"""The pairs of a selection as arrays, with their response lengths."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from apm_exp.core.types import PairScores
 
 @dataclass(frozen=True, eq=False)
 class ScoredPairs:
-    """The training pairs in order of pair_id. One entry a pair (shape P).
+    """The training pairs in the order of pair_id, one entry per pair (shape P).
 
-    explicit_P: signed, reward units, None without rewards. implicit_P: signed, nats per token.
-    value_P: the metric, higher kept first. kept_P: bool. chosen_len_P, rejected_len_P: tokens.
+    explicit_P: signed, reward units, None without rewards. implicit_P: signed, nats per token. value_P: the metric,
+    higher is better. kept_P: bool. chosen_len_P, rejected_len_P: tokens.
     """
 
     pair_id_P: np.ndarray
@@ -27,19 +27,19 @@ class ScoredPairs:
     rejected_len_P: np.ndarray
 
     def as_scores(self) -> PairScores:
-        """What a metric may look at."""
+        """Return the input of a metric."""
         return PairScores(self.pair_id_P, self.explicit_P, self.implicit_P)
 
     @property
     def cut(self) -> float:
-        """The smallest value that was kept."""
+        """Return the smallest kept value."""
         return float(self.value_P[self.kept_P].min())
 
 
 def read_scored_pairs(selection: Path, logps: Path) -> ScoredPairs:
-    """Read selection.parquet and, for the same pairs, the lengths of logps.parquet.
+    """Read selection.parquet and, for the same pairs, the lengths in logps.parquet.
 
-    Raises KeyError where a selected pair has no log-probs.
+    Raises KeyError if a selected pair has no log-probs.
     """
     table = pq.read_table(selection / "selection.parquet").sort_by("pair_id")
     lengths = pq.read_table(logps / "logps.parquet", columns=["pair_id", "chosen_len", "rejected_len"])

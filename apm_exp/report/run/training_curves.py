@@ -1,4 +1,4 @@
-"""Training curves from a policy's metrics.jsonl: one small figure for each quantity that was logged."""
+"""Training curves from a policy's metrics.jsonl: one small figure per logged quantity."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MOST_POINTS = 600
 
 @dataclass(frozen=True)
 class Panel:
-    """One small figure. lines: (key in metrics.jsonl, name in the legend, where there are several)."""
+    """One small figure. lines: (key in metrics.jsonl, name in the legend if there are several)."""
 
     name: str
     title: str
@@ -23,7 +23,7 @@ class Panel:
 
 
 PANELS = (
-    Panel("loss", "Loss", "Mean over the pairs of a step.", (("loss", ""),)),
+    Panel("loss", "Loss", "Mean over the pairs of an optimizer step.", (("loss", ""),)),
     Panel("margins", "Reward margin", "Chosen minus rejected, as the loss defines it.", (("rewards/margins", ""),)),
     Panel("accuracies", "Accuracy", "Share of pairs with a positive margin.", (("rewards/accuracies", ""),)),
     Panel("logps", "Log-probabilities", "Nats per token.", (("chosen_logp", "chosen"), ("rejected_logp", "rejected"))),
@@ -40,27 +40,27 @@ _COLOURS = (figure.KEPT, figure.SECOND)
 
 
 def thinned(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """Every n-th row and the last, at most about MOST_POINTS of them, and n."""
+    """Return every n-th row and the last, at most about MOST_POINTS rows, and n."""
     every = math.ceil(len(rows) / MOST_POINTS) or 1
     kept = rows[::every]
     return (kept if not rows or kept[-1] is rows[-1] else [*kept, rows[-1]]), every
 
 
 def training_figures(rows: list[dict[str, Any]]) -> list[tuple[Panel, Markup]]:
-    """A figure for each panel of which at least one line was logged."""
+    """Return a figure for each panel with at least one logged line."""
     drawn, _ = thinned(rows)
     panels = [(panel, _logged(panel, drawn)) for panel in PANELS]
     return [(panel, _figure(panel, lines)) for panel, lines in panels if lines]
 
 
 def _logged(panel: Panel, rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Points (step, value) of each line that was logged; a value that is missing or not finite is a gap."""
-    found = {}
+    """Return the points (step, value) of each logged line; a missing or non-finite value is a gap."""
+    lines = {}
     for key, name in panel.lines:
         points = np.array([(row["step"], _number(row.get(key))) for row in rows], dtype=float).reshape(-1, 2)
         if np.isfinite(points[:, 1]).any():
-            found[name] = points
-    return found
+            lines[name] = points
+    return lines
 
 
 def _number(value: Any) -> float:
@@ -74,8 +74,8 @@ def _figure(panel: Panel, lines: dict[str, np.ndarray]) -> Markup:
         for (_, points), colour in zip(lines.items(), _COLOURS, strict=False):
             marker = "o" if len(points) <= 24 else ""
             ax.plot(points[:, 0], points[:, 1], color=colour, marker=marker, markersize=2.6)
-        ax.set_xlabel("step")
+        ax.set_xlabel("optimizer step")
         ax.locator_params(axis="x", nbins=5, integer=True)
         ax.locator_params(axis="y", nbins=5)
         ax.margins(x=0.02)
-        return figure.to_svg(ax, f"training-{panel.name}", f"{panel.title} over the training steps.")
+        return figure.to_svg(ax, f"training-{panel.name}", f"{panel.title} over the optimizer steps.")

@@ -1,4 +1,4 @@
-"""Dots with intervals: a score, or its difference to the baseline, over the arms of a sweep."""
+"""A figure of a score, or of its difference from the baseline, for each arm of a sweep."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """One arm. bar: its interval. ticks: each seed's value."""
+    """One arm. bar: its interval. ticks: the value of each seed."""
 
     label: str
     value: float
@@ -22,7 +22,7 @@ class Row:
 
 
 def arms_figure(name: str, axis: str, unit: str | None, rows: list[Row], reference: float | None) -> Markup:
-    """A row for each arm in the given order; a dashed line at `reference` where there is one."""
+    """Return a figure with one row per arm in the given order, and a dashed line at `reference` unless it is None."""
     scale = 100.0 if is_share(unit) else 1.0
     labels = [_short(row.label) for row in rows]
     left = 0.2 + 0.075 * max(len(label) for label in labels)

@@ -1,4 +1,4 @@
-"""One score of all arms against the baseline arm: sentences, a figure, a table."""
+"""The comparison of all arms with the baseline arm on one score: sentences, a figure and a table."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Context = dict[str, Any]
 
 
 def comparison(number: int, arms: list[Arm], baseline: int, one: ArmScores) -> Context:
-    """What the template is given on one score; `problem` where nothing can be compared."""
+    """Return the template's context for one score; `problem` is set if nothing can be compared."""
     compared = one.compared
     made: Context = {"title": one.words, "headline": one.headline, "problem": compared.problem, "rows": [], "svg": None}
     made |= {"unit": "points" if is_share(one.unit) else one.unit or "", "item_words": compared.items, "missing": []}

@@ -1,4 +1,4 @@
-"""What a sweep cost: forwards, tokens, and the seconds of each step, made or reused."""
+"""The cost of a sweep: forwards, tokens, and the seconds of each step, built or reused."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,7 @@ Context = dict[str, Any]
 
 
 def cost(root: Path, arms: list[Arm], jobs: list[dict[str, Any]]) -> Context | None:
-    """The table of arms, and the seconds of all jobs: spent, and what it would have been without sharing. None without
-    any finished job.
-    """
+    """Return a table of arms, and the seconds of all jobs, spent and without sharing; None if no job is finished."""
     names = list(dict.fromkeys(name for job in jobs for name in steps_of(job)))
     if not names:
         return None
@@ -47,7 +45,10 @@ def _row(root: Path, arm: Arm, names: list[str]) -> Context:
 
 
 def _cell(steps: Iterable[Mapping[str, Any]]) -> Context:
-    """made: seconds that the arm's own jobs spent, None where all was there. there: seconds of what was reused."""
+    """Return the cost of an arm's steps.
+
+    made: seconds that the arm's own jobs spent, None if everything was reused. there: seconds of what was reused.
+    """
     steps = list(steps)
     made = {step["key"]: step["seconds"] for step in steps if not step["reused"]}
     there = {step["key"]: step["seconds"] for step in steps if step["key"] not in made}
@@ -55,7 +56,7 @@ def _cell(steps: Iterable[Mapping[str, Any]]) -> Context:
 
 
 def _distinct(jobs: Iterable[Job], name: str) -> list[Any]:
-    """The steps of a name, each once."""
+    """Return the distinct steps of a name."""
     return list({steps_of(job)[name]["key"]: steps_of(job)[name] for job in jobs if name in steps_of(job)}.values())
 
 
@@ -65,15 +66,15 @@ def _count(jobs: list[Job], name: str, count: str) -> int | None:
 
 
 def _trained(root: Path, jobs: list[Job]) -> tuple[int, int] | None:
-    """Pairs and response tokens that went through training, each time counted; None where it is not known."""
-    found = []
+    """Return the number of pairs and response tokens in training, including repetitions; None if unknown."""
+    totals = []
     for job in {job["policy_key"]: job for job in jobs if job["policy_key"]}.values():
         seen = _pairs_seen(root / steps_of(job)["policy"]["folder"] / "metrics.jsonl")
         kept, tokens = _kept_tokens(root, job)
         if seen is None or not kept:
             return None
-        found.append((seen, round(tokens * seen / kept)))
-    return (sum(pairs for pairs, _ in found), sum(tokens for _, tokens in found)) if found else None
+        totals.append((seen, round(tokens * seen / kept)))
+    return (sum(pairs for pairs, _ in totals), sum(tokens for _, tokens in totals)) if totals else None
 
 
 def _pairs_seen(log: Path) -> int | None:
@@ -85,7 +86,7 @@ def _pairs_seen(log: Path) -> int | None:
 
 
 def _kept_tokens(root: Path, job: Job) -> tuple[int, int]:
-    """How many pairs a job keeps, and the tokens of both of their responses; zeros where that is gone."""
+    """Return the number of pairs that a job keeps and the tokens of their responses; zeros if the files are missing."""
     selection, logps = (root / steps_of(job)[name]["folder"] / f"{name}.parquet" for name in ("selection", "logps"))
     try:
         chosen = pq.read_table(selection, columns=["pair_id"], filters=pc.field("kept"))["pair_id"]

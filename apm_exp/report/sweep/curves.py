@@ -1,4 +1,4 @@
-"""Curves of a score over a swept setting that is a number."""
+"""Curves of a score over a swept numeric setting."""
 
 import itertools
 from collections.abc import Mapping
@@ -19,28 +19,28 @@ _MARKERS = "osD^vP"
 
 @dataclass(frozen=True)
 class Line:
-    """The arms that differ in one number only. points: number -> the arm's mean."""
+    """The arms that differ only in one number. points: number -> the arm's mean."""
 
     label: str
     points: Mapping[float, Mean]
 
 
 def lines_over(key: str, arms: list[Arm], means: list[Mean | None]) -> list[Line]:
-    """One line for each combination of the other settings with at least two points.
+    """Return one line for each combination of the other settings with at least two points.
 
-    An arm that several values give (it does not depend on the setting) is a point at each.
+    An arm that several values give (if it does not depend on the setting) is a point at each of them.
     """
-    found: dict[str, dict[float, Mean]] = {}
+    lines: dict[str, dict[float, Mean]] = {}
     for arm, mean in zip(arms, means, strict=True):
         others = [words(other, *values) for other, values in arm.settings.items() if other != key and len(values) == 1]
         if mean is not None:
-            points = found.setdefault(", ".join(others), {})
+            points = lines.setdefault(", ".join(others), {})
             points |= dict.fromkeys(numbers_of(arm, key), mean)
-    return [Line(label, dict(sorted(points.items()))) for label, points in found.items() if len(points) > 1]
+    return [Line(label, dict(sorted(points.items()))) for label, points in lines.items() if len(points) > 1]
 
 
 def curve_figure(name: str, key: str, axis: str, unit: str | None, lines: list[Line]) -> Markup:
-    """Means with their intervals over a setting's values, which stand at their logarithms where they span a decade."""
+    """Return a figure of means with intervals over a setting's values, on a log scale if they span a decade."""
     scale = 100.0 if is_share(unit) else 1.0
     ticks = sorted({x for line in lines for x in line.points})
     logarithmic = ticks[0] > 0 and ticks[-1] >= 10 * ticks[0]
@@ -64,7 +64,7 @@ def curve_figure(name: str, key: str, axis: str, unit: str | None, lines: list[L
 def _shifted(
     points: Mapping[float, Mean], place: int, lines: int, ticks: list[float], logarithmic: bool
 ) -> list[float]:
-    """Where a line's points stand: side by side, so that intervals do not hide each other."""
+    """Return the x positions of a line's points, shifted so that intervals of different lines do not overlap."""
     part = (place - (lines - 1) / 2) * 0.012
     if logarithmic:
         return [x * (ticks[-1] / ticks[0]) ** part for x in points]

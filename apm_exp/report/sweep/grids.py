@@ -1,4 +1,4 @@
-"""Heat maps of a score over two swept settings that are numbers."""
+"""Heat maps of a score over two swept numeric settings."""
 
 import itertools
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from apm_exp.report.sweep.numeric_settings import numbers_of
 
 @dataclass(frozen=True)
 class Grid:
-    """A score over two numbers: mean_RC has the means, None where no arm has them."""
+    """A score over two numbers. mean_RC: the means, None if no arm has them."""
 
     label: str
     rows: list[float]
@@ -24,16 +24,16 @@ class Grid:
 
 
 def grids_over(row_key: str, column_key: str, arms: list[Arm], means: list[Mean | None]) -> list[Grid]:
-    """One grid for each combination of the other settings that has at least two rows and two columns."""
-    found: dict[str, dict[tuple[float, float], Mean]] = {}
+    """Return one grid for each combination of the other settings with at least two rows and two columns."""
+    by_label: dict[str, dict[tuple[float, float], Mean]] = {}
     for arm, mean in zip(arms, means, strict=True):
         keys = (row_key, column_key)
         others = [words(key, *values) for key, values in arm.settings.items() if key not in keys and len(values) == 1]
         if mean is not None:
-            cells = found.setdefault(", ".join(others), {})
+            cells = by_label.setdefault(", ".join(others), {})
             rows, columns = (numbers_of(arm, key) for key in keys)
             cells |= dict.fromkeys(itertools.product(rows, columns), mean)
-    grids = [_grid(label, cells) for label, cells in found.items()]
+    grids = [_grid(label, cells) for label, cells in by_label.items()]
     return [grid for grid in grids if len(grid.rows) > 1 and len(grid.columns) > 1]
 
 
@@ -43,7 +43,7 @@ def _grid(label: str, cells: dict[tuple[float, float], Mean]) -> Grid:
 
 
 def grid_figure(name: str, grid: Grid, keys: tuple[str, str], unit: str | None) -> Markup:
-    """The heat map of a grid, shaded from its lowest to its highest mean."""
+    """Return a heat map of a grid, shaded from its lowest to its highest mean."""
     scale = 100.0 if is_share(unit) else 1.0
     value_RC = np.array([[np.nan if one is None else scale * one.value for one in row] for row in grid.mean_RC])
     texts = [["" if one is None else _text(one, scale) for one in row] for row in grid.mean_RC]

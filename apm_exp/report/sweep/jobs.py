@@ -1,4 +1,4 @@
-"""The jobs of a sweep: how each ended, what it has, and the line that repeats it."""
+"""The jobs of a sweep: their states, results and command lines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ Job = Mapping[str, Any]
 
 
 def problems(jobs: list[dict[str, Any]]) -> list[Context]:
-    """The jobs without a result."""
+    """Return the jobs without a result."""
     return [
         {"number": job["number"], "settings": _settings(job), "state": job["state"], "reason": job["reason"]}
         for job in jobs
@@ -23,7 +23,7 @@ def _settings(job: Job) -> str:
 
 
 def job_rows(jobs: list[dict[str, Any]]) -> list[Context]:
-    """A row each: settings, state, policy, kept, time, links, command, and every score."""
+    """Return one row per job: settings, state, policy, kept, time, links, command, and every score."""
     keys = list(dict.fromkeys(key for job in jobs for key in job["swept"]))
     same = _same_model(jobs)
     return [_row(job, keys, same.get(job["number"])) for job in jobs]
@@ -48,13 +48,13 @@ def _row(job: Job, keys: list[str], same_as: int | None) -> Context:
 
 
 def _swept(job: Job, key: str) -> str:
-    """A swept value; auto with the alpha that it stood for."""
+    """Return a swept value; for alpha=auto with the chosen number."""
     value = str(job["swept"].get(key, ""))
     return f"auto ({job['alpha']:g})" if (key, value) == ("alpha", "auto") and job.get("alpha") is not None else value
 
 
 def _same_model(jobs: list[dict[str, Any]]) -> dict[int, int]:
-    """Of each job whose policy an earlier one already has: the number of that earlier job."""
+    """Return, for each job with the same policy as an earlier job, the number of that job."""
     first: dict[str, int] = {}
     same = {}
     for job in jobs:
@@ -65,7 +65,7 @@ def _same_model(jobs: list[dict[str, Any]]) -> dict[int, int]:
 
 
 def _policy(job: Job, same_as: int | None) -> str:
-    """Whether this job trained its policy, found it, or has the model of an earlier job."""
+    """Return whether this job trained its policy, reused it, or has the same policy as an earlier job."""
     if same_as is not None:
         return f"same as {same_as}"
     return {True: "trained", False: "reused", None: ""}[job["trained"]]

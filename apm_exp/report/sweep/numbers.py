@@ -1,4 +1,4 @@
-"""The figures of a headline score over the swept numbers, with what their captions say."""
+"""The figures of a headline score over the swept numbers, with their captions."""
 
 import itertools
 from typing import Any
@@ -16,7 +16,7 @@ _SAME = "Points of one arm at several values are the same policy, which does not
 
 
 def curves(arms: list[Arm], one: ArmScores) -> list[Context]:
-    """One figure for each swept number."""
+    """Return one figure for each swept number."""
     drawn = []
     for key in numeric_settings(arms):
         lines = lines_over(key, arms, one.compared.means)
@@ -31,14 +31,14 @@ def curves(arms: list[Arm], one: ArmScores) -> list[Context]:
 
 
 def grids(arms: list[Arm], one: ArmScores) -> list[Context]:
-    """A heat map for each two swept numbers, and each combination of the other settings."""
+    """Return a heat map for each two swept numbers and each combination of the other settings."""
     drawn = []
     for keys in itertools.combinations(numeric_settings(arms), 2):
-        found = grids_over(*keys, arms, one.compared.means)
-        for number, grid in enumerate(found[:MOST_GRIDS]):
+        drawable = grids_over(*keys, arms, one.compared.means)
+        for number, grid in enumerate(drawable[:MOST_GRIDS]):
             name = f"grid-{one.compared.score}-{_id(keys[0])}-{_id(keys[1])}-{number}"
             title = f"{axis_words(one)}{f': {grid.label}' if grid.label else ''}"
-            notes = [f"{MOST_GRIDS} of {len(found)} are drawn."] if len(found) > MOST_GRIDS else []
+            notes = [f"{MOST_GRIDS} of {len(drawable)} are drawn."] if len(drawable) > MOST_GRIDS else []
             drawn.append({"title": title, "svg": grid_figure(name, grid, keys, one.unit), "notes": notes})
     return drawn
 

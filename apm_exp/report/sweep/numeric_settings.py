@@ -1,11 +1,11 @@
-"""Which of the swept settings are numbers, and which number an arm has."""
+"""The swept settings with numeric values, and the number of each arm."""
 
 from apm_exp.report.compare.arms import Arm
 from apm_exp.selection.alpha_rules.choose import AUTO
 
 
 def numeric_settings(arms: list[Arm]) -> list[str]:
-    """The swept settings whose values are numbers, at least two of them; alpha=auto may be among alpha's."""
+    """Return the swept settings with at least two numeric values; alpha may also be auto."""
     keys = dict.fromkeys(key for arm in arms for key in arm.settings)
     return [key for key in keys if _are_numbers({value for arm in arms for value in arm.settings.get(key, ())})]
 
@@ -16,7 +16,7 @@ def _are_numbers(values: set[str]) -> bool:
 
 
 def numbers_of(arm: Arm, key: str) -> tuple[float, ...]:
-    """The arm's values of a setting; for alpha=auto the number that was chosen, where its repetitions agree on one."""
+    """Return the arm's values of a setting; for alpha=auto the chosen number, if all seeds agree on it."""
     values = arm.settings.get(key, ())
     numbers = [_number(value) for value in values if value != AUTO]
     chosen = {job.get("alpha") for job in arm.by_seed.values()} if AUTO in values else set()
@@ -25,7 +25,7 @@ def numbers_of(arm: Arm, key: str) -> tuple[float, ...]:
 
 
 def chosen_numbers(arms: list[Arm], key: str) -> list[float]:
-    """The numbers that stand for alpha=auto in a setting."""
+    """Return the numbers chosen for alpha=auto."""
     return sorted({number for arm in arms if arm.settings.get(key) == (AUTO,) for number in numbers_of(arm, key)})
 
 

@@ -1,4 +1,4 @@
-"""The report on a multirun: arms in the order they were given, each against the baseline, never a bare ranking."""
+"""The report page of a sweep: its arms in the order they were given, each compared with the baseline."""
 
 import base64
 import hashlib
@@ -25,21 +25,21 @@ _SCRIPT = Path(__file__).parents[1] / "sort.js"
 
 
 def write_sweep_report(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -> Path:
-    """Write `folder`/report.html on the jobs of a sweep, finished or not, say its verdicts, and return its path.
+    """Write `folder`/report.html on the jobs of a sweep, finished or not, log its conclusions, and return its path.
 
-    folder: `<output_root>/sweeps/<name>`. A job: number, swept (key -> value), state, reason, and of one that is done
-    what job.py records (scores, kept, policy_key, steps, ...). What a job does not have may be left out.
+    folder: `<output_root>/sweeps/<name>`. A job has: number, swept (key -> value), state, reason, and if it is finished
+    the contents of job.py's record (scores, kept, policy_key, steps, ...). Missing entries may be omitted.
     """
-    given = context(folder, name, command, jobs)
-    page = render("sweep.html.jinja", given, folder / "report.html")
-    for one in given["comparisons"]:
-        if one["headline"] and one["rows"]:
-            logger.info("%s: %s", one["title"], one["summary"])
+    values = context(folder, name, command, jobs)
+    page = render("sweep.html.jinja", values, folder / "report.html")
+    for entry in values["comparisons"]:
+        if entry["headline"] and entry["rows"]:
+            logger.info("%s: %s", entry["title"], entry["summary"])
     return page
 
 
 def context(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the template is given."""
+    """Return the template's context."""
     root = folder.parent.parent
     jobs = [_EMPTY | job for job in sorted(jobs, key=lambda job: job["number"])]
     arms = arms_of(jobs)
@@ -83,7 +83,7 @@ def _in_order(names: Iterable[str]) -> list[str]:
 
 
 def _baseline(arms: list[Arm], jobs: list[dict[str, Any]]) -> tuple[int, str | None]:
-    """The baseline arm, and what is to be said where the wanted one is not there."""
+    """Return the baseline arm, and a remark if the requested one does not exist."""
     wanted = next((job["baseline"] for job in jobs if job.get("baseline") is not None), None)
     settings = [arm.settings for arm in arms]
     try:
@@ -93,16 +93,16 @@ def _baseline(arms: list[Arm], jobs: list[dict[str, Any]]) -> tuple[int, str | N
 
 
 def _starting(jobs: list[dict[str, Any]]) -> list[Score]:
-    """The starting policy's scores, each under the name of the score itself."""
+    """Return the starting policy's scores, by the names of the scores themselves."""
     return [in_words(name.removeprefix(STARTING), one) for name, one in _common_starting_scores(jobs).items()]
 
 
 def _common_starting_scores(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The starting policy's scores that are the same in every job that has them: name -> record."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the starting policy's scores that are equal in every job that has them: name -> record."""
+    common: dict[str, dict[str, Any]] = {}
     differ = set()
     for job in jobs:
         for name, record in job["scores"].items():
-            if name.startswith(STARTING) and found.setdefault(name, record) != record:
+            if name.startswith(STARTING) and common.setdefault(name, record) != record:
                 differ.add(name)
-    return {name: record for name, record in found.items() if name not in differ}
+    return {name: record for name, record in common.items() if name not in differ}

@@ -1,4 +1,4 @@
-"""The scores of a sweep's arms: read with their outcomes where they can be compared, else as the jobs recorded them."""
+"""The scores of a sweep's arms: with their outcomes if they can be compared, else as recorded by the jobs."""
 
 import json
 from collections.abc import Iterator
@@ -27,13 +27,13 @@ class ArmScores:
 
     @property
     def words(self) -> str:
-        """The score's name, with the evaluation's where that says more."""
+        """Return the score's name, with the evaluation's name unless that is redundant."""
         score, evaluation = (name.replace("_", " ") for name in (self.compared.score, self.compared.evaluation))
         return score if evaluation == score or score.startswith(evaluation.split()[0]) else f"{score} ({evaluation})"
 
 
 def scores_of_arms(root: Path, arms: list[Arm], baseline: int) -> list[ArmScores]:
-    """Every score that has outcomes, and each evaluation's first in any case; headlines first."""
+    """Return every score that has outcomes, and each evaluation's first score in any case; headlines first."""
     found = [one for name in _evaluations(arms) for one in _of_evaluation(root, arms, baseline, name)]
     return sorted(found, key=lambda one: not one.headline)
 
@@ -48,7 +48,7 @@ def _evaluations(arms: list[Arm]) -> list[str]:
 
 
 def _of_evaluation(root: Path, arms: list[Arm], baseline: int, evaluation: str) -> Iterator[ArmScores]:
-    """None where the evaluation has no scores in any job."""
+    """Yield the scores of an evaluation; none if it has no scores in any job."""
     for job in _finished(arms):
         if not (step := steps_of(job).get(_PREFIX + evaluation)):
             continue
@@ -71,7 +71,7 @@ def _of_evaluation(root: Path, arms: list[Arm], baseline: int, evaluation: str) 
 def _records(folder: Path, job: Job) -> dict[str, Any]:
     try:
         return json.loads((folder / "scores.json").read_text())
-    except (OSError, ValueError):  # cleaned away or damaged: the job's own record is left
+    except (OSError, ValueError):  # removed or damaged: use the job's own record
         return dict(job["scores"])
 
 
@@ -84,7 +84,7 @@ def _compared(root: Path, arms: list[Arm], baseline: int, evaluation: str, score
 
 
 def _share(mean: Mean) -> Mean:
-    """The mean of a share, whose interval ends at 0 and 1."""
+    """Return the mean of a share with its interval clipped to [0, 1]."""
     if mean.over_prompts is None:
         return mean
     low, high = mean.over_prompts
@@ -92,7 +92,7 @@ def _share(mean: Mean) -> Mean:
 
 
 def _recorded(arm: Arm, score: str) -> Mean | None:
-    """An arm's mean from the jobs' records."""
+    """Return an arm's mean from the jobs' records."""
     records = [job["scores"][score] for job in arm.by_seed.values() if score in job["scores"]]
     if not records:
         return None

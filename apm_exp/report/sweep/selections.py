@@ -1,4 +1,4 @@
-"""The selections of a sweep's arms: what they share, and how firm each is."""
+"""The selections of a sweep's arms: their overlap and their stability."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from apm_exp.selection.stability import jaccard, kept_by, under_other_sigmas, un
 
 @dataclass(frozen=True)
 class Selected:
-    """One selection and the arms whose first finished job used it. path: selection.parquet."""
+    """One selection, used by the first finished job of some arms. path: selection.parquet."""
 
     label: str
     path: Path
@@ -29,12 +29,12 @@ class Selected:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """pairs, kept, refused, within_noise."""
+        """Return the counts pairs, kept, refused and within_noise."""
         return steps_of(self.job)["selection"]["counts"]
 
 
 def selections_of(root: Path, arms: list[Arm]) -> list[Selected]:
-    """Each selection once, in the order of the arms."""
+    """Return each distinct selection, in the order of the arms."""
     users: dict[str, list[tuple[Arm, Job]]] = {}
     for arm in arms:
         job = next((job for job in arm.by_seed.values() if "selection" in steps_of(job)), None)
@@ -48,7 +48,7 @@ def _path(root: Path, job: Job) -> Path:
 
 
 def _label(arms: list[Arm]) -> str:
-    """The settings that all of these arms have, or the first arm's name."""
+    """Return the settings that all of these arms share, or the first arm's label."""
     common = [
         words(key, *values)
         for key, values in arms[0].settings.items()
@@ -58,9 +58,9 @@ def _label(arms: list[Arm]) -> str:
 
 
 def overlaps(selections: list[Selected]) -> np.ndarray:
-    """Jaccard indices of all pairs of selections, shape (S, S).
+    """Return the Jaccard indices of all pairs of selections, shape (S, S).
 
-    Held at once: a byte a pair for each selection, and the pair_ids of each different set of pairs.
+    Memory: a byte per pair for each selection, and the pair_ids of each distinct set of pairs.
     """
     known: list[pa.Array] = []
     kept: list[tuple[int, np.ndarray]] = []
@@ -70,11 +70,11 @@ def overlaps(selections: list[Selected]) -> np.ndarray:
         place = next((number for number, other in enumerate(known) if other.equals(ids)), len(known))
         known += [ids] if place == len(known) else []
         kept.append((place, table["kept"].combine_chunks().to_numpy(zero_copy_only=False).astype(bool)))
-    found = np.eye(len(kept))
+    jaccard_SS = np.eye(len(kept))
     for row in range(len(kept)):
         for column in range(row):
-            found[row, column] = found[column, row] = _jaccard(known, kept[row], kept[column])
-    return found
+            jaccard_SS[row, column] = jaccard_SS[column, row] = _jaccard(known, kept[row], kept[column])
+    return jaccard_SS
 
 
 def _jaccard(known: list[pa.Array], one: tuple[int, np.ndarray], other: tuple[int, np.ndarray]) -> float:
@@ -86,9 +86,9 @@ def _jaccard(known: list[pa.Array], one: tuple[int, np.ndarray], other: tuple[in
 
 
 def stability(selected: Selected) -> dict[str, Any]:
-    """How much of a selection stays under chance: counts, and an Overlap for each question.
+    """Return the stability of a selection: counts, and an Overlap for each kind of perturbation.
 
-    Raises ValueError where the metric or the rule cannot be found again, OSError where the table is gone.
+    Raises ValueError if the metric or the keep rule no longer exists, OSError if the table is missing.
     """
     component.trust(selected.job.get("trusted_packages") or [])
     node, keep = selected.job["metric"], selected.job["keep"]

@@ -1,4 +1,4 @@
-"""The section on the selections of a sweep: their overlaps and how firm each is."""
+"""The section on a sweep's selections: their overlaps and their stability."""
 
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,23 @@ Context = dict[str, Any]
 
 
 def selection_section(root: Path, arms: list[Arm]) -> Context | None:
-    """What the template is given; None where no job finished. A selection that cannot be read is a row that says so."""
+    """Return the template's context, or None if no job finished. A selection that cannot be read is a row with a
+    problem.
+    """
     selections = selections_of(root, arms)
     if not selections:
         return None
-    there = [one for one in selections if one.path.is_file()]
+    readable = [selected for selected in selections if selected.path.is_file()]
     return {
-        "rows": [_row(one) for one in selections],
-        "overlap": _overlap(there) if len(there) > 1 else None,
-        "alpha": any("alpha" in one.job["metric"] for one in selections),
+        "rows": [_row(selected) for selected in selections],
+        "overlap": _overlap(readable) if len(readable) > 1 else None,
+        "alpha": any("alpha" in selected.job["metric"] for selected in selections),
     }
 
 
 def _overlap(selections: list[Selected]) -> Context:
     value_SS = overlaps(selections)
-    labels = [one.label for one in selections]
+    labels = [selected.label for selected in selections]
     texts = [[f"{value:.2f}" for value in row] for row in value_SS]
     svg = matrix_figure("overlap", "Jaccard indices of the selections.", labels, labels, value_SS, texts, (0.0, 1.0))
     first = selections[0].counts

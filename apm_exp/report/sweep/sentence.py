@@ -1,27 +1,27 @@
-"""A difference between two arms in one plain sentence."""
+"""The description of a difference between two arms in one sentence."""
 
 from apm_exp.report.compare.paired import LEVEL, Difference
 from apm_exp.report.scores import decimals, is_share, minus
 
 
 def in_units(value: float, error: float, unit: str | None, *, signed: bool = True) -> str:
-    """A difference as people read it: shares in points; two significant digits of the error."""
+    """Return a difference as text: shares in percentage points; two significant digits of the error."""
     scale = 100.0 if is_share(unit) else 1.0
     return minus(f"{value * scale:{'+' if signed else ''},.{decimals(error * scale)}f}")
 
 
 def unit_words(unit: str | None) -> str:
-    """What a difference is counted in, with the blank before it."""
+    """Return the unit of a difference with a leading space."""
     return " points" if is_share(unit) else f" {unit}" if unit else ""
 
 
 def half_width(interval: tuple[float, float]) -> float:
-    """About the standard error that a 95% interval was made of, times two."""
+    """Return half the width of an interval, about two standard errors for a 95% interval."""
     return (interval[1] - interval[0]) / 2
 
 
 def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, items: str) -> str:
-    """Whether the arm differs from the baseline arm, by how much, and what of it may be chance."""
+    """Return whether and by how much the arm differs from the baseline arm, with the interval and the p-value."""
     if difference.same:
         few = f"{difference.items:,} {items} cannot show a small difference"
         return f"{arm}: no {items.removesuffix('s')}'s outcome differs from that of {baseline}; {few}."
@@ -43,14 +43,14 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
 
 
 def _corrected(difference: Difference) -> str:
-    """The corrected p-value, after the one that it was made of where only the correction puts it inside the noise."""
+    """Return the corrected p-value, preceded by the uncorrected one if only the correction makes it insignificant."""
     if difference.noise and difference.p <= 1 - LEVEL:
         return f"{p_words(difference.p)}, but {p_words(difference.p_holm)} after the correction for all arms"
     return p_words(difference.p_holm)
 
 
 def summary(differences: list[Difference], labels: list[str], baseline: str) -> str:
-    """How many arms differ from the baseline arm, and which; how many do not; what one seed leaves open."""
+    """Return a summary: how many arms differ from the baseline, and which; how many do not; a caveat for one seed."""
     apart = [label for one, label in zip(differences, labels, strict=True) if not one.noise]
     inside = len(differences) - len(apart)
     differ = f"{len(apart)} of {len(labels)} arms differ from {baseline}: {'; '.join(apart)}."
@@ -62,5 +62,5 @@ def summary(differences: list[Difference], labels: list[str], baseline: str) -> 
 
 
 def p_words(p: float) -> str:
-    """A corrected p-value."""
+    """Return a p-value as text."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"

@@ -1,4 +1,4 @@
-"""The arms of a sweep: a row each, and a figure of each headline score."""
+"""The arms of a sweep: a table with one row per arm, and a figure for each headline score."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Context = dict[str, Any]
 
 
 def arm_rows(arms: list[Arm], headlines: list[ArmScores]) -> list[Context]:
-    """The table's rows: settings, jobs, seeds, the headline scores with intervals, kept, steps, time."""
+    """Return the table's rows: settings, jobs, seeds, the headline scores with intervals, kept, steps, time."""
     keys = list(dict.fromkeys(key for arm in arms for key in arm.settings))
     return [_row(place, arm, keys, headlines) for place, arm in enumerate(arms)]
 
@@ -44,12 +44,12 @@ def _score(mean: Mean | None, unit: str | None) -> Context | None:
 
 
 def _each(numbers: list[int | None]) -> list[int]:
-    """The different numbers among the jobs of an arm."""
+    """Return the distinct numbers among the jobs of an arm."""
     return sorted({number for number in numbers if number is not None})
 
 
 def arm_figures(arms: list[Arm], headlines: list[ArmScores], jobs: list[Context]) -> list[Context]:
-    """One figure for each headline score that any arm has."""
+    """Return one figure for each headline score that any arm has."""
     drawn = []
     for number, one in enumerate(headlines):
         rows = [
@@ -65,13 +65,13 @@ def arm_figures(arms: list[Arm], headlines: list[ArmScores], jobs: list[Context]
 
 
 def axis_words(one: ArmScores) -> str:
-    """A score with its unit."""
+    """Return a score's name with its unit."""
     unit = "%" if is_share(one.unit) else one.unit
     return f"{one.words} ({unit})" if unit else one.words
 
 
 def _reference(name: str, jobs: list[Context]) -> float | None:
-    """The starting policy's value, where all arms agree on it; a half for a win rate against it."""
+    """Return the starting policy's value, if all arms have the same; a half for a win rate against it."""
     starting = {job["scores"][STARTING + name]["value"] for job in jobs if STARTING + name in job["scores"]}
     if len(starting) == 1:
         return float(starting.pop())

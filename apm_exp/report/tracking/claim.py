@@ -1,7 +1,7 @@
-"""Which W&B run a job's record goes to, so that a job that is tried again continues the run that it began.
+"""The assignment of W&B runs to jobs, so that a retried job continues the W&B run that it started.
 
-`<output_root>/.tracking/<key>.json` has the id, chosen and written before W&B hears of it. The id has a random part:
-another outputs folder with the same job must not write into this one's run.
+`<output_root>/.tracking/<key>.json` has the id, which is chosen and written before W&B is started. The id has a random
+part, so that the same job in another output folder does not write to this run.
 """
 
 import logging
@@ -19,7 +19,7 @@ from apm_exp.report.tracking.job import TrackedJob
 from apm_exp.report.tracking.start import has_login
 
 logger = logging.getLogger(__name__)
-_THEIRS = (  # what W&B takes instead of, or says otherwise than, the run that a job asks for
+_THEIRS = (  # variables that override the run or the settings that a job passes to W&B
     *("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_LAUNCH", "WANDB_LAUNCH_CONFIG_PATH", "WANDB_CONFIG"),
     *("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM"),
     *("WANDB_PROJECT", "WANDB_NAME", "WANDB_TAGS", "WANDB_JOB_TYPE"),
@@ -28,7 +28,7 @@ _THEIRS = (  # what W&B takes instead of, or says otherwise than, the run that a
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to log a job: the id of its W&B run, where that is remembered, and the lock that keeps others off."""
+    """The right to log a job: the id of its W&B run, the file that records it, and a lock against other processes."""
 
     run_id: str
     path: Path
@@ -36,21 +36,21 @@ class Claim:
 
 
 def own_runs_only() -> None:
-    """Remove from the environment what names another W&B run, as an agent's for all that it starts; a warning says so.
+    """Remove variables that name another W&B run, such as those of a W&B agent, from the environment, with a warning.
 
-    Under WANDB_SWEEP_ID W&B ignores the id that a program gives: the jobs of a sweep would overwrite each other.
+    If WANDB_SWEEP_ID is set, W&B ignores the id that a program passes: the jobs of a sweep would overwrite each other.
     """
     if names := [name for name in _THEIRS if os.environ.pop(name, None) is not None]:
         logger.warning(
-            "%s: ignored; each job has a W&B run of its own, in tracking.project and tracking.entity", ", ".join(names)
+            "%s: ignored; each job has its own W&B run in tracking.project and tracking.entity", ", ".join(names)
         )
 
 
 def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim | None:
-    """The W&B run that `job` is to write; None where it is complete, or another process is writing it.
+    """Return the W&B run for `job`, or None if it is complete or if another process is writing it.
 
-    A job that trains what was logged before (`rebuild=`, a cleaned policy) gets a new run, one that goes on from a
-    checkpoint the one it had. What was complete offline is logged again, under its id, when it can be online.
+    A job that trains again what was logged before (`rebuild=`, a cleaned policy) gets a new run; one that resumes from
+    a checkpoint keeps its run. A run that was completed offline is logged again under its id when W&B is online.
     """
     key = text_digest(canonical([job.group, project, entity, *job.keys]))
     path = job.records / f"{key[:16]}.json"
@@ -71,14 +71,14 @@ def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim
 
 
 def release(claimed: Claim, complete: str | None) -> None:
-    """Let others have the run. complete: the mode in which all of the job was logged, None where it was not."""
+    """Release the run. complete: the mode in which the whole job was logged, or None if it was not."""
     if complete:
         write_sealed(_read(claimed.path) | {"complete": complete}, claimed.path)
     claimed.lock.release()
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The record of a W&B run; none where it is damaged, and the job gets a new run."""
+    """Return the record of a W&B run, or an empty one if it is missing or damaged; the job then gets a new run."""
     try:
         return read_sealed(path, "id", "complete")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a W&B run mirrors: one job, with what identifies it."""
+"""The job that a W&B run mirrors, with its identity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrackedJob:
-    """A job as W&B is told of it.
+    """A job as it is described to W&B.
 
-    config: resolved. choices: group -> option. swept: the settings that it does not share with its sweep. folder: the
-    run's record. group: its sweep's name. records: the folder that remembers the ids of W&B runs. keys: of the steps
-    that make its result. history: the policy's metrics.jsonl. trains: whether this job is to write that file.
+    config: resolved. choices: group -> option. swept: the settings in which it differs from other jobs of its sweep.
+    folder: the run's record. group: its sweep's name. records: the folder with the ids of W&B runs. keys: of the steps
+    that make its result. history: the policy's metrics.jsonl. trains: whether this job will write that file.
     """
 
     config: Mapping[str, Any]

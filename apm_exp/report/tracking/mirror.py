@@ -1,4 +1,4 @@
-"""A job's W&B run as a mirror of what the job writes itself: whatever fails in it is a warning, never the job."""
+"""A W&B run as a mirror of what the job writes itself; a failure is a warning and never stops the job."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Act = Callable[[Any], None]
 
 
 class Mirror:
-    """A W&B run, or none; `megabytes` is how large a file it may be sent, 0 for none at all."""
+    """A W&B run, or none. megabytes: the size limit for files to send, 0 for no files."""
 
     def __init__(self, run: Any = None, job: TrackedJob | None = None, megabytes: float = 0) -> None:
         self.run, self.job, self.megabytes = run, job, megabytes
@@ -23,17 +23,17 @@ class Mirror:
         self.failed = False
 
     def row(self, row: Mapping[str, Any]) -> None:
-        """Log a row of metrics.jsonl, after those of earlier attempts that this run does not have."""
+        """Log a row of metrics.jsonl, preceded by rows of earlier attempts that this W&B run does not have."""
         self._log(lambda run: self._rows(run, row))
 
     def rest_of_history(self) -> None:
-        """Log the rows of metrics.jsonl that this run does not have: all of them where another job has trained."""
+        """Log the rows of metrics.jsonl that this W&B run does not have: all of them if another job has trained."""
         self._log(lambda run: self._rows(run, None))
 
     def summary(self, scores: Mapping[str, Mapping[str, Any]], selected: Mapping[str, float]) -> None:
         """Set the run's summary: scores with their intervals, and the counts of the selection as selection_<count>.
 
-        Where alpha=auto, `alpha` in the run's configuration becomes the number that was chosen, as curves have it.
+        If alpha=auto, `alpha` in the run's configuration is replaced with the chosen number, for plots.
         """
         counts = {f"selection_{name}": count for name, count in selected.items()}
         if "alpha" in selected:
@@ -41,7 +41,7 @@ class Mirror:
         self._log(lambda run: run.summary.update(score_summary(scores) | counts))
 
     def send(self, selection: Path, report: Path | None) -> None:
-        """Send what lies in the folders of these two steps, where that is wanted; the scores do not depend on it."""
+        """Send the files of these two steps, if that is enabled; the scores do not depend on it."""
         job, megabytes = self.job, self.megabytes
         if job and megabytes and not self.failed:
             self._try("take the selection and the report", lambda run: send(run, job, selection, report, megabytes))
@@ -64,10 +64,10 @@ class Mirror:
         return True
 
     def _rows(self, run: Any, last: Mapping[str, Any] | None) -> None:
-        """Log what comes before `last`, unless that is done, and `last`; W&B takes steps in ascending order only.
+        """Log the rows before `last`, unless that is done, and then `last`; W&B only accepts ascending steps.
 
-        Offline, each attempt's record has all rows since the first step, since `wandb sync` lets a later record of
-        the same run replace an earlier one; online, those after the last step that the server has.
+        Offline, each attempt logs all rows from the beginning, as `wandb sync` replaces an earlier record of the same
+        run with a later one. Online, the rows after the last step on the server are logged.
         """
         if self.next_step is None:
             self.next_step = int(run.starting_step)

@@ -1,4 +1,4 @@
-"""The names under which W&B knows settings and results; docs/tracking.md lists them, and panels rely on them."""
+"""The names of settings and results in W&B; docs/tracking.md lists them, and panels depend on them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,17 +10,18 @@ _SHORT = {name: name.partition(".")[2] for name in ("loss.beta", "loss.gamma_bet
 
 
 def top_name(setting: str) -> str:
-    """Where a setting stands at the top of a run's configuration: `metric` as metric_name, `loss.beta` as beta,
-    `keep.fraction` as keep_fraction, alpha as alpha.
+    """Return the name of a setting at the top of a W&B run's configuration.
+
+    Examples: `metric` is metric_name, `loss.beta` is beta, `keep.fraction` is keep_fraction, alpha is alpha.
     """
     return f"{setting}_name" if setting in _GROUPS else _SHORT.get(setting, setting.replace(".", "_"))
 
 
 def settings_at_top(config: Mapping[str, Any], choices: Mapping[str, str], swept: Iterable[str]) -> dict[str, Any]:
-    """What stands at the top of a W&B run's configuration, beside the nodes, as numbers and names that can be plotted.
+    """Return the top level of a W&B run's configuration, besides the nodes: numbers and names that can be plotted.
 
-    The names of the choices; alpha, null where the metric has none, whatever the setting says; beta and
-    gamma_beta_ratio, null where the loss has none; learning_rate; and every swept setting.
+    These are the names of the choices; the metric's alpha; the loss's beta and gamma_beta_ratio; learning_rate; and
+    every swept setting. A setting that the metric or the loss does not have is null.
     """
     top = {top_name(group): choices[group] for group in (*_CHOICES, *swept) if group in choices}
     for setting in (*swept, *_SHORT):
@@ -31,7 +32,7 @@ def settings_at_top(config: Mapping[str, Any], choices: Mapping[str, str], swept
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted setting, None where there is none."""
+    """Return the value of a dotted setting, or None if it does not exist."""
     value: Any = config
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
@@ -39,9 +40,9 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def score_summary(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """A run's summary of its scores: `<score>`, and with _low, _high (its interval), _standard_error and _n.
+    """Return a run's summary of its scores: `<score>`, and with _low, _high (its interval), _standard_error and _n.
 
-    With _prompts too where they are fewer than n.
+    _prompts is added if there are fewer prompts than items.
     """
     summary: dict[str, float] = {}
     for name, score in scores.items():

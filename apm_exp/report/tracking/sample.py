@@ -1,4 +1,4 @@
-"""A sample of a selection's pairs that is small enough for a table of W&B."""
+"""A sample of a selection's pairs for a W&B table."""
 
 import heapq
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ COLUMNS = ["pair_id", "explicit_margin", "implicit_margin", "value", "kept"]
 
 
 def sample_of_pairs(selection: Path, most: int = MOST_PAIRS) -> pa.Table:
-    """At most `most` rows of selection.parquet, in its order: those with the lowest hashes of their pair_id.
+    """Return at most `most` rows of selection.parquet, in its order: those with the lowest hashes of their pair_id.
 
-    So the same pairs are taken whatever the metric and alpha are. The file is read a part at a time.
+    The sample does not depend on metric and alpha. The file is read a part at a time.
     """
     with pq.ParquetFile(selection) as file:
         chosen = heapq.nsmallest(most, _hashes(file))
@@ -30,7 +30,7 @@ def sample_of_pairs(selection: Path, most: int = MOST_PAIRS) -> pa.Table:
 
 
 def _hashes(file: pq.ParquetFile) -> Iterator[tuple[bytes, int]]:
-    """The hash of each pair's id, and the pair's position."""
+    """Yield the hash of each pair's id, and the pair's position."""
     position = 0
     for batch in file.iter_batches(columns=["pair_id"]):
         for pair_id in batch["pair_id"].to_pylist():

@@ -1,4 +1,4 @@
-"""Files of a run that W&B keeps too: the selection, a sample of its pairs as a table, and the report."""
+"""Files that are sent to W&B: the selection, a sample of its pairs as a table, and the report."""
 
 import logging
 import os
@@ -20,9 +20,9 @@ MEGABYTE = 1_000_000
 def send(run: Any, job: TrackedJob, selection: Path, report: Path | None, megabytes: float) -> None:
     """Log the table `selection_sample` and the artifacts `selection-<step>` and `report-<step>` of a W&B run.
 
-    selection, report: the steps' folders. W&B is told where the files lie and makes no copy of its own: steps do not
-    change once they are there. The report names folders of this machine, so a copy without them is sent. A file of
-    more than `megabytes` stays here, and a line says so.
+    selection, report: the steps' folders. W&B references the files without copying them, as finished steps do not
+    change. The report contains folders of this machine, so a copy without them is sent. A file larger than `megabytes`
+    is not sent, which is logged.
     """
     import wandb
 
@@ -42,9 +42,9 @@ def send(run: Any, job: TrackedJob, selection: Path, report: Path | None, megaby
 
 @contextmanager
 def _copies_in(folder: Path) -> Iterator[None]:
-    """Let W&B keep its copies in a folder: its own choice is the user's home, which may be small or of another machine.
+    """Make W&B keep its copies in a folder instead of the user's home, which may be small or on another machine.
 
-    It writes tables, which are small, as artifacts of its own, and asks the environment.
+    W&B writes tables, which are small, as its own artifacts, to the folder in an environment variable.
     """
     given = os.environ.get("WANDB_DATA_DIR")
     os.environ["WANDB_DATA_DIR"] = given or str(folder.absolute())

@@ -1,4 +1,4 @@
-"""Starting a W&B run: it never prompts, and where it cannot be online it is offline."""
+"""Start of a W&B run: without prompts, and offline if it cannot be online."""
 
 import logging
 import os
@@ -13,18 +13,18 @@ logger = logging.getLogger(__name__)
 
 
 def wanted_mode(given: str) -> str:
-    """online, offline or disabled: WANDB_MODE in W&B's own words, else `given`."""
+    """Return online, offline or disabled: WANDB_MODE with its aliases, else `given`."""
     wanted = os.environ.get("WANDB_MODE") or given
     wanted = {"run": "online", "shared": "online", "dryrun": "offline"}.get(wanted, wanted)
     if wanted in ("online", "offline", "disabled"):
         return wanted
-    logger.warning("WANDB_MODE=%s: not one of online, offline, disabled; tracking.mode=%s is used", wanted, given)
+    logger.warning("WANDB_MODE=%s: must be online, offline or disabled; tracking.mode=%s is used", wanted, given)
     os.environ["WANDB_MODE"] = given  # W&B reads it too
     return given
 
 
 def start(job: TrackedJob, run_id: str, mode: str, project: str, entity: str | None, timeout: float) -> Any:
-    """A W&B run below the job's folder, offline where online cannot be had (one warning); None where W&B fails."""
+    """Start a W&B run below the job's folder; offline with a warning if online fails, None if W&B fails."""
     options = _options(job) | {"id": run_id, "project": project, "entity": entity}
     if mode == "online":
         said = ""
@@ -37,13 +37,13 @@ def start(job: TrackedJob, run_id: str, mode: str, project: str, entity: str | N
         logger.warning("W&B cannot be reached or has no login: this run is logged offline; wandb sync sends it%s", said)
     try:
         return _init(options, "offline", timeout)
-    except Exception as error:  # whatever it is, the run goes on without
-        logger.warning("W&B could not be started: this run is in metrics.jsonl only (%s)", _short(error))
+    except Exception as error:  # after any error the job continues without W&B
+        logger.warning("W&B could not be started: this run is logged in metrics.jsonl only (%s)", _short(error))
         return None
 
 
 def _give_up_id() -> None:
-    """End W&B's service: after a failed start it holds the run's id, and refuses another start with it."""
+    """Stop W&B's service: after a failed start it holds the run's id, and refuses another start with it."""
     import wandb
 
     try:
@@ -63,8 +63,8 @@ def _options(job: TrackedJob) -> dict[str, Any]:
     return {
         "config": told["config"],
         "name": told["name"][:100],
-        "tags": [tag[:64] for tag in told["tags"]],  # a longer one is refused
-        "dir": str(job.folder.absolute()),  # a service of W&B's that runs already has a working directory of its own
+        "tags": [tag[:64] for tag in told["tags"]],  # W&B refuses longer tags
+        "dir": str(job.folder.absolute()),  # a running W&B service has its own working directory
         "group": job.group,
         "job_type": "run",
     }
@@ -74,16 +74,16 @@ def _init(options: dict[str, Any], mode: str, timeout: float) -> Any:
     import wandb
 
     Path(options["dir"]).mkdir(parents=True, exist_ok=True)
-    # The machine's own name, statistics, paths, packages, code and console are not ours to send.
+    # The machine's name, statistics, paths, packages, code and console output are private.
     ours = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "x_disable_stats": True}
     ours |= {"x_disable_meta": True, "x_disable_machine_info": True, "x_save_requirements": False, "host": ""}
-    ours |= {"sagemaker_disable": True}  # it would give the run another id
+    ours |= {"sagemaker_disable": True}  # otherwise SageMaker would change the run's id
     settings = wandb.Settings(init_timeout=timeout, **ours)  # type: ignore[arg-type]
     return wandb.init(mode=mode, settings=settings, reinit="finish_previous", **options)  # type: ignore[arg-type]
 
 
 def has_login() -> bool:
-    """Whether W&B has a key for its server, looked for where W&B looks; starting a run without one would prompt."""
+    """Return whether W&B has a key for its server, searched as W&B does; starting a run without one would prompt."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     from wandb.sdk import wandb_setup
@@ -91,7 +91,7 @@ def has_login() -> bool:
 
     try:
         return wbauth.read_netrc_auth(host=wandb_setup.singleton().settings.base_url) is not None
-    except Exception as error:  # a key of no valid form, among others
+    except Exception as error:  # such as an invalid key
         logger.warning("W&B: its login cannot be used (%s)", _short(error))
         return False
 

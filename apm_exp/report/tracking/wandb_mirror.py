@@ -1,4 +1,4 @@
-"""Weights & Biases, as a mirror of what the run writes itself: it never prompts and never fails a run."""
+"""Mirroring of a run to Weights & Biases; it never prompts and never fails a run."""
 
 import logging
 from collections.abc import Iterator
@@ -26,10 +26,11 @@ def wandb_mirror(
     artifacts: bool,
     artifact_megabytes: Annotated[float, Field(gt=0)],
 ) -> Iterator[Mirror]:
-    """Yield the mirror of a job, and end its run with the exit code: 0, or 1 where the job is stopped by anything.
+    """Yield the mirror of a job, and end its W&B run with exit code 0, or 1 if the job was stopped by an exception.
 
-    WANDB_MODE wins over `mode`. A job that W&B has whole already gets a mirror that does nothing. artifacts:
-    whether the selection, a sample of its pairs and the report are sent; artifact_megabytes: how large each may be.
+    WANDB_MODE takes precedence over `mode`. For a job that is completely logged already, the mirror does nothing.
+    artifacts: whether to send the selection, a sample of its pairs and the report; artifact_megabytes: the size limit
+    of each.
     """
     wanted = wanted_mode(mode)
     if wanted != "disabled":
@@ -51,7 +52,7 @@ def _claim(job: TrackedJob, wanted: str, project: str, entity: str | None) -> Cl
     try:
         return claim(job, wanted, project, entity)
     except OSError as error:
-        logger.warning("W&B: %s cannot be written (%s); this run is in metrics.jsonl only", job.records, error)
+        logger.warning("W&B: %s cannot be written (%s); this run is logged in metrics.jsonl only", job.records, error)
         return None
 
 

@@ -67,7 +67,7 @@ def test_a_baseline_that_no_arm_has_is_an_error() -> None:
         ValueError, match=r"^baseline=m1: no arm of this sweep has it; give .*: 0.5, 2.5, map, uniform$"
     ):
         baseline_of(ARMS, "m1")
-    with pytest.raises(ValueError, match=r"^baseline=0: no arm .* nothing but seeds is swept$"):
+    with pytest.raises(ValueError, match=r"^baseline=0: no arm .* only seeds are swept$"):
         check_baseline(0, [{"seed": "0"}, {"seed": "1"}])
 
 

@@ -34,13 +34,15 @@ def test_items_know_their_prompts(tmp_path: Path) -> None:
 
 def test_what_the_file_lacks_is_said(tmp_path: Path) -> None:
     write(tmp_path, prompt=["a", "b"], margin=[1.0, 2.0])
-    with pytest.raises(ValueError, match=r"has no column 'win_rate', only prompt, margin; .* writes one value an item"):
+    with pytest.raises(
+        ValueError, match=r"has no column 'win_rate', only prompt, margin; .* must write one value per item"
+    ):
         read_outcomes(tmp_path, "win_rate")
 
 
 def test_items_that_cannot_be_told_apart_are_an_error(tmp_path: Path) -> None:
     write(tmp_path, prompt=["a", "a"], judged=[1.0, 2.0])
-    with pytest.raises(ValueError, match="'prompt' has a value twice"):
+    with pytest.raises(ValueError, match="'prompt' has a repeated value"):
         read_outcomes(tmp_path, "judged")
 
 

@@ -27,7 +27,9 @@ def test_the_same_is_written_once_and_another_only_where_it_is_asked_for(tmp_pat
     assert put(tmp_path)
     assert not put(tmp_path, content="never written")
     assert rows(tmp_path) == "one"
-    with pytest.raises(ValueError, match=r"export\.path=\S+: holds another export, of run a; .*export\.overwrite=true"):
+    with pytest.raises(
+        ValueError, match=r"export\.path=\S+: contains another export, of run a; .*export\.overwrite=true"
+    ):
         put(tmp_path, content="two", run="b")
     assert put(tmp_path, content="two", run="b", overwrite=True)
     assert rows(tmp_path) == "two"
@@ -37,7 +39,7 @@ def test_the_same_is_written_once_and_another_only_where_it_is_asked_for(tmp_pat
 def test_one_that_was_changed_is_not_the_same(tmp_path):
     put(tmp_path)
     (tmp_path / "target" / "data" / "rows").write_text("1")
-    with pytest.raises(ValueError, match="holds this export, and data/rows has changed"):
+    with pytest.raises(ValueError, match="contains this export, but data/rows has changed"):
         put(tmp_path)
     assert put(tmp_path, overwrite=True)
     assert rows(tmp_path) == "one"
@@ -47,7 +49,7 @@ def test_one_that_was_changed_is_not_the_same(tmp_path):
 def test_what_is_no_export_stays(tmp_path, overwrite):
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "thesis.tex").write_text("mine")
-    with pytest.raises(ValueError, match=r"export\.path=\S+: is there and no export"):
+    with pytest.raises(ValueError, match=r"export\.path=\S+: exists and is not an export"):
         put(tmp_path, overwrite=overwrite)
     assert (tmp_path / "target" / "thesis.tex").read_text() == "mine"
 
@@ -76,5 +78,7 @@ def test_what_goes_wrong_leaves_what_was_there(tmp_path, before):
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"^export\.path=\S+: cannot be written \(\w.*\); give export\.path=FOLDER"):
+    with pytest.raises(
+        ValueError, match=r"^export\.path=\S+: cannot be written \(\w.*\); set export\.path to a writable folder"
+    ):
         place(tmp_path / "file" / "target", {"run": "a"}, write("one"), root=tmp_path, overwrite=False)

@@ -146,9 +146,9 @@ def test_the_same_again_is_not_written_and_what_is_wrong_is_one_line(
     before = {path: path.stat().st_mtime_ns for path in subset.rglob("*")}
     run = json.loads((subset / "apm_exp.json").read_text())["made_from"]["run"]
     export(root / "outputs", run, SETTINGS | {"path": str(subset), "policy": True})
-    assert capsys.readouterr().out.rstrip().endswith("has them already; nothing was written")
+    assert capsys.readouterr().out.rstrip().endswith("already has them; nothing was written")
     assert before == {path: path.stat().st_mtime_ns for path in subset.rglob("*")}
-    with pytest.raises(ValueError, match=r"^export\.path=\S+: holds another export, of run "):
+    with pytest.raises(ValueError, match=r"^export\.path=\S+: contains another export, of run "):
         export(root / "outputs", run, SETTINGS | {"path": str(subset)})
     unknown = apm_exp(root, "task=export", "run=nothing")
     swept = apm_exp(root, "-m", "task=export", "seed=0,1")
@@ -173,7 +173,7 @@ def test_a_copy_without_links_is_exported_too_and_a_run_of_two_builds_is_not(
     assert find_run(copied, "latest").parent == copied / "runs"
     done = here["policy"].path / "done"
     write_sealed(read_sealed(done) | {"build": "another"}, done)
-    with pytest.raises(UsageError, match=r"^run=\S+: policy/\S+ has been built again since its step evaluation_"):
+    with pytest.raises(UsageError, match=r"^run=\S+: policy/\S+ has been rebuilt since its step evaluation_"):
         read_run(find_run(copied, run))
 
 
@@ -191,7 +191,7 @@ def test_names_of_other_pairs_stop_a_run_before_the_scoring_and_it_is_not_export
     ):
         export(root / "outputs", run.name, SETTINGS)
     write_sealed(read_sealed(run / "result.json") | {"state": "done"}, run / "result.json")
-    with pytest.raises(ValueError, match=r"^run=\S+: its step selection is gone; the line in"):
+    with pytest.raises(ValueError, match=r"^run=\S+: its step selection is missing; the line in"):
         export(root / "outputs", run.name, SETTINGS)
 
 

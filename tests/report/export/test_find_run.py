@@ -29,7 +29,7 @@ def test_unknown_and_ambiguous_list_the_newest(root):
     newest = ", ".join(reversed(NAMES))
     with pytest.raises(ValueError, match=rf"^run=kto: no such run; the newest are {newest}$"):
         find_run(root, "kto")
-    with pytest.raises(ValueError, match=rf"^run=dpo: fits 2 runs, the newest {NAMES[1]}, {NAMES[0]}; give more"):
+    with pytest.raises(ValueError, match=rf"^run=dpo: matches 2 runs, the newest {NAMES[1]}, {NAMES[0]}; give more"):
         find_run(root, "dpo")
-    with pytest.raises(ValueError, match=r"^run=latest: there are no runs below \S+; make one"):
+    with pytest.raises(ValueError, match=r"^run=latest: there are no runs below \S+; run one"):
         find_run(root / "elsewhere", "latest")

@@ -26,14 +26,14 @@ def test_the_runs_own_settings_pass() -> None:
         (
             "alpha=3",
             {"alpha": 3},
-            "alpha=3: run r1 was made with alpha=2.5; leave it out, or name another run with run=",
+            "alpha=3: run r1 has alpha=2.5; remove it, or choose another run with run=",
         ),
         (
             "metric=explicit",
             {"metric": {"_target_": "apm_exp.selection.metrics.explicit.explicit_reward_margin"}},
-            "metric=explicit: run r1 was made with metric=map; leave it out, ",
+            "metric=explicit: run r1 has metric=map; remove it, ",
         ),
-        ("+loss.beta=1", {"loss": {"beta": 1}}, "loss.beta=1: run r1 was made with loss.beta=(none); "),
+        ("+loss.beta=1", {"loss": {"beta": 1}}, "loss.beta=1: run r1 has loss.beta=(none); "),
     ],
 )
 def test_others_are_refused_with_the_runs_own(override: str, changes: dict[str, object], message: str) -> None:

@@ -67,7 +67,7 @@ def test_weights_go_to_a_model_of_the_same_name_and_not_into_the_data_set(hub, t
 
 def test_what_was_to_be_private_is_not_added_to_something_public(hub, tmp_path):
     there = hub(public=[("dataset", "me/pairs")])
-    with pytest.raises(ValueError, match=r"me/pairs is there and is public; .*export\.private=false"):
+    with pytest.raises(ValueError, match=r"me/pairs exists and is public; .*export\.private=false"):
         push(tmp_path, "me/pairs", private=True, policy=False)
     assert not there.sent
     push(tmp_path, "me/pairs", private=False, policy=False)
@@ -76,7 +76,7 @@ def test_what_was_to_be_private_is_not_added_to_something_public(hub, tmp_path):
 
 def test_a_hub_that_cannot_be_reached_is_one_line_that_says_what_stays(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: HfApi("http://127.0.0.1:9", token="of a test"))
-    with pytest.raises(ValueError, match=r"^export\.push=me/pairs: ConnectError.*stays in .*sends it again$") as error:
+    with pytest.raises(ValueError, match=r"^export\.push=me/pairs: ConnectError.*is kept in .*upload it$") as error:
         push(tmp_path, "me/pairs", private=True, policy=False)
     assert "\n" not in str(error.value)
 

@@ -74,14 +74,16 @@ def test_the_kept_pairs_are_written_with_a_card_that_names_no_training(selected:
 
 def test_there_are_no_weights_to_copy(selected: tuple[Path, str]) -> None:
     root, _ = selected
-    with pytest.raises(ValueError, match=r"^export\.policy=true: run \S+ has trained no policy; leave export\.policy"):
+    with pytest.raises(ValueError, match=r"^export\.policy=true: run \S+ has no trained policy; remove export\.policy"):
         export(root / "outputs", "latest", SETTINGS | {"policy": True})
 
 
 def test_a_policy_that_was_asked_for_and_is_not_there_is_gone(selected: tuple[Path, str]) -> None:
     root, _ = selected
     copy = copy_of_the_run(root, "deleted-policy", "null")
-    with pytest.raises(ValueError, match=r"^run=deleted-policy: its step policy is gone; the line in \S+ builds it"):
+    with pytest.raises(
+        ValueError, match=r"^run=deleted-policy: its step policy is missing; the line in \S+ rebuilds it"
+    ):
         export(root / "outputs", copy.name, SETTINGS)
 
 
@@ -108,5 +110,5 @@ def test_a_run_that_only_scored_has_nothing_to_export(selected: tuple[Path, str]
     (run.parent / "latest").unlink()
     (run.parent / "latest").symlink_to(before.name)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert refused.stderr.startswith(f"error: run={run.name}: nothing was selected, as it was to stop at until=logps; ")
+    assert refused.stderr.startswith(f"error: run={run.name}: it has no selection, as it stopped at until=logps; ")
     assert "without until=logps" in refused.stderr

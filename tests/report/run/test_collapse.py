@@ -9,7 +9,7 @@ def scores(**values: float) -> dict[str, dict[str, float]]:
 
 def test_the_trainings_signs_have_their_steps():
     rows = [{"step": 3}, {"step": 4, "collapse": ["it is bad", "very"]}]
-    assert training_signs(rows) == ["from step 4: it is bad", "from step 4: very"]
+    assert training_signs(rows) == ["from optimizer step 4: it is bad", "from optimizer step 4: very"]
 
 
 @pytest.mark.parametrize(

@@ -173,12 +173,12 @@ def test_without_a_finished_baseline_nothing_is_compared(swept: tuple[Path, list
     root, jobs = swept
     gone = [failed(job["number"], "no disk", **job["swept"]) for job in jobs[4:]]
     page = page_of(root, [*jobs[:4], *gone])
-    assert "Not compared: no job of the baseline arm (uniform, alpha 0.5) finished with it." in page
+    assert "Not compared: no finished job of the baseline arm (uniform, alpha 0.5) has it." in page
 
 
 def test_seeds_alone_have_nothing_to_be_compared_with(tmp_path: Path) -> None:
     page = page_of(tmp_path, finished_sweep(tmp_path, {"seed": ("0", "1")}))
-    assert "Not compared: there is one arm only." in page
+    assert "Not compared: there is only one arm." in page
     assert "There is one selection only" in page
 
 

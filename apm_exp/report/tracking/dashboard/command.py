@@ -1,4 +1,4 @@
-"""The command `apm-exp-dashboard`: build the W&B workspace of a project, save it or write it to a file."""
+"""The command `apm-exp-dashboard`: build the W&B workspace of a project, and save it or write it to a file."""
 
 import argparse
 import importlib.util
@@ -13,7 +13,7 @@ _USAGE_ERROR, _FAILURE = 2, 1
 
 
 def main() -> None:
-    """Do what the command line says; exits with 0, 2 for usage, 1 where W&B does not take the workspace."""
+    """Run the command line; exits with 0, 2 for wrong usage, or 1 if W&B rejects the workspace."""
     given = _parser().parse_args()
     try:
         print(_build(given))
@@ -41,14 +41,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(given: argparse.Namespace) -> str:
-    """Make the workspace and save it or write it; returns where it is. Raises ValueError and RuntimeError."""
+    """Build the workspace and save or write it; returns its URL or path. Raises ValueError and RuntimeError."""
     if importlib.util.find_spec("wandb_workspaces") is None:
         install = "install it with: pip install -e '.[dashboard]'"
         raise ValueError(f"apm-exp-dashboard: wandb-workspaces is not installed; {install}")
     from apm_exp.report.tracking.start import has_login
 
     if not (given.json or has_login()):
-        raise ValueError("W&B has no login here: run wandb login, or set WANDB_API_KEY, or give --json FILE")
+        raise ValueError("there is no W&B login: run wandb login, or set WANDB_API_KEY, or use --json FILE")
     from apm_exp.report.tracking.dashboard.workspace import as_json, workspace
     from apm_exp.report.tracking.names import top_name
 
@@ -59,14 +59,14 @@ def _build(given: argparse.Namespace) -> str:
         return str(given.json)
     try:
         return made.save().url
-    except Exception as error:  # W&B's own, and those of the libraries below it
-        raise RuntimeError(f"W&B does not take the workspace: {' '.join(str(error).split())}") from error
+    except Exception as error:  # W&B's exceptions and those of the libraries below it
+        raise RuntimeError(f"W&B rejected the workspace: {' '.join(str(error).split())}") from error
 
 
 def _names(flag: str, text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise ValueError(f"{flag}={text}: names no setting or score; give one or more, with commas between")
+        raise ValueError(f"{flag}={text}: names no setting or score; give one or more, separated by commas")
     return names
 
 

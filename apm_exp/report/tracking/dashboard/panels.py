@@ -1,4 +1,4 @@
-"""The panels of the W&B workspace, from the names that runs are logged under (apm_exp.report.tracking.names)."""
+"""The panels of the W&B workspace, from the names under which runs are logged (apm_exp.report.tracking.names)."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,19 @@ import wandb_workspaces.reports.v2 as panels
 from apm_exp.report.tracking.names import SAMPLE
 
 SWEPT = ("alpha", "gamma_beta_ratio")  # settings with a section of curves
-TRAINING = {  # keys of metrics.jsonl, which has more -> title
+TRAINING = {  # keys of metrics.jsonl to show -> title
     "loss": "Loss",
     "rewards/margins": "Reward margin",
     "rewards/accuracies": "Share of pairs with a positive margin",
-    "chosen_logp": "Chosen log-prob, nats a token",
-    "rejected_logp": "Rejected log-prob, nats a token",
+    "chosen_logp": "Chosen log-prob, nats per token",
+    "rejected_logp": "Rejected log-prob, nats per token",
     "learning_rate": "Learning rate",
     "grad_norm": "Gradient norm",
 }
 
 
 def curves(setting: str, scores: Sequence[str]) -> list[panels.ScatterPlot | panels.BarPlot]:
-    """A setting against each score: a dot a run, and the mean with its standard error over the runs of a value."""
+    """Return plots of a setting against each score: a dot per run, and the mean with its standard error per value."""
     dots = [
         panels.ScatterPlot(title=f"{score} by {setting}", x=panels.Config(setting), y=panels.SummaryMetric(score))
         for score in scores
@@ -38,7 +38,7 @@ def curves(setting: str, scores: Sequence[str]) -> list[panels.ScatterPlot | pan
 
 
 def parallel(swept: Sequence[str], scores: Sequence[str]) -> list[panels.ParallelCoordinatesPlot]:
-    """A line a run through its swept settings to each of its scores: one plot a score."""
+    """Return one parallel-coordinates plot per score, with a line per run through its swept settings to the score."""
     settings = [panels.ParallelCoordinatesPlotColumn(metric=panels.Config(name)) for name in swept]
     return [
         panels.ParallelCoordinatesPlot(
@@ -50,17 +50,17 @@ def parallel(swept: Sequence[str], scores: Sequence[str]) -> list[panels.Paralle
 
 
 def training() -> list[panels.LinePlot]:
-    """What metrics.jsonl has, over steps."""
+    """Return plots of the metrics in metrics.jsonl over optimizer steps."""
     return [panels.LinePlot(title=title, x="Step", y=[name]) for name, title in TRAINING.items()]
 
 
 def selection() -> list[panels.CustomChart | panels.BarPlot | panels.WeavePanelSummaryTable]:
-    """A dot a pair of the sample, explicit margin against implicit; the sample as a table; the counts."""
+    """Return a scatter plot of the sampled pairs (explicit against implicit margin), their table, and the counts."""
     scatter = panels.CustomChart(
         query={"summaryTable": {"tableKey": SAMPLE}},
-        chart_name="wandb/scatter/v0",  # what wandb.plot.scatter uses
+        chart_name="wandb/scatter/v0",  # the chart of wandb.plot.scatter
         chart_fields={"x": "implicit_margin", "y": "explicit_margin"},
-        chart_strings={"title": "Explicit margin against implicit margin (nats a token)"},
+        chart_strings={"title": "Explicit margin against implicit margin (nats per token)"},
     )
     counts = panels.BarPlot(title="Pairs kept", metrics=[panels.SummaryMetric("selection_kept")])
     return [scatter, panels.WeavePanelSummaryTable(table_name=SAMPLE), counts]

@@ -12,10 +12,10 @@ from apm_exp.report.tracking.dashboard import panels
 def workspace(
     entity: str, project: str, group: str | None, swept: Sequence[str], scores: Sequence[str]
 ) -> workspaces.Workspace:
-    """A workspace, not saved: sweep curves, parallel coordinates, training curves, the selection.
+    """Return an unsaved workspace: sweep curves, parallel coordinates, training curves, the selection.
 
-    group: the sweep whose runs it shows, else all. swept: names of settings at the top of a run's configuration.
-    scores: names in its summary.
+    group: the sweep whose runs to show; None for all runs. swept: names of settings at the top of a run's
+    configuration. scores: names in a run's summary.
     """
     sections = [
         *(_section(f"Results by {name}", panels.curves(name, scores)) for name in panels.SWEPT),
@@ -43,5 +43,5 @@ def _section(name: str, shown: Sequence[Any]) -> workspaces.Section:
 
 
 def as_json(made: workspaces.Workspace) -> str:
-    """What W&B is sent when the workspace is saved."""
+    """Return the JSON that W&B receives when the workspace is saved."""
     return made._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=2)

@@ -62,7 +62,7 @@ def test_a_server_that_says_no_is_one_line(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(workspaces.Workspace, "save", save)
     assert dashboard(monkeypatch, "--entity", "us") == 1
-    assert capsys.readouterr().err == "error: W&B does not take the workspace: no route to host\n"
+    assert capsys.readouterr().err == "error: W&B rejected the workspace: no route to host\n"
 
 
 @pytest.mark.parametrize(
