@@ -1,4 +1,4 @@
-"""What stands before a prompt in columns of its own: the system prompt, and earlier turns."""
+"""The columns that precede a prompt: the system prompt, and earlier turns."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ _SYSTEM = ("system", "developer")
 
 
 def with_system(prompt: list[Message], system: Any) -> list[Message]:
-    """The prompt with the column `system` as its first turn; BadRow if it has another system turn there."""
+    """Return the prompt with the column `system` as its first turn; BadRow if it already has another system turn."""
     if system is None:
         return prompt
     if not isinstance(system, str):
@@ -26,10 +26,11 @@ def with_system(prompt: list[Message], system: Any) -> list[Message]:
 
 
 def with_history(prompt: list[Message], history: Any) -> list[Message]:
-    """The prompt after the turns of the column `history`: pairs of a user's and an assistant's text, or messages.
+    """Return the prompt after the turns of the column `history`: pairs of a user's and an assistant's text, or
+    messages.
 
-    They come behind a system turn. A prompt that starts with them has them already; BadRow if one of several turns
-    does not.
+    They are inserted after a system turn. A prompt that already starts with them is unchanged; BadRow if a prompt of
+    several turns does not.
     """
     if not history or (isinstance(history, str) and history.strip() in ("", "[]", "null")):
         return prompt
@@ -54,7 +55,7 @@ def _earlier(history: Any) -> list[Message]:
 
 
 def _of_json(history: str) -> list[Any]:
-    """The list of which a text is the JSON; BadRow if it is other text."""
+    """Return the list in a JSON text; BadRow if it is other text."""
     try:
         turns = json.loads(history)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""The prompt and the two responses of a row, whichever way the row gives them.
+"""Parsing of a row's prompt and two responses, in any of the supported formats.
 
-Text or messages, with or without a prompt column, with the prompt repeated in chosen and rejected or not;
-turns before the response, system turns too, are kept in the prompt.
+Text or messages, with or without a prompt column, and with or without the prompt repeated in chosen and rejected; turns
+before the response, including system turns, are kept in the prompt.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from apm_exp.data.sources.turns import text_or_messages
 
 @dataclass(frozen=True)
 class Conversations:
-    """A prompt, and the assistant's two messages that may follow it. tools: what the assistant may call."""
+    """A prompt with two alternative assistant messages. tools: the functions that the assistant may call."""
 
     prompt: list[Message]
     chosen: Message
@@ -28,10 +28,10 @@ class Conversations:
 
 
 def split_pair(row: Mapping[str, Any]) -> Conversations:
-    """The two conversations of a row with the columns of `with_known_columns`.
+    """Return the two conversations of a row with the columns of `with_known_columns`.
 
-    Raises BadRow: null, wrong type, unknown role, not a transcript, last turn not the assistant's, prompts
-    differ, empty prompt, prompt that ends with the assistant's turn, empty answer, chosen equals rejected.
+    Raises BadRow: null, wrong type, unknown role, not a transcript, last turn not the assistant's, prompts differ,
+    empty prompt, prompt that ends with the assistant's turn, empty answer, chosen equals rejected.
     """
     column = text_or_messages(row["prompt"], "prompt") if "prompt" in row else None
     chosen, rejected = (text_or_messages(row[name], name) for name in ("chosen", "rejected"))
@@ -52,7 +52,7 @@ def split_pair(row: Mapping[str, Any]) -> Conversations:
 
 
 def prompt_of(row: Mapping[str, Any]) -> list[Message]:
-    """The prompt of a row without responses, from its column `prompt`; BadRow if it is none."""
+    """Return the prompt of a row without responses, from its column `prompt`; BadRow if it is not a prompt."""
     prompt = _prompt(text_or_messages(row["prompt"], "prompt"), [])
     prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
     refuse_empty_prompt(prompt, "no turn has any text")
@@ -62,7 +62,7 @@ def prompt_of(row: Mapping[str, Any]) -> list[Message]:
 
 
 def tools_of(row: Mapping[str, Any]) -> Tools | None:
-    """The column `tools`: a list of objects or its JSON text; None if there are none."""
+    """Return the column `tools`, a list of objects or its JSON text; None if there are none."""
     tools = row.get("tools")
     if not tools or (isinstance(tools, str) and tools.strip() in ("", "null")):
         return None
@@ -70,7 +70,7 @@ def tools_of(row: Mapping[str, Any]) -> Tools | None:
 
 
 def refuse_empty_prompt(prompt: list[Message], detail: str) -> None:
-    """Raise BadRow if no turn says anything but system turns."""
+    """Raise BadRow if no turn except system turns has content."""
     if not any(says_something(turn) for turn in prompt if turn["role"] not in {"system", "developer"}):
         raise BadRow("empty prompt", detail)
 
@@ -78,7 +78,7 @@ def refuse_empty_prompt(prompt: list[Message], detail: str) -> None:
 def _refuse_answered(prompt: list[Message], context: list[Message]) -> None:
     """Raise BadRow if the prompt ends with a response: often the chosen one, or the start of one (a prefill).
 
-    It may be a turn before the response if the turns of chosen, `context`, say so.
+    An assistant turn before the response is accepted if the turns of chosen, `context`, end with it.
     """
     if prompt[-1]["role"] == "assistant" and (not context or context[-1]["role"] != "assistant"):
         remedy = "leave that turn out of the prompt, or write it into chosen and rejected if they go on from it"
@@ -107,10 +107,10 @@ def _split_messages(
 
 
 def _prompt(column: str | list[Message] | None, context: list[Message]) -> list[Message]:
-    """The prompt of a row from its prompt column and the turns before the answers.
+    """Return the prompt of a row from its prompt column and the turns before the responses.
 
-    As in SimPO, turns win over a text prompt, unless they start with the assistant's. Of two message lists one must
-    repeat the other; the longer is kept.
+    As in SimPO, turns take precedence over a text prompt, unless they start with the assistant's. Of two message lists,
+    one must contain the other as its start or end; the longer one is kept.
     """
     if isinstance(column, list):
         return _merged(column, context)
@@ -123,7 +123,7 @@ def _prompt(column: str | list[Message] | None, context: list[Message]) -> list[
 
 def _merged(column: list[Message], context: list[Message]) -> list[Message]:
     if column and context and context[0]["role"] == "assistant" and column[-1]["role"] != "assistant":
-        return column + context  # chosen and rejected go on for several turns and only the last one differs
+        return column + context  # chosen and rejected have several further turns, and only the last one differs
     longer, shorter = (column, context) if len(column) >= len(context) else (context, column)
     if shorter in (longer[: len(shorter)], longer[len(longer) - len(shorter) :]):
         return longer
@@ -134,6 +134,7 @@ def _refuse_empty(chosen: Message, rejected: Message) -> None:
     for name, response in (("chosen", chosen), ("rejected", rejected)):
         if not says_something(response):
             raise BadRow("empty answer", f"{name} has no text")
-    same = text_of(chosen).strip() == text_of(rejected).strip()  # chat templates trim: the tokens would be the same
+    # chat templates strip white space, so the tokens would be the same
+    same = text_of(chosen).strip() == text_of(rejected).strip()
     if same and fields_of(chosen) == fields_of(rejected):
         raise BadRow("chosen equals rejected", "the two answers are the same text")

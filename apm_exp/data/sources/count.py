@@ -1,4 +1,4 @@
-"""How many rows a data set has at most, without reading what is in them."""
+"""An upper bound on the number of rows in a data set, without parsing them."""
 
 import gzip
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _CHUNK = 2**20
 
 
 def count_rows(node: Mapping[str, Any]) -> int | None:
-    """The number of rows of a dataset node's files, at most `limit`; None where only the source knows (the Hub)."""
+    """Return the number of rows in a dataset node's files, at most `limit`; None if it is unknown (the Hub)."""
     if isinstance(node.get("prompts"), int):
         rows = node["prompts"]
     elif node["_target_"].endswith(".jsonl"):
@@ -24,7 +24,7 @@ def count_rows(node: Mapping[str, Any]) -> int | None:
 
 
 def _rows(file: Path) -> int:
-    """Rows of a Parquet file, or lines of a text file."""
+    """Return the number of rows of a Parquet file, or of lines of a text file."""
     if file.suffix.lower() == ".parquet":
         return int(pq.read_metadata(file).num_rows)
     with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as content:

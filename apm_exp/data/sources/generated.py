@@ -1,4 +1,4 @@
-"""The rows of generations.parquet: as any rows of SimPO's on-policy schema, with their messages as they were read."""
+"""The rows of generations.parquet in SimPO's on-policy schema, with their messages as they were read."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ _MESSAGES = ("prompt", "chosen", "rejected")
 
 
 def generated_rows(file: Path) -> Iterator[SourceRow]:
-    """The rows of a file; the source counts rows from 1. How they were sampled is left out: see sampled_ids.py."""
+    """Yield the rows of a file, numbered from 1, without the columns on how they were sampled (see sampled_ids.py)."""
     return (row if row.row is None else replace(row, row=_texts(row.row)) for row in parquet_rows(file))
 
 

@@ -1,4 +1,4 @@
-"""The hold-out split, by prompt: all pairs of a prompt lie on the same side."""
+"""The held-out split, by prompt: all pairs of a prompt are in the same split."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ AUTO, USUAL = "auto", 0.05
 
 
 def with_holdout(dataset: Mapping[str, Any], until: str | None) -> dict[str, Any]:
-    """A dataset node with a number in the place of holdout=auto.
+    """Return a dataset node with a number in place of holdout=auto.
 
-    0 where `holdout_split` names the held-out pairs, and where `until=selection` ends the run before anything is
-    evaluated; else 0.05.
+    It is 0 if `holdout_split` names the held-out pairs, or if until=selection ends the run before any evaluation; else
+    0.05.
     """
     if dataset["holdout"] != AUTO:
         return dict(dataset)
@@ -24,15 +24,15 @@ def with_holdout(dataset: Mapping[str, Any], until: str | None) -> dict[str, Any
 
 
 def prompt_order(prompt: Sequence[Message], seed: int) -> str:
-    """A sha256 whose order puts prompts in a random order that depends on them and the seed alone."""
+    """Return a sha256 that sorts prompts in a random order, which depends only on the prompts and the seed."""
     return text_digest(f"{seed} {canonical(list(prompt))}")
 
 
 def held_out(orders: Iterable[str], fraction: float) -> set[str]:
-    """Of the prompts, given by their `prompt_order` (repeats count once), those that are held out.
+    """Return the held-out prompts, given by their `prompt_order` (repeats count once).
 
-    Exactly `fraction` of them, rounded half up in rational arithmetic (0.29 of 100 is 29), but at least one
-    where the fraction is above 0, and never all of them.
+    Exactly `fraction` of them are held out, rounded half up in rational arithmetic (0.29 of 100 is 29), but at least
+    one if the fraction is above 0, and never all.
     """
     prompts = sorted(set(orders))
     wanted = math.floor(Fraction(str(fraction)) * len(prompts) + Fraction(1, 2))

@@ -18,7 +18,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 def held_out_rows(
     *, path: _Path, holdout_split: str | None = None, subset: str | None, revision: str | None
 ) -> Iterator[SourceRow]:
-    """The rows of the split that is held out, as `hub` reads the other; none without one."""
+    """Yield the rows of the held-out split, read as `hub` reads the other; none without a holdout_split."""
     if holdout_split is None:
         return iter(())
     rows = _loaded(path, holdout_split, subset, revision, setting="holdout_split")
@@ -27,11 +27,11 @@ def held_out_rows(
 
 
 def hub(*, path: _Path, split: str, subset: str | None, revision: str | None) -> Iterator[SourceRow]:
-    """The rows of one split of a dataset on the Hub, or in a local folder laid out like one.
+    """Yield the rows of one split of a dataset on the Hub, or in a local folder with the same layout.
 
-    split: as in `datasets.load_dataset`, slices such as "train[:1000]" too. The source of a row is
-    "path/split:row". Raises ValueError `dataset.path=...` where it cannot be loaded: no network and not
-    cached, no such name, no access.
+    split: as in `datasets.load_dataset`, including slices such as "train[:1000]". The source of a row is
+    "path/split:row". Raises ValueError `dataset.path=...` if it cannot be loaded: no network and not cached, no such
+    name, no access.
     """
     rows = _loaded(path, split, subset, revision)
     return (SourceRow(f"{path}/{split}:{number}", _unfilled(row), None) for number, row in enumerate(rows, 1))
@@ -45,9 +45,10 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None, set
     import datasets
 
     try:
-        mode = "force_redownload" if Path(path).exists() else None  # its copies of local files go by their times alone
+        # datasets' cache of local files only checks their times
+        mode = "force_redownload" if Path(path).exists() else None
         rows = datasets.load_dataset(path, name=subset, split=split, revision=revision, download_mode=mode)
-    except Exception as error:  # libraries below raise a dozen unrelated types for the same few causes
+    except Exception as error:  # the libraries raise a dozen unrelated types for the same few causes
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         settings = f"dataset.{setting}={split} dataset.subset={subset} dataset.revision={revision}"
         remedy = (
@@ -61,9 +62,9 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None, set
 
 @functools.cache
 def commit_of(path: str, revision: str | None, subset: str | None) -> str | None:
-    """The commit that a revision of a Hub dataset stands for now; asked once a process. The revision of a local folder.
+    """Return the commit of a Hub dataset's revision, queried once per process, or the revision of a local folder.
 
-    Where the Hub cannot be asked it is the commit of the copy that would be read; ValueError where that is not known.
+    If the Hub is unreachable, it is the commit of the cached copy that would be read; ValueError if that is unknown.
     """
     if Path(path).exists() or (revision and _COMMIT.fullmatch(revision)):
         return revision
@@ -71,23 +72,23 @@ def commit_of(path: str, revision: str | None, subset: str | None) -> str | None
 
     try:
         return HfApi().dataset_info(path, revision=revision, timeout=10).sha
-    except Exception as error:  # the Hub's client and the two below it have no type in common
+    except Exception as error:  # the exceptions of the Hub's client and its dependencies have no common base class
         known = cached_commits(path, subset)
         if revision is None and known:
             return known[-1]
         cause = " ".join(f"{type(error).__name__}: {error}".split())
-        copies = f"copies of {', '.join(known)} are here" if known else "no copy is here"
-        remedy = "give one of these, " if known else ""
+        copies = f"copies of {', '.join(known)} are cached" if known else "no copy is cached"
+        remedy = "set one of these, " if known else ""
         raise ValueError(
-            f"dataset.revision={revision or 'null'}: the Hub does not tell which commit of {path} this is ({cause}), "
-            f"and {copies}; {remedy}fetch it where there is a network, or use dataset=jsonl"
+            f"dataset.revision={revision or 'null'}: the Hub did not return the commit of {path} ({cause}), "
+            f"and {copies}; {remedy}download it on a machine with network access, or use dataset=jsonl"
         ) from error
 
 
 def _check_commit(rows: Any, path: str, revision: str | None) -> None:
-    """Raise ValueError where another commit was read than was asked for: without a network any copy will do."""
+    """Raise ValueError if another commit was read than requested: without a network, datasets uses any cached copy."""
     read = {Path(file["filename"]).parent.name for file in rows.cache_files}
     others = sorted(commit for commit in read if _COMMIT.fullmatch(commit) and commit != revision)
     if others and revision and _COMMIT.fullmatch(revision):
-        remedy = f"fetch it where there is a network, or give dataset.revision={others[0]}"
-        raise ValueError(f"dataset.revision={revision}: the copy of {path} that is here is of {others[0]}; {remedy}")
+        remedy = f"download it on a machine with network access, or set dataset.revision={others[0]}"
+        raise ValueError(f"dataset.revision={revision}: the cached copy of {path} has commit {others[0]}; {remedy}")

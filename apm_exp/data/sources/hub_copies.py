@@ -1,4 +1,4 @@
-"""The copies of a Hub dataset that `datasets` has made on this machine, each named by its commit."""
+"""The copies of a Hub dataset in the cache of `datasets`, each named by its commit."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,9 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def cached_commits(path: str, subset: str | None) -> list[str]:
-    """The commits of a dataset of which there is a copy; last the one that `datasets` reads without a network.
+    """Return the commits of a dataset that are cached; the last is the one that `datasets` reads without a network.
 
-    It keeps <owner>___<name>/<subset>/<version>/<commit>, and reads what was changed last.
+    The cache has folders <owner>___<name>/<subset>/<version>/<commit>; the most recently changed one is read.
     """
     import datasets
     from datasets.naming import camelcase_to_snakecase

@@ -1,4 +1,4 @@
-"""Takes source rows in one by one: bad ones are refused with a reason, good ones are spooled to disk."""
+"""Intake of source rows one by one: bad rows are refused with a reason, good rows are written to a spool file."""
 
 import json
 from collections import Counter
@@ -16,7 +16,10 @@ from apm_exp.data.sources.unused import unused_columns
 
 @dataclass(frozen=True)
 class Accepted:
-    """A row. digest: of its content; order: of its prompt; offset: of its line in the spool; held_out: of its row."""
+    """An accepted row. digest: of its content; order: of its prompt; offset: of its line in the spool.
+
+    held_out: whether it belongs to the held-out split of its source.
+    """
 
     identifier: str | None
     digest: str
@@ -27,11 +30,11 @@ class Accepted:
 
 @dataclass
 class Intake:
-    """What came in.
+    """The result of reading the rows.
 
-    refused: {"source", "pair_id", "reason", "detail"} in source order. first: where each identity was first
-    seen. groups: how many accepted pairs share a prompt_id. unused: in how many of them a column that looks like
-    conversation was not read. unrewarded: how many lack rewards that the others have.
+    refused: {"source", "pair_id", "reason", "detail"} in source order. first: where each identity was first seen.
+    groups: how many accepted pairs share a prompt_id. unused: how many of them have a column that looks like a part of
+    the conversation and was not read. unrewarded: how many lack rewards that the others have.
     """
 
     spool: BinaryIO
@@ -44,19 +47,19 @@ class Intake:
     unrewarded: int = 0
 
     def pair_ids(self) -> list[str]:
-        """The id of each accepted pair.
+        """Return the id of each accepted pair.
 
-        The file's own id, else the digest. A prompt_id names a prompt: where several pairs share one, each
-        of them gets "<prompt_id>-<digest>", whatever their order.
+        It is the file's own id, or else the digest. A prompt_id identifies a prompt: if several pairs share one, each
+        of them gets "<prompt_id>-<digest>", independent of their order.
         """
         return [_pair_id(pair, self.groups) for pair in self.accepted]
 
 
 def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool: BinaryIO) -> Intake:
-    """Read all rows; the spool, an empty file open for both, gets one line of JSON for each good pair.
+    """Read all rows; the spool, an empty file opened for reading and writing, gets one line of JSON per good pair.
 
-    Of rows with the same id the first is kept. Memory: a few hundred bytes a row. Raises ValueError where the
-    columns fit no schema.
+    Of rows with the same id the first is kept. Memory: a few hundred bytes per row. Raises ValueError if the columns
+    match no schema.
     """
     intake = Intake(spool)
     for row, columns in with_columns(rows, recogniser):

@@ -1,4 +1,4 @@
-"""One line of a JSONL file as a JSON object, strictly: what lenient readers swallow is a bad row here."""
+"""Strict parsing of a JSONL line as a JSON object: what lenient readers accept silently is a bad row here."""
 
 import json
 import re
@@ -7,14 +7,14 @@ from typing import Any
 
 from apm_exp.data.sources.rows import BadRow
 
-# A surrogate can only come into decoded UTF-8 through an escape such as \ud83d; pairs of them are fine.
+# Decoded UTF-8 can only contain a surrogate through an escape such as \ud83d; a pair of them is valid.
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
-    """The JSON object of a line. NaN and Infinity are read as floats, so that the check of rewards sees them.
+    """Return the JSON object of a line. NaN and Infinity are read as floats, so that the check of rewards sees them.
 
-    Raises BadRow: invalid UTF-8, invalid JSON, not an object, a key given twice, half of a surrogate pair.
+    Raises BadRow: invalid UTF-8, invalid JSON, not an object, a repeated key, half of a surrogate pair.
     """
     text = _decoded(line)
     content = _loaded(text)

@@ -1,8 +1,8 @@
-"""The columns of other programs' rows under the names that are read here.
+"""Renaming of the columns of other programs' rows to the names that are read here.
 
 These are prompt, system, history, tools, chosen and rejected. Other programs: LLaMA-Factory's Alpaca rows (instruction,
 input, system, history) and ShareGPT rows (conversations), Orca's (system, question), OpenAI's preference rows (input,
-preferred_output, non_preferred_output). All other columns are left as they are.
+preferred_output, non_preferred_output). All other columns are unchanged.
 """
 
 import json
@@ -17,13 +17,13 @@ _PROMPTS = ("question", "query", "instruction", "conversations", "conversation",
 _SYSTEMS = ("system", "system_prompt", "system_message")
 _OPENAI = {"preferred_output": "chosen", "non_preferred_output": "rejected"}
 _ARGILLA = {"chosen_response": "chosen", "rejected_response": "rejected"}
-OTHER_RESPONSES = frozenset({*_OPENAI, *_ARGILLA})  # not read beside chosen and rejected
-_REQUEST = ("messages", "tools")  # what OpenAI's input holds of the conversation
-_HOW = ("parallel_tool_calls",)  # and what it says of how it is asked
+OTHER_RESPONSES = frozenset({*_OPENAI, *_ARGILLA})  # ignored if there are chosen and rejected
+_REQUEST = ("messages", "tools")  # the parts of OpenAI's input that belong to the conversation
+_HOW = ("parallel_tool_calls",)  # and those that are settings of the request
 
 
 def with_known_columns(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with what it has of these columns under their names here; BadRow if two could be the prompt."""
+    """Return the row with its known columns renamed; BadRow if two columns could be the prompt."""
     known = dict(row)
     for names in (_OPENAI, _ARGILLA):
         if names.keys() <= known.keys() and not {"chosen", "rejected"} & known.keys():
@@ -36,7 +36,7 @@ def with_known_columns(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _request(value: Any) -> Mapping[str, Any] | None:
-    """What OpenAI's rows have as their input, or the JSON text of it; None if a value is something else."""
+    """Return the input of an OpenAI row, an object or its JSON text; None if a value is something else."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = json.loads(value)
@@ -54,7 +54,7 @@ def _take_request(row: dict[str, Any], request: Mapping[str, Any]) -> None:
 
 
 def _name_prompt(row: dict[str, Any]) -> None:
-    """Give a row without a prompt column the one column that can be it, and a text prompt its input."""
+    """Rename the only column that can be the prompt to `prompt`, and append a row's input to a text prompt."""
     if "prompt" not in row:
         candidates = [name for name in _PROMPTS if row.get(name)]
         if {"instruction", "input"} == set(candidates) and isinstance(row["input"], str):
@@ -71,8 +71,10 @@ def _name_prompt(row: dict[str, Any]) -> None:
 
 
 def _add_input(row: dict[str, Any], *, may_have_it: bool) -> None:
-    """Join a text prompt and its input as LLaMA-Factory does. may_have_it: unless the prompt has the input already, or
-    the input is the prompt and more; an instruction that has a word of its input in it is still without it.
+    """Join a text prompt and its input as LLaMA-Factory does.
+
+    may_have_it: whether the prompt may already contain the input, or the input the prompt. An instruction that happens
+    to contain a word of its input is still joined.
     """
     prompt, more = row["prompt"], row.get("input")
     if not (isinstance(prompt, str) and isinstance(more, str)) or is_messages(prompt):
@@ -84,7 +86,7 @@ def _add_input(row: dict[str, Any], *, may_have_it: bool) -> None:
 
 
 def _brings_its_prompt(row: Mapping[str, Any]) -> bool:
-    """Whether chosen holds the turns before the response too."""
+    """Return whether chosen contains the turns before the response too."""
     chosen = row.get("chosen")
     if isinstance(chosen, str):
         return is_transcript(chosen) or is_messages(chosen)
@@ -92,9 +94,9 @@ def _brings_its_prompt(row: Mapping[str, Any]) -> bool:
 
 
 def _name_system(row: dict[str, Any]) -> None:
-    given = {name: row[name] for name in _SYSTEMS if row.get(name)}
-    if len(given) > 1:
-        raise BadRow("two system prompts", f"{' and '.join(given)} are both given; leave one")
-    for name, value in given.items():
+    present = {name: row[name] for name in _SYSTEMS if row.get(name)}
+    if len(present) > 1:
+        raise BadRow("two system prompts", f"{' and '.join(present)} are both given; remove one")
+    for name, value in present.items():
         del row[name]
         row["system"] = value

@@ -1,4 +1,4 @@
-"""Rows of .jsonl and .jsonl.gz files, read as bytes line by line so that one bad line is one bad row."""
+"""Rows of .jsonl and .jsonl.gz files, read as bytes line by line, so that one bad line is one bad row."""
 
 import gzip
 import re
@@ -11,9 +11,9 @@ from typing import BinaryIO, cast
 from apm_exp.data.sources.json_line import parse_object
 from apm_exp.data.sources.rows import BadRow, SourceRow, printable
 
-_STARTS = 64  # bytes of a file that tell what it is
+_STARTS = 64  # bytes at the start of a file that identify its type
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_OTHER_KINDS = (  # by how they start; UTF-16 and UTF-32 also without a mark: a brace among zeros
+_OTHER_KINDS = (  # by their first bytes; UTF-16 and UTF-32 without a byte order mark start with a brace and zeros
     ("UTF-32 text", (b"\xff\xfe\0\0", b"\0\0\xfe\xff", b"{\0\0\0", b"\0\0\0{"), "convert it: iconv -f UTF-32 -t UTF-8"),
     ("UTF-16 text", (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{"), "convert it: iconv -f UTF-16 -t UTF-8"),
     ("gzip", (b"\x1f\x8b",), "call it .jsonl.gz"),
@@ -27,9 +27,10 @@ _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{")
 
 
 def line_rows(file: Path) -> Iterator[SourceRow]:
-    """The rows of a file, one a line; blank lines are no rows.
+    """Yield the rows of a file, one per line; blank lines are skipped.
 
-    Raises ValueError if the file is no UTF-8 text, and if it cannot be read on: no permission, a damaged or cut .gz.
+    Raises ValueError if the file is not UTF-8 text or cannot be read completely: no permission, a damaged or truncated
+    .gz.
     """
     name = printable(file)
     number = 0
@@ -49,7 +50,7 @@ def _refuse_other_kinds(file: Path, name: str) -> None:
         start = content.read(_STARTS)
     if _ARRAY.match(start):
         remedy = f"write one object a line: jq -c '.[]' {shlex.quote(name)} > rows.jsonl"
-        raise ValueError(f"dataset.path={name}: is one array of JSON, not lines of JSON; {remedy}")
+        raise ValueError(f"dataset.path={name}: is one JSON array, not lines of JSON; {remedy}")
     for kind, marks, remedy in _OTHER_KINDS:
         if start.startswith(marks):
             raise ValueError(f"dataset.path={name}: is {kind}, not lines of JSON in UTF-8; {remedy}")

@@ -1,4 +1,4 @@
-"""One message of a row, whichever way the row writes it: OpenAI's keys or ShareGPT's, text or parts of text."""
+"""Parsing of one message of a row: OpenAI's or ShareGPT's keys, text or text parts."""
 
 import json
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from apm_exp.data.sources.rows import BadRow
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
 SHAREGPT = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "observation": "tool"}
-_CALL = "function_call"  # a role of ShareGPT's, whose value is the JSON of a call
+_CALL = "function_call"  # a role in ShareGPT's format, whose value is the JSON of a call
 _TEXT_PARTS = {"text", "input_text", "output_text"}
 _NOTHING: tuple[Any, ...] = (None, [], {})
 
 
 def message_of(turn: Any, name: str) -> Message:
-    """A message with role, content and all its other fields that are not empty; BadRow if it is none."""
+    """Return a message with role, content and all other non-empty fields; BadRow if it is not a message."""
     role_key, content_key = _keys(turn)
     if not isinstance(turn, Mapping) or role_key not in turn:
         raise BadRow("wrong type", f"{name} is not a message with role and content")
@@ -65,7 +65,7 @@ def _content(content: Any, name: str) -> str | None:
 
 
 def _text_of_parts(parts: list[Any], name: str) -> str:
-    """The text of the one part that there may be: how several are joined is the template's own affair."""
+    """Return the text of the only part: how several parts are joined depends on the chat template."""
     kinds = [part.get("type") if isinstance(part, Mapping) else type(part).__name__ for part in parts]
     other = sorted({str(kind) for kind in kinds if kind not in _TEXT_PARTS})
     if other or not all(isinstance(part.get("text"), str) for part in parts):
@@ -79,7 +79,7 @@ def _text_of_parts(parts: list[Any], name: str) -> str:
 
 
 def _call(value: Any, fields: Mapping[str, Any], name: str) -> Message:
-    """The assistant's message of a function_call turn."""
+    """Return the assistant's message for a function_call turn."""
     try:
         parsed = json.loads(value)
     except (TypeError, ValueError):
@@ -93,7 +93,7 @@ def _call(value: Any, fields: Mapping[str, Any], name: str) -> Message:
 
 
 def _fields(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The fields that are not empty, as JSON gives them: lists, objects, texts, numbers."""
+    """Return the non-empty fields as JSON values: lists, objects, texts, numbers."""
     kept = {key: field for key, field in fields.items() if field not in _NOTHING}
     if isinstance(kept.get("tool_calls"), str):
         kept["tool_calls"] = objects_of(kept["tool_calls"], f"{name}.tool_calls")
@@ -101,19 +101,19 @@ def _fields(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def objects_of(value: Any, name: str) -> list[dict[str, Any]]:
-    """A list of objects, or the JSON text of one, such as tool_calls or tools; BadRow if it is neither."""
+    """Return a list of objects, given as such or as JSON text (tool_calls, tools); BadRow if it is neither."""
     try:
         objects = json.loads(value) if isinstance(value, str) else value
     except ValueError:
         objects = None
     if not isinstance(objects, list) or not all(isinstance(each, Mapping) for each in objects):
         raise BadRow("wrong type", f"{name} is not a list of objects, nor the JSON text of one")
-    given = [{key: field for key, field in each.items() if field is not None} for each in objects]
-    return cast(list[dict[str, Any]], plain(given, name))
+    present = [{key: field for key, field in each.items() if field is not None} for each in objects]
+    return cast(list[dict[str, Any]], plain(present, name))
 
 
 def plain(value: Any, name: str) -> Any:
-    """A value as JSON has it; BadRow if it has something that JSON does not, such as bytes."""
+    """Return a value converted to JSON types; BadRow if it contains something else, such as bytes."""
     try:
         return json.loads(json.dumps(value, default=_of_parquet))
     except (TypeError, ValueError) as error:
@@ -123,6 +123,6 @@ def plain(value: Any, name: str) -> Any:
 def _of_parquet(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, date):  # datetimes too
+    if isinstance(value, date):  # includes datetimes
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"{type(value).__name__} is not a JSON type")

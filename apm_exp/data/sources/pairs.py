@@ -1,4 +1,4 @@
-"""A source row as a checked preference pair, and what identifies it."""
+"""Conversion of a source row to a checked preference pair with an identity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _DIGEST_LENGTH = 16
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """One checked pair. chosen, rejected: the assistant's messages; tools: what the assistant may call."""
+    """One checked pair. chosen, rejected: the assistant's messages; tools: functions that the assistant may call."""
 
     prompt: list[Message]
     chosen: Message
@@ -28,9 +28,9 @@ class PreferencePair:
 
     @property
     def digest(self) -> str:
-        """16 digits of the sha256 of prompt, chosen, rejected and tools: the pair's id where the file gives none.
+        """Return 16 digits of the sha256 of prompt, chosen, rejected and tools: the pair's id if the file has none.
 
-        A response counts as its text if that is all there is of it.
+        A response without further fields is represented by its text.
         """
         sides = {"chosen": self.chosen, "rejected": self.rejected}
         content: dict[str, Any] = {"prompt": self.prompt}
@@ -39,14 +39,14 @@ class PreferencePair:
 
 
 def pair_of(row: Mapping[str, Any], columns: Columns) -> PreferencePair:
-    """The pair of a row that has the columns of its file; BadRow where its content cannot be used."""
+    """Return the pair of a row that has the columns of its file; BadRow if its content cannot be used."""
     both = split_pair(row)
     responses = responses_of(row, columns, text_of(both.chosen), text_of(both.rejected))
     return PreferencePair(both.prompt, both.chosen, both.rejected, both.tools, responses)
 
 
 def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
-    """The row's own id as text, None where the file has no id column; BadRow where it is null or empty."""
+    """Return the row's own id as text, None if the file has no id column; BadRow if it is null or empty."""
     if columns.identifier is None:
         return None
     value = row[columns.identifier]
@@ -62,7 +62,7 @@ def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
 
 
 def table_row(pair: PreferencePair, source: str) -> dict[str, Any]:
-    """The pair as a row of pairs.parquet, without pair_id and split, which depend on the other rows."""
+    """Return the pair as a row of pairs.parquet, without pair_id and split, which depend on the other rows."""
     known = pair.responses
     return {
         "prompt": stored(pair.prompt),
@@ -79,7 +79,7 @@ def table_row(pair: PreferencePair, source: str) -> dict[str, Any]:
 
 
 def _response_extras(pair: PreferencePair) -> list[str | None] | None:
-    """The fields of the responses besides their texts; None if neither chosen nor rejected has any."""
+    """Return the fields of the responses besides their texts; None if neither chosen nor rejected has any."""
     extras = {
         pair.responses.chosen_index: extra_of(pair.chosen),
         pair.responses.rejected_index: extra_of(pair.rejected),

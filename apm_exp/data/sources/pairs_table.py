@@ -1,4 +1,4 @@
-"""The table pairs.parquet: its columns, and writing it from the spool in the order of pair ids."""
+"""The table pairs.parquet: its schema, and writing it from the spool in the order of pair ids."""
 
 import json
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _ROWS_PER_GROUP = 1000
 
 @dataclass(frozen=True, order=True)
 class Placed:
-    """A pair that goes into the table. split: "train" or "held_out"; offset: of its line in the spool."""
+    """A pair to write to the table. split: "train" or "held_out"; offset: of its line in the spool."""
 
     pair_id: str
     split: str

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, read a small batch at a time."""
+"""Rows of Parquet files, read in small batches."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 from apm_exp.data.sources.rows import SourceRow, printable, without_fill
 
 _MOST_ROWS, _FEWEST_ROWS = 256, 32
-_CELLS_AT_ONCE = 2**22  # as Python objects, which take much more memory than the batch
+_CELLS_AT_ONCE = 2**22  # as Python objects, which need much more memory than the batch
 
 
 class _NotPython(Exception):
-    """Values that have no form in Python."""
+    """An error for values that cannot be represented in Python."""
 
 
 def parquet_rows(file: Path) -> Iterator[SourceRow]:
-    """The rows of a file; the source counts rows from 1. Raises ValueError where the file cannot be read."""
+    """Yield the rows of a file, numbered from 1. Raises ValueError if the file cannot be read."""
     name = printable(file)
     first = 1
     try:
@@ -48,12 +48,12 @@ def _rows(name: str, first: int, batch: pa.RecordBatch) -> Iterator[SourceRow]:
         for field in batch.schema:
             if pa.types.is_nested(field.type):
                 columns[field.name] = [*map(without_fill, columns[field.name])]
-    except UnicodeDecodeError:  # which row it is shows when they are read one by one
+    except UnicodeDecodeError:  # find the bad row by reading them one by one
         yield from (_row(f"{name}:{first + i}", batch.slice(i, 1)) for i in range(batch.num_rows))
         return
     except (ValueError, OverflowError) as error:  # two fields of one name in a struct; a date after the year 9999
         raise _NotPython(str(error)) from error
-    for i in range(batch.num_rows):  # a dict at a time: at 100,000 columns each takes megabytes
+    for i in range(batch.num_rows):  # one dict at a time, as with 100,000 columns each takes megabytes
         row = {column: values[i] for column, values in columns.items()}
         yield SourceRow(f"{name}:{first + i}", row, None)
 

@@ -1,4 +1,4 @@
-"""Checks the rows of a dataset, splits them and writes the pairs: what is common to all datasets."""
+"""Preparation of pairs, shared by all datasets: check the rows, split them, and write the pairs."""
 
 import logging
 from collections import Counter
@@ -38,11 +38,11 @@ def prepare_pairs(
 ) -> dict[str, int]:
     """Write out/pairs.parquet and out/refused.jsonl; return the numbers of rows.
 
-    where: starts each error, such as "dataset.path=a.jsonl". aside: rows of a held-out split. limit: read the first so
-    many rows of the source, and of the held-out split, good or bad. holdout: a number by now. The table depends on the
-    set of rows, not on their order, but for which of several rows with the same id is kept: the first. Raises
-    ValueError where the columns fit no schema, there are no rows, all rows are refused, or one is and on_bad_row is
-    "error"; refused.jsonl is there then too.
+    where: the start of each error message, such as "dataset.path=a.jsonl". aside: rows of a held-out split. limit: read
+    at most this many rows of the source, and of the held-out split, good or bad. holdout: a number (auto is resolved).
+    The table depends on the set of rows and not on their order, except that the first of several rows with the same id
+    is kept. Raises ValueError if the columns match no schema, there are no rows, all rows are refused, or a row is
+    refused and on_bad_row is "error"; refused.jsonl is written in these cases too.
     """
     recogniser = Recogniser(where, chosen_reward, rejected_reward)
     with TemporaryFile(dir=out) as spool:
@@ -75,7 +75,10 @@ def _placed(intake: Intake, holdout: Holdout) -> list[Placed]:
 
 
 def _say_shared(accepted: Sequence[Accepted]) -> None:
-    """Warn of training pairs whose prompt the held-out split has too: they stay, as the split is the data set's own."""
+    """Log a warning about training pairs whose prompt is also in the held-out split.
+
+    They are kept, as the split is the data set's own.
+    """
     prompts = {pair.order for pair in accepted if pair.held_out}
     shared = sum(pair.order in prompts for pair in accepted if not pair.held_out)
     if shared:
@@ -83,7 +86,7 @@ def _say_shared(accepted: Sequence[Accepted]) -> None:
 
 
 def _judge(intake: Intake, where: str, on_bad_row: str, listed: Path) -> None:
-    """Raise ValueError where the refused rows are too many to go on; else one warning that sums them up."""
+    """Raise ValueError if the refused rows prevent the run; otherwise log one warning that summarizes them."""
     refused = len(intake.refused)
     if not intake.rows:
         raise ValueError(f"{where}: has no rows")
@@ -92,7 +95,7 @@ def _judge(intake: Intake, where: str, on_bad_row: str, listed: Path) -> None:
     summary = f"{refused:,} of {intake.rows:,} rows refused ({_reasons(intake.refused)})"
     shown = "; ".join(map(_problem, intake.refused[:_PROBLEMS_SHOWN])) + ("; ..." if refused > _PROBLEMS_SHOWN else "")
     if on_bad_row == "error":
-        remedy = f"correct them (all are listed in {listed}) or use dataset.on_bad_row=refuse"
+        remedy = f"fix them (all are listed in {listed}) or use dataset.on_bad_row=refuse"
         raise ValueError(f"dataset.on_bad_row=error: {where}: {summary}: {shown}; {remedy}")
     if not intake.accepted:
         raise ValueError(f"{where}: no row is usable, {summary}: {shown}; all are listed in {listed}")
@@ -104,7 +107,7 @@ def _warn_unused(intake: Intake, where: str) -> None:
         named = ", ".join(
             f"{name} (in {count:,} of {len(intake.accepted):,} pairs)" for name, count in intake.unused.items()
         )
-        remedy = "write into the prompt what belongs there"
+        remedy = "add to the prompt what belongs there"
         logger.warning(
             "%s: columns that look like a part of the conversation are not used: %s; %s", where, named, remedy
         )
@@ -113,7 +116,9 @@ def _warn_unused(intake: Intake, where: str) -> None:
 def _warn_unrewarded(intake: Intake, where: str) -> None:
     if intake.unrewarded:
         pairs = f"{intake.unrewarded:,} of {len(intake.accepted):,} pairs"
-        logger.warning("%s: %s lack a reward of chosen or rejected; what needs rewards leaves them out", where, pairs)
+        logger.warning(
+            "%s: %s lack a reward of chosen or rejected; metrics and losses that need rewards skip them", where, pairs
+        )
 
 
 def _reasons(refused: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""What a dataset node binds: its own function, the preparation of pairs, and the reader of a held-out split."""
+"""The functions of a dataset node: its own, the preparation of pairs, and the reader of a held-out split."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -14,23 +14,23 @@ Node = Mapping[str, Any]
 
 
 def companions(node: Node) -> list[Function]:
-    """The functions whose settings stand in a dataset node beside its own."""
+    """Return the functions whose settings are in a dataset node besides those of its own."""
     split_reader = _split_reader(node)
     return [prepare_pairs, split_reader] if split_reader else [prepare_pairs]
 
 
 def reader(node: Node) -> partial[Iterator[SourceRow]]:
-    """The function that reads the rows of a dataset node. Raises ValueError as `component.bind`."""
+    """Return the function that reads the rows of a dataset node. Raises ValueError as `component.bind`."""
     return component.bind("dataset", node, also=companions(node))
 
 
 def held_out_rows(node: Node) -> Iterator[SourceRow]:
-    """The rows of the split that a dataset node holds out; none where it names none."""
+    """Yield the rows of the split that a dataset node holds out; none if it names no split."""
     split_reader = _split_reader(node)
     rows: Iterator[SourceRow] = split_reader(**component.settings_of(split_reader, node)) if split_reader else iter(())
     return rows
 
 
 def _split_reader(node: Node) -> Function | None:
-    """The function `held_out_rows` of the dataset's own file, where it can read a second split."""
+    """Return the function `held_out_rows` of the dataset's module, if it can read a second split."""
     return getattr(inspect.getmodule(component.locate("dataset", node)), "held_out_rows", None)

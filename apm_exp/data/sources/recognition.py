@@ -1,4 +1,4 @@
-"""Which schema the rows of a source have, decided for each of its files by the first hundred rows."""
+"""Detection of the schema of a source's rows, from the first hundred rows of each file."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,11 +13,11 @@ ROWS_LOOKED_AT = 100
 
 
 def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[tuple[SourceRow, Columns | None]]:
-    """Yield each row with what the columns of its file mean; None for a row that is bad.
+    """Yield each row with the meaning of its file's columns; None for a bad row.
 
-    The most frequent columns among the first readable rows of a file decide (the first of equals), with rewards if
-    any of these rows has them; a row with others becomes a bad one. Raises ValueError where none of those rows fits a
-    schema, or the files differ.
+    The most frequent set of columns among the first readable rows of a file is used (ties: the first), with rewards if
+    any of these rows has them; a row with other columns is a bad row. Raises ValueError if none of these rows matches a
+    schema, or if files differ.
     """
     first: tuple[str, Columns] | None = None
     for file, of_file in groupby(map(_known, rows), key=lambda row: row.file):
@@ -31,7 +31,7 @@ def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[
 
 
 def _known(row: SourceRow) -> SourceRow:
-    """The row with its columns under the names that are read here."""
+    """Return the row with its known columns renamed."""
     try:
         return row if row.row is None else replace(row, row=with_known_columns(row.row))
     except BadRow as bad:
@@ -39,7 +39,7 @@ def _known(row: SourceRow) -> SourceRow:
 
 
 def _head(rows: Iterator[SourceRow]) -> list[SourceRow]:
-    """The rows up to the hundredth readable one."""
+    """Return the rows up to the hundredth readable one."""
     head: list[SourceRow] = []
     readable = 0
     while readable < ROWS_LOOKED_AT and (row := next(rows, None)) is not None:
@@ -49,30 +49,33 @@ def _head(rows: Iterator[SourceRow]) -> list[SourceRow]:
 
 
 def _decided(head: list[SourceRow], recogniser: Recogniser) -> Columns | None:
-    found: Counter[Columns] = Counter()
+    counts: Counter[Columns] = Counter()
     problem: ValueError | None = None
     for row in (row.row for row in head if row.row is not None):
         try:
-            found[recogniser.columns(row)] += 1
+            counts[recogniser.columns(row)] += 1
         except ValueError as error:
             problem = problem or error
-    if problem is not None and not found:
+    if problem is not None and not counts:
         raise problem
-    return _with_rewards(max(found, key=found.__getitem__), found) if found else None
+    return _with_rewards(max(counts, key=counts.__getitem__), counts) if counts else None
 
 
-def _with_rewards(columns: Columns, found: Counter[Columns]) -> Columns:
-    """The columns with the rewards that fewer rows have beside the same other columns: a row may lack rewards."""
+def _with_rewards(columns: Columns, counts: Counter[Columns]) -> Columns:
+    """Return the columns including rewards, if some rows have rewards besides the same other columns.
+
+    A row may lack rewards.
+    """
     if columns.has_rewards:
         return columns
-    rewarded = (each for each in found if each.has_rewards and each.without_rewards == columns)
-    return max(rewarded, key=found.__getitem__, default=columns)
+    rewarded = (each for each in counts if each.has_rewards and each.without_rewards == columns)
+    return max(rewarded, key=counts.__getitem__, default=columns)
 
 
 def _refuse_mixture(first_file: str, first: Columns, file: str, columns: Columns, where: str) -> None:
     if first != columns:
         differing = listed(first.used ^ columns.used)
-        raise ValueError(f"{where}: {first_file} and {file} differ in {differing}; give one schema at a time")
+        raise ValueError(f"{where}: {first_file} and {file} differ in {differing}; use files with one schema")
 
 
 def _matched(row: SourceRow, columns: Columns | None, recogniser: Recogniser) -> tuple[SourceRow, Columns | None]:
@@ -87,6 +90,6 @@ def _matched(row: SourceRow, columns: Columns | None, recogniser: Recogniser) ->
     except ValueError as error:
         return replace(row, row=None, problem=f"other columns: {error}"), None
     if extra:
-        problem = f"other columns: {listed(extra)}, which the other rows of the file have not"
+        problem = f"other columns: {listed(extra)}, which the other rows of the file lack"
         return replace(row, row=None, problem=problem), None
     return row, columns

@@ -1,4 +1,4 @@
-"""All known responses of a row, where its two answers stand among them, and the recorded rewards."""
+"""The known responses of a row, the indices of chosen and rejected among them, and the recorded rewards."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,8 +17,8 @@ Rewards = list[float | None]
 class Responses:
     """The responses of one prompt, at least chosen and rejected.
 
-    rewards: aligned with responses, in reward units; NaN where unknown (never of chosen and rejected); None
-    where the source has no rewards.
+    rewards: aligned with responses, in reward units; NaN if unknown (never for chosen and rejected); None if the source
+    has no rewards.
     """
 
     responses: list[str]
@@ -28,10 +28,10 @@ class Responses:
 
 
 def responses_of(row: Mapping[str, Any], columns: Columns, chosen: str, rejected: str) -> Responses:
-    """The responses and rewards of a row.
+    """Return the responses and rewards of a row.
 
-    Without rewards if one of chosen or rejected is missing. Raises BadRow: null, wrong type, length mismatch, an answer
-    that is not among the responses, a reward that is not finite.
+    Rewards are omitted if that of chosen or rejected is missing. Raises BadRow: null, wrong type, length mismatch,
+    chosen or rejected not among the responses, a reward that is not finite.
     """
     responses = _texts(row[RESPONSES]) if columns.has_responses else [chosen, rejected]
     scores = _scores(row.get(SCORES), len(responses)) if columns.has_scores else None
@@ -78,13 +78,13 @@ def _reward(value: Any, name: str) -> float | None:
     return reward
 
 
-def _index(name: str, answer: str, responses: list[str], scores: Rewards | None, extreme: Callable[..., int]) -> int:
-    """Where an answer stands: of equal responses, at the score that made it chosen or rejected."""
-    found = [index for index, response in enumerate(responses) if response == answer]
-    if not found:
+def _index(name: str, text: str, responses: list[str], scores: Rewards | None, extreme: Callable[..., int]) -> int:
+    """Return the index of chosen or rejected; among equal responses, the one with the highest or lowest score."""
+    equal = [index for index, response in enumerate(responses) if response == text]
+    if not equal:
         raise BadRow(f"{name} not among the responses", f"none of {len(responses)} in {RESPONSES} equals {name}")
-    scored = [index for index in found if scores and scores[index] is not None]
-    return extreme(scored, key=lambda index: scores[index]) if scores and scored else found[0]
+    scored = [index for index in equal if scores and scores[index] is not None]
+    return extreme(scored, key=lambda index: scores[index]) if scores and scored else equal[0]
 
 
 def _known(scores: Rewards | None, indices: tuple[int, int]) -> list[float] | None:

@@ -1,4 +1,4 @@
-"""What every dataset yields: source rows, each with where it stands; and how a bad row says what is wrong."""
+"""The rows that every dataset yields, with their position in the source, and the error for a bad row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from typing import Any
 class SourceRow:
     """One row of a source, before any check of its content.
 
-    source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None where it
-    cannot be read; then problem is "reason: detail". held_out: whether its split is the held-out one.
+    source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None if it cannot be read;
+    then problem is "reason: detail". held_out: whether it belongs to the held-out split.
     """
 
     source: str
@@ -21,14 +21,14 @@ class SourceRow:
 
     @property
     def file(self) -> str:
-        """The source without its line."""
+        """Return the source without its line."""
         return self.source.rpartition(":")[0]
 
 
 def without_fill(value: Any) -> Any:
-    """A value of a column store without the nulls inside its structs: there every struct has the fields of all others.
+    """Return a value of a column store without the nulls inside its structs, where all structs have the same fields.
 
-    Those of the outermost struct stay: a message without a content is one whose content is null.
+    Nulls of the outermost struct are kept: a message without a content is one whose content is null.
     """
     return _inner(value, _kept)
 
@@ -48,7 +48,7 @@ def _filled(struct: dict[str, Any]) -> dict[str, Any]:
 
 
 class BadRow(ValueError):
-    """A row that cannot be used. reason: a short stable text that is counted; detail: of this row."""
+    """An error for a row that cannot be used. reason: a short stable text that is counted; detail: of this row."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -57,11 +57,11 @@ class BadRow(ValueError):
 
 
 def printable(path: Path) -> str:
-    """A path as text that can be written anywhere; bytes of a name that are not UTF-8 are escaped."""
+    """Return a path as printable text; bytes of a name that are not UTF-8 are escaped."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def bad_row_of(problem: str) -> BadRow:
-    """The BadRow that a SourceRow's problem describes."""
+    """Return the BadRow that a SourceRow's problem describes."""
     reason, _, detail = problem.partition(": ")
     return BadRow(reason, detail)

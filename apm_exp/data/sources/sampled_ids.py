@@ -1,4 +1,4 @@
-"""The tokens of generated pairs: from generations.parquet into pairs.parquet."""
+"""The tokens of generated pairs, copied from generations.parquet to pairs.parquet."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +14,11 @@ _ROWS_AT_ONCE = 1000
 
 
 def add_sampled_ids(pairs: Path, generations: Path) -> None:
-    """Add to each row of pairs.parquet how it was sampled; nothing if the generations do not tell.
+    """Add to each row of pairs.parquet how it was sampled; does nothing if the generations do not record it.
 
-    prompt_ids, chosen_ids, rejected_ids: the tokens of the prompt that was sampled from and of both responses, with an
-    end token only if one was sampled. sampled_chosen_logp, sampled_rejected_logp: under the sampler, in nats.
-    tokenizer, sampler: see pipeline/stages/generate.py. Pairs of a data set have none of these columns.
+    prompt_ids, chosen_ids, rejected_ids: the tokens of the prompt and of both responses, with an end token only if one
+    was sampled. sampled_chosen_logp, sampled_rejected_logp: log-probs under the sampler, in nats. tokenizer, sampler:
+    see pipeline/stages/generate.py. Pairs of a data set have none of these columns.
     """
     if not set(HOW_SAMPLED) <= set(pq.read_schema(generations).names):
         return
@@ -40,7 +40,7 @@ def _with_ids(pairs: Path, sampled: pa.Table) -> Iterator[pa.Table]:
 
 
 def _entry(lists_P: pa.ChunkedArray, index_P: pa.ChunkedArray) -> pa.Array:
-    """Entry index_P of each row's list; null if the row has none."""
+    """Return entry index_P of each row's list; null if the row has none."""
     lists = lists_P.combine_chunks()
     place_P = lists.offsets.to_numpy()[:-1] + index_P.to_numpy()
     return lists.values.take(pa.array(place_P, mask=pc.is_null(lists).to_numpy(zero_copy_only=False)))

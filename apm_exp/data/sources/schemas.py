@@ -1,4 +1,4 @@
-"""The three schemas of preference pairs, and how a source is recognised as one of them by its columns."""
+"""The three schemas of preference pairs, and the detection of a source's schema from its columns."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -17,10 +17,9 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a source mean.
+    """The meaning of a source's columns.
 
-    identifier: the id column, if any. reward_pair: the columns with the rewards of chosen and rejected, if
-    used.
+    identifier: the id column, if any. reward_pair: the columns with the rewards of chosen and rejected, if used.
     """
 
     identifier: str | None
@@ -31,17 +30,17 @@ class Columns:
 
     @property
     def has_rewards(self) -> bool:
-        """Whether the rows carry rewards."""
+        """Return whether the rows have rewards."""
         return self.has_scores or self.reward_pair is not None
 
     @property
     def without_rewards(self) -> "Columns":
-        """The same columns but for the rewards."""
+        """Return the same columns without the rewards."""
         return replace(self, has_scores=False, reward_pair=None)
 
     @property
     def used(self) -> frozenset[str]:
-        """The names of the columns of the rows; each must have all of them but for the rewards."""
+        """Return the names of the rows' columns; each row must have all of them except the rewards."""
         flags = {"prompt": self.has_prompt, RESPONSES: self.has_responses, SCORES: self.has_scores}
         identifiers = {self.identifier} if self.identifier else set()
         names = {name for name, flag in flags.items() if flag}
@@ -49,16 +48,16 @@ class Columns:
 
     @property
     def rewards(self) -> frozenset[str]:
-        """Those of them that hold rewards, which a row may lack."""
+        """Return the names of the columns with rewards, which a row may lack."""
         return frozenset({SCORES} if self.has_scores else self.reward_pair or ())
 
 
 @dataclass(frozen=True)
 class Recogniser:
-    """How to recognise columns.
+    """Detects the meaning of columns.
 
-    where: starts each error, such as "dataset.path=a.jsonl". The reward columns: as the user names them, if
-    so.
+    where: the start of each error message, such as "dataset.path=a.jsonl". chosen_reward, rejected_reward: the names of
+    the reward columns, if the user sets them.
     """
 
     where: str
@@ -66,7 +65,7 @@ class Recogniser:
     rejected_reward: str | None
 
     def columns(self, names: Collection[str]) -> Columns:
-        """What these columns mean. ValueError where one is missing or two could hold the rewards."""
+        """Return the meaning of these columns. ValueError if one is missing or if two could hold the rewards."""
         missing = [name for name in ("chosen", "rejected") if name not in names]
         if SCORES in names and RESPONSES not in names:
             missing.append(RESPONSES)
@@ -85,30 +84,32 @@ class Recogniser:
         if self.chosen_reward is not None or self.rejected_reward is not None:
             chosen, rejected = self._named(names, "chosen_reward"), self._named(names, "rejected_reward")
             if chosen == rejected:
-                raise ValueError(f"dataset.rejected_reward={rejected}: is chosen's column too; name each one's own")
+                raise ValueError(
+                    f"dataset.rejected_reward={rejected}: is also the column of chosen; set two different columns"
+                )
             return chosen, rejected
-        found = [pair for pair in REWARD_PAIRS if not set(pair).isdisjoint(names)]
-        if SCORES in names or not found:
+        present = [pair for pair in REWARD_PAIRS if not set(pair).isdisjoint(names)]
+        if SCORES in names or not present:
             return None
-        halves = [name for pair in found for name in pair if name not in names]
-        remedy = "name the two to use with dataset.chosen_reward= and dataset.rejected_reward="
+        halves = [name for pair in present for name in pair if name not in names]
+        remedy = "set the two to use as dataset.chosen_reward= and dataset.rejected_reward="
         if halves:
             raise ValueError(f"{self.where}: {_lacking(names, halves)}; {remedy}")
-        if len(found) > 1:
-            raise ValueError(f"{self.where}: {' and '.join(map(listed, found))} are both rewards; {remedy}")
-        return found[0]
+        if len(present) > 1:
+            raise ValueError(f"{self.where}: {' and '.join(map(listed, present))} are both rewards; {remedy}")
+        return present[0]
 
     def _named(self, names: Collection[str], setting: str) -> str:
         name = getattr(self, setting)
         if name is None:
-            raise ValueError(f"dataset.{setting}=null: only the other reward column is named; name both")
+            raise ValueError(f"dataset.{setting}=null: only the other reward column is set; set both")
         if name not in names:
             raise ValueError(f"dataset.{setting}={name}: no such column; {nearest(name, names)}")
         return name
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a message, sorted."""
+    """Return names as text for a message, sorted."""
     return ", ".join(sorted(names)) or "(none)"
 
 

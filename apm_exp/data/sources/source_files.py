@@ -1,4 +1,4 @@
-"""Which files `dataset.path` names, and the reader of each."""
+"""The files of `dataset.path`, and the reader of each."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,21 +18,21 @@ _READERS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
 
 
 def files_of(path: str | list[str]) -> list[Path]:
-    """The files that a path, a pattern or a list of them names, in that order and each once.
+    """Return the files of a path, a pattern or a list of them, in that order and without repetition.
 
-    Raises ValueError `dataset.path=...` for a missing or unreadable file, a pattern without a match, a
-    folder, or a suffix without a reader.
+    Raises ValueError `dataset.path=...` for a missing or unreadable file, a pattern without a match, a folder, or a
+    suffix without a reader.
     """
     patterns = [path] if isinstance(path, str) else path
     if not patterns:
-        raise ValueError("dataset.path=[]: names no file; give at least one")
-    # the same look-up as the cache key's, so that no file is read that the key does not know
+        raise ValueError("dataset.path=[]: the list is empty; give at least one file")
+    # the same lookup as for the cache key, so that no file is read that is not in the key
     files = [_checked(file) for pattern in patterns for file in _matches(pattern)]
     return list(dict.fromkeys(files))
 
 
 def rows_of(file: Path) -> Iterator[SourceRow]:
-    """The rows of a file that `files_of` has checked."""
+    """Yield the rows of a file that `files_of` has checked."""
     return _READERS[_suffix(file)](file)
 
 
@@ -41,12 +41,12 @@ def _suffix(file: Path) -> str:
 
 
 def _matches(pattern: str) -> list[Path]:
-    found = [file for file in local_paths(pattern) if file.exists()]  # a link may lead nowhere
-    if found:
-        return found
+    files = [file for file in local_paths(pattern) if file.exists()]  # a link may be broken
+    if files:
+        return files
     if any(character in pattern for character in "*?["):
-        raise ValueError(f"dataset.path={pattern}: no file matches; a relative pattern starts at {Path.cwd()}")
-    raise ValueError(f"dataset.path={pattern}: no such file; a relative path starts at {Path.cwd()}")
+        raise ValueError(f"dataset.path={pattern}: no file matches; relative patterns are relative to {Path.cwd()}")
+    raise ValueError(f"dataset.path={pattern}: no such file; relative paths are relative to {Path.cwd()}")
 
 
 def _checked(file: Path) -> Path:
@@ -55,7 +55,7 @@ def _checked(file: Path) -> Path:
         remedy = f"name its files, such as dataset.path='{name}/*.parquet'"
         raise ValueError(f"dataset.path={name}: is a folder; {remedy}")
     if kind := odd_kind(file):
-        raise ValueError(f"dataset.path={name}: is {kind}, not a file; write its rows to a file first")
+        raise ValueError(f"dataset.path={name}: is {kind}, not a regular file; write its rows to a file first")
     if not _suffix(file):
         known = ", ".join(_READERS)
         raise ValueError(f"dataset.path={name}: cannot tell its format; rename or convert it to one of {known}")

@@ -10,7 +10,7 @@ _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 def transcript_messages(text: str, name: str) -> list[Message]:
-    """The turns of a transcript, stripped of white space; BadRow where the text does not start with one."""
+    """Return the turns of a transcript, stripped of white space; BadRow if the text does not start with one."""
     before, *parts = _TURN.split(text)
     if before.strip() or not parts:
         remedy = 'without a prompt column it must be messages or a transcript "Human: ... Assistant: ..."'
@@ -21,10 +21,10 @@ def transcript_messages(text: str, name: str) -> list[Message]:
 
 
 def is_transcript(text: str) -> bool:
-    """Whether a text starts with a turn of a transcript."""
+    """Return whether a text starts with a turn of a transcript."""
     return text.lstrip().startswith(("Human:", "Assistant:"))
 
 
 def is_transcript_prompt(text: str) -> bool:
-    """Whether a text prompt is an open transcript: from a Human turn to an empty Assistant turn."""
+    """Return whether a text prompt is an open transcript: from a Human turn to an empty Assistant turn."""
     return text.startswith(("\n\nHuman:", "Human:")) and text.rstrip().endswith("\n\nAssistant:")

@@ -1,4 +1,4 @@
-"""A column of a row as text or messages: a list, one message, a struct of lists, or the JSON text of messages."""
+"""Parsing of a column as text or messages: a list, one message, a struct of lists, or the JSON text of messages."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from apm_exp.core.types import Message
 from apm_exp.data.sources.message import ROLES, SHAREGPT, message_of
 from apm_exp.data.sources.rows import BadRow
 
-# JSON that is cut short, and what Python and numpy print of messages
+# Truncated JSON, and messages as printed by Python and numpy
 _STARTS_AS_MESSAGES = re.compile(r"""\s*\[?\s*\{\s*["'](role|from|content|value)["']\s*:""")
 _NAMES_A_ROLE = re.compile(r"""["'](role|from)["']\s*:\s*["'](system|developer|user|assistant|tool|human|gpt)["']""")
 
 
 def text_or_messages(value: Any, name: str) -> str | list[Message]:
-    """The column's text, or its messages; BadRow if it is neither."""
+    """Return the column's text, or its messages; BadRow if it is neither."""
     if not isinstance(value, str):
         return messages_of(value, name)
     turns = _json_messages(value)
@@ -27,7 +27,7 @@ def text_or_messages(value: Any, name: str) -> str | list[Message]:
 
 
 def messages_of(value: Any, name: str) -> list[Message]:
-    """The messages of a list, of one message, or of a struct of lists as Parquet has it; BadRow if it is none."""
+    """Return the messages of a list, a single message, or a struct of lists (Parquet); BadRow if it is none."""
     if value is None:
         raise BadRow("null", f"{name} is null")
     if is_message(value):
@@ -40,7 +40,7 @@ def messages_of(value: Any, name: str) -> list[Message]:
 
 
 def is_message(value: Any) -> bool:
-    """Whether a value is a message by its keys and role."""
+    """Return whether a value is a message, judged by its keys and role."""
     if not isinstance(value, Mapping):
         return False
     role, speaker = (str(value.get(name)) for name in ("role", "from"))
@@ -49,13 +49,13 @@ def is_message(value: Any) -> bool:
 
 
 def is_messages(value: Any) -> bool:
-    """Whether a value is a list of messages, or the JSON text of one."""
+    """Return whether a value is a list of messages, or the JSON text of one."""
     turns = _json_messages(value) if isinstance(value, str) else value
     return isinstance(turns, list) and bool(turns) and all(map(is_message, turns))
 
 
 def _json_messages(text: str) -> list[Any] | None:
-    """The messages of which a text is the JSON, or None."""
+    """Return the messages in a JSON text, or None."""
     if not text.lstrip().startswith(("[", "{")):
         return None
     try:
@@ -67,7 +67,7 @@ def _json_messages(text: str) -> list[Any] | None:
 
 
 def _transposed(columns: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The rows of a struct of lists."""
+    """Return the rows of a struct of lists."""
     lengths = {len(column) if isinstance(column, list) else None for column in columns.values()}
     if len(lengths) != 1 or None in lengths:
         raise BadRow("wrong type", f"{name} is a struct of lists of different lengths, not messages")

@@ -1,4 +1,4 @@
-"""Columns that look like a part of the conversation and are not read: nobody is to lose one without a word."""
+"""Detection of columns that look like a part of the conversation but are not read, so that none is lost silently."""
 
 import json
 import re
@@ -18,15 +18,15 @@ _WORD = (
 )
 _NAME, _PART = re.compile(f"({_WORD})s?", re.IGNORECASE), re.compile(f"(^|_)({_WORD})s?(_|$)", re.IGNORECASE)
 _MARK = re.compile(r"<[^<>]*>\w*|\[/?\w+\]|\w+:")
-_WORDS = re.compile(r"\w+\W+\w+")  # two words are no mark
-_INPUT = "input."  # what an object called input has besides messages
+_WORDS = re.compile(r"\w+\W+\w+")  # a mark does not contain two words
+_INPUT = "input."  # the prefix for fields of an object called input other than messages
 
 
 def unused_columns(row: Mapping[str, Any], pair: PreferencePair) -> list[str]:
-    """The names of those columns whose texts are not all in the pair.
+    """Return the names of columns that look like conversation and contain text that is not in the pair.
 
-    They are known by a word of their name, if they have text, or by holding messages. row: with the columns of
-    `with_known_columns`.
+    A column looks like conversation if its name contains a known word and it has text, or if it contains messages. row:
+    with the columns of `with_known_columns`.
     """
     candidates = [name for name, value in row.items() if value and name not in _READ and _looks_like(name, value)]
     return [name for name in candidates if not _said(name, row[name], pair)]
@@ -37,17 +37,17 @@ def _looks_like(name: str, value: Any) -> bool:
         return False
     if name in OTHER_RESPONSES or _NAME.fullmatch(name) or name.startswith(_INPUT) or is_messages(value):
         return True
-    words = not isinstance(value, str) or " " in value.strip()  # not prompt_id, message_hash, ...
+    words = not isinstance(value, str) or " " in value.strip()  # excludes prompt_id, message_hash, ...
     return words and _PART.search(name) is not None
 
 
 def _said(name: str, value: Any, pair: PreferencePair) -> bool:
-    """Whether every text in a value is the text of a turn, or a text prompt is the turns and marks of roles."""
+    """Return whether every text in a value is the text of a turn, or a text prompt consists of turns and role marks."""
     turns = [text.strip() for text in _texts([*pair.prompt, pair.chosen, pair.rejected])]
     if isinstance(value, str) and is_messages(value):
         value = json.loads(value)
     if name == "prompt" and not isinstance(value, str):
-        return True  # messages are read
+        return True  # messages have been read
     if name == "prompt" and value.strip() not in turns:
         asked = [text_of(turn).strip() for turn in pair.prompt]
         return asked[-1] in value and not _WORDS.search(_without(value, asked))
@@ -55,14 +55,14 @@ def _said(name: str, value: Any, pair: PreferencePair) -> bool:
 
 
 def _without(text: str, turns: Iterable[str]) -> str:
-    """What a text has besides turns and the marks of roles around them: `<|im_start|>user`, `[INST]`, `Human:`."""
+    """Return a text without the turns and the role marks around them: `<|im_start|>user`, `[INST]`, `Human:`."""
     for turn in sorted(turns, key=len, reverse=True):
         text = text.replace(turn, " ") if turn else text
     return _MARK.sub(" ", text)
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in a value but for roles."""
+    """Yield all texts in a value except roles."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

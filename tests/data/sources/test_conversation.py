@@ -122,7 +122,7 @@ def _row(**changes):
         ),
         (
             _row(prompt=[USER | {"picture": b"x"}]),
-            "wrong type: prompt[0] cannot be written as JSON: bytes is no JSON",
+            "wrong type: prompt[0] cannot be written as JSON: bytes is not a JSON type",
         ),
         (_row(prompt=[USER, turn("tool", None)]), "null: prompt[1].content is null"),
         (

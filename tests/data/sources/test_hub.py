@@ -118,7 +118,7 @@ def test_where_the_hub_cannot_be_asked_a_dataset_is_the_copy_that_is_read(offlin
 
 @pytest.mark.usefixtures("offline")
 def test_a_dataset_whose_commit_nobody_tells_is_refused(offline):
-    with pytest.raises(ValueError, match=r"^dataset\.revision=null: the Hub does not .* owner/name .* no copy is"):
+    with pytest.raises(ValueError, match=r"^dataset\.revision=null: the Hub did not .* owner/name .* no copy is"):
         commit_of("owner/name", None, None)
     copies(offline, FIRST, SECOND)
     with pytest.raises(ValueError, match=rf"^dataset\.revision=main: .* copies of {FIRST}, {SECOND} are here; give"):
@@ -136,6 +136,8 @@ def test_another_commit_than_the_one_that_was_asked_for_is_not_read(tmp_path, mo
     copy.parent.mkdir()
     shutil.copy(rows.cache_files[0]["filename"], copy)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.Dataset.from_file(str(copy)))
-    with pytest.raises(ValueError, match=rf"^dataset\.revision={FIRST}: the copy of owner/name .* is of {SECOND}"):
+    with pytest.raises(
+        ValueError, match=rf"^dataset\.revision={FIRST}: the cached copy of owner/name has commit {SECOND}"
+    ):
         hub(path="owner/name", split="train", subset=None, revision=FIRST)
     assert len(list(hub(path="owner/name", split="train", subset=None, revision=SECOND))) == 1

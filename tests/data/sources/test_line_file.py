@@ -73,9 +73,9 @@ def test_a_file_name_that_is_not_utf8_is_escaped(tmp_path):
         (b"<!DOCTYPE html>\n", "is a page of the web, not lines of JSON in UTF-8; download the file itself"),
         (
             b'[\n  {"a": 1},\n  {"a": 2}\n]\n',
-            "is one array of JSON, not lines of JSON; write one object a line: jq",
+            "is one JSON array, not lines of JSON; write one object a line: jq",
         ),
-        (b'\xef\xbb\xbf[{"a": 1}]', "is one array of JSON, not lines of JSON; write one object a line: jq"),
+        (b'\xef\xbb\xbf[{"a": 1}]', "is one JSON array, not lines of JSON; write one object a line: jq"),
     ],
 )
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])

@@ -184,7 +184,7 @@ def test_on_bad_row_error_names_the_first_rows_the_count_and_the_remedy(tmp_path
     assert str(caught.value) == (
         "dataset.on_bad_row=error: dataset.path=rows.jsonl: 5 of 6 rows refused (empty answer 5): "
         f"rows.jsonl:2:row-1 {problem}; rows.jsonl:3:row-2 {problem}; rows.jsonl:4:row-3 {problem}; ...; "
-        f"correct them (all are listed in {tmp_path}/refused.jsonl) or use dataset.on_bad_row=refuse"
+        f"fix them (all are listed in {tmp_path}/refused.jsonl) or use dataset.on_bad_row=refuse"
     )
     assert not (tmp_path / "pairs.parquet").exists()
     assert len((tmp_path / "refused.jsonl").read_text().splitlines()) == 5

@@ -22,7 +22,7 @@ GOOD = [trl_row(number) for number in range(3, 9)]
         (
             trl_row(all_generated_responses=["a"]),
             "other columns",
-            "all_generated_responses, which the other rows of the file have not",
+            "all_generated_responses, which the other rows of the file lack",
         ),
         (
             trl_row(score_chosen=1),
@@ -47,7 +47,7 @@ def test_a_row_that_lacks_a_reward_is_a_pair_without(tmp_path, caplog, place, ch
     result = prepared(tmp_path, as_rows([*GOOD[:place], odd, *GOOD[place:]]))
     assert result.refused == []
     assert [pair["recorded_rewards"] for pair in result.pairs] == [None, *[[2.0, 1.0]] * 6]
-    lack = "1 of 7 pairs lack a reward of chosen or rejected; what needs rewards leaves them out"
+    lack = "1 of 7 pairs lack a reward of chosen or rejected; metrics and losses that need rewards skip them"
     assert caplog.messages == [f"dataset.path=rows.jsonl: {lack}"]
 
 

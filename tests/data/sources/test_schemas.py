@@ -47,7 +47,7 @@ def test_the_most_specific_id_column_is_used(names, identifier):
         ),
         (
             ("chosen", "rejected", "score_chosen"),
-            "chosen, rejected, score_chosen without score_rejected; name the two to use with dataset.chosen_reward=",
+            "chosen, rejected, score_chosen without score_rejected; set the two to use as dataset.chosen_reward=",
         ),
     ],
 )
@@ -63,7 +63,7 @@ def test_the_expected_schemas_are_all_three():
 
 def test_two_pairs_of_reward_columns_are_ambiguous_until_the_user_names_one():
     both = ("chosen", "rejected", "chosen_reward", "rejected_reward", "score_chosen", "score_rejected")
-    with pytest.raises(ValueError, match=r"are both rewards; name the two to use with dataset\.chosen_reward="):
+    with pytest.raises(ValueError, match=r"are both rewards; set the two to use as dataset\.chosen_reward="):
         columns(*both)
     assert columns(*both, named=("score_chosen", "score_rejected")).reward_pair == ("score_chosen", "score_rejected")
 
@@ -76,7 +76,9 @@ def test_a_named_reward_column_that_is_missing_suggests_the_nearest():
 
 
 def test_one_column_is_not_the_reward_of_both():
-    with pytest.raises(ValueError, match=r"^dataset\.rejected_reward=a: is chosen's column too; name each one's own$"):
+    with pytest.raises(
+        ValueError, match=r"^dataset\.rejected_reward=a: is also the column of chosen; set two different columns$"
+    ):
         columns("chosen", "rejected", "a", named=("a", "a"))
 
 

@@ -44,8 +44,8 @@ def test_files_of_all_kinds_are_read_one_after_the_other(tmp_path):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("missing.jsonl", "no such file; a relative path starts at"),
-        ("missing*.jsonl", "no file matches; a relative pattern starts at"),
+        ("missing.jsonl", "no such file; relative paths are relative to"),
+        ("missing*.jsonl", "no file matches; relative patterns are relative to"),
         ("", "is a folder; name its files, such as"),
         ("rows.json", "cannot tell its format; rename or convert it to one of .jsonl, .jsonl.gz, .parquet"),
         ("dangling.jsonl", "no such file"),
@@ -69,5 +69,5 @@ def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
 
 
 def test_an_empty_list_names_no_file():
-    with pytest.raises(ValueError, match=r"dataset\.path=\[\]: names no file"):
+    with pytest.raises(ValueError, match=r"dataset\.path=\[\]: the list is empty"):
         jsonl(path=[])

@@ -35,7 +35,7 @@ def test_a_column_that_looks_like_conversation_and_is_not_read_is_named(tmp_path
     (message,) = (record.getMessage() for record in caplog.records)
     assert message == (
         "dataset.path=rows.jsonl: columns that look like a part of the conversation are not used: "
-        f"{column} (in 1 of 2 pairs); write into the prompt what belongs there"
+        f"{column} (in 1 of 2 pairs); add to the prompt what belongs there"
     )
 
 

@@ -1,17 +1,17 @@
-"""What the starting policy of the micro world learns from: answers by a careless speaker of changing style."""
+"""The demonstrations that train the micro world's starting policy: responses with mistakes and varying style."""
 
 import random
 
 from apm_exp.data.worlds.micro_world.instructions import CHATTER, DIGITS, LETTERS, PREFIX, STOP, Task, Words
 
-WRONG = 0.4  # share of answers with mistakes
+WRONG = 0.4  # share of responses with mistakes
 MOST_MISTAKES = 3
-PREFIXED, STOPPED, CHATTY = 0.5, 0.5, 0.25  # shares with `answer :`, with `.` at the end, with idle words
+PREFIXED, STOPPED, CHATTY = 0.5, 0.5, 0.25  # shares with `answer :`, with `.` at the end, with filler words
 MOST_CHATTER = 3
 
 
 def demonstration(task: Task, stream: random.Random) -> str:
-    """A demonstrated answer, words separated by spaces: `[idle words] [answer :] answer [.]`, often wrong."""
+    """Return a demonstrated response, space-separated words: `[filler words] [answer :] answer [.]`, often wrong."""
     wrong, chatty, prefixed, stopped = (stream.random() < share for share in (WRONG, CHATTY, PREFIXED, STOPPED))
     answer = _with_mistakes(task.answer, stream) if wrong else task.answer
     idle = stream.choices(CHATTER, k=stream.randint(1, MOST_CHATTER)) if chatty else ()
@@ -19,7 +19,7 @@ def demonstration(task: Task, stream: random.Random) -> str:
 
 
 def _with_mistakes(answer: Words, stream: random.Random) -> Words:
-    """1 to 3 random mistakes: a word exchanged, left out or put in. One word at least stays."""
+    """Return an answer with 1 to 3 random mistakes: a word replaced, removed or inserted. At least one word remains."""
     words = list(answer)
     symbols = DIGITS if answer[0] in DIGITS else LETTERS
     for _ in range(stream.randint(1, MOST_MISTAKES)):

@@ -1,4 +1,4 @@
-"""The tasks of the micro world: short instructions about letters, each with exactly one right answer.
+"""The tasks of the micro world: short instructions about letters, each with exactly one correct answer.
 
 A prompt is `family [arguments] : letters`, for example `replace a by b : c a d`; every word is one token.
 """
@@ -50,23 +50,23 @@ class Task:
 
     @property
     def prompt(self) -> str:
-        """The instruction, words separated by spaces."""
+        """Return the instruction, words separated by spaces."""
         return " ".join((self.family, *self.arguments, ":", *self.letters))
 
     @property
     def answer(self) -> Words:
-        """The right answer."""
+        """Return the correct answer."""
         return ANSWERS[self.family](self.letters, self.arguments)
 
 
 def draw_task(family: str, stream: random.Random) -> Task:
-    """A random task of a family: 3 to 7 letters, each length equally likely."""
+    """Return a random task of a family: 3 to 7 letters, each length equally likely."""
     letters = tuple(stream.choices(LETTERS, k=stream.randint(SHORTEST, LONGEST)))
     return Task(family, _draw_arguments(family, letters, stream), letters)
 
 
 def _draw_arguments(family: str, letters: Words, stream: random.Random) -> Words:
-    """Arguments that make a difference: a letter that occurs, another one to put in its place, fewer than all."""
+    """Return arguments that have an effect: a letter that occurs, a different replacement, or not all letters."""
     if family == "last":
         return (str(stream.randint(1, len(letters) - 1)),)
     if family == "count":
@@ -78,7 +78,7 @@ def _draw_arguments(family: str, letters: Words, stream: random.Random) -> Words
 
 
 def parse_task(prompt: str) -> Task:
-    """The task that a prompt states; raises ValueError where it states none."""
+    """Return the task of a prompt; raises ValueError if it is not a task."""
     head, _, tail = prompt.partition(" : ")
     words, letters = head.split(), tuple(tail.split())
     if not words or words[0] not in ANSWERS or not letters or not set(letters) <= set(LETTERS):

@@ -1,4 +1,4 @@
-"""The reward source of the micro world: the verifiable reward r*, as an imperfect judge sees it."""
+"""The reward source of the micro world: the verifiable reward r* plus noise, to model an imperfect judge."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from apm_exp.core.types import Message
 from apm_exp.data.worlds.micro_world.true_reward import true_reward
 
 _STANDARD_NORMAL = NormalDist()
-_REMEDY = "take another reward source, reward=recorded for one"
+_REMEDY = "use another reward source, such as reward=recorded"
 
 
 def noisy_true_reward(
@@ -23,11 +23,10 @@ def noisy_true_reward(
     spread: Annotated[float, Field(gt=0, le=1e6)],
     seed: int,
 ) -> list[list[float]]:
-    """r* + noise * spread * (a standard normal number) for each response, reward units.
+    """Return r* + noise * spread * (a standard normal number) for each response, reward units.
 
-    The number is drawn once for each different prompt and response: it is a function of seed, prompt and response
-    alone, so equal responses have equal rewards, and neither order nor other rows matter. Raises ValueError for
-    prompts that are not tasks of the micro world.
+    The number is a function of seed, prompt and response only: equal responses to a prompt have equal rewards,
+    independent of the order and of other rows. Raises ValueError for prompts that are not tasks of the micro world.
     """
     rows = responses.select(["prompt", "responses"]).to_pylist()
     return [_rewards(_task_prompt(row), row["responses"], noise * spread, seed) for row in rows]
@@ -36,7 +35,9 @@ def noisy_true_reward(
 def _task_prompt(row: dict[str, Any]) -> str:
     prompt: Sequence[Message] = row["prompt"]
     if len(prompt) != 1:
-        raise ValueError(f"reward=micro_world: a prompt of {len(prompt)} turns is not a task of its; {_REMEDY}")
+        raise ValueError(
+            f"reward=micro_world: a prompt of {len(prompt)} turns is not a task of the micro world; {_REMEDY}"
+        )
     return text_of(prompt[0])
 
 
@@ -48,7 +49,7 @@ def _rewards(prompt: str, responses: Sequence[str], deviation: float, seed: int)
 
 
 def standard_normal(seed: int, prompt: str, response: str) -> float:
-    """A standard normal number that depends on its arguments alone: the quantile at a hash of them."""
+    """Return a standard normal number that depends only on the arguments: the normal quantile at a hash of them."""
     digest = hashlib.sha256("\0".join((str(seed), prompt, response)).encode()).digest()
-    uniform = (int.from_bytes(digest[:8]) + 0.5) / 2**64  # may round to 1, of which there is no quantile
+    uniform = (int.from_bytes(digest[:8]) + 0.5) / 2**64  # rounding may give 1, which has no quantile
     return _STANDARD_NORMAL.inv_cdf(min(uniform, 1 - 2**-53))

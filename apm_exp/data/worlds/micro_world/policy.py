@@ -1,4 +1,4 @@
-"""The micro world's starting policy: a tiny Llama that has learnt its tasks from a careless speaker."""
+"""The micro world's starting policy: a tiny Llama trained on demonstrations with mistakes."""
 
 import logging
 import random
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from apm_exp.models.supervised import Demonstration
 
 logger = logging.getLogger(__name__)
-_LONGEST = 256  # tokens that the model takes; a task with its answer has 38 at most
-_PROMPT, _ANSWER = "PROMPT", "ANSWER"  # stand for the words in the conversation that is rendered once
+_LONGEST = 256  # the model's context length; a task with its response has at most 38 tokens
+_PROMPT, _ANSWER = "PROMPT", "ANSWER"  # placeholders in the conversation that is rendered once
 
 Count = Annotated[int, Field(ge=1)]
 
 
 def check(*, hidden: int, heads: int) -> None:
-    """Raise ValueError for a head whose size is no even number, which rotary embeddings need."""
+    """Raise ValueError if the head size is odd, as rotary embeddings need an even one."""
     if hidden % (2 * heads):
-        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; choose one that is")
+        raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; set a multiple")
 
 
 def sft_policy(
@@ -47,8 +47,8 @@ def sft_policy(
 ) -> None:
     """Train the policy on steps * batch demonstrations and write it to `out` as a Hugging Face folder.
 
-    Float32 on the CPU; the same weights for the same seed on the same machine. Raises ValueError where the sizes
-    do not fit together.
+    Float32 on the CPU; deterministic for the same seed on the same machine. Raises ValueError if the sizes do not fit
+    together.
     """
     import torch
     from transformers import LlamaForCausalLM
@@ -62,7 +62,7 @@ def sft_policy(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(_shape(tokenizer, hidden, layers, heads, feed_forward))
-    model.set_attn_implementation("eager")  # cheaper than SDPA for 20 tokens on a CPU; nothing of it is saved
+    model.set_attn_implementation("eager")  # faster than SDPA for 20 tokens on a CPU; it is not saved
     loss = fine_tune(
         model,
         demonstrations(tokenizer, steps * batch, seed),
@@ -72,7 +72,7 @@ def sft_policy(
         weight_decay=weight_decay,
         warmup=warmup,
     )
-    logger.info("starting policy: %.3f nats a token on its last demonstrations", loss)
+    logger.info("starting policy: %.3f nats per token on its last demonstrations", loss)
     with quiet():
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
@@ -99,7 +99,7 @@ def _shape(
 
 
 def demonstrations(tokenizer: "PreTrainedTokenizerBase", count: int, seed: int) -> "list[Demonstration]":
-    """`count` demonstrations as the chat template writes them; no prompt of them is used for anything else."""
+    """Return `count` demonstrations in the chat template; their prompts are not used for anything else."""
     from apm_exp.data.worlds.micro_world.word_tokenizer import ANSWER
     from apm_exp.models.supervised import Demonstration
 
@@ -115,6 +115,6 @@ def demonstrations(tokenizer: "PreTrainedTokenizerBase", count: int, seed: int) 
 
 
 def _frame(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """A conversation rendered once: 50,000 demonstrations differ in their words only."""
+    """Return a conversation with placeholders, rendered once, as 50,000 demonstrations differ only in their words."""
     turns = [{"role": "user", "content": _PROMPT}, {"role": "assistant", "content": _ANSWER}]
     return str(tokenizer.apply_chat_template(turns, tokenize=False))

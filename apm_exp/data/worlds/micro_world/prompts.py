@@ -1,4 +1,4 @@
-"""The dataset component of the micro world: prompts without answers, for which the policy generates the answers."""
+"""The dataset component of the micro world: prompts without responses, for which the policy generates responses."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -10,10 +10,10 @@ from apm_exp.data.worlds.micro_world.splits import draw_tasks
 
 
 def prompts(*, prompts: Annotated[int, Field(ge=1, le=10**6)], seed: int) -> Iterator[SourceRow]:
-    """`prompts` different tasks, the same for a seed, as rows with the column `prompt`.
+    """Yield `prompts` distinct tasks, deterministic for a seed, as rows with the column `prompt`.
 
-    None of them is a prompt of the starting policy's demonstrations or of the evaluation. Raises ValueError where
-    the world has no further prompt.
+    None of them is a prompt of the starting policy's demonstrations or of the evaluation. Raises ValueError if the
+    world has no further prompt.
     """
     for number, task in enumerate(draw_tasks("preferences", prompts, seed), 1):
         yield SourceRow(f"micro_world:{number}", {"prompt": task.prompt}, None)

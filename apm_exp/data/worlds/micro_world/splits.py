@@ -1,7 +1,7 @@
-"""Which tasks are for demonstrations, for preferences and for evaluation: three sets without a common prompt.
+"""Disjoint sets of tasks for demonstrations, preferences and evaluation.
 
-A hash of the prompt decides, whatever the seed, so a policy has never seen a prompt that it is evaluated on, and
-a policy of one seed may be evaluated on the prompts of another.
+A hash of the prompt decides, independent of the seed: a policy has never seen a prompt on which it is evaluated, even
+if the evaluation uses another seed.
 """
 
 import hashlib
@@ -18,17 +18,19 @@ _ATTEMPTS = 10_000
 
 
 def purpose_of(prompt: str) -> Purpose:
-    """What a prompt may be used for: 5 of 10 hash buckets demonstrate, 3 are for preferences, 2 for evaluation."""
+    """Return the purpose of a prompt: of 10 hash buckets, 5 are for demonstrations, 3 for preferences, 2 for
+    evaluation.
+    """
     digest = hashlib.sha256(prompt.encode()).digest()
     return _PURPOSES[int.from_bytes(digest[:8]) % _BUCKETS]
 
 
 def draw_tasks(purpose: Purpose, count: int, seed: int) -> Iterator[Task]:
-    """`count` random tasks for a purpose, families equally likely, all the same for a seed.
+    """Yield `count` random tasks for a purpose, families equally likely, deterministic for a seed.
 
-    Demonstrations may repeat a prompt; preferences and evaluation never do. The family is drawn first and the
-    letters again where they repeat a prompt, so that families with few prompts keep their share. Raises ValueError
-    where the world has no further prompt.
+    Demonstrations may repeat a prompt; preferences and evaluation never do. The family is drawn first, and the letters
+    are drawn again if they repeat a prompt, so that families with few prompts keep their share. Raises ValueError if
+    the world has no further prompt.
     """
     stream = random.Random(f"{purpose} {seed}")
     seen: set[str] | None = None if purpose == "demonstrations" else set()

@@ -15,9 +15,9 @@ CHAT_TEMPLATE = (  # <bos> user's words <sep> assistant's words <eos> ...: <sep>
 
 
 def word_tokenizer(words: Iterable[str], longest: int) -> PreTrainedTokenizerFast:
-    """A tokenizer with one token a word; words are separated by white space, other words become `<unk>`.
+    """Return a tokenizer with one token per word; words are separated by white space, unknown words become `<unk>`.
 
-    longest: the most tokens that the model takes.
+    longest: the model's context length.
     """
     vocabulary = {word: index for index, word in enumerate((PAD, BOS, EOS, ANSWER, UNKNOWN, *words))}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
@@ -30,6 +30,6 @@ def word_tokenizer(words: Iterable[str], longest: int) -> PreTrainedTokenizerFas
         unk_token=UNKNOWN,
         additional_special_tokens=[ANSWER],
         chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,  # it would join a word and the full stop after it
+        clean_up_tokenization_spaces=False,  # it would join a word and the period after it
         model_max_length=longest,
     )
