@@ -8,8 +8,9 @@ _ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> None:
-    """Do what the command line says; exits with 0, 2 for usage, 130 or 143 where Ctrl-C or SIGTERM ended it, 1
-    for the rest.
+    """Run the command line.
+
+    Exits with 0, with 2 for a usage error, with 130 or 143 after Ctrl-C or SIGTERM, and with 1 for other errors.
     """
     try:
         _main()
@@ -18,23 +19,23 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         print(f"error: standard output: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to print would be a second error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # flushing the remaining output would fail again
         sys.exit(1)
 
 
 def _main() -> None:
-    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)  # starting makes many objects, and nearly all of them stay
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)  # start-up allocates many objects, nearly all of which are kept
     from apm_exp.cli.arguments import UsageLine, prepare
     from apm_exp.cli.help import help_text
 
     if not __debug__:
-        sys.exit(_usage("PYTHONOPTIMIZE, or python -O: leaves out the checks that results rely on; run without it"))
+        sys.exit(_usage("PYTHONOPTIMIZE, or python -O: disables the assertions that results depend on; run without it"))
     try:
         os.getcwd()
     except OSError:
-        sys.exit(_usage("the working folder is gone; change to one that is there"))
-    if sys.stdout is None:  # the next file that is opened would get its number, and what a library prints
-        sys.exit(_usage("standard output is closed; open it, as with > /dev/null"))
+        sys.exit(_usage("the working directory does not exist any more; change to another one"))
+    if sys.stdout is None:  # a file that is opened next would get descriptor 1 and receive printed text
+        sys.exit(_usage("standard output is closed; redirect it, for example with > /dev/null"))
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
         print(help_text(), end="", flush=True)
@@ -45,12 +46,12 @@ def _main() -> None:
         sys.exit(_usage(str(error)))
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         os.environ["APM_EXP_TRACEBACK"] = "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and what it raises becomes one line
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors, which become one line
 
     from apm_exp.cli.app import run
 
     code = run(prepared)
-    gc.freeze()  # no last search for garbage: the process ends
+    gc.freeze()  # skips a final garbage collection, as the process ends
     sys.exit(code)
 
 

@@ -16,19 +16,19 @@ CASES = {
     "sweeps=alpa": "sweeps=alpa: no such option; did you mean 'alpha'?",
     "+metric.alhpa=1": "metric.alhpa=1: no such setting; did you mean 'alpha'?",
     "learning_rate=1": "learning_rate: no such setting; did you mean 'trainer.learning_rate' or 'model.learning_rate'?",
-    "trainer.args.debug=x": "trainer.args.debug: an argument is added with a plus; write +trainer.args.NAME=VALUE",
+    "trainer.args.debug=x": "trainer.args.debug: new arguments need a plus; write +trainer.args.NAME=VALUE",
     "trainer.lr=1e-5": "trainer.lr: no such setting; did you mean 'trainer.learning_rate'?",
     "dataset=jsonl model=tiny_from_data generate.samples=3": (
-        "generate.samples: no such setting; generate=on_policy has it, and must be chosen with it"
+        "generate.samples: no such setting; generate=on_policy has this setting; choose it too"
     ),
-    "alpha=1,2": "alpha=1,2: several values are several jobs; type -m with them: python -m apm_exp -m alpha=1,2",
+    "alpha=1,2": "alpha=1,2: several values need a multirun; write: python -m apm_exp -m alpha=1,2",
     "model=./sft": "model=./sft: not an option; write model=local model.path=./sft",
     "dataset=my.jsonl": "dataset=my.jsonl: not an option; write dataset=jsonl dataset.path=my.jsonl",
     "alpha=-1": "alpha=-1: input should be greater than or equal to 0",
     "seed=one": "seed=one: input should be a valid integer",
     "task=rum": "task=rum: input should be 'run', 'plan', 'status', 'clean' or 'export'",
     "loss.beta=-0.1": "loss.beta=-0.1: input should be greater than 0",
-    "metric.alpha=2.5": "metric.alpha=2.5: alpha is set at the top; write alpha=2.5",
+    "metric.alpha=2.5": "metric.alpha=2.5: alpha is a top-level setting; write alpha=2.5",
     "dataset=jsonl": "model is required: dataset=jsonl has none of its own; give model=local model.path=FOLDER, or",
     "output_root=/proc/outputs": "output_root=/proc/outputs: cannot write below /proc",
     "+tracking.api_key=abc": "tracking.api_key=...: looks like a secret",
@@ -95,7 +95,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_required_path(tmp_path: Path) -> None:
     result = apm_exp(tmp_path, "dataset=jsonl", "model=tiny_from_data")
     assert result.returncode == 2
-    assert result.stderr.startswith("error: dataset.path is required: give dataset.path=VALUE")
+    assert result.stderr.startswith("error: dataset.path is required: set dataset.path=VALUE")
 
 
 def test_a_traceback_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

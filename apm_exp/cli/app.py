@@ -1,4 +1,4 @@
-"""Hydra's one process: compose, hand each job to a worker, and turn what goes wrong into one line."""
+"""Hydra's process: compose the configuration, pass each job to a worker, and report errors in one line."""
 
 import os
 import sys
@@ -26,16 +26,17 @@ from apm_exp.runtime import command_lock as side_by_side
 
 
 def run(arguments: list[str]) -> int:
-    """Compose and do what the arguments say; returns the exit code: 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 143
-    (SIGTERM).
+    """Compose the configuration and run what the arguments say.
+
+    Returns the exit code: 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM).
     """
     from apm_exp.cli.multirun.job_function import JobFunction
 
-    os.environ["APM_EXP_CONF"] = str(conf_folder())  # for files beside the YAMLs
+    os.environ["APM_EXP_CONF"] = str(conf_folder())  # for paths to files beside the YAML files
     os.environ[COMMAND_ID] = uuid.uuid4().hex
     os.environ.pop(SWEEP_FOLDER, None)
     if names := clear_settings():
-        meant = "results do not depend on the environment; see model.dtype, runtime and deepspeed"
+        meant = "results must not depend on the environment; use model.dtype, runtime and deepspeed"
         print(f"warning: {', '.join(names)}: ignored; {meant}", file=sys.stderr)
     sys.argv = [sys.argv[0], *arguments]
     if any("slurm" in argument for argument in arguments):
@@ -67,7 +68,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _declare_slurm() -> None:
-    with suppress(ImportError):  # without the extra there is no launcher to be declared
+    with suppress(ImportError):  # the extra is not installed
         from apm_exp.cli.multirun.slurm_settings import declare
 
         declare()

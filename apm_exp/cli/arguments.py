@@ -1,4 +1,4 @@
-"""The command line before Hydra sees it: help, what is refused with a hint, and where the configuration lies."""
+"""Processing of the command line before Hydra: help, and refusal of common errors with a hint."""
 
 import re
 
@@ -9,21 +9,25 @@ from apm_exp.cli.quoting import with_quotes
 from apm_exp.core.conf import conf_folder, options_of
 from apm_exp.core.credentials import refuse_secret_overrides
 
-_FOLLOWING = (  # groups of conf/ whose option follows from those above; a typed one would be passed over
+_FOLLOWING = (  # groups of conf/ whose option is derived from other groups; a typed one would be ignored
     *("loss_defaults", "model_defaults", "model_dataset_defaults", "adapter_defaults", "adapter_model_defaults"),
 )
-_ADAPTER = re.compile(r"^([+~]*)model\.adapter(?=[.=]|$)")  # a group of its own: Hydra fills no setting with a file
+# the adapter is a separate group, as Hydra does not load a file into a setting
+_ADAPTER = re.compile(r"^([+~]*)model\.adapter(?=[.=]|$)")
 _HYDRAS_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir", "hydra.job.chdir")
-_SBATCH = re.compile(r"^\+*(hydra\.launcher\.additional_parameters\.)")  # names of sbatch's, which Hydra does not know
-_BY_PATH = {"dataset": "dataset=jsonl", "model": "model=local"}  # options that read what a path names
+# names of sbatch options, which Hydra does not know
+_SBATCH = re.compile(r"^\+*(hydra\.launcher\.additional_parameters\.)")
+_BY_PATH = {"dataset": "dataset=jsonl", "model": "model=local"}  # options that read a path
 
 
 class UsageLine(ValueError):
-    """The command line cannot be right; the text is the one line for the user."""
+    """An error in the command line; the text is the line for the user."""
 
 
 def prepare(arguments: list[str]) -> list[str]:
-    """The arguments as Hydra wants them (flags first). Raises UsageLine for what would otherwise go wrong silently."""
+    """Return the arguments in the form that Hydra expects, flags first. Raises UsageLine for errors that Hydra would
+    ignore.
+    """
     try:
         check_flags(arguments)
         check_own_options(arguments, conf_folder())
@@ -31,8 +35,8 @@ def prepare(arguments: list[str]) -> list[str]:
         raise UsageLine(str(error)) from None
     multirun = [a for a in arguments if a in ("-m", "--multirun")]
     if multirun and (shown := {a.partition("=")[0] for a in arguments} & {"--cfg", "-c", "--info", "-i"}):
-        raise UsageLine(f"{shown.pop()}: shows one job; leave out {multirun[0]} and give one value a setting")
-    if "--hydra-help" in arguments:  # which Hydra composes without any of our settings
+        raise UsageLine(f"{shown.pop()}: shows one job; remove {multirun[0]} and give one value per setting")
+    if "--hydra-help" in arguments:  # Hydra composes it without our settings
         return ["--hydra-help"]
     rest = [_ADAPTER.sub(r"\1adapter", a) for a in arguments if a not in ("-m", "--multirun")]
     rest = [_SBATCH.sub(r"++\1", a) for a in rest]
@@ -46,9 +50,9 @@ def prepare(arguments: list[str]) -> list[str]:
         _refuse(override, multirun=bool(multirun))
     for name in (a.removeprefix("~").partition("=")[0] for a in rest if a.startswith("~")):
         if name.startswith("hydra."):
-            raise UsageLine(f"~{name}: Hydra's settings are fixed names, of which none can be left out")
+            raise UsageLine(f"~{name}: Hydra's own settings cannot be deleted")
         if name in _GROUPS:
-            raise UsageLine(f"~{name}: a group cannot be left out; choose {name}= one of {', '.join(options_of(name))}")
+            raise UsageLine(f"~{name}: a group cannot be deleted; choose {name}= one of {', '.join(options_of(name))}")
     try:
         refuse_secret_overrides(overrides)
     except ValueError as error:
@@ -57,14 +61,16 @@ def prepare(arguments: list[str]) -> list[str]:
 
 
 def _with_value_of_info(arguments: list[str]) -> list[str]:
-    """--info with the value that may be left out, which Hydra's parser would take from the settings."""
-    following = zip(arguments, [*arguments[1:], ""], strict=False)  # of none: none
+    """Return the arguments with `--info=all` for `--info` without a value; Hydra's parser would take a setting as its
+    value.
+    """
+    following = zip(arguments, [*arguments[1:], ""], strict=False)  # of an empty list: nothing
     left_out = re.compile(r"|-.*|.*=.*")
     return ["--info=all" if a in ("--info", "-i") and left_out.fullmatch(after) else a for a, after in following]
 
 
 def _flags_and_settings(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Hydra's parser wants the settings in one piece, after the flags, each with the value that follows it."""
+    """Split the arguments into flags, with the value that follows each, and settings, as Hydra's parser requires."""
     flags: list[str] = []
     settings: list[str] = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
@@ -74,11 +80,11 @@ def _flags_and_settings(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _refuse_form(argument: str) -> None:
-    """Raise UsageLine for what is no `NAME=VALUE`, of which Hydra's parser says what it expected."""
+    """Raise UsageLine for an argument that is not `NAME=VALUE`; the messages of Hydra's parser are unclear."""
     key, equals, value = argument.partition("=")
     name = key.strip().lstrip("+~")
     if not argument.strip():
-        raise UsageLine(f'{argument!r}: an empty argument; leave it out (an empty variable in quotes, "$X", is one)')
+        raise UsageLine(f'{argument!r}: an empty argument; remove it (such as "$X" of an empty variable)')
     if not name:
         raise UsageLine(f"{argument}: no setting is named; write NAME={value or 'VALUE'}, without spaces around =")
     if not equals and not key.startswith("~"):
@@ -89,22 +95,24 @@ def _refuse_form(argument: str) -> None:
     if key != key.strip():
         raise UsageLine(f"{argument}: a space before =; write {key.strip()}={value.strip()}")
     if not re.fullmatch(r"\+{0,2}|~", key[: len(key) - len(name)]):
-        raise UsageLine(f"{argument}: in front of a name is +, ++ or ~, or nothing; write {name}={value or 'VALUE'}")
+        raise UsageLine(f"{argument}: a name can only be preceded by +, ++ or ~; write {name}={value or 'VALUE'}")
     if key.startswith("+") and name in _GROUPS:
-        raise UsageLine(f"{argument}: {name} has an option already, which another one replaces; write {name}={value}")
+        raise UsageLine(f"{argument}: {name} already has an option; to replace it, write {name}={value}")
 
 
 def _refuse(override: str, *, multirun: bool) -> None:
     key, _, value = override.partition("=")
     name = key.lstrip("+~")
     if name.startswith("hydra.callbacks"):
-        raise UsageLine(f"{override}: the jobs of a multirun are checked by a callback, which stays; leave this out")
+        raise UsageLine(
+            f"{override}: the jobs of a multirun are checked by a callback, which cannot be changed; remove this"
+        )
     if name in _HYDRAS_FOLDERS:
-        raise UsageLine(f"{override}: Hydra writes nothing here; output_root=FOLDER says where everything is kept")
+        raise UsageLine(f"{override}: Hydra writes no files here; set output_root=FOLDER for all outputs")
     if key.startswith("+") and name.startswith("hydra.") and not _SBATCH.match(key):
-        raise UsageLine(f"{override}: Hydra's settings are fixed names; leave out the +")
+        raise UsageLine(f"{override}: Hydra's settings have fixed names; remove the +")
     if name == "metric.alpha":
-        raise UsageLine(f"{override}: alpha is set at the top; write alpha={value}")
+        raise UsageLine(f"{override}: alpha is a top-level setting; write alpha={value}")
     if re.fullmatch(r"\[\s*\]|", value.strip()) and (multirun or value.strip() == "[]" or name == "alpha"):
         raise UsageLine(f"{override}: an empty list of values; give at least one, as {name}=VALUE")
     if name in _BY_PATH and re.search(r"^[./~]|\.(jsonl|json|csv|parquet)(\.gz)?$", value):
@@ -115,10 +123,12 @@ def _refuse(override: str, *, multirun: bool) -> None:
     if no_name and value.strip() not in (options := options_of(name)):
         raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options)}")
     if name == "sweeps" and "," in value:
-        raise UsageLine(f"{override}: one study a command; run them one after another")
+        raise UsageLine(f"{override}: one study per command; run them one after another")
     if name in ("hyperparameters", *_FOLLOWING):
-        hint = "they follow from model, dataset, loss and adapter; set single values, as trainer.learning_rate=1e-6"
+        hint = (
+            "they are derived from model, dataset, loss and adapter; set single values, as trainer.learning_rate=1e-6"
+        )
         raise UsageLine(f"{override}: not chosen by name; {hint}")
     if name in ("gamma", "loss.gamma"):
         hint = "gamma = gamma_beta_ratio * beta; write loss.gamma_beta_ratio=VALUE"
-        raise UsageLine(f"{override}: SimPO's margin has one spelling here; {hint}")
+        raise UsageLine(f"{override}: SimPO's margin is set as gamma_beta_ratio; {hint}")

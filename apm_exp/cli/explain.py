@@ -1,4 +1,4 @@
-"""What Hydra refuses, as one line for the user."""
+"""Translation of Hydra's errors into one line for the user."""
 
 import re
 import shlex
@@ -21,37 +21,37 @@ _LEXER = re.compile(r"^LexerNoViableAltException: .*")
 _PARSING = re.compile(r"^Error parsing override .* (?=(extraneous|missing|mismatched) |\w+ while evaluating )")
 _EXPECTING = re.compile(r" expecting (\{|<EOF>).*")
 _INTERPOLATION = re.compile(r".*[Ii]nterpolation.* full_key: ")
-_ALIKE = (  # what Hydra says, and what we do
+_ALIKE = (  # Hydra's message, our line
     (
         r"Could not append to config\. An item is already at '([^']+)'.*'\1=(.*?)' Or add .*",
-        r"+\1=\2: is there already; write \1=\2",
+        r"+\1=\2: exists already; write \1=\2",
     ),
     (r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\.", r"~\1=\3: it is \2; write ~\1"),
     (
         r"Error merging override (.*)",
-        r"\1: another kind of value stands there (settings by name, a list, one value); look at the option's file",
+        r"\1: the setting has another type of value (mapping, list, single value); see the option's file",
     ),
     (
         r"BasicSweeper does not support sweep type : INTERVAL_SWEEP",
-        "interval() is for a search; give hydra/sweeper=optuna with it, or name the values",
+        "interval() needs a search; add hydra/sweeper=optuna, or list the values",
     ),
-    (r"Cannot find primary config '([^']+)'.*", r"--config-name \1: no such configuration; leave it out"),
+    (r"Cannot find primary config '([^']+)'.*", r"--config-name \1: no such configuration; remove it"),
     (
         r"Primary config (?:directory|module) .*",
-        "--config-path: no configuration is there; --config-dir DIR adds your own options",
+        "--config-path: there is no configuration in it; use --config-dir DIR to add your own options",
     ),
 )
 _MOST_NAMED = 3
 
 
 def explain(error: BaseException, arguments: Sequence[str]) -> str:
-    """Hydra's message as one line, with the nearest name where one was misspelt."""
+    """Return Hydra's message as one line, with the nearest name if one was misspelled."""
     from apm_exp.core.component import nearest
 
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
-        return f"{place}: not YAML: {error.problem}; correct the file"
+        return f"{place}: invalid YAML: {error.problem}; fix the file"
     text = " ".join(str(error).split()).split(" See https")[0]
     if isinstance(error, InterpolationResolutionError | InterpolationKeyError) or _INTERPOLATION.match(text):
         return _interpolation(text, arguments)
@@ -61,11 +61,11 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if match := re.match(r"Could not override '([^']+)'", text):
         names = _settings(arguments)
         if match[1].startswith("hydra.launcher."):
-            return f"{match[1]}: the launcher has no such setting; give hydra/launcher=slurm or joblib with it"
+            return f"{match[1]}: the launcher has no such setting; add hydra/launcher=slurm or joblib"
         if match[1].startswith("trainer.args"):
-            return f"{match[1]}: an argument is added with a plus; write +trainer.args.NAME=VALUE"
+            return f"{match[1]}: new arguments need a plus; write +trainer.args.NAME=VALUE"
         if match[1].startswith("adapter.") and "adapter.rank" not in names:
-            return f"model.{match[1]}: no adapter is chosen; give model.adapter=lora with it"
+            return f"model.{match[1]}: no adapter is chosen; add model.adapter=lora"
         return f"{match[1]}: no such setting; {_hint(match[1], names)}"
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         if missing := missing_extra(match[1], match[2]):
@@ -74,56 +74,56 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return f"{match[1]}={match[2]}: no such option; {nearest(match[2], known)}"
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?: requires|\.? 1\.)", text):
         typed = shlex.quote(match[1])
-        return f"{match[1]}: several values are several jobs; type -m with them: python -m apm_exp -m {typed}"
+        return f"{match[1]}: several values need a multirun; write: python -m apm_exp -m {typed}"
     if isinstance(error, OverrideParseException):
         typed = str(error.override)
-        problem = _EXPECTING.sub("", _PARSING.sub("", _LEXER.sub("a character that Hydra takes only in quotes", text)))
+        problem = _EXPECTING.sub("", _PARSING.sub("", _LEXER.sub("a character that needs quotes in Hydra", text)))
         if any(typed.count(quote) % 2 for quote in "'\""):
-            problem = "a quote that is not closed"
-        return f"{typed}: {problem}; if the value is meant as a text, write {typed_form(typed)}"
+            problem = "an unclosed quote"
+        return f"{typed}: {problem}; if the value is text, write {typed_form(typed)}"
     return text
 
 
 def _interpolation(text: str, arguments: Sequence[str]) -> str:
-    """A `${...}` that stands for nothing, with the setting that has it; or that is left out and others are made of."""
+    """Return the message for an unresolved `${...}`, or for a deleted setting that others refer to."""
     missing = re.search(r"Interpolation key '([^']+)' not found", text)
     if missing and any(argument.partition("=")[0] == f"~{missing[1]}" for argument in arguments):
-        return f"~{missing[1]}: other settings are made of it; give {missing[1]}=VALUE instead"
+        return f"~{missing[1]}: other settings refer to it; set {missing[1]}=VALUE instead"
     problem, _, place = text.partition(" full_key: ")
     key = f"{place.split()[0]}: " if place else ""
-    return f"{key}{problem}; correct the ${{...}}"
+    return f"{key}{problem}; fix the ${{...}}"
 
 
 def _hint(name: str, names: Sequence[str]) -> str:
-    """What was meant by a setting that there is not: one of that last name, one of another option, or the nearest."""
+    """Return a hint for an unknown setting: the same last name, another option that has it, or the nearest name."""
     from apm_exp.core.component import nearest
 
     group, _, rest = name.rpartition(".")
     last = _SHORT_FOR.get(rest, rest)
-    same = [one for one in names if one.split(".")[-1] == last and "." in one and one.startswith(group)]
+    same = [full for full in names if full.split(".")[-1] == last and "." in full and full.startswith(group)]
     if 0 < len(same) <= _MOST_NAMED:
-        return f"did you mean {' or '.join(repr(one) for one in sorted(same, key=_is_rarely_meant))}?"
+        return f"did you mean {' or '.join(repr(full) for full in sorted(same, key=_is_rarely_meant))}?"
     if has := [option for option in options_of(group) if last in _settings_of(group, option)]:
-        return f"{' or '.join(f'{group}={option}' for option in has)} has it, and must be chosen with it"
+        return f"{' or '.join(f'{group}={option}' for option in has)} has this setting; choose it too"
     return nearest(name, names)
 
 
 def _settings_of(group: str, option: str) -> list[str]:
-    """Those that must be given, `???`, too: a configuration says that it does not contain them."""
+    """Return the settings of an option, including mandatory ones (`???`), which `in` does not find."""
     return [str(name) for name in OmegaConf.load(conf_folder() / group / f"{option}.yaml")]
 
 
 def _is_rarely_meant(name: str) -> bool:
-    return name.startswith("model.")  # the fine-tuning of a starting policy that is made here
+    return name.startswith("model.")  # settings of the fine-tuning of a built-in starting policy
 
 
 def _settings(arguments: Sequence[str]) -> list[str]:
-    """The names of all groups, and of all settings that the chosen options have."""
+    """Return the names of all groups, and of all settings of the chosen options."""
     conf = conf_folder()
     groups = {path.name for path in conf.iterdir() if path.is_dir()}
     split = (argument.partition("=") for argument in arguments)
     chosen = [f"{group}={name}" for group, _, name in split if name in options_of(group) and group != "sweeps"]
-    GlobalHydra.instance().clear()  # the command ends with this error
+    GlobalHydra.instance().clear()  # the command ends with this error, so the instance is not needed
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         composed = hydra.compose("config", chosen)
     return sorted(groups | {name for name, _ in _flat(OmegaConf.to_container(composed, resolve=False))})
@@ -144,11 +144,11 @@ _EXTRAS = {
 
 
 def extras(group: str) -> list[str]:
-    """The options of a group of Hydra's that extras bring."""
+    """Return the options of a Hydra group that optional dependencies provide."""
     return list(_EXTRAS.get(group, {}))
 
 
 def missing_extra(group: str, name: str) -> str | None:
-    """What to install where Hydra lacks a launcher or sweeper of this name; None where no extra has it."""
+    """Return what to install for a missing launcher or sweeper; None if no extra provides it."""
     extra = _EXTRAS.get(group, {}).get(name)
     return extra and f"{group}={name}: not installed; pip install 'apm_exp[{extra}]'"

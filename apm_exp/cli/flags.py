@@ -1,4 +1,4 @@
-"""Hydra's flags on the command line: which there are, and what each wants."""
+"""Validation of the flags of the command line, which are Hydra's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,41 +17,41 @@ FLAGS_WITH_VALUE = {*_WITH_VALUE, *_WITH_VALUE.values(), "--info", "-i"}
 
 
 def check_flags(arguments: Sequence[str]) -> None:
-    """Raise ValueError with one line for a flag that there is not, or that lacks what it needs."""
-    given = {long_name(a.partition("=")[0]) for a in arguments if a.startswith("-")}
-    for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):  # of none: none
+    """Raise ValueError with one line for an unknown flag, or one without a required value."""
+    flags = {long_name(a.partition("=")[0]) for a in arguments if a.startswith("-")}
+    for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):  # of an empty list: nothing
         if argument.startswith("-"):
             flag, equals, value = argument.partition("=")
             _check(flag, value if equals else after, equals=bool(equals))
-    if len(asked := sorted(given & _ONE_OF)) > 1:
-        raise ValueError(f"{' '.join(asked)}: each asks for something else; give one of them")
-    if given >= {"--run", "--multirun"}:
-        raise ValueError("--run --multirun: one job, or several; leave one of them out")
-    if "--shell-completion" in given and not any(argument.startswith(_COMPLETION) for argument in arguments):
+    if len(asked := sorted(flags & _ONE_OF)) > 1:
+        raise ValueError(f"{' '.join(asked)}: these flags exclude each other; use one of them")
+    if flags >= {"--run", "--multirun"}:
+        raise ValueError("--run --multirun: these flags exclude each other; use one of them")
+    if "--shell-completion" in flags and not any(argument.startswith(_COMPLETION) for argument in arguments):
         raise ValueError("--shell-completion: a subcommand must follow, as -sc install=bash")
-    for flag in given & {"--resolve", "--package"}:
-        if "--cfg" not in given:
-            raise ValueError(f"{flag}: says how --cfg prints; write --cfg job {flag}")
+    for flag in flags & {"--resolve", "--package"}:
+        if "--cfg" not in flags:
+            raise ValueError(f"{flag}: only changes what --cfg prints; write --cfg job {flag}")
 
 
 def _check(flag: str, value: str, *, equals: bool) -> None:
-    """Check one flag, with what stands after it."""
+    """Check one flag with the value that follows it."""
     if flag not in _FLAGS:
         raise ValueError(f"{flag}: no such flag; flags: --help, -m, --cfg job, --config-dir DIR, --hydra-help")
     name = long_name(flag)
     if name not in _WITH_VALUE and name not in _VALUES and equals:
         raise ValueError(f"{flag}={value}: {flag} takes no value; write {flag}")
     if name == "--config-dir" and value and not Path(value).is_dir():
-        raise ValueError(f"{flag} {value}: no such folder; give the one that holds the folders of your options")
+        raise ValueError(f"{flag} {value}: no such folder; give the folder that contains your configuration groups")
     if name in _WITH_VALUE and (not value or value.startswith("-")):
         raise ValueError(f"{flag}: a value must follow, as {name} {_VALUES.get(name, ('NAME',))[0]}")
-    is_setting = name == "--info" and (not value or value.startswith("-") or "=" in value)  # its value may be left out
+    is_setting = name == "--info" and (not value or value.startswith("-") or "=" in value)  # its value is optional
     if name in _VALUES and value not in _VALUES[name] and not is_setting:
-        from apm_exp.core.component import nearest  # here: --help takes no pydantic
+        from apm_exp.core.component import nearest  # lazy, so that --help does not import pydantic
 
         raise ValueError(f"{flag} {value}: no such value; {nearest(value, _VALUES[name])}")
 
 
 def long_name(flag: str) -> str:
-    """A flag as it is written in full."""
+    """Return the long form of a flag."""
     return _SHORT.get(flag, flag)

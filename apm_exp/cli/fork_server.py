@@ -1,4 +1,4 @@
-"""Imported first by the fork server of a multirun, which may be gone before it has imported all it was asked to."""
+"""The first module that a multirun's fork server imports: it ends with its parent, even during its slow imports."""
 
 import os
 import signal

@@ -60,7 +60,7 @@ _GROUPS = {
 
 
 def help_text() -> str:
-    """What --help prints, with the options that there are."""
+    """Return the text of --help with the available options."""
     lines = []
     for group, meaning in _GROUPS.items():
         lines.append(f"  {group:<11} {meaning:<40} {' '.join(options_of(group))}".rstrip())

@@ -1,4 +1,4 @@
-"""One job, single or of a multirun: what a worker is asked, and the exit code."""
+"""One job, single or of a multirun: the request to its worker, and the exit code."""
 
 import os
 import shlex
@@ -25,29 +25,31 @@ from apm_exp.core.escaped import escaped_lines
 from apm_exp.jobs.request import TYPED, Request
 
 SWEEP_FOLDER = "APM_EXP_SWEEP_FOLDER"
-COMMAND_ID = "APM_EXP_COMMAND_ID"  # one for all jobs of a command, also for those on other machines
-TYPED_WRONG = (HydraException, OmegaConfBaseException, UsageLine, MarkedYAMLError)  # explain() has their one line
+COMMAND_ID = "APM_EXP_COMMAND_ID"  # identifies the command in all of its jobs, also on other machines
+# errors that explain() turns into one line
+TYPED_WRONG = (HydraException, OmegaConfBaseException, UsageLine, MarkedYAMLError)
 
 
 class NothingToRun(SystemExit):
-    """Job 0 of a multirun is not started: a job is wrong, or only a plan was wanted. `code` is the exit code.
+    """The end of a multirun before job 0: a job is invalid, or only a plan was requested. `code`: the exit code.
 
-    A SystemExit, since Hydra turns what its callbacks raise into warnings otherwise.
+    A SystemExit, since Hydra turns other exceptions of its callbacks into warnings.
     """
 
 
 class Interrupted(SystemExit):
-    """Ctrl-C or SIGTERM ended a job, or a machine that all jobs need is gone: those after it are not started.
+    """The end of a multirun because of Ctrl-C, SIGTERM or the loss of a machine; later jobs are not started.
 
     `code`: the exit code.
     """
 
 
 def say_failed(error: Exception, what: str = "") -> int:
-    """Print what nobody foresaw as one line that begins with `what`; returns the exit code."""
+    """Print an unexpected error as one line that begins with `what` and return the exit code."""
     if shown := bool(os.environ.get("APM_EXP_TRACEBACK")):
         print(escaped_lines("".join(traceback.format_exception(error))), file=sys.stderr)
-    kind = f"{type(error).__name__}: " if isinstance(error, ValueError) else ""  # one_line names the others' kinds
+    # one_line adds the type of other errors
+    kind = f"{type(error).__name__}: " if isinstance(error, ValueError) else ""
     known = None if kind else known_remedy(error)
     remedy = known if known is not None else "" if shown else "; HYDRA_FULL_ERROR=1 shows the traceback"
     print_error(f"{what}{kind}{one_line(error)}{remedy}")
@@ -55,9 +57,9 @@ def say_failed(error: Exception, what: str = "") -> int:
 
 
 def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) -> int:
-    """One job, single or of a multirun, in a worker of its own; returns its exit code.
+    """Run one job, single or of a multirun, in its own worker and return its exit code.
 
-    environment: what the worker's has besides.
+    environment: additional variables of the worker.
     """
     settings = HydraConfig.get()
     try:
@@ -67,9 +69,10 @@ def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) 
         return USAGE_ERROR
     if request.sweep and _is_done(request):
         return 0
-    from apm_exp.cli import worker_process as launch  # here: to print a configuration takes no worker
+    from apm_exp.cli import worker_process as launch  # lazy, as printing a configuration needs no worker
 
-    many = settings.mode == RunMode.MULTIRUN and "SUBMITIT_EXECUTOR" not in os.environ  # which does one a process
+    # submitit runs one job per process
+    many = settings.mode == RunMode.MULTIRUN and "SUBMITIT_EXECUTOR" not in os.environ
     task = str(request.config["task"])
     code = launch.start(task if task in TYPED else "check", [request], preload=many, environment=environment)
     if code in (INTERRUPTED, TERMINATED, LOST):
@@ -78,7 +81,7 @@ def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) 
 
 
 def _is_done(request: Request) -> bool:
-    """Whether the ledger has a job as done, which was checked before job 0; says so."""
+    """Return whether the ledger has the job as done, and report it; the ledger was checked before job 0."""
     from apm_exp.jobs.ledger import record_of, say_done
 
     record = record_of(Path(str(request.sweep)), request.number)
@@ -90,7 +93,7 @@ def _is_done(request: Request) -> bool:
 def request_of(
     composed: DictConfig, settings: Any, number: int | None = None, swept: dict[str, str] | None = None
 ) -> Request:
-    """What a worker needs of a composed job, as plain values. UsageLine where a required value is missing."""
+    """Return a composed job as plain values for the worker. Raises UsageLine if a required value is missing."""
     if settings.runtime.choices.model == "none":
         raise UsageLine(_no_model(str(settings.runtime.choices.dataset)))
     try:
@@ -99,7 +102,7 @@ def request_of(
         refuse_secrets_of_environment(OmegaConf.to_container(ours, resolve=False), config)
     except MissingMandatoryValue as error:
         key = str(error.full_key)
-        raise UsageLine(f"{key} is required: give {key}=VALUE") from None
+        raise UsageLine(f"{key} is required: set {key}=VALUE") from None
     except ValueError as error:
         raise UsageLine(str(error)) from None
     assert isinstance(config, dict)
@@ -122,14 +125,14 @@ def request_of(
 
 
 def config_dir(settings: Any) -> list[str]:
-    """The flag that names the user's own configuration folder, where there is one."""
-    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
-    return ["--config-dir", given[0]] if given else []
+    """Return the flag with the user's own configuration folder, if there is one."""
+    folders = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    return ["--config-dir", folders[0]] if folders else []
 
 
 def _no_model(dataset: str) -> str:
     names = ", ".join(name for name in options_of("model") if name != "none")
-    own = "give model=local model.path=FOLDER"
+    own = "set model=local model.path=FOLDER"
     return f"model is required: dataset={dataset} has none of its own; {own}, or model= one of {names}"
 
 
@@ -141,21 +144,21 @@ def _without_hydra(composed: DictConfig) -> DictConfig:
 
 
 def _swept(folder: str | None, overrides: Iterable[str]) -> dict[str, str]:
-    """The settings in which this job differs from its sweep."""
+    """Return the settings in which this job differs from others of its sweep."""
     if not folder:
         return {}
     return swept_settings(overrides, (Path(folder) / "swept.txt").read_text().split())
 
 
 def swept_settings(overrides: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """The settings among `names` that a job's overrides give, with their values."""
+    """Return the settings among `names` in a job's overrides, with their values."""
     split = (override.partition("=") for override in overrides)
     wanted = set(names)
     return {name: value for key, _, value in split if (name := key.lstrip("+")) in wanted}
 
 
 def report_sweep(folder: Path) -> int:
-    """Write the sweep's report in a worker; its exit code, or 1 where a job did not end well."""
+    """Write the sweep's report in a worker and return its exit code, or 1 if a job failed."""
     from apm_exp.cli import worker_process as launch
 
     command = (folder / "command.txt").read_text().strip()

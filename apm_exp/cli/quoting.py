@@ -1,16 +1,16 @@
-"""Values that Hydra takes only in quotes: put in for files that are there, else shown as they are to be typed."""
+"""Quoting of values for Hydra's grammar: automatic for existing files, otherwise shown to the user."""
 
 import re
 import shlex
 from pathlib import Path
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./:@%*?|$-]*")  # what Hydra reads without quotes as what it is
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%*?|$-]*")  # characters that need no quotes in Hydra
 
 _NO_TEXT = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|null|true|false|nan|inf", re.IGNORECASE)  # a file may have such a name
 
 
 def quoted(text: str) -> str:
-    """A text in the quotes of Hydra's grammar, as far as it needs any."""
+    """Return a text, quoted for Hydra's grammar if necessary."""
     if text and _PLAIN.fullmatch(text) and not _NO_TEXT.fullmatch(text):
         return text
     from hydra.core.override_parser.types import Quote, QuotedString
@@ -19,7 +19,7 @@ def quoted(text: str) -> str:
 
 
 def with_quotes(override: str, *, multirun: bool) -> str:
-    """`key=value` with the quotes that Hydra wants if the value names a file or folder that is there, or several."""
+    """Return `key=value` with quotes if the value is the path of one or several existing files or folders."""
     key, equals, value = override.partition("=")
     is_word = _PLAIN.fullmatch(value) and not (key.endswith("path") and _NO_TEXT.fullmatch(value))
     if not equals or is_word or re.match(r"\s*['\"]", value):
@@ -33,7 +33,7 @@ def with_quotes(override: str, *, multirun: bool) -> str:
 
 
 def typed_form(override: str) -> str:
-    """What to type in a shell so that the value of `key=value` is this text."""
+    """Return what to type in a shell so that the value of `key=value` is this text."""
     key, _, value = override.partition("=")
     text = f"{key}={quoted(value)}"
     return f'"{text}"' if not re.search(r'["$`\\!]', text) else shlex.quote(text)

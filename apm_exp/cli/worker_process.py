@@ -1,4 +1,4 @@
-"""The parent's side of a job: one fresh process for each, forked from a server that has the heavy imports."""
+"""The parent's side of a job: a new process for each job, forked from a server that has imported heavy packages."""
 
 import multiprocessing
 import os
@@ -14,12 +14,12 @@ from apm_exp.core.errors import FAILURE
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.worker import work
 
-_SECONDS_TO_END = 10  # after Ctrl-C or SIGTERM: ranks take some
+_SECONDS_TO_END = 10  # after Ctrl-C or SIGTERM; ranks need some of them
 _PRELOADED = ["apm_exp.cli.fork_server", "torch", "transformers", "apm_exp.jobs.preload"]
 
 
 def make_ready() -> None:
-    """Start the server with the heavy imports, which go on while this process does something else."""
+    """Start the fork server, whose heavy imports continue in the background."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
     with _signals_held_back():
         forkserver.ensure_running()
@@ -33,11 +33,11 @@ def start(
     alone: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    """Do `task` in a process of its own and return its exit code.
+    """Run `task` in its own process and return its exit code.
 
-    preload: import the heavy packages once in the server, for many jobs in one command; the parent never does.
-    alone: not from the server, which is then still to be started: likely there is nothing to do that needs it.
-    environment: what the process's has besides; the server's is that of its start.
+    preload: import the heavy packages in the fork server, for many jobs in one command; the parent never imports them.
+    alone: spawn the process instead of forking it from the server, if it probably does not need the imports.
+    environment: additional variables of the process; the server has those at its start.
     """
     context: Any = multiprocessing.get_context("spawn" if alone else "forkserver")
     if preload and not alone:
@@ -54,19 +54,19 @@ def start(
 
 
 def _killed(code: int | None) -> str:
-    """What there is to say of a worker that could not say it itself."""
+    """Return the message for a worker that was killed."""
     name = signal.Signals(-code).name if code else "an unknown signal"
-    cause = "; the system does so where memory runs out" if name == "SIGKILL" else ""
+    cause = "; this happens if memory runs out" if name == "SIGKILL" else ""
     return f"the job was killed ({name}{cause}); finished steps are kept; re-run the same command to resume"
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM from processes that are still starting; a worker takes them, late, once it can answer.
+    """Block Ctrl-C and SIGTERM for processes that are starting; a worker receives them once it can handle them.
 
-    The fork server never does: the worker's exit code comes through it.
+    The fork server never receives them, as the worker's exit code is passed through it.
     """
-    resource_tracker.ensure_running()  # it lets both through when it starts
+    resource_tracker.ensure_running()  # it unblocks both signals when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -76,7 +76,7 @@ def _signals_held_back() -> Iterator[None]:
 
 @contextmanager
 def _sigterm_passed_on(process: BaseProcess) -> Iterator[list[signal.Signals]]:
-    """In the block SIGTERM goes to the worker, which ends in good order; what was sent is in the list."""
+    """Pass SIGTERM to the worker, which then ends in good order; yields the list of signals that were sent."""
     sent: list[signal.Signals] = []
 
     def pass_on(*_: object) -> None:
@@ -91,10 +91,10 @@ def _sigterm_passed_on(process: BaseProcess) -> Iterator[list[signal.Signals]]:
 
 
 def _wait(process: BaseProcess, sent: list[signal.Signals]) -> None:
-    """Wait for the worker; the terminal's Ctrl-C reaches it as well, and it ends on its own.
+    """Wait for the worker; a terminal's Ctrl-C reaches it too, and it ends on its own.
 
-    It is told again where it does not: it may have been in code that lets no exception through, and a Ctrl-C may
-    have been sent to this process alone. sent: what it was told already.
+    If it does not end, the signal is sent again: the worker may have been in code that suppresses exceptions, and
+    Ctrl-C may have been sent to this process only. sent: the signals sent so far.
     """
     while process.is_alive():
         try:

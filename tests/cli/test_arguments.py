@@ -12,59 +12,68 @@ from apm_exp.core.conf import options_of
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("metric.alpha=2.5", "metric.alpha=2.5: alpha is set at the top; write alpha=2.5"),
+        ("metric.alpha=2.5", "metric.alpha=2.5: alpha is a top-level setting; write alpha=2.5"),
         ("alpha=[]", "alpha=[]: an empty list of values; give at least one, as alpha=VALUE"),
         ("alpha=", "alpha=: an empty list of values; give at least one, as alpha=VALUE"),
         (
             "sweeps=alpha,gamma_beta",
-            "sweeps=alpha,gamma_beta: one study a command; run them one after another",
+            "sweeps=alpha,gamma_beta: one study per command; run them one after another",
         ),
         ("metric=null", "metric=null: not an option; choose metric= one of explicit, "),
         ("generate=[1]", "generate=[1]: not an option; choose generate= one of none, on_policy"),
         ("generate=1e308", "generate=1e308: not an option; choose generate= one of none, on_policy"),
         ("metric=''", "metric='': not an option; choose metric= one of explicit, "),
-        ("hydra.run.dir=x", "hydra.run.dir=x: Hydra writes nothing here; output_root=FOLDER says where everything"),
-        ("hydra.job.chdir=true", "hydra.job.chdir=true: Hydra writes nothing here; output_root=FOLDER says"),
-        ("--resolve", "--resolve: says how --cfg prints; write --cfg job --resolve"),
+        ("hydra.run.dir=x", "hydra.run.dir=x: Hydra writes no files here; set output_root=FOLDER for all"),
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: Hydra writes no files here; set output_root=FOLDER"),
+        ("--resolve", "--resolve: only changes what --cfg prints; write --cfg job --resolve"),
         ("--experimental-rerun", "--experimental-rerun: no such flag; flags: --help, "),
         ("--cfg", "--cfg: a value must follow, as --cfg job"),
         ("--cfg=zzz", "--cfg zzz: no such value; choose from: all, hydra, job"),
         ("--config-dir", "--config-dir: a value must follow, as --config-dir NAME"),
-        ("--config-dir=/nope", "--config-dir /nope: no such folder; give the one that holds the folders of your"),
+        ("--config-dir=/nope", "--config-dir /nope: no such folder; give the folder that contains your configuration"),
         ("--multirun=3", "--multirun=3: --multirun takes no value; write --multirun"),
         ("--help=x", "--help=x: --help takes no value; write --help"),
         ("--shell-completion", "--shell-completion: a subcommand must follow, as -sc install=bash"),
-        ("hydra.searchpath=[/nope]", "hydra.searchpath=[/nope]: there is no folder /nope; give folders with options"),
-        ("hydra.callbacks={}", "hydra.callbacks={}: the jobs of a multirun are checked by a callback, which stays;"),
-        ("~hydra.callbacks.check_jobs", "~hydra.callbacks.check_jobs: Hydra's settings are fixed names, of which none"),
+        (
+            "hydra.searchpath=[/nope]",
+            "hydra.searchpath=[/nope]: there is no folder /nope; give folders with your own options",
+        ),
+        (
+            "hydra.callbacks={}",
+            "hydra.callbacks={}: the jobs of a multirun are checked by a callback, which cannot be changed;",
+        ),
+        ("~hydra.callbacks.check_jobs", "~hydra.callbacks.check_jobs: Hydra's own settings cannot be deleted"),
         ("dataset=", "dataset=: not an option; choose dataset= one of "),
-        ("+keep=top_k", "+keep=top_k: keep has an option already, which another one replaces; write keep=top_k"),
-        ("", "'': an empty argument; leave it out"),
+        ("+keep=top_k", "+keep=top_k: keep already has an option; to replace it, write keep=top_k"),
+        ("", "'': an empty argument; remove it"),
         ("=2", "=2: no setting is named; write NAME=2, without spaces around ="),
         ("alpha", "alpha: a setting without a value; write alpha=VALUE, without spaces around ="),
         ("alpha:2", "alpha:2: a setting without a value; write alpha=2"),
         ("alpha = 2", "alpha = 2: a space before =; write alpha=2"),
-        ("+++alpha=2", "+++alpha=2: in front of a name is +, ++ or ~, or nothing; write alpha=2"),
-        ("~~alpha", "~~alpha: in front of a name is +, ++ or ~, or nothing; "),
+        ("+++alpha=2", "+++alpha=2: a name can only be preceded by +, ++ or ~; write alpha=2"),
+        ("~~alpha", "~~alpha: a name can only be preceded by +, ++ or ~; "),
         ("loss=1.5", "loss=1.5: not an option; choose loss= one of "),
-        ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings are fixed names; leave out the +"),
+        ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings have fixed names; remove the +"),
         (
             "loss.gamma=5",
-            "loss.gamma=5: SimPO's margin has one spelling here; gamma = gamma_beta_ratio * beta; ",
+            "loss.gamma=5: SimPO's margin is set as gamma_beta_ratio; gamma = gamma_beta_ratio * beta; ",
         ),
         (
             "hyperparameters=typo",
-            "hyperparameters=typo: not chosen by name; they follow from model, dataset, loss and adapter",
+            "hyperparameters=typo: not chosen by name; they are derived from model, dataset, loss and adapter",
         ),
-        ("model_dataset_defaults=typo", "model_dataset_defaults=typo: not chosen by name; they follow from model, "),
-        ("loss_defaults=typo", "loss_defaults=typo: not chosen by name; they follow from model, "),
+        (
+            "model_dataset_defaults=typo",
+            "model_dataset_defaults=typo: not chosen by name; they are derived from model, ",
+        ),
+        ("loss_defaults=typo", "loss_defaults=typo: not chosen by name; they are derived from model, "),
         (
             "+tracking.api_key=abcdef",
             "tracking.api_key=...: looks like a secret; pass credentials only as environment variables",
         ),
         ("model.path=hf_AbCdEfGhIjKlMnOpQrStUvWx", "model.path=...: looks like a secret; "),
-        ("~metric", "~metric: a group cannot be left out; choose metric= one of explicit, "),
-        ("~evals=held_out_pairs", "~evals: a group cannot be left out; choose evals= one of held_out_pairs, "),
+        ("~metric", "~metric: a group cannot be deleted; choose metric= one of explicit, "),
+        ("~evals=held_out_pairs", "~evals: a group cannot be deleted; choose evals= one of held_out_pairs, "),
         ("trainer.args.hub_token=abc", "trainer.args.hub_token=...: looks like a secret; "),
     ],
 )
@@ -126,9 +135,9 @@ def test_nothing_typed_is_a_command() -> None:
 
 
 def test_flags_that_ask_for_different_things_are_refused() -> None:
-    with pytest.raises(UsageLine, match=r"^--cfg --info: each asks for something else; give one of them$"):
+    with pytest.raises(UsageLine, match=r"^--cfg --info: these flags exclude each other; use one of them$"):
         prepare(["--info", "all", "--cfg", "job"])
-    with pytest.raises(UsageLine, match=r"^--run --multirun: one job, or several; "):
+    with pytest.raises(UsageLine, match=r"^--run --multirun: these flags exclude each other; "):
         prepare(["-r", "-m"])
 
 
@@ -152,7 +161,7 @@ def test_flags_may_stand_between_settings(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_configuration_is_shown_of_one_job() -> None:
     with pytest.raises(UsageLine) as caught:
         prepare(["alpha=1,2", "--cfg", "job", "-m"])
-    assert str(caught.value) == "--cfg: shows one job; leave out -m and give one value a setting"
+    assert str(caught.value) == "--cfg: shows one job; remove -m and give one value per setting"
 
 
 @pytest.mark.parametrize("flags", [["--config-dir", "mine"], ["-cd", "mine"], ["--config-dir=mine"]])
@@ -165,9 +174,11 @@ def test_an_own_option_with_the_name_of_one_that_ships_is_refused(
     monkeypatch.chdir(tmp_path)
     assert prepare([*flags, "alpha=1"]) == [*flags, "alpha=1"]
     (tmp_path / "mine" / "metric" / "map.yaml").write_text("_target_: x")
-    with pytest.raises(UsageLine, match=r"^mine/metric/map.yaml: has the name of an option that ships, .*my_map.yaml$"):
+    with pytest.raises(
+        UsageLine, match=r"^mine/metric/map.yaml: has the same name as an option that is shipped, .*my_map.yaml$"
+    ):
         prepare([*flags, "alpha=1"])
-    with pytest.raises(UsageLine, match=r"metric/map.yaml: has the name of an option that ships"):
+    with pytest.raises(UsageLine, match=r"metric/map.yaml: has the same name as an option that is shipped"):
         prepare([f"hydra.searchpath=[file://{tmp_path}/mine]"])
 
 

@@ -18,9 +18,9 @@ from apm_exp.core.conf import conf_folder
     [
         (
             "foo: [1,\n",
-            "line 2, column 1: not YAML: expected the node content, but found '<stream end>'; correct the file",
+            "line 2, column 1: invalid YAML: expected the node content, but found '<stream end>'; fix the file",
         ),
-        ("a: 1\na: 2\n", "line 2, column 1: not YAML: found duplicate key a; correct the file"),
+        ("a: 1\na: 2\n", "line 2, column 1: invalid YAML: found duplicate key a; fix the file"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_named(text: str, line: str, tmp_path: Path) -> None:
@@ -48,16 +48,16 @@ def test_the_options_of_the_users_own_folder_are_among_those_to_choose_from(tmp_
     ("override", "line"),
     [
         ("alpha=${nope}", "alpha: Interpolation key 'nope' not found; correct the ${...}"),
-        ("~alpha", "~alpha: other settings are made of it; give alpha=VALUE instead"),
+        ("~alpha", "~alpha: other settings refer to it; set alpha=VALUE instead"),
         ("~alpha=7", "~alpha=7: it is 0.25; write ~alpha"),
-        ("+alpha=2", "+alpha=2: is there already; write alpha=2"),
-        ("trainer.args=[1]", "trainer.args=[1]: another kind of value stands there (settings by name, a list, one "),
+        ("+alpha=2", "+alpha=2: exists already; write alpha=2"),
+        ("trainer.args=[1]", "trainer.args=[1]: the setting has another type of value (mapping, list, single "),
         (
             "alpha=choice(1,2)",
-            "alpha=choice(1,2): several values are several jobs; type -m with them: python -m apm_exp ",
+            "alpha=choice(1,2): several values need a multirun; write: python -m apm_exp ",
         ),
-        ("alpha=(1", "alpha=(1: extraneous input '('; if the value is meant as a text, write \"alpha='(1'\""),
-        ("alpha='2", "alpha='2: a quote that is not closed; if the value is meant as a text, write "),
+        ("alpha=(1", "alpha=(1: extraneous input '('; if the value is text, write \"alpha='(1'\""),
+        ("alpha='2", "alpha='2: an unclosed quote; if the value is text, write "),
         ("alpha=foo(1)", "alpha=foo(1): HydraException while evaluating 'foo(1)': Unknown function 'foo' "),
     ],
 )
@@ -70,4 +70,4 @@ def test_what_hydra_refuses_is_named_with_its_remedy(override: str, line: str) -
 
 def test_an_option_is_named_that_has_a_setting_which_must_be_given() -> None:
     error = ConfigCompositionException("Could not override 'keep.k'. Key 'k' is not in struct")
-    assert explain(error, ["keep.k=5"]) == "keep.k: no such setting; keep=top_k has it, and must be chosen with it"
+    assert explain(error, ["keep.k=5"]) == "keep.k: no such setting; keep=top_k has this setting; choose it too"

@@ -1,4 +1,4 @@
-"""Before job 0 of a multirun: compose every job, check them all, and name the sweep by what it is."""
+"""Checks before job 0 of a multirun: compose and check every job, and name the sweep."""
 
 import os
 import shlex
@@ -39,15 +39,15 @@ _ONE_AT_A_TIME = {"clean": "cleans one output_root", "export": "exports one run"
 
 
 class CheckJobs(Callback):
-    """Hydra's hook for a multirun; a class because Hydra asks for one."""
+    """Hydra's callback for a multirun."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check all jobs, or print their plan, in one worker; stop before job 0 where one is wrong."""
+        """Check all jobs, or print their plan, in one worker; stop before job 0 if a job is invalid."""
         with _ends_the_command():
             _check_and_prepare(config)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what only a multirun can have."""
+        """Refuse settings that only a multirun can have."""
         with _ends_the_command():
             if problem := launcher_problem(config, multirun=False):
                 _refuse(problem)
@@ -55,7 +55,7 @@ class CheckJobs(Callback):
 
 @contextmanager
 def _ends_the_command() -> Iterator[None]:
-    """End the command with one line for what is raised: Hydra would warn, and start the jobs without their checks."""
+    """End the command with one line for any exception; Hydra would log a warning and start the unchecked jobs."""
     try:
         yield
     except TYPED_WRONG as error:
@@ -65,7 +65,7 @@ def _ends_the_command() -> Iterator[None]:
 
 
 def _check_and_prepare(config: DictConfig) -> None:
-    """Check the jobs of a multirun and make ready for them. Raises NothingToRun if no job is to be started."""
+    """Check the jobs of a multirun and prepare the launch. Raises NothingToRun if no job is to be started."""
     if problem := launcher_problem(config, multirun=True):
         _refuse(problem)
     here = launcher_of(config) == "BasicLauncher"
@@ -95,7 +95,7 @@ def _check_and_prepare(config: DictConfig) -> None:
 
 
 def _look_at(config: DictConfig, jobs: list[Request], task: str, folder: Path, seems_done: bool) -> int:
-    """Check the jobs, or do what only looks at them (task=plan, task=status), in a worker; returns its exit code."""
+    """Check the jobs, or run a read-only task (task=plan, task=status), in a worker; returns its exit code."""
     check = "check_for_elsewhere" if on_other_machines(config) else "check"
     asked = task if task in ("plan", "status") else check
     if asked != check or not each_again(config):
@@ -116,7 +116,7 @@ def each_again(config: DictConfig) -> bool:
 
 
 def done_before(folder: Path, jobs: int) -> int:
-    """Say of each job how it ended in an earlier command, and where the report is, made again where it is older."""
+    """Report how each job ended in an earlier command, and the report's path; an outdated report is written again."""
     for number in range(jobs):
         say_done(number, record_of(folder, number))
     if (page := reported(folder)) is None:
@@ -126,7 +126,7 @@ def done_before(folder: Path, jobs: int) -> int:
 
 
 def _was_ended(config: DictConfig) -> bool:
-    """Whether a sweep of this name and size is done, so that this one, whose key is not known yet, may be too."""
+    """Return whether a sweep of this name and size is done; this one, whose key is not known yet, may be the same."""
     jobs, sweeps = len(expand(config)), Path(str(config.output_root), "sweeps")
     return any(all_done(folder, jobs) for folder in sweeps.glob(f"{_name(config)}-*"))
 
@@ -137,7 +137,7 @@ def _refuse(problem: str) -> NoReturn:
 
 
 def _identity(config: DictConfig, jobs: list[Request]) -> tuple[str, str]:
-    """The name of a sweep, and its key: made of every job's settings, but for those of how it is run."""
+    """Return the name of a sweep, and its key: a digest of every job's settings that affect results."""
     name = _name(config)
     settings = [{key: value for key, value in job.config.items() if key not in _HOW} for job in jobs]
     return name, text_digest(canonical([*settings, *study_identity(config)]))
@@ -148,7 +148,7 @@ def _name(config: DictConfig) -> str:
 
 
 def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[Request]) -> None:
-    """Write what the jobs and the report read of the sweep; the ledger of an earlier command stays."""
+    """Write the sweep's record for the jobs and the report; the ledger of an earlier command is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     names = swept_names(config)
     write_text("\n".join(names) + "\n", folder / "swept.txt")

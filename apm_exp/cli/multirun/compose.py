@@ -1,4 +1,4 @@
-"""The jobs of a multirun: their overrides, and their configurations, each composed once."""
+"""The jobs of a multirun: their overrides and configurations, each composed once."""
 
 import itertools
 import math
@@ -20,26 +20,29 @@ from apm_exp.cli.one_job import TYPED_WRONG, NothingToRun, request_of, swept_set
 from apm_exp.core.errors import USAGE_ERROR, print_error
 from apm_exp.jobs.request import Request
 
-MOST_JOBS = 10_000  # a range without a step that was meant asks for more
+MOST_JOBS = 10_000  # a range whose step was forgotten would give more
 _Made = TypeVar("_Made")
-Composed = tuple[list[str], DictConfig]  # the overrides of a job, and what Hydra made of them
+Composed = tuple[list[str], DictConfig]  # the overrides of a job, and the configuration that Hydra composed
 
 
 def compose_jobs(config: DictConfig) -> list[Composed]:
-    """Every job's overrides and configuration, as Hydra's launchers make it. Raises NothingToRun where one is wrong."""
+    """Return every job's overrides and configuration, composed as Hydra's launchers do.
+
+    Raises NothingToRun if a job is invalid.
+    """
     jobs, loader = expand(config), _loader()
     return _of_each(jobs, lambda number: (jobs[number], loader.load_sweep_config(config, jobs[number])))
 
 
 def requests_of(composed: Sequence[Composed], names: list[str]) -> list[Request]:
-    """What a worker needs of each job. names: the swept settings. Raises NothingToRun where one is wrong."""
+    """Return the request for each job's worker. names: the swept settings. Raises NothingToRun if a job is invalid."""
     return _of_each([overrides for overrides, _ in composed], lambda number: _request(composed[number], number, names))
 
 
 def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of each job, as Hydra's own sweeper makes them; of a study, the ends of what it searches.
+    """Return the overrides of each job, as Hydra's sweeper does; for a search, the ends of its ranges.
 
-    Raises NothingToRun if the values of a setting are no list of jobs.
+    Raises NothingToRun if the values of a setting are not a list of jobs.
     """
     parsed = _parsed(config)
     jobs = math.prod(len(values_of(override)) for override in parsed if override.is_discrete_sweep())
@@ -51,19 +54,19 @@ def expand(config: DictConfig) -> list[list[str]]:
 
 
 def swept_names(config: DictConfig) -> list[str]:
-    """The settings that are given several values."""
+    """Return the settings with several values."""
     return [override.get_key_element().lstrip("+") for override in _parsed(config) if override.is_sweep_override()]
 
 
 def _parsed(config: DictConfig) -> list[Override]:
-    """What was typed, and what the study's file gives several values."""
+    """Return the parsed overrides, typed or from the study's file."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    parser = OverridesParser.create(config_loader=_loader())  # which glob() asks for the options of a group
+    parser = OverridesParser.create(config_loader=_loader())  # glob() needs the options of a group
     return list(parser.parse_overrides([*params, *config.hydra.overrides.task]))
 
 
 def values_of(override: Override) -> list[Any]:
-    """The values that a multirun gives a setting, once they are checked. Raises NothingToRun."""
+    """Return the values that a multirun gives a setting, after a check. Raises NothingToRun."""
     try:
         values = list(itertools.islice(override.sweep_iterator(), MOST_JOBS + 1))
         problem = _problem(override, values)
@@ -75,15 +78,15 @@ def values_of(override: Override) -> list[Any]:
 
 
 def _problem(override: Override, values: list[Any]) -> str | None:
-    """What is wrong with a setting's values in a multirun, with the remedy; None if nothing is."""
+    """Return what is wrong with a setting's values in a multirun, with a remedy; None if they are valid."""
     if getattr(override.value(), "shuffle", False):
-        return "puts the jobs in another order each time; leave shuffle out"
+        return "shuffles the jobs differently each time; remove shuffle"
     if not values:
-        return "no value at all, so no job; give at least one"
-    plain = [getattr(value, "text", value) for value in values]  # "a" is a
-    typed = [(isinstance(value, bool), value) for value in plain]  # 1.0 is 1, and true is neither
+        return "no values, so there are no jobs; give at least one"
+    plain = [getattr(value, "text", value) for value in values]  # "a" and a are equal
+    typed = [(isinstance(value, bool), value) for value in plain]  # 1.0 and 1 are equal, but not true
     twice = next((value for value, key in zip(plain, typed, strict=True) if typed.count(key) > 1), None)
-    return None if twice is None else f"{twice} is given twice; name each value once"
+    return None if twice is None else f"{twice} is repeated; give each value once"
 
 
 def _refused(problem: str) -> NothingToRun:
@@ -98,9 +101,9 @@ def _request(job: Composed, number: int, names: list[str]) -> Request:
 
 
 def _of_each(jobs: Sequence[list[str]], make: Callable[[int], _Made]) -> list[_Made]:
-    """What `make` returns for the number of each job. jobs: their overrides.
+    """Return what `make` returns for the number of each job. jobs: their overrides.
 
-    Raises NothingToRun for what Hydra would make a warning, and names every job that is wrong: a line for each reason.
+    Raises NothingToRun for errors that Hydra would log as warnings, after printing one line per reason with the jobs.
     """
     made: list[_Made] = []
     refused: dict[str, list[str]] = {}
@@ -123,10 +126,11 @@ def _loader() -> ConfigLoader:
 
 
 def launch_as_composed(jobs: Sequence[Composed]) -> None:
-    """Have Hydra take each of these jobs as it is: its sweeper and its launcher compose every one of them again."""
+    """Make Hydra use these composed jobs; its sweeper and its launcher would both compose each of them again."""
     loader, ready = _loader(), {tuple(overrides): composed for overrides, composed in jobs}
     for composed in ready.values():
-        OmegaConf.set_readonly(composed.hydra, None)  # it became so to be read; the launcher puts the job's number in
+        # it became read-only when it was read; the launcher sets the job's number in it
+        OmegaConf.set_readonly(composed.hydra, None)
     compose = loader.load_sweep_config
 
     def ready_or_composed(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:

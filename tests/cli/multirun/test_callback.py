@@ -14,14 +14,14 @@ from apm_exp.core.errors import FAILURE, USAGE_ERROR
 @pytest.mark.parametrize(
     ("typed", "problem"),
     [
-        ("seed=0,1,0", "0 is given twice; name each value once"),
-        ("alpha=1,1.0", "1 is given twice; name each value once"),
-        ("alpha=0.1,1e-1", "0.1 is given twice; name each value once"),
-        ("metric=map,'map'", "map is given twice; name each value once"),
-        ("alpha=choice(2,1,2)", "2 is given twice; name each value once"),
-        ("alpha=range(3,1)", "no value at all, so no job; give at least one"),
+        ("seed=0,1,0", "0 is repeated; give each value once"),
+        ("alpha=1,1.0", "1 is repeated; give each value once"),
+        ("alpha=0.1,1e-1", "0.1 is repeated; give each value once"),
+        ("metric=map,'map'", "map is repeated; give each value once"),
+        ("alpha=choice(2,1,2)", "2 is repeated; give each value once"),
+        ("alpha=range(3,1)", "no values, so there are no jobs; give at least one"),
         ("alpha=range(0,1,step=0)", "range() arg 3 must not be zero"),
-        ("alpha=shuffle(1,2)", "puts the jobs in another order each time; leave shuffle out"),
+        ("alpha=shuffle(1,2)", "shuffles the jobs differently each time; remove shuffle"),
     ],
 )
 def test_values_that_make_no_list_of_jobs(typed: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
