@@ -42,7 +42,9 @@ def test_what_is_no_file_in_a_folder_is_named_and_never_opened(folder, make, kin
 
 def test_a_pipe_as_data_or_as_a_template_is_named(folder):
     pipe(folder / "p.jsonl")
-    with pytest.raises(ValueError, match=rf"dataset\.path={folder}/p\.jsonl: is a named pipe, not a file; write its"):
+    with pytest.raises(
+        ValueError, match=rf"dataset\.path={folder}/p\.jsonl: is a named pipe, not a regular file; write its"
+    ):
         files_of(str(folder / "p.jsonl"))
     with pytest.raises(ValueError, match=r"model\.chat_template=.*: .*/p\.jsonl is a named pipe, not a regular file"):
         refuse_odd_files(NOTHING | {"model": {"path": None, "chat_template": str(folder / "p.jsonl")}})

@@ -77,7 +77,7 @@ def test_a_template_that_writes_the_prompt_otherwise_before_a_response_is_told_o
         one.count("in 3 of 3 pairs it does not write the prompt as generation sees it") for one in caplog.messages
     ] == [1]
     assert "<bos>name a red fruit that is smallapple <sep>the apple" in caplog.text
-    assert "where the template has '<bos>name a red fruit that is small<sep>the apple" in caplog.text
+    assert "but the template writes '<bos>name a red fruit that is small<sep>the apple" in caplog.text
 
 
 def test_a_row_that_the_template_cannot_render_is_refused_alone(given, tiny_policy):
@@ -159,4 +159,6 @@ def test_pairs_longer_than_the_models_context_are_refused_with_the_number(given,
     refused = read_jsonl(given["out"] / "refused.jsonl")
     assert (counts["pairs"], counts["refused"]) == (2, 1)
     assert (refused[0]["pair_id"], refused[0]["reason"]) == ("a", "longer than the model's context")
-    assert refused[0]["detail"] == ("13 tokens; the model takes 8; tokens.max_length=8 truncates such pairs instead")
+    assert refused[0]["detail"] == (
+        "13 tokens; the model's limit is 8; tokens.max_length=8 truncates such pairs instead"
+    )

@@ -105,7 +105,7 @@ def test_refused_rows_are_counted_by_reason(page: str) -> None:
     text = text_of(page)
     assert "3 refused. reason rows empty answer 2 not JSON 1" in text
     assert "pairs.jsonl:7 not JSON <b>bold</b>" in text
-    assert "Tokenising and scoring None." in text
+    assert "Tokenizing and scoring None." in text
 
 
 def test_cost_is_seconds_of_each_artifact(page: str) -> None:
@@ -189,7 +189,7 @@ def test_without_rewards_one_sentence_replaces_the_scatter(tmp_path: Path) -> No
     assert report(tmp_path, **arguments)["figures"] == 10
     text = text_of((tmp_path / "report.html").read_text())
     assert "These pairs have no rewards, so there is no explicit margin" in text
-    assert "explicit not computed: this metric needs rewards and the pairs have none" in text
+    assert "explicit not computed: this metric needs rewards, and the pairs have none" in text
     assert "implicit (this run) 4" in text
 
 

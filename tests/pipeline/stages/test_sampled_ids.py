@@ -193,7 +193,7 @@ def test_another_chat_template_is_given_the_texts_and_says_so(sampled, tmp_path,
     other = replace(sampled.policy, chat_template=CHATML)
     table, counts = sampled.scored(tmp_path / "out", policy=other)
     assert counts["as_sampled"] == 0
-    assert "were sampled with another tokenizer or chat template; their texts are tokenised anew" in caplog.text
+    assert "were sampled with another tokenizer or chat template; their texts are tokenized again" in caplog.text
     expected = rendered(load_tokenizer(other), sampled, TOKENS)
     for row in table.to_pylist():
         assert [row[part] for part in PARTS] == [getattr(expected[row["pair_id"]], part) for part in PARTS]
@@ -215,7 +215,7 @@ def test_other_weights_with_the_same_tokenizer_score_the_same_tokens(sampled, sc
 def test_simpo_2024_renders_the_texts_anew_and_says_so(sampled, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         table, counts = sampled.scored(tmp_path / "out", tokens=SIMPO_2024)
-    assert "takes texts; the sampled responses are tokenised anew" in caplog.text
+    assert "does not use sampled tokens; the responses are tokenized again" in caplog.text
     assert counts["as_sampled"] == 0
     expected = rendered(load_tokenizer(sampled.policy), sampled, SIMPO_2024)
     for row in table.to_pylist():

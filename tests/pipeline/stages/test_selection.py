@@ -72,7 +72,7 @@ def test_pairs_without_rewards_are_left_out_where_others_have_some(world):
         pa.Table.from_pylist([row | dict.fromkeys(["chosen_reward"]) for row in without], table.schema),
         rewards.path / "rewards.parquet",
     )
-    with pytest.raises(ValueError, match="none of the training pairs that have log-probs has rewards"):
+    with pytest.raises(ValueError, match="none of the training pairs with log-probs has rewards"):
         selection(**world)
 
 
