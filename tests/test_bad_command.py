@@ -29,7 +29,7 @@ CASES = {
     "task=rum": "task=rum: input should be 'run', 'plan', 'status', 'clean' or 'export'",
     "loss.beta=-0.1": "loss.beta=-0.1: input should be greater than 0",
     "metric.alpha=2.5": "metric.alpha=2.5: alpha is a top-level setting; write alpha=2.5",
-    "dataset=jsonl": "model is required: dataset=jsonl has none of its own; give model=local model.path=FOLDER, or",
+    "dataset=jsonl": "model is required: dataset=jsonl has none of its own; set model=local model.path=FOLDER, or",
     "output_root=/proc/outputs": "output_root=/proc/outputs: cannot write below /proc",
     "+tracking.api_key=abc": "tracking.api_key=...: looks like a secret",
 }

@@ -33,7 +33,7 @@ def test_a_file_that_is_no_yaml_is_named(text: str, line: str, tmp_path: Path) -
 def test_an_interpolation_of_nothing_is_named() -> None:
     with pytest.raises(OmegaConfBaseException) as caught:
         OmegaConf.to_container(OmegaConf.create({"seed": "${zz}"}), resolve=True)
-    assert explain(caught.value, []) == "seed: Interpolation key 'zz' not found; correct the ${...}"
+    assert explain(caught.value, []) == "seed: Interpolation key 'zz' not found; fix the ${...}"
 
 
 def test_the_options_of_the_users_own_folder_are_among_those_to_choose_from(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_options_of_the_users_own_folder_are_among_those_to_choose_from(tmp_
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("alpha=${nope}", "alpha: Interpolation key 'nope' not found; correct the ${...}"),
+        ("alpha=${nope}", "alpha: Interpolation key 'nope' not found; fix the ${...}"),
         ("~alpha", "~alpha: other settings refer to it; set alpha=VALUE instead"),
         ("~alpha=7", "~alpha=7: it is 0.25; write ~alpha"),
         ("+alpha=2", "+alpha=2: exists already; write alpha=2"),

@@ -121,7 +121,7 @@ def test_a_dataset_whose_commit_nobody_tells_is_refused(offline):
     with pytest.raises(ValueError, match=r"^dataset\.revision=null: the Hub did not .* owner/name .* no copy is"):
         commit_of("owner/name", None, None)
     copies(offline, FIRST, SECOND)
-    with pytest.raises(ValueError, match=rf"^dataset\.revision=main: .* copies of {FIRST}, {SECOND} are here; give"):
+    with pytest.raises(ValueError, match=rf"^dataset\.revision=main: .* copies of {FIRST}, {SECOND} are cached; set"):
         commit_of("owner/SomeName", "main", None)
 
 

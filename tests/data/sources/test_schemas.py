@@ -83,5 +83,5 @@ def test_one_column_is_not_the_reward_of_both():
 
 
 def test_naming_one_of_the_two_reward_columns_is_refused():
-    with pytest.raises(ValueError, match=r"^dataset\.rejected_reward=null: only the other reward column is named"):
+    with pytest.raises(ValueError, match=r"^dataset\.rejected_reward=null: only the other reward column is set"):
         columns("chosen", "rejected", "a", named=("a", None))

@@ -60,12 +60,12 @@ def test_noise_is_standard_normal_and_depends_on_all_of_its_arguments():
     ("prompt", "problem"),
     [
         ([{"role": "user", "content": "Say hello"}], "'Say hello' is not a task of the micro world"),
-        ([{"role": "user", "content": "copy : a b c"}] * 2, "a prompt of 2 turns is not a task of its"),
+        ([{"role": "user", "content": "copy : a b c"}] * 2, "a prompt of 2 turns is not a task of the micro world"),
     ],
 )
 def test_other_prompts_have_no_reward(prompt, problem):
     table = pa.table(
         {"prompt": [prompt], "responses": [["a"]], "recorded_rewards": pa.nulls(1, pa.list_(pa.float64()))}
     )
-    with pytest.raises(ValueError, match=f"^reward=micro_world: {problem}; take another reward source"):
+    with pytest.raises(ValueError, match=f"^reward=micro_world: {problem}; use another reward source"):
         noisy_true_reward(table, noise=0.0, spread=1.0, seed=0)
