@@ -109,8 +109,10 @@ def _look_at(config: DictConfig, jobs: list[Request], task: str, folder: Path, s
 
 
 def each_again(config: DictConfig) -> bool:
-    """Whether no job is left out for being done: what is checked of a study are its ends, which are no jobs, and
-    machines that share the jobs must all come to the same ones, though only node 0 has a ledger.
+    """Return whether finished jobs are run again instead of skipped.
+
+    This applies to a search, whose checked jobs are the ends of its ranges and not real jobs, and to several machines
+    that share the jobs, which must agree on them although only node 0 has a ledger.
     """
     return is_study(config) or str(config.runtime.get("nodes", 1)) != "1"
 

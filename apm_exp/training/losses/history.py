@@ -22,12 +22,12 @@ def _alone(value_B: "Tensor") -> AllPairs:
 
 @dataclass(eq=False)
 class History:
-    """Running averages of a loss, the same in all processes, and where the training is.
+    """Running averages of a loss, equal in all processes, and the position in the training.
 
-    seed: the training's. epochs: passes over the pairs so far, a fraction; set before each forward. frozen: nothing
-    changes, as in an evaluation. gather: one value a pair of this process's forward -> those of all processes'
-    forwards, in the same order everywhere, and which of them are this process's own. averages: of each name, the sum
-    and the sum of weights. forwards: that have been counted.
+    seed: the training's. epochs: passes over the pairs so far, as a fraction; set before each forward. frozen: averages
+    do not change, as in an evaluation. gather: maps one value per pair of this process's forward to the values of all
+    processes' forwards, in the same order everywhere, and the slice that is this process's own. averages: the sum and
+    the sum of weights, by name. forwards: the number counted so far.
     """
 
     seed: int = 0
