@@ -73,7 +73,7 @@ def test_what_was_done_is_one_sentence(page: str) -> None:
     text = text_of(page)
     assert "Of 10 training pairs from my/pairs.jsonl , scored with the starting policy tiny-sft" in text
     assert "the metric map (alpha 0.5, rescale false) with the rule top_fraction (fraction 0.4) kept 4 (40.0%)" in text
-    assert "dpo (beta 0.1) : learning rate 5e-07, 128 pairs a step, 1 epoch" in text
+    assert "dpo (beta 0.1) : learning rate 5e-07, 128 pairs per optimizer step, 1 epoch" in text
     assert "Settings: documented defaults of dpo." in text
 
 
@@ -85,8 +85,8 @@ def test_there_is_a_blank_between_two_sentences(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("tests.report.finished_run.EXPLICIT_MARGINS", [-2.0, -1.0, 0.0, *range(4, 11)])
     report(tmp_path, **finished_run(tmp_path / "artifacts"))
     text = text_of((tmp_path / "report.html").read_text())
-    first = "already prefers (log-probabilities per token). In 2 pairs, 0 of them kept,"
-    assert f"{first} the reward prefers the rejected response. In 1 both rewards are the same." in text
+    first = "the starting policy's preference (log-probabilities per token). In 2 pairs, 0 of them kept,"
+    assert f"{first} the reward prefers the rejected response. In 1 pairs both rewards are equal." in text
 
 
 def test_overlap_and_lengths_are_those_counted_by_hand(page: str) -> None:
@@ -215,5 +215,5 @@ def test_signs_of_collapse_stand_at_the_top(tmp_path: Path, page: str) -> None:
     arguments["evaluations"]["win_rate"] = write_evaluation(tmp_path, "win_rate", scores)
     report(tmp_path, **arguments)
     text = text_of((tmp_path / "report.html").read_text())
-    assert "from step 13: the mean reward margin is 99.0 (more than 20)" in text
+    assert "from optimizer step 13: the mean reward margin is 99.0 (more than 20)" in text
     assert "win_rate: the responses are 12.5 tokens long, the starting policy's 6.1" in text

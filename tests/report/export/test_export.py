@@ -78,7 +78,7 @@ def test_the_cards_are_the_hubs_and_say_what_was_done(circle: tuple[Path, Path])
         f"| sampling | empty response | {refused} |",
         f"python -m apm_exp {shlex.join(RUN)} keep=ids keep.path=FOLDER",
         f"python -m apm_exp {shlex.join(RUN)} output_root=outputs\n",
-        f"{sampled:,} pairs were scored on the very tokens that the policy sampled;",
+        f"{sampled:,} pairs were scored on the exact tokens that the policy sampled;",
     ):
         assert expected in card.text, expected
     model = ModelCard.load(subset / "policy" / "README.md")

@@ -80,10 +80,10 @@ def test_what_jobs_and_points_share_is_explained_only_where_they_do(
     swept: tuple[Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     shared, apart = page_of(*swept), page_of(tmp_path, finished_sweep(tmp_path, GRID, prompts=12))
-    few = "Some differences are over 12 prompts only: the intervals hold, but only large differences can be told"
+    few = "Some differences are over 12 prompts only: the intervals hold, but only large differences are significant"
     assert (few in apart, "Some differences are over" in shared) == (True, False)
-    assert "no interval covers what another set would have changed" in shared
-    for words in ("the very same policy as that", "Points of one arm at several values are the same policy"):
+    assert "no interval includes the variation between such sets" in shared
+    for words in ("the identical policy of that", "Points of one arm at several values are the same policy"):
         assert (words in shared, words in apart) == (True, False)
 
 
@@ -157,7 +157,7 @@ def test_an_arm_without_a_finished_job_is_not_compared(swept: tuple[Path, list[d
     root, jobs = swept
     waiting = {"number": 8, "swept": {"metric": "m1", "alpha": "1", "seed": "0"}, "state": "waiting"}
     page = page_of(root, [*jobs, waiting])
-    assert "Not compared, for want of a finished job with a seed of the baseline's: m1, alpha 1." in html.unescape(page)
+    assert "Not compared, as no job with one of the baseline's seeds is finished: m1, alpha 1." in html.unescape(page)
     assert "9 jobs: 8 done, 1 waiting" in page
 
 
@@ -179,7 +179,7 @@ def test_without_a_finished_baseline_nothing_is_compared(swept: tuple[Path, list
 def test_seeds_alone_have_nothing_to_be_compared_with(tmp_path: Path) -> None:
     page = page_of(tmp_path, finished_sweep(tmp_path, {"seed": ("0", "1")}))
     assert "Not compared: there is only one arm." in page
-    assert "There is one selection only" in page
+    assert "There is only one selection" in page
 
 
 def test_outcomes_that_are_gone_leave_the_recorded_means(tmp_path: Path) -> None:
