@@ -22,7 +22,7 @@ def check_layers(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]],
     """
     for name, layers in _numbers_of_layers(config):
         if layers > len(shapes) or (layers < 1 and name in _ALL_LAYERS):
-            problem = f"config.json has {name}={layers}, but the weights have only {len(shapes)} tensors"
+            problem = f"config.json: {name}={layers}: there are {len(shapes)} tensors in all"
             raise ValueError(f"{label}: {problem}; download config.json again")
 
 

@@ -15,6 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from apm_exp.core.errors import library_error
 from apm_exp.core.types import TEMPLATE_DATE, Policy
 from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
+from apm_exp.models.config_values import check_values, library_problem
 from apm_exp.models.load import load_tokenizer
 from apm_exp.models.loading import loading
 from apm_exp.models.quiet import quiet
@@ -38,6 +39,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
     _check_architecture(config, label)
     shapes = weight_shapes(folder, label)
     check_layers(config, shapes, label)
+    check_values(config, shapes, label)
     policy = Policy(
         folder=folder,
         key="",
@@ -155,7 +157,7 @@ def empty_model(policy: Policy, label: str) -> PreTrainedModel:
             config = AutoConfig.from_pretrained(policy.folder, local_files_only=True, **trust)
             return AutoModelForCausalLM.from_config(config, **arguments)
     except Exception as error:  # whatever a number of config.json leads to
-        raise ValueError(f"{label}: {library_error(error)}") from error
+        raise ValueError(f"{label}: {library_problem(error, policy.folder)}") from error
 
 
 def _check_weights(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]], label: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from apm_exp.core.errors import library_error
 from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
+from apm_exp.models.config_values import check_values, library_problem
 from apm_exp.models.load import tokenizer_from
 from apm_exp.models.preflight import weight_shapes
 from apm_exp.models.pretrained import folder_of
@@ -33,6 +33,7 @@ def preflight(node: Mapping[str, Any]) -> None:
         raise ValueError(f"{label}: ArmoRM cannot be loaded: its own code needs transformers before 4.52; {remedy}")
     shapes = weight_shapes(folder, label)
     check_layers(_config(folder), shapes, label)
+    check_values(_config(folder), shapes, label)
     model = _classifier(folder, label, trust)
     told = told_of_loading(model, shapes)
     check_shapes(told, label)
@@ -65,7 +66,7 @@ def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrained
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
             model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
     except Exception as error:  # whatever a number of config.json leads to
-        raise ValueError(f"{label}: {library_error(error)}") from error
+        raise ValueError(f"{label}: {library_problem(error, folder)}") from error
     if model.config.num_labels != 1:
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")
     return model
