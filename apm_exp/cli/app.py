@@ -22,6 +22,7 @@ from apm_exp.cli.one_job import (
 from apm_exp.core.conf import conf_folder
 from apm_exp.core.environment import clear_settings
 from apm_exp.core.errors import FAILURE, USAGE_ERROR, print_error
+from apm_exp.core.once import once_a_command
 from apm_exp.runtime import command_lock as side_by_side
 
 
@@ -30,6 +31,11 @@ def run(arguments: list[str]) -> int:
 
     Returns the exit code: 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM).
     """
+    with once_a_command():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     from apm_exp.cli.multirun.job_function import JobFunction
 
     os.environ["APM_EXP_CONF"] = str(conf_folder())  # for paths to files beside the YAML files

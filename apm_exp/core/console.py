@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from apm_exp.core.escaped import escaped, escaped_lines
+from apm_exp.core.once import Once
 
 _PLAIN_WIDTH = 200  # characters, if standard output is not a terminal
 
@@ -111,22 +112,6 @@ class _OneLine(logging.LogRecord):
     def getMessage(self) -> str:
         text = super().getMessage()
         return escaped(text) if self.name.startswith("apm_exp") else escaped_lines(text)
-
-
-class Once(logging.Filter):
-    """A filter that passes each warning once, as each metric of a report and each checked job repeats it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno != logging.WARNING:
-            return True
-        text = record.getMessage()
-        new = text not in self.said
-        self.said.add(text)
-        return new
 
 
 class _Plain(logging.Formatter):

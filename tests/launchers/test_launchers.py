@@ -24,7 +24,8 @@ main()
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
     """A folder in which two jobs with one scoring ran side by side, of which the second fails, and how that ended."""
     root = tmp_path_factory.mktemp("side by side")
-    jobs = ["until=selection", "dataset.holdout=0.05", "keep=threshold", "keep.minimum=0,1000000"]
+    unused = "alpha_rule=balanced"
+    jobs = ["until=selection", "dataset.holdout=0.05", "keep=threshold", "keep.minimum=0,1000000", unused]
     result = started(root, *SMALL, "tracking=none", "-m", *jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     return root, result
 
@@ -36,6 +37,13 @@ def test_joblib_does_what_is_shared_once_and_each_line_names_its_job(ran: tuple[
     lines = [line for line in result.stderr.splitlines() if " logps " in line and "waiting" not in line]
     assert sorted(line.split()[0] for line in lines) == ["[0]", "[1]"]
     assert sum(" reused " in line for line in lines) == 1
+
+
+def test_a_warning_of_every_job_and_of_the_check_before_them_is_said_once(
+    ran: tuple[Path, CompletedProcess[str]],
+) -> None:
+    lines = [line for line in ran[1].stderr.splitlines() if "warning: alpha_rule=balanced: alpha=0.25 is a num" in line]
+    assert len(lines) == 1
 
 
 def test_a_failed_job_is_the_commands_failure_and_the_other_is_done(ran: tuple[Path, CompletedProcess[str]]) -> None:
