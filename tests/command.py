@@ -24,6 +24,12 @@ _STARTING = threading.Lock()
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
 
 
+def small(*settings: str) -> list[str]:
+    """These settings, and those of SMALL that they leave."""
+    given = {setting.partition("=")[0] for setting in settings}
+    return [*(setting for setting in SMALL if setting.partition("=")[0] not in given), *settings]
+
+
 def environment() -> dict[str, str]:
     """The test's environment, without network, without a login."""
     kept = {k: v for k, v in os.environ.items() if k not in ("WANDB_API_KEY", "HF_TOKEN", "HYDRA_FULL_ERROR")}
@@ -92,7 +98,7 @@ def _main(folder: Path, arguments: tuple[str, ...], environ: dict[str, str], str
 
 def small_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A small run of the micro world, without W&B."""
-    return apm_exp(folder, *_flags(arguments), *SMALL, "tracking=none", *_settings(arguments))
+    return apm_exp(folder, *_flags(arguments), "tracking=none", *small(*_settings(arguments)))
 
 
 def _flags(arguments: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from apm_exp.training.metrics_file import read_rows
-from tests.command import SMALL, apm_exp, command, environment, folders, small_run
+from tests.command import SMALL, apm_exp, command, environment, folders, small, small_run
 
 KINDS = ("generations", "logps", "policy", "evaluation")  # those that take long, each with another way to go on
 
@@ -39,7 +39,7 @@ def _interruptible() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="the worker is found in /proc")
 def test_a_worker_that_is_killed_is_one_line(tmp_path: Path) -> None:
-    process = started(tmp_path, "models", *SMALL, "model.steps=3000")
+    process = started(tmp_path, "models", *small("model.steps=3000"))
     (server,) = [pid for pid in children(process.pid) if children(pid)]
     (worker,) = children(server)
     os.kill(worker, signal.SIGKILL)
@@ -48,7 +48,7 @@ def test_a_worker_that_is_killed_is_one_line(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
-    process = started(tmp_path, "models", "-m", *SMALL, "model.steps=3000", "alpha=1,2")
+    process = started(tmp_path, "models", "-m", *small("model.steps=3000"), "alpha=1,2")
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert "error: interrupted; finished steps are kept" in said
@@ -58,7 +58,7 @@ def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_interrupt_of_the_command_alone_reaches_the_worker(tmp_path: Path) -> None:
-    process = started(tmp_path, "models", *SMALL, "model.steps=3000")
+    process = started(tmp_path, "models", *small("model.steps=3000"))
     os.kill(process.pid, signal.SIGINT)
     assert "interrupted; finished steps are kept" in process.communicate(timeout=60)[1]
     assert process.returncode == 130

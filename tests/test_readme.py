@@ -59,8 +59,8 @@ def made_small(line: str) -> list[str]:
     arguments = shlex.split(line)[3:]
     given = {argument.partition("=")[0] for argument in arguments}
     more = OWN if "dataset=jsonl" in arguments else SMALL
-    fewer = ["keep.k=20"] if "keep.k" in given else []  # the small world has 55 pairs
-    fewer += ["hydra.sweeper.params.alpha='0.5,2.5'"] if "sweeps=alpha" in arguments else []
+    arguments = ["keep.k=20" if a.startswith("keep.k=") else a for a in arguments]  # the small world has 55 pairs
+    fewer = ["hydra.sweeper.params.alpha='0.5,2.5'"] if "sweeps=alpha" in arguments else []
     return arguments + [setting for setting in more if setting.partition("=")[0] not in given] + fewer
 
 

@@ -48,6 +48,7 @@ def prepare(arguments: list[str]) -> list[str]:
             _refuse_form(setting)
     for override in overrides:
         _refuse(override, multirun=bool(multirun))
+    _refuse_twice(settings)
     for name in (a.removeprefix("~").partition("=")[0] for a in rest if a.startswith("~")):
         if name.startswith("hydra."):
             raise UsageLine(f"~{name}: Hydra's own settings cannot be deleted")
@@ -98,6 +99,17 @@ def _refuse_form(argument: str) -> None:
         raise UsageLine(f"{argument}: a name can only be preceded by +, ++ or ~; write {name}={value or 'VALUE'}")
     if key.startswith("+") and name in _GROUPS:
         raise UsageLine(f"{argument}: {name} already has an option; to replace it, write {name}={value}")
+
+
+def _refuse_twice(settings: list[str]) -> None:
+    """Raise UsageLine for a setting or group with two values, of which Hydra takes the last without a word."""
+    given: dict[str, str] = {}
+    for setting in settings:
+        name = setting.partition("=")[0].lstrip("+")
+        if name in given:
+            raise UsageLine(f"{given[name]} {setting}: {name} is given twice; leave one out")
+        if not name.startswith("~"):  # what is taken out may be put in anew
+            given[name] = setting
 
 
 def _refuse(override: str, *, multirun: bool) -> None:

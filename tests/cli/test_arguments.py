@@ -1,5 +1,6 @@
 """What is refused before Hydra starts, with the hint that mends it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,33 @@ def test_a_secret_is_not_repeated() -> None:
     with pytest.raises(UsageLine) as caught:
         prepare(["model.path=hf_AbCdEfGhIjKlMnOpQrStUvWx"])
     assert "AbCdEf" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        (["alpha=1", "alpha=2"], "alpha"),
+        (["-m", "alpha=1,2", "alpha=3"], "alpha"),
+        (["metric=map", "loss=simpo", "metric=m1"], "metric"),
+        (["alpha=1", "++alpha=1"], "alpha"),
+        (["+trainer.args.x=1", "+trainer.args.x=2"], "trainer.args.x"),
+        (["hydra.verbose=true", "hydra.verbose=false"], "hydra.verbose"),
+        (["hydra/launcher=joblib", "hydra/launcher=slurm"], "hydra/launcher"),
+        (["model.adapter=lora", "adapter=none"], "adapter"),
+        (["hydra.launcher.additional_parameters.x=1", "++hydra.launcher.additional_parameters.x=1"], None),
+    ],
+)
+def test_one_setting_with_two_values_is_refused_with_both(typed: list[str], name: str | None) -> None:
+    settings = [argument for argument in typed if argument != "-m"]
+    name = name or settings[0].partition("=")[0]
+    with pytest.raises(UsageLine, match=rf"{re.escape(settings[-1])}: {re.escape(name)} is given twice; leave") as line:
+        prepare(typed)
+    assert settings[0].partition(".")[2] in str(line.value)
+
+
+def test_what_is_taken_out_may_be_put_in_anew() -> None:
+    typed = ["~evals.win_rate", "+evals.win_rate={}", "metric.a=1", "metric.b=1"]
+    assert prepare(typed) == typed
 
 
 def test_the_multirun_flag_comes_first() -> None:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from apm_exp.runtime.nodes.rendezvous import free_port
-from tests.command import SMALL, command, environment, folders, small_run
+from tests.command import command, environment, folders, small, small_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ranks are for Linux")
 SETTINGS = ["model.steps=5", "trainer.global_batch=4", "trainer.log_every=1"]  # beside SMALL: 6 steps of training
@@ -23,7 +23,7 @@ SETTINGS = ["model.steps=5", "trainer.global_batch=4", "trainer.log_every=1"]  #
 def node(root: Path, number: int, port: int) -> subprocess.Popen[str]:
     """The command as one of two nodes; the second is numbered as Slurm does it."""
     meet = ["runtime=nodes", "runtime.nodes=2", f"runtime.rendezvous=127.0.0.1:{port}", "runtime.device=cpu"]
-    arguments = [*SMALL, *SETTINGS, "tracking=none", *meet, "runtime.processes=1", "runtime.join_seconds=120"]
+    arguments = [*small(*SETTINGS), "tracking=none", *meet, "runtime.processes=1", "runtime.join_seconds=120"]
     numbered = {"SLURM_NODEID": "1"} if number else {}
     return subprocess.Popen(
         command(*arguments, *([] if number else ["runtime.node_rank=0"])),
