@@ -42,6 +42,7 @@ def prepare(arguments: list[str]) -> list[str]:
     rest = [_SBATCH.sub(r"++\1", a) for a in rest]
     rest = [a if a.startswith("-") else with_quotes(a, multirun=bool(multirun)) for a in rest]
     flags, settings = _flags_and_settings(_with_value_of_info(rest))
+    settings = list(dict.fromkeys(settings))  # the very same once more changes nothing
     overrides = [a for a in settings if "=" in a]
     for setting in settings:
         if "--shell-completion" not in flags and "-sc" not in flags:

@@ -130,7 +130,7 @@ def test_a_secret_is_not_repeated() -> None:
         (["hydra.verbose=true", "hydra.verbose=false"], "hydra.verbose"),
         (["hydra/launcher=joblib", "hydra/launcher=slurm"], "hydra/launcher"),
         (["model.adapter=lora", "adapter=none"], "adapter"),
-        (["hydra.launcher.additional_parameters.x=1", "++hydra.launcher.additional_parameters.x=1"], None),
+        (["hydra.launcher.additional_parameters.x=1", "++hydra.launcher.additional_parameters.x=2"], None),
     ],
 )
 def test_one_setting_with_two_values_is_refused_with_both(typed: list[str], name: str | None) -> None:
@@ -139,6 +139,10 @@ def test_one_setting_with_two_values_is_refused_with_both(typed: list[str], name
     with pytest.raises(UsageLine, match=rf"{re.escape(settings[-1])}: {re.escape(name)} is given twice; leave") as line:
         prepare(typed)
     assert settings[0].partition(".")[2] in str(line.value)
+
+
+def test_the_very_same_once_more_changes_nothing() -> None:
+    assert prepare(["-m", "alpha=1,2", "seed=0", "alpha=1,2"]) == ["-m", "alpha=1,2", "seed=0"]
 
 
 def test_what_is_taken_out_may_be_put_in_anew() -> None:
