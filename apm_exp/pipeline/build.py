@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.escaped import escaped_lines
 from apm_exp.core.files import write_json, write_text
+from apm_exp.core.own_code import own_code_named
 from apm_exp.core.sealed import write_sealed
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.edited import edited
@@ -114,7 +115,8 @@ def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any
         how = {name: step.beside[name] for name in ("runtime", "deepspeed") if name in step.beside}
         write_json(provenance() | {"how": how}, step.folder / "provenance.json")
         inputs = {name: _given(value, given) for name, value in step.inputs.items()}
-        counts = dict(step.stage(step.folder, **inputs, **step.beside, **also))
+        with own_code_named(step.inputs):
+            counts = dict(step.stage(step.folder, **inputs, **step.beside, **also))
         seconds = round(time.monotonic() - started, 3)
         files = _written(step)
     except BaseException as error:

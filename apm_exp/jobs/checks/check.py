@@ -4,6 +4,7 @@ import logging
 from typing import NamedTuple
 
 from apm_exp.core.errors import UsageError, one_line
+from apm_exp.core.own_code import own_code_named
 from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.steps import is_finished
@@ -34,7 +35,8 @@ def check_settings(request: Request) -> Place:
     Raises UsageError.
     """
     try:
-        check_config(request.config)
+        with own_code_named(request.config):
+            check_config(request.config)
         return place(request.config["runtime"])
     except ValueError as error:
         raise UsageError(one_line(error)) from error
@@ -47,8 +49,9 @@ def check_for_elsewhere(request: Request) -> None:
     """
     here = {"device": "cpu", "processes": 1, "nodes": 1}
     try:
-        check_config(request.config)
-        check_inputs({**request.config, "runtime": {**request.config["runtime"], **here}})
+        with own_code_named(request.config):
+            check_config(request.config)
+            check_inputs({**request.config, "runtime": {**request.config["runtime"], **here}})
     except ValueError as error:
         raise UsageError(one_line(error)) from error
 
@@ -59,10 +62,11 @@ def check_work_of(request: Request) -> Checked:
     What takes the large libraries is not looked at where all the work is done: it was, before that work.
     """
     try:
-        with_rewards = check_inputs(request.config)
-        finished = is_finished(request, with_rewards)
-        if not finished:
-            check_work(request.config, with_rewards)
+        with own_code_named(request.config):
+            with_rewards = check_inputs(request.config)
+            finished = is_finished(request, with_rewards)
+            if not finished:
+                check_work(request.config, with_rewards)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
     warn_unused_alpha(request)

@@ -16,6 +16,7 @@ from apm_exp.core.console import configure_logging
 from apm_exp.core.errors import Stopped
 from apm_exp.core.escaped import escaped_lines
 from apm_exp.core.files import write_json
+from apm_exp.core.own_code import own_code_named
 from apm_exp.runtime.ranks.arguments import unpacked
 from apm_exp.runtime.signals import end_with_parent
 
@@ -46,7 +47,9 @@ def _work(file: Path, rank: int) -> None:
     component.trust(task["trusted_packages"])
     arguments: dict[str, Any] = unpacked(task["arguments"])
     _start_communication(arguments["runtime"])
-    counts = getattr(importlib.import_module(task["module"]), task["function"])(Path(task["out"]), **arguments)
+    function = getattr(importlib.import_module(task["module"]), task["function"])
+    with own_code_named(arguments):
+        counts = function(Path(task["out"]), **arguments)
     if rank == 0:
         write_json(dict(counts), file.with_name("counts.json"))
     torch.distributed.destroy_process_group()
