@@ -85,6 +85,17 @@ def test_a_misspelt_setting_beside_options_of_the_users_own(tmp_path: Path) -> N
     assert (result.returncode, result.stderr) == (2, "error: alpah: no such setting; did you mean 'alpha'?\n")
 
 
+def test_what_an_own_option_lacks_is_said_with_its_file_and_the_lines(tmp_path: Path) -> None:
+    option = tmp_path / "mine" / "dataset" / "own.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text("_target_: apm_exp.data.sources.jsonl.jsonl\npath: x.jsonl\nholdout: auto\nseed: 0\n")
+    result = apm_exp(tmp_path, "--config-dir", "mine", "dataset=own", "model=tiny_from_data", "metric=implicit")
+    assert result.returncode == 2
+    lacks = "lacks limit, on_bad_row, chosen_reward, rejected_reward; add to it: limit: null; on_bad_row: refuse; "
+    assert result.stderr.startswith(f"error: dataset=own: {option} {lacks}")
+    assert result.stderr.count("\n") == 1
+
+
 def test_missing_file(tmp_path: Path) -> None:
     result = apm_exp(tmp_path, "dataset=jsonl", "dataset.path=absent.jsonl", "model=tiny_from_data")
     assert result.returncode == 2, result.stderr

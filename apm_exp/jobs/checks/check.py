@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from apm_exp.core.errors import UsageError, one_line
 from apm_exp.core.own_code import own_code_named
+from apm_exp.jobs.checks.missing_settings import say_where
 from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.steps import is_finished
@@ -39,7 +40,7 @@ def check_settings(request: Request) -> Place:
             check_config(request.config)
         return place(request.config["runtime"])
     except ValueError as error:
-        raise UsageError(one_line(error)) from error
+        raise UsageError(say_where(one_line(error), request)) from error
 
 
 def check_for_elsewhere(request: Request) -> None:
@@ -53,7 +54,7 @@ def check_for_elsewhere(request: Request) -> None:
             check_config(request.config)
             check_inputs({**request.config, "runtime": {**request.config["runtime"], **here}})
     except ValueError as error:
-        raise UsageError(one_line(error)) from error
+        raise UsageError(say_where(one_line(error), request)) from error
 
 
 def check_work_of(request: Request) -> Checked:
