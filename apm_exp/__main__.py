@@ -13,7 +13,11 @@ def main() -> None:
     Exits with 0, with 2 for a usage error, with 130 or 143 after Ctrl-C or SIGTERM, and with 1 for other errors.
     """
     try:
-        _main()
+        try:
+            _main()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, as what cannot be printed at the end of the process is no failure of it
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)

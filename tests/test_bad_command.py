@@ -137,6 +137,18 @@ def test_help_and_configuration_import_nothing_large(arguments: list[str], more:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"), [(["--cfg", "job"], ""), (["task=status"], ""), (["--help"], "1")]
+)
+def test_output_that_cannot_be_written_is_named(arguments: list[str], unbuffered: str, tmp_path: Path) -> None:
+    """It is another disk than that of the results, which output_root would not mend."""
+    with open("/dev/full", "w") as full:
+        line, env = command(*arguments), environment() | {"PYTHONUNBUFFERED": unbuffered}
+        ended = subprocess.run(line, cwd=tmp_path, env=env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "error: standard output: No space left on device\n")
+
+
 def _processes_in(folder: Path) -> list[str]:
     """The commands of the processes whose working folder it is; none where the system does not say."""
     found = []

@@ -60,6 +60,8 @@ def _run(arguments: list[str]) -> int:
         print_error(explain(error, arguments))
         return USAGE_ERROR
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and _only_shows(arguments):
+            raise  # of standard output
         folder = os.environ.get(SWEEP_FOLDER)
         if folder and NO_TRIALS in str(error):
             print_error(no_trial_done(Path(folder)))
@@ -71,6 +73,11 @@ def _run(arguments: list[str]) -> int:
     if folder := os.environ.get(SWEEP_FOLDER):
         codes.append(report_sweep(Path(folder)))
     return max(codes)
+
+
+def _only_shows(arguments: list[str]) -> bool:
+    """Whether Hydra prints something, and no job is done."""
+    return bool({"--cfg", "-c", "--hydra-help"} & {argument.partition("=")[0] for argument in arguments})
 
 
 def _declare_slurm() -> None:

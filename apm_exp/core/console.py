@@ -5,20 +5,38 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from apm_exp.core.errors import STANDARD_OUTPUT
 from apm_exp.core.escaped import escaped, escaped_lines
 from apm_exp.core.once import Once
 
 _PLAIN_WIDTH = 200  # characters, if standard output is not a terminal
 
 
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Name standard output where it cannot be written: a full disk is another one than that of the results."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
+
+
 class _Screen(Console):
     """A console that reports a broken pipe; rich's own exits the process silently."""
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print, as the file that cannot be written where it is so."""
+        with _standard_output():
+            super().print(*objects, **settings)
 
     def on_broken_pipe(self) -> NoReturn:
         """Re-raise the error that rich has caught."""
@@ -39,8 +57,9 @@ def print_table(title: str, table: Table) -> None:
 
 
 def print_line(text: str) -> None:
-    """Print one line on standard output with control characters escaped."""
-    print(escaped(text))
+    """Print one line on standard output, whatever is in the text."""
+    with _standard_output():
+        print(escaped(text), flush=True)
 
 
 class _PlainTable(Table):

@@ -11,7 +11,8 @@ from apm_exp.core.escaped import escaped, escaped_lines
 logger = logging.getLogger(__name__)
 # The messages of a full disk from safetensors, which sets no errno, and from torch's checkpoint writer.
 _FULL_DISK = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container.cc")
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # others are nodes.place.LOST and stopping.TERMINATED
+STANDARD_OUTPUT = "standard output"  # the file that an error names if it was that which could not be written
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and nodes.place.LOST, stopping.TERMINATED
 
 
 class UsageError(ValueError):
@@ -32,6 +33,8 @@ def one_line(error: BaseException) -> str:
         return "interrupted"
     if isinstance(error, BrokenPipeError):
         return "standard output: the reading process ended before everything was printed"
+    if isinstance(error, OSError) and error.filename == STANDARD_OUTPUT:
+        return f"{STANDARD_OUTPUT}: {error.strerror}"
     text = escaped(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, ValueError | Stopped):
         return text
@@ -65,6 +68,8 @@ def known_remedy(error: BaseException) -> str | None:
     """Return the remedy for an error, as the end of its line; None if the error is not a known one."""
     text = str(error)
     if isinstance(error, ValueError | BrokenPipeError):
+        return ""
+    if isinstance(error, OSError) and error.filename == STANDARD_OUTPUT:
         return ""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or any(words in text for words in _FULL_DISK):

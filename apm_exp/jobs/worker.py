@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from apm_exp.core.console import configure_logging
 from apm_exp.core.environment import clear_launcher
-from apm_exp.core.errors import FAILURE, INTERRUPTED, TERMINATED, Stopped, say
+from apm_exp.core.errors import FAILURE, INTERRUPTED, STANDARD_OUTPUT, TERMINATED, Stopped, say
 from apm_exp.jobs.request import Request
 from apm_exp.runtime.command_lock import stop_with_command
 from apm_exp.runtime.signals import stop_on_sigterm
@@ -40,7 +40,10 @@ def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> 
         logger.error("%s", stopped)
         sys.exit(TERMINATED)
     except Exception as error:
-        sys.exit(say(error))
+        code = say(error)
+        if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.filename == STANDARD_OUTPUT):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to print would be a second error
+        sys.exit(code)
 
 
 def _die_with_parent() -> None:
