@@ -14,6 +14,8 @@ from apm_exp.core.types import Policy
 from apm_exp.models.load import load_model
 from apm_exp.training.adapters.adapter import Adapter
 
+_OF_MATRICES = 3  # dimensions of a weight: experts, rows, columns
+
 
 def load_frozen(policy: Policy, adapter: Adapter, device: str, **more: Any) -> Any:
     """Load the policy's frozen model for an adapter, in the policy's dtype or quantized to 4 bits.
@@ -65,6 +67,20 @@ def tied_layers(model: Any) -> set[str]:
 def linear_layers(model: nn.Module) -> list[str]:
     """Return the suffixes of the names of the model's linear layers."""
     return sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)})
+
+
+def unadapted_matrices(adapted: Any) -> dict[str, int]:
+    """The weights of a PeftModel that hold several matrices, as a rule one an expert, and have no adapter: their sizes.
+
+    peft knows some models' experts (Mixtral's, Qwen3's), and leaves out others' (gpt-oss's, Llama 4's).
+    """
+    return {
+        f"{name}.{own}": weight.numel()
+        for name, module in adapted.get_base_model().named_modules()
+        if "base_layer" not in name and not isinstance(module, nn.Conv1d | nn.Conv2d)
+        for own, weight in module.named_parameters(recurse=False)
+        if weight.ndim == _OF_MATRICES and min(weight.shape) > 1 and not weight.requires_grad
+    }
 
 
 def open_adapter(folder: Path, policy: Policy, adapter: Adapter, device: str) -> Any:

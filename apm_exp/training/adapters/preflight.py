@@ -1,6 +1,7 @@
 """Checks of an adapter that run before any step."""
 
 import importlib.util
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from apm_exp.core import component
 from apm_exp.runtime.device import pick_device
 from apm_exp.training.adapters.adapter import Adapter
 from apm_exp.training.deepspeed_setup import stage_of
+
+logger = logging.getLogger(__name__)
 
 
 def adapter_name(node: Mapping[str, Any] | None) -> str | None:
@@ -46,16 +49,24 @@ def check_adapter(
 def check_layers(node: Mapping[str, Any] | None, model: Any) -> None:
     """Raise ValueError if the model has none of the layers that the adapter names.
 
-    model: may be on torch's meta device, without weights. It is modified and must not be used afterwards.
+    Warn of experts that all-linear leaves out. model: may be on torch's meta device, without weights. It is modified and
+    must not be used afterwards.
     """
     adapter = adapter_of(node)
     if adapter is not None:
         import torch
 
-        from apm_exp.training.adapters.peft_model import with_adapter
+        from apm_exp.training.adapters.peft_model import unadapted_matrices, with_adapter
 
         with torch.device("meta"):
-            with_adapter(model, adapter, seed=0)
+            adapted = with_adapter(model, adapter, seed=0)
+        if adapter.lora["target_modules"] == "all-linear" and (left := unadapted_matrices(adapted)):
+            frozen = sum(weight.numel() for weight in adapted.parameters() if not weight.requires_grad)
+            logger.warning(
+                "model.adapter.target_modules=all-linear: %d weights that are no linear layers, %.0f%% of the model, "
+                "have no adapter and stay as they are: %s, ... (experts, as a rule)",
+                *(len(left), 100 * sum(left.values()) / frozen, next(iter(left))),
+            )
 
 
 def _check_four_bits(label: str, runtime: Mapping[str, Any], deepspeed: Mapping[str, Any] | None) -> None:

@@ -15,6 +15,7 @@ from apm_exp.training.adapters.peft_model import linear_layers, with_adapter
 from apm_exp.training.adapters.preflight import adapter_of, check_layers
 from apm_exp.training.load_model import model_for_training
 from apm_exp.training.metrics_file import read_rows
+from tests.architectures import tiny
 from tests.training.adapters.nodes import adapter
 from tests.training.cases import task, trained
 
@@ -187,3 +188,25 @@ def test_layers_are_looked_for_in_a_model_without_weights(tiny_policy):
     empty = preflight(tiny_policy.folder, {**node, "chat_template": None})
     with pytest.raises(ValueError, match=r"^model.adapter.target_modules=\['q'\]: "):
         check_layers(adapter("lora", target_modules=["q"]), empty)
+
+
+@pytest.mark.parametrize(("model_type", "left"), [("gpt_oss", True), ("mixtral", False)])
+def test_experts_that_peft_leaves_out_are_said_before_the_training(model_type, left, caplog):
+    """gpt-oss's: in each of 3 layers 4 experts of 32 x 96 and of 48 x 32. Mixtral's are adapted."""
+    model = tiny(model_type)
+    share = 100 * 3 * 4 * (32 * 96 + 48 * 32) / sum(weight.numel() for weight in model.parameters())
+    check_layers(adapter("lora"), model)
+    said = [
+        f"model.adapter.target_modules=all-linear: 6 weights that are no linear layers, {share:.0f}% of the model, "
+        "have no adapter and stay as they are: model.layers.0.mlp.experts.gate_up_proj, ... (experts, as a rule)"
+    ]
+    assert ours(caplog) == (said if left else [])
+
+
+def test_experts_are_not_spoken_of_where_layers_are_named(caplog):
+    check_layers(adapter("lora", target_modules=["q_proj"]), tiny("gpt_oss"))
+    assert ours(caplog) == []
+
+
+def ours(caplog):
+    return [record.getMessage() for record in caplog.records if record.name.startswith("apm_exp")]
