@@ -93,9 +93,9 @@ def write_pairs(root: Path, prompts: list[str], chosen: list[str], rejected: lis
     )
     write_parquet(table, made.path / "pairs.parquet")
     refused = [
-        {"source": "pairs.jsonl:3", "pair_id": "a", "reason": "empty answer", "detail": "chosen is ''"},
+        {"source": "pairs.jsonl:3", "pair_id": "a", "reason": "empty response", "detail": "chosen is ''"},
         {"source": "pairs.jsonl:7", "pair_id": "b", "reason": "not JSON", "detail": "<b>bold</b>"},
-        {"source": "pairs.jsonl:9", "pair_id": "c", "reason": "empty answer", "detail": "rejected is ''"},
+        {"source": "pairs.jsonl:9", "pair_id": "c", "reason": "empty response", "detail": "rejected is ''"},
     ]
     write_jsonl(refused, made.path / "refused.jsonl")
     return made

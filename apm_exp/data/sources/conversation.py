@@ -45,7 +45,7 @@ def split_pair(row: Mapping[str, Any]) -> Conversations:
         prompt, good, bad = _split_messages(column, turns, _turns(rejected, "rejected"))
         context = turns[:-1]
     prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
-    refuse_empty_prompt(prompt, "no turn before the answer has any text")
+    refuse_empty_prompt(prompt, "no turn before the response has any text")
     _refuse_answered(prompt, context)
     _refuse_empty(good, bad)
     return Conversations(prompt, good, bad, tools_of(row))
@@ -57,7 +57,7 @@ def prompt_of(row: Mapping[str, Any]) -> list[Message]:
     prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
     refuse_empty_prompt(prompt, "no turn has any text")
     if prompt[-1]["role"] == "assistant":
-        raise BadRow("last turn is the assistant's", "there is nothing to answer")
+        raise BadRow("last turn is the assistant's", "there is nothing to respond to")
     return prompt
 
 
@@ -98,7 +98,7 @@ def _split_messages(
 ) -> tuple[list[Message], Message, Message]:
     for name, turns in (("chosen", chosen), ("rejected", rejected)):
         if not turns:
-            raise BadRow("empty answer", f"{name} has no messages")
+            raise BadRow("empty response", f"{name} has no messages")
         if turns[-1]["role"] != "assistant":
             raise BadRow("last turn is not the assistant's", f"{name} ends with {turns[-1]['role']}'s turn")
     if chosen[:-1] != rejected[:-1]:
@@ -127,14 +127,13 @@ def _merged(column: list[Message], context: list[Message]) -> list[Message]:
     longer, shorter = (column, context) if len(column) >= len(context) else (context, column)
     if shorter in (longer[: len(shorter)], longer[len(longer) - len(shorter) :]):
         return longer
-    raise BadRow("prompts differ", "the prompt column and the turns before the answer of chosen differ")
+    raise BadRow("prompts differ", "the prompt column and the turns before the response of chosen differ")
 
 
 def _refuse_empty(chosen: Message, rejected: Message) -> None:
     for name, response in (("chosen", chosen), ("rejected", rejected)):
         if not says_something(response):
-            raise BadRow("empty answer", f"{name} has no text")
-    # chat templates strip white space, so the tokens would be the same
-    same = text_of(chosen).strip() == text_of(rejected).strip()
+            raise BadRow("empty response", f"{name} has no text")
+    same = text_of(chosen).strip() == text_of(rejected).strip()  # chat templates trim: the tokens would be the same
     if same and fields_of(chosen) == fields_of(rejected):
-        raise BadRow("chosen equals rejected", "the two answers are the same text")
+        raise BadRow("chosen equals rejected", "the two responses are the same text")

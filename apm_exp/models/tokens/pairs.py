@@ -119,7 +119,7 @@ def _continuation(
     alone = token_ids(tokenizer, [response])[0]
     whole, parts = (tokenizer.decode(ids) for ids in (whole_ids, prompt_ids + alone))
     if whole != parts:
-        return Refusal("prompt and answer merge into one token", f"answer starting {response[:40]!r}")
+        return Refusal("prompt and response merge into one token", f"response starting {response[:40]!r}")
     return alone
 
 

@@ -50,10 +50,10 @@ def _cut(pair: TokenisedPair, bos: int | None, max_length: int, max_prompt_lengt
         detail = (
             f"the prompt fills {len(prompt)} of tokens.max_length={max_length} tokens; lower tokens.max_prompt_length"
         )
-        return Refusal("answer left without budget", detail)
+        return Refusal("response left without budget", detail)
     chosen, rejected = pair.chosen_ids[:budget], pair.rejected_ids[:budget]
     if chosen == rejected:
-        return Refusal("answers have the same tokens", f"within the {budget} tokens that the prompt leaves")
+        return Refusal("responses have the same tokens", f"within the {budget} tokens that the prompt leaves")
     return TokenisedPair(prompt, chosen, rejected, *how_cut(pair, prompt, chosen, rejected))
 
 

@@ -42,7 +42,7 @@ def response_text(
     same = content is not None and content.strip() == text.strip()
     text = content if same and content is not None else text
     if not text.removeprefix(end.lead).strip():
-        return Refusal("empty answer", "the chat template leaves nothing of the answer's text")
+        return Refusal("empty response", "the chat template leaves nothing of the response's text")
     return Written(text + end.text, "" if same else _difference(prompt_text + text + end.text, whole))
 
 

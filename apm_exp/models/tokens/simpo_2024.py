@@ -172,9 +172,9 @@ def _pair(
 def _different_prompts(prompt: list[int], other: list[int]) -> Refusal:
     differing = sum(a != b for a, b in zip(prompt, other, strict=False))
     if differing > 1 or abs(len(prompt) - len(other)) > 1:
-        detail = f"{len(prompt)} and {len(other)} prompt tokens, {differing} differ; tokens=per_response accepts it"
-        return Refusal("the answers change more than the prompt's last token", detail)
-    return Refusal("one answer merges with the prompt", "its tokens give the two answers different prompts")
+        detail = f"{len(prompt)} and {len(other)} prompt tokens, {differing} differ; tokens=per_response takes it"
+        return Refusal("the responses change more than the prompt's last token", detail)
+    return Refusal("one response merges with the prompt", "its tokens give the two responses different prompts")
 
 
 def _end(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> Any:

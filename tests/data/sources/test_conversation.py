@@ -130,7 +130,7 @@ def _row(**changes):
             "unknown role: chosen[0].role is 'gpt', not one of assistant, developer, system, tool, user",
         ),
         (_row(chosen=[GOOD]), "wrong type: one of chosen and rejected is text and the other is messages"),
-        (_row(chosen=[], rejected=[BAD]), "empty answer: chosen has no messages"),
+        (_row(chosen=[], rejected=[BAD]), "empty response: chosen has no messages"),
         (
             _row(chosen=[GOOD], rejected=[BAD, USER]),
             "last turn is not the assistant's: rejected ends with user's turn",
@@ -141,15 +141,15 @@ def _row(**changes):
         ),
         (
             _row(prompt=[SYSTEM], chosen=[USER, GOOD], rejected=[USER, BAD]),
-            "prompts differ: the prompt column and the turns before the answer of chosen differ",
+            "prompts differ: the prompt column and the turns before the response of chosen differ",
         ),
-        (_row(prompt=" \n\t"), "empty prompt: no turn before the answer has any text"),
-        (_row(prompt=[]), "empty prompt: no turn before the answer has any text"),
-        (_row(prompt=[SYSTEM]), "empty prompt: no turn before the answer has any text"),
-        ({"chosen": [GOOD], "rejected": [BAD]}, "empty prompt: no turn before the answer has any text"),
-        (_row(chosen=" \n"), "empty answer: chosen has no text"),
-        (_row(rejected="\u3000"), "empty answer: rejected has no text"),
-        (_row(rejected="good "), "chosen equals rejected: the two answers are the same text"),
+        (_row(prompt=" \n\t"), "empty prompt: no turn before the response has any text"),
+        (_row(prompt=[]), "empty prompt: no turn before the response has any text"),
+        (_row(prompt=[SYSTEM]), "empty prompt: no turn before the response has any text"),
+        ({"chosen": [GOOD], "rejected": [BAD]}, "empty prompt: no turn before the response has any text"),
+        (_row(chosen=" \n"), "empty response: chosen has no text"),
+        (_row(rejected="\u3000"), "empty response: rejected has no text"),
+        (_row(rejected="good "), "chosen equals rejected: the two responses are the same text"),
         (
             {"chosen": "no turns", "rejected": "none"},
             "not a transcript: chosen starts with 'no turns'; without a prompt column it must be messages or a "

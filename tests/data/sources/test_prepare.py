@@ -107,7 +107,7 @@ def test_of_rows_with_one_id_the_first_is_kept(tmp_path):
 
 def test_a_refused_row_does_not_take_its_id_away(tmp_path):
     result = prepared(tmp_path, as_rows([trl_row(0, id="a", chosen=""), trl_row(1, id="a")]))
-    assert [refusal["reason"] for refusal in result.refused] == ["empty answer"]
+    assert [refusal["reason"] for refusal in result.refused] == ["empty response"]
     assert [pair["source"] for pair in result.pairs] == ["rows.jsonl:2"]
 
 
@@ -171,7 +171,7 @@ def test_refused_rows_are_one_warning_with_counts_and_where_they_are_listed(tmp_
     with caplog.at_level(logging.WARNING):
         prepared(tmp_path, as_rows(rows))
     assert [record.getMessage() for record in caplog.records] == [
-        "dataset.path=rows.jsonl: 3 of 4 rows refused (empty answer 2, non-finite reward 1), "
+        "dataset.path=rows.jsonl: 3 of 4 rows refused (empty response 2, non-finite reward 1), "
         f"listed in {tmp_path}/refused.jsonl"
     ]
 
@@ -180,9 +180,9 @@ def test_on_bad_row_error_names_the_first_rows_the_count_and_the_remedy(tmp_path
     rows = [trl_row(0), *(trl_row(number, chosen="") for number in range(1, 6))]
     with pytest.raises(ValueError, match="on_bad_row") as caught:
         prepared(tmp_path, as_rows(rows), on_bad_row="error")
-    problem = "empty answer (chosen has no text)"
+    problem = "empty response (chosen has no text)"
     assert str(caught.value) == (
-        "dataset.on_bad_row=error: dataset.path=rows.jsonl: 5 of 6 rows refused (empty answer 5): "
+        "dataset.on_bad_row=error: dataset.path=rows.jsonl: 5 of 6 rows refused (empty response 5): "
         f"rows.jsonl:2:row-1 {problem}; rows.jsonl:3:row-2 {problem}; rows.jsonl:4:row-3 {problem}; ...; "
         f"fix them (all are listed in {tmp_path}/refused.jsonl) or use dataset.on_bad_row=refuse"
     )
@@ -196,7 +196,7 @@ def test_on_bad_row_error_passes_where_all_rows_are_good(tmp_path):
 
 def test_no_usable_row_is_an_error_with_the_commonest_reasons(tmp_path):
     rows = [trl_row(0, chosen=""), trl_row(1, prompt=""), trl_row(2, chosen="")]
-    message = r"no row is usable, 3 of 3 rows refused \(empty answer 2, empty prompt 1\): rows\.jsonl:1:row-0 empty"
+    message = r"no row is usable, 3 of 3 rows refused \(empty response 2, empty prompt 1\): rows\.jsonl:1:row-0 empty"
     with pytest.raises(ValueError, match=message):
         prepared(tmp_path, as_rows(rows))
 

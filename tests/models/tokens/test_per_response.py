@@ -115,7 +115,7 @@ def test_short_prompt_leaves_more_to_the_answers():
 def test_limits_hold_and_nothing_is_empty(max_length, max_prompt_length, first, second):
     pair = tokens(llama3(), user("Write " + first), "a" + first, "b" + second, max_length, max_prompt_length)
     if isinstance(pair, Refusal):
-        assert pair.reason in ("answer left without budget", "answers have the same tokens")
+        assert pair.reason in ("response left without budget", "responses have the same tokens")
         return
     assert 1 <= len(pair.prompt_ids) <= max_prompt_length
     assert pair.prompt_ids[0] == llama3().bos_token_id
@@ -125,18 +125,18 @@ def test_limits_hold_and_nothing_is_empty(max_length, max_prompt_length, first, 
 
 def test_refuses_an_answer_without_budget():
     refusal = tokens(llama3(), user(QUESTION), "Paris.", "Rome", max_length=8, max_prompt_length=8)
-    assert refusal.reason == "answer left without budget"
+    assert refusal.reason == "response left without budget"
     assert "tokens.max_prompt_length" in refusal.detail
 
 
 def test_refuses_answers_that_are_equal_once_cut():
     refusal = tokens(plain(), user("red"), "1 2 3 4", "1 2 3 5", max_length=24, max_prompt_length=20)
-    assert refusal.reason == "answers have the same tokens"
+    assert refusal.reason == "responses have the same tokens"
 
 
 def test_refuses_an_answer_of_which_the_template_leaves_nothing():
     assert tokens(llama3(), user(QUESTION), " \n ", "Rome") == Refusal(
-        "empty answer", "the chat template leaves nothing of the answer's text"
+        "empty response", "the chat template leaves nothing of the response's text"
     )
 
 

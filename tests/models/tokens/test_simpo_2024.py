@@ -149,7 +149,7 @@ def test_one_answer_that_merges_is_refused(monkeypatch):
     template = "{% for m in messages %}{{ m['content'] }}{% if m['role'] == 'user' %}{{ '\n' }}{% endif %}{% endfor %}"
     monkeypatch.setattr(plain(), "chat_template", template)
     refusal = tokens(plain(), "\nred", "red", insert_empty_system=False)
-    assert refusal.reason == "one answer merges with the prompt"
+    assert refusal.reason == "one response merges with the prompt"
 
 
 def test_cut_pair_through_the_whole_profile():

@@ -103,7 +103,7 @@ def test_overlap_and_lengths_are_those_counted_by_hand(page: str) -> None:
 
 def test_refused_rows_are_counted_by_reason(page: str) -> None:
     text = text_of(page)
-    assert "3 refused. reason rows empty answer 2 not JSON 1" in text
+    assert "3 refused. reason rows empty response 2 not JSON 1" in text
     assert "pairs.jsonl:7 not JSON <b>bold</b>" in text
     assert "Tokenizing and scoring None." in text
 
