@@ -15,17 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.escaped import escaped_lines
-from apm_exp.core.files import write_json, write_text
+from apm_exp.core.files import write_json
 from apm_exp.core.own_code import own_code_named
 from apm_exp.core.sealed import write_sealed
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.edited import edited
 from apm_exp.pipeline.locks import locked, reading
-from apm_exp.pipeline.room import make_room, moved_aside, prepare, refuse_edited, replaced
+from apm_exp.pipeline.room import make_room, moved_aside, prepare, refuse_edited, replaced, write_inputs
 from apm_exp.pipeline.step import Seen, Step, earlier_steps, read_done, record_of
 from apm_exp.runtime.provenance import provenance
 
@@ -108,10 +106,9 @@ def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any
     if what := edited(step):
         raise ValueError(f"{what}: was edited after this command had read it; type the command again")
     builds = {one.name: build for one in earlier_steps(step) if (build := given[one.key].build)}
-    prepare(step.folder, builds)
+    prepare(step, builds)
     try:
-        identity = OmegaConf.create({**step.identity, "builds": builds})
-        write_text(OmegaConf.to_yaml(identity), step.folder / "inputs.yaml")
+        write_inputs(step, builds)
         how = {name: step.beside[name] for name in ("runtime", "deepspeed") if name in step.beside}
         write_json(provenance() | {"how": how}, step.folder / "provenance.json")
         inputs = {name: _given(value, given) for name, value in step.inputs.items()}

@@ -1,18 +1,23 @@
 """What lies where a step is to be built and cannot be used: moved out of the way, or removed."""
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
+from apm_exp.core.files import write_text
 from apm_exp.core.sealed import set_aside
 from apm_exp.pipeline.edited import edited
 from apm_exp.pipeline.locks import not_read
 from apm_exp.pipeline.step import Step, damage, outdated, record_of
 
 logger = logging.getLogger(__name__)
+_INPUTS = "inputs.yaml"
+_BUILD = re.compile("[0-9a-f]{32}")
 
 
 def make_room(step: Step, *, rebuild: bool) -> None:
@@ -45,12 +50,15 @@ def refuse_edited(step: Step) -> None:
         raise ValueError(f"{what}: {problem} (moved to {aside}); type the command again")
 
 
-def prepare(folder: Path, builds: Mapping[str, str]) -> None:
-    """Make the folder ready: what an attempt left that was given the same builds stays, for the stage to resume."""
+def prepare(step: Step, builds: Mapping[str, str]) -> None:
+    """Make the step's folder ready, with its inputs.yaml: what an attempt left that was given the same builds stays,
+    for the stage to resume.
+    """
+    folder = step.folder
     (folder / "failed.txt").unlink(missing_ok=True)
     for left in folder.rglob(".*.partial"):  # a killed attempt was writing these
         left.unlink()
-    if folder.exists() and any(folder.iterdir()) and (begun := _builds_of_attempt(folder)) != builds:
+    if folder.exists() and any(folder.iterdir()) and (begun := _builds_of_attempt(step)) != builds:
         if begun is None:
             logger.warning("%s: its inputs.yaml is damaged; moved to %s and begun anew", folder, set_aside(folder).name)
         else:
@@ -59,13 +67,25 @@ def prepare(folder: Path, builds: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _builds_of_attempt(folder: Path) -> dict[str, str] | None:
-    """The builds that an unfinished attempt was given, or None where it does not say; earlier versions knew none."""
+def write_inputs(step: Step, builds: Mapping[str, str]) -> None:
+    """Write inputs.yaml: what the step's key is made of, and of which builds of its inputs it is made."""
+    write_text(_inputs(step, builds), step.folder / _INPUTS)
+
+
+def _builds_of_attempt(step: Step) -> dict[str, str] | None:
+    """The builds that an unfinished attempt was given; None where inputs.yaml is not whole, as it was written."""
     try:
-        content = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
+        text = (step.folder / _INPUTS).read_text(encoding="utf-8")
+        content: Any = OmegaConf.to_container(OmegaConf.create(text))
+        begun: dict[str, str] = content["builds"]
+        whole = text == _inputs(step, begun)
     except Exception:  # whatever YAML makes of a damaged file
         return None
-    return content.get("builds", {}) if isinstance(content, dict) and "stage" in content else None
+    return begun if whole and all(_BUILD.fullmatch(build) for build in begun.values()) else None
+
+
+def _inputs(step: Step, builds: Mapping[str, str]) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create({**step.identity, "builds": dict(builds)}))
 
 
 def moved_aside(error: OSError, folder: Path) -> bool:

@@ -22,6 +22,7 @@ from apm_exp.core.component import UNHASHED
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.build import build
+from apm_exp.pipeline.room import prepare
 from apm_exp.pipeline.step import Step, lineage, read_done
 
 VERSION = 1
@@ -368,6 +369,31 @@ def test_an_attempt_whose_inputs_are_damaged_is_named_and_set_aside(
     assert f"{folder}: its inputs.yaml is damaged; moved to" in caplog.text
     (aside,) = folder.parent.glob("*.damaged-*")
     assert (aside / "half.txt").exists()
+
+
+def test_an_attempt_whose_inputs_are_truncated_anywhere_is_set_aside_and_not_removed(
+    step: StepMaker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is left of the file may be YAML that names no builds, or half of one: other inputs were read out of it."""
+
+    def later() -> Step:
+        return step(resume, {"gate": tmp_path / "gate"}, source=step(number=1))
+
+    with pytest.raises(KeyboardInterrupt):
+        build(later())
+    inputs = later().folder / "inputs.yaml"
+    text = inputs.read_text()
+    (tmp_path / "gate").touch()
+    for length in range(len(text)):
+        inputs.write_text(text[:length])
+        prepare(later(), {earlier.name: str(read_done(earlier).build) for earlier in [step(number=1)]})  # type: ignore[union-attr]
+        (aside,) = inputs.parent.parent.glob("*.damaged-*")
+        shutil.rmtree(inputs.parent)
+        aside.rename(inputs.parent)
+    assert len(caplog.messages) == len(text)
+    assert all("its inputs.yaml is damaged; moved to" in message for message in caplog.messages)
+    inputs.write_text(text)
+    assert build(later()).counts == {"attempts": 2}  # whole: resumed
 
 
 @pytest.mark.parametrize(
