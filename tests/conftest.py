@@ -22,10 +22,9 @@ LONG = (
         "test_readme",
         "training/test_ranks",
         "test_main_job",
-        "runtime/nodes/test_command",
         "launchers/test_launchers",
     ),
-    *("runtime/nodes/test_ranks", "report/export/test_export", "models/test_score_table", "test_alpha_auto"),
+    *("report/export/test_export", "models/test_score_table", "test_alpha_auto"),
     *(
         "training/test_every_loss",
         "test_bad_command",

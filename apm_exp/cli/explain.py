@@ -42,6 +42,10 @@ _ALIKE = (  # Hydra's message, our line
     ),
 )
 _MOST_NAMED = 3
+_GONE = {
+    "runtime=nodes": "is there no more; type the command once, on the first machine: runtime=slurm in a job of Slurm's, "
+    "runtime=mpi with Open MPI elsewhere (docs/cluster.md)"
+}
 
 
 def explain(error: BaseException, arguments: Sequence[str]) -> str:
@@ -68,6 +72,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
             return f"model.{match[1]}: no adapter is chosen; add model.adapter=lora"
         return f"{match[1]}: no such setting; {_hint(match[1], names)}"
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
+        if gone := _GONE.get(f"{match[1]}={match[2]}"):
+            return f"{match[1]}={match[2]}: {gone}"
         if missing := missing_extra(match[1], match[2]):
             return missing
         known = options_of(match[1]) + own_options_of(match[1], arguments) + extras(match[1])

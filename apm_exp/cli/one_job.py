@@ -20,7 +20,7 @@ from apm_exp.cli.explain import explain
 from apm_exp.core.conf import options_of
 from apm_exp.core.credentials import refuse_secrets_of_environment
 from apm_exp.core.environment import started_too_often
-from apm_exp.core.errors import FAILURE, INTERRUPTED, LOST, TERMINATED, USAGE_ERROR, known_remedy, one_line, print_error
+from apm_exp.core.errors import FAILURE, INTERRUPTED, TERMINATED, USAGE_ERROR, known_remedy, one_line, print_error
 from apm_exp.core.escaped import escaped_lines
 from apm_exp.jobs.request import TYPED, Request
 
@@ -38,10 +38,7 @@ class NothingToRun(SystemExit):
 
 
 class Interrupted(SystemExit):
-    """The end of a multirun because of Ctrl-C, SIGTERM or the loss of a machine; later jobs are not started.
-
-    `code`: the exit code.
-    """
+    """Ctrl-C or SIGTERM ended a job: those after it are not started. `code`: the exit code."""
 
 
 def say_failed(error: Exception, what: str = "") -> int:
@@ -75,8 +72,8 @@ def run_one(composed: DictConfig, environment: Mapping[str, str] | None = None) 
     many = settings.mode == RunMode.MULTIRUN and "SUBMITIT_EXECUTOR" not in os.environ
     task = str(request.config["task"])
     code = launch.start(task if task in TYPED else "check", [request], preload=many, environment=environment)
-    if code in (INTERRUPTED, TERMINATED, LOST):
-        raise Interrupted(FAILURE if code == LOST else code)
+    if code in (INTERRUPTED, TERMINATED):
+        raise Interrupted(code)
     return code
 
 
@@ -106,7 +103,7 @@ def request_of(
     except ValueError as error:
         raise UsageLine(str(error)) from None
     assert isinstance(config, dict)
-    if config.get("task") in ("run", "plan") and (problem := started_too_often(config.get("runtime"))):
+    if config.get("task") in ("run", "plan") and (problem := started_too_often()):
         raise UsageLine(problem)
     folder = os.environ.get(SWEEP_FOLDER)
     overrides = list(settings.overrides.task)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 # Each changes weights, log-probs or the device under the same key, according to the library's source.
 _SETTINGS = (
@@ -20,15 +19,18 @@ _SETTINGS = (
     "TORCH_FORCE_WEIGHTS_ONLY_LOAD",  # DeepSpeed could not read its own checkpoints
     "KUBEFLOW_TRAINER_SERVER_URL",  # transformers would report the training to this server
 )
-# NODE_RANK and GROUP_RANK are kept: they give the index of this machine (runtime/nodes/node_rank.py).
 _LAUNCHERS = (
     *("RANK", "LOCAL_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE"),
+    *("NODE_RANK", "GROUP_RANK"),
     *("MASTER_ADDR", "MASTER_PORT", "LOCAL_SIZE", "TORCHELASTIC_*"),
     "PET_*",  # torchrun's own options
     *("OMPI_COMM_WORLD_*", "PMI_*", "PMIX_*", "MV2_COMM_WORLD_*", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
 )
-_COPIES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-_COPIES_HERE = ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
+# How many times a launcher has started the command. Not PMI_SIZE: a batch script of Slurm's has it too.
+_COPIES = (
+    *("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"),
+    *("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"),
+)
 
 
 def clear_settings() -> list[str]:
@@ -47,19 +49,15 @@ def without_launcher(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in names}
 
 
-def started_too_often(runtime: Any, environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return an error line with a remedy if a launcher has started too many copies of the command, else None.
-
-    Too many is more than one per machine, or more machines than the runtime node has.
+def started_too_often(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Why the command must not work, in one line with the remedy: a launcher has started it more than once. None if it
+    has not.
     """
-    nodes = runtime.get("nodes") if isinstance(runtime, Mapping) else None
-    nodes = nodes if isinstance(nodes, int) else 1
-    for names, most in ((_COPIES_HERE, 1), (_COPIES, nodes)):
-        for name in names:
-            if (value := environ.get(name, "")).isdecimal() and int(value) > most:
-                once = f"start the command once, without a launcher, with runtime.processes={value}"
-                remedy = f"{once} (several machines: runtime=nodes runtime.nodes=NUMBER), or unset {name}"
-                return f"{name}={value}: a launcher has started the command {value} times, or left this; {remedy}"
+    for name in _COPIES:
+        if (value := environ.get(name, "")).isdecimal() and int(value) > 1:
+            once = "start it once, without a launcher; it starts its own ranks: runtime.processes=NUMBER on one machine"
+            remedy = f"{once}, runtime=slurm or runtime=mpi on several (docs/cluster.md); or unset {name}"
+            return f"{name}={value}: a launcher has started the command {value} times, or left that here; {remedy}"
     return None
 
 

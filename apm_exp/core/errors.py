@@ -11,8 +11,7 @@ from apm_exp.core.escaped import escaped, escaped_lines
 logger = logging.getLogger(__name__)
 # The messages of a full disk from safetensors, which sets no errno, and from torch's checkpoint writer.
 _FULL_DISK = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container.cc")
-STANDARD_OUTPUT = "standard output"  # the file that an error names if it was that which could not be written
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and nodes.place.LOST, stopping.TERMINATED
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and TERMINATED
 
 
 class UsageError(ValueError):
@@ -20,9 +19,7 @@ class UsageError(ValueError):
 
 
 def exit_code(error: BaseException | None) -> int:
-    """Return the exit code of a worker that ended with this exception, or with none."""
-    if isinstance(error, NodeError):
-        return error.code
+    """What a worker ends with that an exception has stopped, or none."""
     kinds = ((type(None), 0), (UsageError, USAGE_ERROR), (KeyboardInterrupt, INTERRUPTED), (Stopped, TERMINATED))
     return next((code for kind, code in kinds if isinstance(error, kind)), FAILURE)
 
@@ -86,21 +83,7 @@ def library_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
-LOST = 3
-
-
-class NodeError(ValueError):
-    """An error because another machine of the job is lost, never appeared, or ended its part.
-
-    code: the worker's exit code; LOST if no further job that needs all machines can run.
-    """
-
-    def __init__(self, text: str, code: int = LOST) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-TERMINATED = 143  # the exit code: 128 plus the signal number
+TERMINATED = 143  # the exit code: 128 and the number of the signal
 
 
 class Stopped(BaseException):

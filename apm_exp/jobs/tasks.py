@@ -8,7 +8,6 @@ from typing import TypeVar
 from apm_exp.core.errors import UsageError, one_line
 from apm_exp.jobs.ledger import as_recorded, named, settle, settle_by_record
 from apm_exp.jobs.request import Request
-from apm_exp.runtime.nodes.node_rank import Place
 
 logger = logging.getLogger(__name__)
 _Found = TypeVar("_Found")
@@ -94,28 +93,17 @@ def _plan(requests: list[Request]) -> None:
 
 
 def _run(requests: list[Request]) -> None:
-    from apm_exp.jobs.checks.check import check_settings
-    from apm_exp.runtime.nodes.follower import follow
+    from apm_exp.jobs.checks.check import check_machine, check_settings, check_work_of
+    from apm_exp.jobs.job import run_job
+    from apm_exp.runtime.check_nodes import check_nodes
 
     for request in requests:
-        here = check_settings(request)
-        if here.node:
-            follow(request.config, here)
-        else:
-            _lead(request, here)
-
-
-def _lead(request: Request, here: Place) -> None:
-    """Do a job, with the other machines where there are any."""
-    from apm_exp.jobs.checks.check import check_work_of
-    from apm_exp.jobs.job import run_job
-    from apm_exp.runtime.nodes.leader import leading
-
-    with leading(request.config, here) as leader:
-        with_rewards = check_work_of(request).with_rewards
-        if leader:
-            leader.gather()
-        run_job(request, with_rewards)
+        check_settings(request)
+        check_machine(request)
+        checked = check_work_of(request)
+        if not checked.finished:
+            check_nodes(request.config)
+        run_job(request, checked.with_rewards)
 
 
 def _clean(requests: list[Request]) -> None:

@@ -4,7 +4,7 @@ tf32, which is coarser, and the pairs of a forward for a loss that looks across 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -29,9 +29,7 @@ def run_on(
     device: str,
     processes: Annotated[int, Field(gt=0)],
     nodes: Annotated[int, Field(gt=0)] = 1,
-    node_rank: Annotated[int, Field(ge=0)] | None = None,
-    rendezvous: str | None = None,
-    join_seconds: Annotated[float, Field(gt=0)] = 600.0,
+    launcher: Literal["torchrun", "srun", "mpirun"] = "torchrun",
     jobs_per_gpu: Annotated[int, Field(gt=0)] = 1,
     pairs_per_device: Annotated[int, Field(gt=0)],
     tokens_per_batch: Annotated[int, Field(gt=0)] | None,
@@ -40,7 +38,7 @@ def run_on(
 ) -> Runtime:
     """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
 
-    processes: on each of `nodes` machines; node_rank, rendezvous, join_seconds: how those meet (nodes/).
+    processes: on each of `nodes` machines. launcher: what starts them (ranks/).
     jobs_per_gpu: that share one, where jobs run at the same time (gpu_pool.py). tf32: whether CUDA may round the
     factors of float32 products to 10 bits; set here for this process.
 

@@ -5,9 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
-from apm_exp.cli.multirun.callback import each_again
 from apm_exp.core.sealed import write_sealed
 from apm_exp.jobs.ledger import KILLED, as_recorded, job_with, record_of, records, settle, worked_on, write_record
 from apm_exp.jobs.request import Request
@@ -164,15 +162,6 @@ def test_status_without_a_sweep_lists_sweeps_and_runs(sweep: Path, capsys: pytes
 def test_status_of_a_sweep_that_was_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = status({"output_root": str(tmp_path)}, tmp_path / "sweeps" / "alpha-0", capsys)
     assert "alpha-0: not started; task=plan shows" in " ".join(line)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "sweeper", "again"),
-    [(1, "BasicSweeper", False), (2, "BasicSweeper", True), (1, "hydra_plugins.x.OptunaSweeper", True)],
-)
-def test_machines_that_share_the_jobs_and_searches_leave_none_out(nodes: int, sweeper: str, again: bool) -> None:
-    config = {"runtime": {"nodes": nodes}, "hydra": {"sweeper": {"_target_": f"x.{sweeper}"}}}
-    assert each_again(OmegaConf.create(config)) is again
 
 
 def test_a_job_whose_step_was_built_again_is_not_as_it_was_recorded(sweep: Path, tmp_path: Path) -> None:

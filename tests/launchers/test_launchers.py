@@ -79,7 +79,7 @@ def test_the_script_that_slurm_is_given(tmp_path: Path, monkeypatch: pytest.Monk
         program.write_text(f"#!/bin/sh\n{does}\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    settings = ["hydra.launcher.partition=gpu", "hydra.launcher.timeout_min=90", "runtime=nodes", "runtime.nodes=3"]
+    settings = ["hydra.launcher.partition=gpu", "hydra.launcher.timeout_min=90", "runtime=slurm", "runtime.nodes=3"]
     settings += ["hydra.launcher.additional_parameters.mail-user=me@host", "hydra.launcher.srun_args=[--quiet]"]
     result = apm_exp(tmp_path, "sweeps=alpha", "hydra/launcher=slurm", *settings, "tracking=none")
     assert result.returncode == 1
@@ -102,14 +102,17 @@ def test_the_script_that_slurm_is_given(tmp_path: Path, monkeypatch: pytest.Monk
             "after the other, or hydra/launcher=joblib hydra.launcher.n_jobs=2 for two at a time",
         ),
         (
-            ["-m", "runtime=nodes", "hydra/launcher=joblib"],
+            ["-m", "runtime=slurm", "hydra/launcher=joblib"],
             "runtime.nodes=2: hydra/launcher=joblib is for one machine; give runtime.nodes=1, or hydra/launcher=slurm",
         ),
         (["-m", "hydra/launcher=jobli"], "hydra/launcher=jobli: no such option; did you mean 'joblib'?"),
         (["-m", "hydra.launcher.partition=a"], "hydra.launcher.partition: the launcher has no such setting; "),
     ],
 )
-def test_what_a_launcher_cannot_do_is_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+def test_what_a_launcher_cannot_do_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # a machine without Slurm
     result = apm_exp(tmp_path, *arguments)
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {message}"), result.stderr

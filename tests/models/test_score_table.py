@@ -173,5 +173,5 @@ def test_two_ranks_one_killed_and_started_again_score_as_one_process(out, tiny_p
     for name, pair in zip(sorted(alone), StoredPairs(pq.read_table(out / TOKENISED)), strict=True):
         for place, response in enumerate((pair.chosen_ids, pair.rejected_ids)):
             assert abs(found[name][place] - alone[name][place]) / len(response) < 1e-5
-    assert sorted(path.name for path in (out / "ranks").iterdir()) == ["0.log", "1.log", "torchrun.log"]
+    assert sorted(path.name for path in (out / "ranks").iterdir()) == ["0.log", "1.log", "launcher.log"]
     assert capfd.readouterr() == ("", "")

@@ -11,8 +11,11 @@ import psutil
 import pytest
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.core.errors import Stopped
 from apm_exp.core.files import write_json
 from apm_exp.core.types import Policy
+from apm_exp.runtime.ranks import failures as rank_failures
+from apm_exp.runtime.ranks import mpirun_process, srun_process
 from apm_exp.runtime.ranks.arguments import packed, unpacked
 from apm_exp.runtime.ranks.failures import RankError, Report, raise_first, read_report
 from apm_exp.runtime.ranks.rank_main import _failure
@@ -91,27 +94,103 @@ def wait_for(condition):
     ],
 )
 def test_the_first_failure_is_the_one_that_is_raised(tmp_path, failures, ended, message):
+    write(tmp_path, failures, {rank: {"code": code, "time": when} for rank, (code, when) in ended.items()})
+    with pytest.raises(ValueError, match=message):
+        raise_first(read_report(tmp_path, 1, tmp_path / "launcher.log"), tmp_path)
+
+
+def write(exchange, failures, ended):
+    """What ranks and their launcher leave."""
     for rank, (kind, when) in failures.items():
         content = {"kind": kind, "arguments": ["said"], "traceback": "", "time": when}
-        write_json(content, tmp_path / f"failure_{rank}.json")
-    write_json({rank: {"code": code, "time": when} for rank, (code, when) in ended.items()}, tmp_path / "ended_0.json")
-    with pytest.raises(ValueError, match=message):
-        raise_first([read_report(tmp_path, 0, 1)], tmp_path)
+        write_json(content, exchange / f"failure_{rank}.json")
+    write_json(ended, exchange / "ended.json")
 
 
-def test_the_first_failure_on_several_machines_is_the_one_that_is_raised(tmp_path):
-    """Rank 1, on node 1, was killed; rank 0 noticed a broken connection; node 2's were stopped and say nothing."""
-    broken = {"kind": "RuntimeError", "arguments": ["Connection closed by peer"], "traceback": "", "time": 100.0}
-    noticed = Report(0, 1, False, {"0": {"code": 1, "time": 100}}, {"0": broken})
-    killed = Report(1, 1, False, {"1": {"code": -9, "time": 101}}, {})
-    stopped = Report(2, -9, True, None, {})
-    with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL"):
-        raise_first([noticed, killed, stopped], tmp_path)
-    with pytest.raises(RuntimeError, match=r"^Connection closed by peer$"):
-        raise_first([noticed, stopped], tmp_path)
-    with pytest.raises(ValueError, match=r"^the launcher of the ranks on node 1 was killed .*/torchrun_1.log$"):
-        raise_first([noticed, Report(1, -9, False, None, {})], tmp_path)
-    raise_first([Report(0, 0, False, None, {}), Report(1, 0, False, None, {})], tmp_path)
+@pytest.mark.parametrize(
+    ("failures", "ended", "said", "kind", "message"),
+    [
+        # rank 3 was killed; srun ended the others
+        (
+            {0: ("RuntimeError", 100.2)},
+            {"2": (-15, 100.1), "3": (-9, 100.1), "0": (1, 100.3)},
+            "",
+            ValueError,
+            r"^rank 3 on n2 was killed \(SIGKILL; .*/3.log$",
+        ),
+        # rank 1 has failed; srun ended rank 0
+        ({1: ("ValueError", 100.2)}, {"1": (1, 100.2), "0": (-15, 100.3)}, "", ValueError, "^said$"),
+        # the scheduler has told all
+        ({}, {"0": (-15, 100), "1": (-15, 100.1)}, "", Stopped, "^stopped by SIGTERM; "),
+        ({}, {"node n2": (0, 100)}, "", ValueError, "^node n2 failed; re-run the same command to resume; see .*r.log$"),
+        # a rank that does not see the folder has only the launcher's log
+        (
+            {},
+            {"1": (1, 100)},
+            "x\napm_exp: output_root: /o is not on n2; give\n",
+            ValueError,
+            "^output_root: /o is not",
+        ),
+        (
+            {},
+            {},
+            "srun: error: Unable to create step: no\n\n",
+            RuntimeError,
+            r"code 2: srun: error: Unable .* no; see ",
+        ),
+        ({}, {}, "", RuntimeError, "^the ranks ended with exit code 2 and said nothing; see "),
+    ],
+)
+def test_what_a_clusters_launcher_says_is_one_line(tmp_path, monkeypatch, failures, ended, said, kind, message):
+    monkeypatch.setattr(rank_failures, "_SECONDS_TO_SHOW", 0.0)
+    write(tmp_path, failures, {who: {"code": c, "time": when, "node": "n2"} for who, (c, when) in ended.items()})
+    (log := tmp_path / "launcher.log").write_text(said)
+    with pytest.raises(kind, match=message) as raised:
+        raise_first(read_report(tmp_path, 2, log), tmp_path)
+    assert type(raised.value) is kind
+
+
+def test_a_killed_launcher_is_named(tmp_path):
+    for ended in (None, {}):
+        with pytest.raises(ValueError, match=r"^the launcher of the ranks was killed \(SIGKILL; .*/launcher.log$"):
+            raise_first(Report(-9, ended, {}, tmp_path / "launcher.log"), tmp_path)
+    raise_first(Report(0, None, {}, tmp_path / "launcher.log"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("srun: error: n2: task 1: Killed\n", [("1", -9, "n2")]),
+        ("srun: error: n1: tasks 0-2,5: Exited with exit code 3", [(rank, 3, "n1") for rank in "0125"]),
+        ("srun: error: gpu-07: task 12: Segmentation fault (core dumped)", [("12", -11, "gpu-07")]),
+        ("srun: error: n1: task 0: Out Of Memory", [("0", -9, "n1")]),
+        ("srun: error: Node failure on n2", [("node n2", 0, "n2")]),
+        ("srun: error: Unable to create step for job 12: Invalid node name", []),
+        ("slurmstepd-n1: error: *** STEP 2.1 ON n1 CANCELLED AT 2026-11-26T01:50:25 ***", []),
+    ],
+)
+def test_srun_says_how_ranks_ended(line, told):
+    assert list(srun_process.ends(line)) == told
+
+
+def test_mpirun_says_which_rank_was_killed():
+    line = "mpirun noticed that process rank 1 with PID 4 on node n2 exited on signal 9 (Killed)."
+    assert list(mpirun_process.ends(line)) == [("1", -9, "n2")]
+    assert list(mpirun_process.ends("mpirun detected that one or more processes exited with non-zero status")) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu7", "gpu7"),
+        ("gpu7,gpu9", "gpu7"),
+        ("gpu[07-09,12]", "gpu07"),
+        ("gpu[3,5],cpu1", "gpu3"),
+        ("rack[1-2]n.site.org", "rack1n.site.org"),
+    ],
+)
+def test_the_first_node_of_a_slurm_job(nodes, first):
+    assert srun_process.first_host(nodes) == first
 
 
 def test_a_failure_keeps_what_the_parent_looks_at():

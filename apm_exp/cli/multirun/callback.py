@@ -32,7 +32,6 @@ from apm_exp.core.files import write_text
 from apm_exp.core.sealed import write_sealed
 from apm_exp.jobs.ledger import all_done, record_of, reported, say_done, settle
 from apm_exp.jobs.request import Request
-from apm_exp.runtime.nodes.node_rank import place
 
 _HOW = ("task", "clean", "run", "export", "rebuild", "runtime", "deepspeed", "tracking", "output_root")
 _ONE_AT_A_TIME = {"clean": "cleans one output_root", "export": "exports one run"}
@@ -78,16 +77,15 @@ def _check_and_prepare(config: DictConfig) -> None:
         _refuse(f"task={task}: {_ONE_AT_A_TIME[task]} at a time; leave out -m")
     name, key = _identity(config, jobs)
     folder = (Path(jobs[0].config["output_root"]) / "sweeps" / f"{name}-{key[:8]}").absolute()
-    seems_done = not each_again(config) and all_done(folder, len(jobs))
+    seems_done = not is_study(config) and all_done(folder, len(jobs))
     code = _look_at(config, jobs, task, folder, seems_done)
     if code or task != "run":
         raise NothingToRun(code)
     if seems_done and all_done(folder, len(jobs)):
         _describe(folder, name, key, config, jobs)  # again: its files may be damaged
         raise NothingToRun(done_before(folder, len(jobs)))
-    if on_other_machines(config) or place(jobs[0].config["runtime"]).node == 0:  # only node 0 keeps records
-        _describe(folder, name, key, config, jobs)
-        os.environ[SWEEP_FOLDER] = str(folder)
+    _describe(folder, name, key, config, jobs)
+    os.environ[SWEEP_FOLDER] = str(folder)
     if here:
         launch_as_composed(composed)
     say_less(config)
@@ -98,7 +96,7 @@ def _look_at(config: DictConfig, jobs: list[Request], task: str, folder: Path, s
     """Check the jobs, or run a read-only task (task=plan, task=status), in a worker; returns its exit code."""
     check = "check_for_elsewhere" if on_other_machines(config) else "check"
     asked = task if task in ("plan", "status") else check
-    if asked != check or not each_again(config):
+    if asked != check or not is_study(config):
         jobs = [replace(job, sweep=str(folder)) for job in jobs]
     many = task == "run" and launcher_of(config) == "BasicLauncher"
     if many and not seems_done:  # the server is still busy with its imports: at once, what needs none
@@ -106,15 +104,6 @@ def _look_at(config: DictConfig, jobs: list[Request], task: str, folder: Path, s
         if code:
             return code
     return launch.start(asked, jobs, preload=many, alone=seems_done)
-
-
-def each_again(config: DictConfig) -> bool:
-    """Return whether finished jobs are run again instead of skipped.
-
-    This applies to a search, whose checked jobs are the ends of its ranges and not real jobs, and to several machines
-    that share the jobs, which must agree on them although only node 0 has a ledger.
-    """
-    return is_study(config) or str(config.runtime.get("nodes", 1)) != "1"
 
 
 def done_before(folder: Path, jobs: int) -> int:
@@ -159,7 +148,7 @@ def _describe(folder: Path, name: str, key: str, config: DictConfig, jobs: list[
     swept = [swept_settings(job.overrides, names) for job in jobs]
     if is_study(config):  # its trials are known as they come
         swept = [{} for _ in range(config.hydra.sweeper.n_trials)]
-    if each_again(config):
+    if is_study(config):
         for number in range(len(swept)):
             settle(folder, number, finished=False)
     write_sealed({"name": name, "key": key, "jobs": swept}, folder / "sweep.json")

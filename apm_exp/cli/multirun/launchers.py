@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from apm_exp.runtime import command_lock as side_by_side
 from apm_exp.runtime.gpu_pool import gpus_needed, places, visible_gpus
-from apm_exp.runtime.ranks.torchrun_process import available_cores
+from apm_exp.runtime.ranks.launcher_process import available_cores
 
 
 def launcher_of(config: DictConfig) -> str:

@@ -9,7 +9,7 @@ from apm_exp.jobs.checks.missing_settings import say_where
 from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.steps import is_finished
-from apm_exp.runtime.nodes.node_rank import Place, place
+from apm_exp.runtime.check_nodes import check_launcher
 from apm_exp.selection.alpha_rules.choose import AUTO
 
 logger = logging.getLogger(__name__)
@@ -23,22 +23,24 @@ class Checked(NamedTuple):
 
 
 def check_job(request: Request) -> bool:
-    """Check what this machine has to check of a job: all of it on node 0, the settings elsewhere. Raises UsageError.
+    """Check a job; returns whether nothing of it is left to do. Raises UsageError."""
+    check_settings(request)
+    check_machine(request)
+    return check_work_of(request).finished
 
-    Returns whether nothing of it is left to do, as far as this machine looked.
-    """
-    return check_settings(request).node == 0 and check_work_of(request).finished
 
-
-def check_settings(request: Request) -> Place:
-    """Check the names, types and ranges of a job; returns this machine's place among those of the job.
-
-    Raises UsageError.
-    """
+def check_settings(request: Request) -> None:
+    """Check the names, types and ranges of a job. Raises UsageError."""
     try:
-        with own_code_named(request.config):
-            check_config(request.config)
-        return place(request.config["runtime"])
+        check_config(request.config)
+    except ValueError as error:
+        raise UsageError(one_line(error)) from error
+
+
+def check_machine(request: Request) -> None:
+    """Check that what starts the ranks is here. Raises UsageError."""
+    try:
+        check_launcher(request.config["runtime"])
     except ValueError as error:
         raise UsageError(say_where(one_line(error), request)) from error
 
@@ -48,7 +50,7 @@ def check_for_elsewhere(request: Request) -> None:
 
     Raises UsageError.
     """
-    here = {"device": "cpu", "processes": 1, "nodes": 1}
+    here = {"device": "cpu", "processes": 1, "nodes": 1, "launcher": "torchrun"}
     try:
         with own_code_named(request.config):
             check_config(request.config)

@@ -1,8 +1,9 @@
-"""How the ranks of each machine ended, and which of all failures was the first."""
+"""How the ranks of a step ended, and which of all failures was the first."""
 
 import json
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 from apm_exp.core.errors import Stopped
 
 _SECONDS_TO_NOTICE = 10  # a death is noticed some time after it; less than the 30 s after which torchrun kills
+_SECONDS_TO_SHOW = 10.0  # a shared folder may show late what another machine has written
 _RAISED = {
     "ValueError": ValueError,
     "OSError": OSError,
     "KeyboardInterrupt": KeyboardInterrupt,
     "Stopped": Stopped,
 }
+UNSEEN = "apm_exp: "  # how a rank begins a line that it can write to nothing but the launcher's log
 
 
 class RankError(Exception):
@@ -24,70 +27,95 @@ class RankError(Exception):
 
 @dataclass(frozen=True)
 class Report:
-    """What came of one machine's torchrun. Plain values only: it crosses between machines as JSON.
+    """What came of the ranks of a step.
 
-    code: its exit code, minus the signal that killed it. stopped: whether it was killed as another machine's ranks had
-    failed. ended: rank -> exit code and time (seconds since 1970) of each that failed; None where torchrun could not
-    say it. failures: rank -> what rank.py wrote of its exception.
+    code: the launcher's exit code, minus the signal that killed it. ended: rank -> exit code, time (seconds since 1970)
+    and, of several machines, node of each that failed; None if the launcher could not say it. failures: rank -> what
+    rank_main.py wrote of its exception. log: what the launcher said.
     """
 
-    node: int
     code: int
-    stopped: bool
     ended: Mapping[str, Mapping[str, Any]] | None
     failures: Mapping[str, Mapping[str, Any]]
+    log: Path
 
 
-def read_report(exchange: Path, node: int, code: int, stopped: bool = False) -> Report:
-    """The report of this machine, from what its torchrun and its ranks left in the exchange folder."""
-    ended = exchange / f"ended_{node}.json"
-    failures = {path.stem.partition("_")[2]: json.loads(path.read_text()) for path in exchange.glob("failure_*")}
-    return Report(node, code, stopped, json.loads(ended.read_text()) if ended.exists() else None, failures)
+def read_report(exchange: Path, code: int, log: Path) -> Report:
+    """The report of a step, from what its launcher and its ranks left in the exchange folder."""
+    path = exchange / "ended.json"
+    ended = json.loads(path.read_text()) if path.exists() else None
+    raised = {rank for rank, end in (ended or {}).items() if end["code"] == 1 and "node" in end}
+    deadline = time.monotonic() + _SECONDS_TO_SHOW
+    while raised - (failures := _failures(exchange)).keys() and time.monotonic() < deadline and not _unseen(log):
+        time.sleep(0.2)
+    return Report(code, ended, failures, log)
 
 
-def launcher_log(node: int) -> str:
-    """The name of the log of a machine's torchrun."""
-    return f"torchrun_{node}.log" if node else "torchrun.log"
+def _failures(exchange: Path) -> dict[str, Any]:
+    return {path.stem.partition("_")[2]: json.loads(path.read_text()) for path in exchange.glob("failure_*.json")}
 
 
-def raise_first(reports: Sequence[Report], logs: Path) -> None:
+def raise_first(report: Report, logs: Path) -> None:
     """Raise what stopped the ranks, if anything did: the first failure, or a kill that came before it.
 
-    The clocks of the machines are taken to agree within a few seconds. See ranks.run_in_ranks for what is raised.
+    The clocks of the machines are taken to agree within a few seconds. See run_in_ranks for what is raised.
     """
-    if not (own_end := [report for report in reports if report.code and not report.stopped]):
+    if not report.code:
         return
-    raise_stopped(reports)
-    for report in own_end:
-        if report.ended is None:
-            where = f" on node {report.node}" if len(reports) > 1 else ""
-            raise ValueError(
-                _killed(f"the launcher of the ranks{where}", -report.code, logs / launcher_log(report.node))
-            )
-    failures = {rank: failure for report in reports for rank, failure in report.failures.items()}
-    first = min(failures, key=lambda rank: failures[rank]["time"], default=None)
-    before = float("inf") if first is None else failures[first]["time"] + _SECONDS_TO_NOTICE
-    for rank, end in ((rank, end) for report in own_end for rank, end in (report.ended or {}).items()):
-        torchruns_own = end["code"] == -signal.SIGTERM and first is not None
-        if end["code"] < 0 and end["time"] < before and not torchruns_own:
-            raise ValueError(_killed(f"rank {rank}", -end["code"], logs / f"{rank}.log"))
+    raise_stopped(report)
+    if report.ended is None or (report.code < 0 and not report.ended):
+        raise ValueError(_killed("the launcher of the ranks", -report.code, report.log))
+    first = min(report.failures, key=lambda rank: report.failures[rank]["time"], default=None)
+    _raise_killed(report, first, logs)
     if first is None:
-        raise RuntimeError(f"a rank ended with exit code {own_end[0].code} and said nothing; see {logs}")
-    failure = failures[first]
+        raise _said_nothing(report, logs)
+    failure = report.failures[first]
     kind = _RAISED.get(failure["kind"], RuntimeError)
-    raise kind(*failure["arguments"]) from RankError(f"in rank {first}\n{failure['traceback']}")
+    where = f"in rank {first} on {failure['node']}" if failure.get("node") else f"in rank {first}"
+    raise kind(*failure["arguments"]) from RankError(f"{where}\n{failure['traceback']}")
 
 
-def raise_stopped(reports: Sequence[Report]) -> None:
+def _raise_killed(report: Report, first: str | None, logs: Path) -> None:
+    """Raise the end of a rank by a signal, if one came before the others noticed anything."""
+    ended = report.ended or {}
+    times = [end["time"] for end in ended.values()] + ([report.failures[first]["time"]] if first else [])
+    killed = {who: end for who, end in ended.items() if end["code"] < 0 or not who.isdecimal()}
+    # SIGTERM is how a launcher ends the others, and the last to be told of.
+    for who, end in sorted(killed.items(), key=lambda item: (item[1]["code"] == -signal.SIGTERM, item[1]["time"])):
+        launchers_own = end["code"] == -signal.SIGTERM and (first is not None or len(killed) < len(ended))
+        if end["time"] < min(times) + _SECONDS_TO_NOTICE and not launchers_own:
+            if end["code"] == -signal.SIGTERM and "node" in end:
+                raise Stopped("stopped by SIGTERM; finished steps are kept; re-run the same command to resume")
+            where = f" on {end['node']}" if "node" in end and who.isdecimal() else ""
+            log = logs / f"{who}.log" if who.isdecimal() else report.log
+            raise ValueError(_killed(f"rank {who}{where}" if who.isdecimal() else who, -end["code"], log))
+
+
+def _said_nothing(report: Report, logs: Path) -> Exception:
+    """What to raise of ranks that left no word: a line that one could only print, or the launcher's last one."""
+    if unseen := _unseen(report.log):
+        return ValueError(unseen)
+    lines = report.log.read_text().splitlines() if report.log.exists() else []
+    said = [line for line in lines if "error" in line.lower()] or [line for line in lines if line.strip()]
+    last = f": {said[-1].strip()}" if said else " and said nothing"
+    return RuntimeError(f"the ranks ended with exit code {report.code}{last}; see {logs}")
+
+
+def _unseen(log: Path) -> str | None:
+    lines = log.read_text().splitlines() if log.exists() else []
+    return next((line.removeprefix(UNSEEN) for line in lines if line.startswith(UNSEEN)), None)
+
+
+def raise_stopped(report: Report) -> None:
     """Raise Stopped as a rank put it, if one did: they have all agreed to stop and have saved."""
-    for failure in (failure for report in reports for failure in report.failures.values()):
+    for failure in report.failures.values():
         if failure["kind"] == "Stopped":
             raise Stopped(*failure["arguments"])
 
 
 def _killed(who: str, number: int, log: Path) -> str:
     if number <= 0:
-        return f"{who} failed; see {log}"
+        return f"{who} failed; re-run the same command to resume; see {log}"
     name = signal.Signals(number).name
-    cause = "; the system does so where memory runs out" if name == "SIGKILL" else ""
+    cause = "; the system does so if memory runs out" if name == "SIGKILL" else ""
     return f"{who} was killed ({name}{cause}); re-run the same command to resume; its log: {log}"

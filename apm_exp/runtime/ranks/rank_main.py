@@ -1,4 +1,4 @@
-"""One rank: `python -m apm_exp.runtime.ranks.rank_main FILE`, started by torchrun, calls the file's stage function."""
+"""One rank: `python -m apm_exp.runtime.ranks.rank_main FILE` calls the file's stage function."""
 
 import importlib
 import json
@@ -18,16 +18,29 @@ from apm_exp.core.escaped import escaped_lines
 from apm_exp.core.files import write_json
 from apm_exp.core.own_code import own_code_named
 from apm_exp.runtime.ranks.arguments import unpacked
+from apm_exp.runtime.ranks.failures import UNSEEN
+from apm_exp.runtime.ranks.rendezvous import LAUNCHER, take_place, this_node
+from apm_exp.runtime.settings import check_devices
 from apm_exp.runtime.signals import end_with_parent
 
 logger = logging.getLogger(__name__)
+_SECONDS_TO_SEE = 60.0  # NFS looks again within that time
 
 
 def main(file: Path) -> None:
-    """Do the task of the file; ends this process with 1, and leaves failure_<rank>.json, where it fails."""
-    end_with_parent(int(os.environ["APM_EXP_TORCHRUN"]), signal.SIGKILL)
+    """Do the task of the file; ends this process with 1, and leaves failure_<rank>.json, if it fails."""
+    screen = 0  # torchrun hands that on as it is
+    if launcher := os.environ.get(LAUNCHER):
+        signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # SIGTERM would end the launcher
+        take_place(launcher)
+        screen = 1
+        if not _seen(file, _SECONDS_TO_SEE):
+            remedy = "give a folder that all nodes share, under the same path"
+            sys.exit(f"{UNSEEN}output_root: {file.parent} is not on {this_node()}; {remedy}")
+    else:
+        end_with_parent(int(os.environ["APM_EXP_TORCHRUN"]), signal.SIGKILL)
     rank = int(os.environ["RANK"])
-    log = _open_logs(file.parent.parent, rank)
+    log = _open_logs(file.parent.parent, rank, screen)
     threads = os.environ["OMP_NUM_THREADS"]
     print(f"rank {rank} of {os.environ['WORLD_SIZE']}: process {os.getpid()}, OMP_NUM_THREADS={threads}", file=log)
     try:
@@ -38,6 +51,14 @@ def main(file: Path) -> None:
         write_json(_failure(error), file.with_name(f"failure_{rank}.json"))
         print(escaped_lines(traceback.format_exc()), file=log)
         os._exit(1)  # at once: the others may be waiting for this one in a collective operation
+
+
+def _seen(file: Path, seconds: float) -> bool:
+    """Whether the file is there: a shared folder may show what another machine has written only after a while."""
+    deadline = time.monotonic() + seconds
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return file.exists()
 
 
 def _work(file: Path, rank: int) -> None:
@@ -60,22 +81,32 @@ def _start_communication(runtime: dict[str, Any]) -> None:
 
     from apm_exp.runtime.device import pick_device
 
+    _check_machine(runtime)
     on_gpu = pick_device(runtime).startswith("cuda")
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
 
 
-def _open_logs(folder: Path, rank: int) -> TextIO:
+def _check_machine(runtime: dict[str, Any]) -> None:
+    """Raise ValueError, with the machine's name, if it lacks the devices; the command has looked at its own alone."""
+    if LAUNCHER in os.environ:
+        try:
+            check_devices(runtime)
+        except ValueError as error:
+            raise ValueError(f"{error} (on {this_node()})") from error
+
+
+def _open_logs(folder: Path, rank: int, stream: int) -> TextIO:
     """Send what this process prints to its log, and its log lines also to the screen; returns the log.
 
-    The screen came as standard input: torchrun hands that on as it is. Of rank 0 the screen gets all lines and the
-    progress, of the others our own warnings.
+    stream: the number of the one that is the screen. Of rank 0 the screen gets all lines and the progress, of the
+    others our own warnings.
     """
     log = (folder / f"{rank}.log").open("w", buffering=1, encoding="utf-8")
-    screen = os.fdopen(os.dup(0), "w", buffering=1, encoding="utf-8", errors="replace")
-    for stream, number in ((log, 1), (log, 2)):
-        os.dup2(stream.fileno(), number)
+    screen = os.fdopen(os.dup(stream), "w", buffering=1, encoding="utf-8", errors="replace")
+    for number in (1, 2):
+        os.dup2(log.fileno(), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdout, sys.stderr = log, screen
     configure_logging()
@@ -103,7 +134,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     elif isinstance(error, OSError) and error.errno is not None:
         kind, arguments = "OSError", [error.errno, error.strerror, *([error.filename] if error.filename else [])]
     text = "".join(traceback.format_exception(error))
-    return {"kind": kind, "arguments": arguments, "traceback": text, "time": time.time()}
+    return {"kind": kind, "arguments": arguments, "traceback": text, "time": time.time(), "node": this_node()}
 
 
 if __name__ == "__main__":

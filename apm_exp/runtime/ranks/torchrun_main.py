@@ -1,4 +1,4 @@
-"""torchrun, as `python -m apm_exp.runtime.ranks.torchrun_main PARENT FILE NODE OPTION...`.
+"""torchrun, as `python -m apm_exp.runtime.ranks.torchrun_main PARENT FILE OPTION...`.
 
 It ends with its parent, and says how the ranks ended.
 """
@@ -13,15 +13,15 @@ from apm_exp.core.files import write_json
 from apm_exp.runtime.signals import end_with_parent
 
 
-def main(parent: int, file: Path, node: int, options: Sequence[str]) -> None:
+def main(parent: int, file: Path, options: Sequence[str]) -> None:
     """Start ranks of `apm_exp.runtime.ranks.rank_main FILE`, as torchrun's own options say, and wait for them.
 
-    Where one fails the others are ended, and ended_<node>.json beside the file gives the exit code (minus the signal of
-    one that was killed) and the time (seconds since 1970) of each failed rank.
+    If one fails the others are ended, and ended.json beside the file gives the exit code (minus the signal of one that
+    was killed) and the time (seconds since 1970) of each failed rank.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored
     end_with_parent(parent, signal.SIGHUP)  # torchrun's own handler then ends the ranks
-    ours = ["--max-restarts=0", "--monitor-interval=0.1", f"--log-dir={file.parent / f'torchrun_{node}'}"]
+    ours = ["--max-restarts=0", "--monitor-interval=0.1", f"--log-dir={file.parent / 'torchrun'}"]
     if sys.platform == "linux":
         ours.append("--signals-to-handle=SIGINT,SIGHUP,SIGQUIT")
         signal.signal(signal.SIGTERM, _pass_on)
@@ -35,7 +35,7 @@ def main(parent: int, file: Path, node: int, options: Sequence[str]) -> None:
     except ChildFailedError as error:
         failed = error.failures.items()
         ended = {str(rank): {"code": failure.exitcode, "time": failure.timestamp} for rank, failure in failed}
-        write_json(ended, file.with_name(f"ended_{node}.json"))
+        write_json(ended, file.with_name("ended.json"))
         raise
     except SignalException as error:  # end by the signal itself, so that the parent sees which it was
         signal.signal(error.sigval, signal.SIG_DFL)
@@ -56,4 +56,4 @@ def _pass_on(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

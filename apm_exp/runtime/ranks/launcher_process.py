@@ -1,0 +1,55 @@
+"""What starts ranks (torchrun, srun, mpirun) as a child of this process: its environment, its log, its end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from apm_exp.core.environment import without_launcher
+from apm_exp.core.errors import Stopped
+
+
+def launcher_log(task: Path) -> Path:
+    """The log of what starts the ranks of a task: its own words, and those of a rank that has no log yet."""
+    return task.parent.parent / "launcher.log"
+
+
+@contextmanager
+def ended_with_block(
+    started: "subprocess.Popen[bytes]", passed_on: Mapping[type[BaseException], signal.Signals]
+) -> Iterator[None]:
+    """Leave no launcher behind when the block is left. If something is raised in it, send the signal that `passed_on`
+    has for the class, or the one for BaseException, and wait.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Stopped):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off their checkpoint
+        started.send_signal(passed_on.get(type(error), passed_on[BaseException]))
+        started.wait()
+        raise
+    finally:
+        started.kill()  # only after a second Ctrl-C is there anything left to kill
+
+
+def rank_environment(each: int, threads: int | None) -> dict[str, str]:
+    """This process's environment for ranks, of which a machine has `each`, less what another launcher left there.
+
+    Modules are found where they are here. threads: of each rank; None: OMP_NUM_THREADS, else its share of the cores.
+    """
+    kept = without_launcher(os.environ)
+    kept |= {
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONSAFEPATH": "1",
+    }
+    share = str(threads or max(1, available_cores() // each))
+    return kept | {"OMP_NUM_THREADS": share if threads else kept.get("OMP_NUM_THREADS", share)}
+
+
+def available_cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,48 @@
+"""Open MPI's mpirun, which starts the ranks of a step on the nodes that its scheduler gave it (PBS, Kubernetes' MPIJob,
+a hostfile), as a child of this process.
+"""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from apm_exp.runtime.ranks.cluster_process import End, cluster_launcher
+from apm_exp.runtime.ranks.launcher_process import rank_environment
+from apm_exp.runtime.ranks.rendezvous import LAUNCHER, free_port
+
+# What belongs to this machine or to mpirun, and must not be sent to the others.
+_NOT_SENT = (
+    *("OMPI_*", "PMIX_*", "PRTE_*", "PBS_*", "SLURM_*", "SSH_*", "KUBERNETES_*", "CUDA_VISIBLE_DEVICES"),
+    *("HOSTNAME", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "_", "DISPLAY", "TERM"),
+)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_KILLED = re.compile(r"process rank (\d+) with PID \d+ on node (\S+) exited on signal (\d+)")
+
+
+def mpirun(
+    task: Path, processes: int, nodes: int, threads: int | None
+) -> "AbstractContextManager[subprocess.Popen[bytes]]":
+    """mpirun with so many ranks of the task's file in all, as many on each node; gone when the block is left."""
+    each = processes // nodes
+    environment = rank_environment(each, threads)
+    environment |= {"MASTER_ADDR": socket.gethostname(), "MASTER_PORT": str(free_port())}
+    environment |= {LAUNCHER: "mpirun", "LOCAL_WORLD_SIZE": str(each)}
+    sent = [flag for name in sorted(environment) if _is_sent(name) for flag in ("-x", name)]
+    sizes = ["-np", str(processes), "--map-by", f"ppr:{each}:node", "--bind-to", "none"]
+    rank = [sys.executable, "-m", "apm_exp.runtime.ranks.rank_main", str(task.absolute())]
+    return cluster_launcher(["mpirun", *sizes, *sent, *rank], environment, task, ends)
+
+
+def _is_sent(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and not any(fnmatchcase(name, pattern) for pattern in _NOT_SENT)
+
+
+def ends(line: str) -> Iterator[End]:
+    """What a line of mpirun's says of the end of a rank: it names the first that a signal killed."""
+    if match := _KILLED.search(line):
+        yield End(match[1], -int(match[3]), match[2])

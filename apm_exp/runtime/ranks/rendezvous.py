@@ -1,0 +1,37 @@
+"""Where ranks find each other, and the names by which torch knows their places."""
+
+import os
+import socket
+
+from apm_exp.core.environment import clear_launcher
+
+LAUNCHER = "APM_EXP_LAUNCHER"  # in the environment of the ranks of srun or mpirun: its name
+_NAMES = {
+    "srun": {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"},
+    "mpirun": {
+        "RANK": "OMPI_COMM_WORLD_RANK",
+        "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
+        "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
+    },
+}
+_KEPT = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE")
+
+
+def take_place(launcher: str) -> None:
+    """Put this rank's place, by the launcher's names, under those that torch reads; no other launcher's are left."""
+    place = {name: os.environ[theirs] for name, theirs in _NAMES[launcher].items()}
+    place |= {name: os.environ[name] for name in _KEPT}
+    clear_launcher()
+    os.environ.update(place)
+
+
+def this_node() -> str:
+    """The name of this machine, as its scheduler has it."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,49 @@
+"""What is refused before ranks are started on several machines."""
+
+import shutil
+
+import pytest
+
+from apm_exp.runtime.check_nodes import check_launcher
+
+JOB = {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2"}
+
+
+@pytest.fixture(autouse=True)
+def programs(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "environ", "message"),
+    [
+        (
+            {"nodes": 2},
+            {},
+            r"^runtime.nodes=2: runtime.launcher=torchrun starts the ranks of one machine; use runtime=s",
+        ),
+        (
+            {"nodes": 2, "launcher": "srun"},
+            {},
+            r"^runtime=slurm: this is not a job of Slurm's; type .* hydra/launcher=",
+        ),
+        (
+            {"nodes": 3, "launcher": "srun"},
+            JOB,
+            r"^runtime.nodes=3: this job of Slurm's has 2; use runtime.nodes=2, or ",
+        ),
+    ],
+)
+def test_ranks_that_nothing_can_start_are_refused(runtime, environ, message):
+    with pytest.raises(ValueError, match=message):
+        check_launcher(runtime, environ)
+
+
+def test_one_machine_and_an_allocation_are_not(monkeypatch):
+    check_launcher({"nodes": 1}, {})
+    check_launcher({"nodes": 2, "launcher": "srun"}, JOB)
+    check_launcher({"nodes": 2, "launcher": "mpirun"}, {})
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    for launcher, name in (("srun", "slurm"), ("mpirun", "mpi")):
+        with pytest.raises(ValueError, match=f"^runtime={name}: "):
+            check_launcher({"nodes": 2, "launcher": launcher}, JOB)
