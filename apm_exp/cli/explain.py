@@ -43,8 +43,8 @@ _ALIKE = (  # Hydra's message, our line
 )
 _MOST_NAMED = 3
 _GONE = {
-    "runtime=nodes": "is there no more; type the command once, on the first machine: runtime=slurm in a job of Slurm's, "
-    "runtime=mpi with Open MPI elsewhere (docs/cluster.md)"
+    "runtime=nodes": "is there no more; type the command once, on the first machine: runtime=slurm in a job of "
+    "Slurm's, runtime=mpi with Open MPI elsewhere (docs/cluster.md)"
 }
 
 
