@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from apm_exp.core.console import LINES
 from apm_exp.core.errors import Stopped
 from apm_exp.core.files import write_json
-from apm_exp.runtime.ranks.launcher_process import ended_with_block, launcher_log
+from apm_exp.runtime.ranks.launcher_process import ended_with_block, launcher_log, rank_environment
+from apm_exp.runtime.ranks.rendezvous import LAUNCHER, free_port
 
 _PASSED_ON = {Stopped: signal.SIGUSR1, BaseException: signal.SIGTERM}
 _SECONDS_OF_ITS_OWN = 3.0  # after the first end: the launcher itself then ends the others, by SIGTERM and SIGKILL
@@ -80,6 +82,14 @@ def _listen(
                 its_own = end.code in (-signal.SIGTERM, -signal.SIGKILL) and now - first > _SECONDS_OF_ITS_OWN
                 if not its_own:
                     ended.setdefault(end.who, {"code": end.code, "time": now, "node": end.node})
+
+
+def cluster_environment(launcher: str, each: int, threads: int | None, master: str) -> dict[str, str]:
+    """The environment of ranks, of which a node has `each`. master: the node of rank 0."""
+    environment = rank_environment(each, threads) | {LAUNCHER: launcher, "LOCAL_WORLD_SIZE": str(each)}
+    if not os.isatty(2):
+        environment.setdefault(LINES, "")  # launchers give ranks a terminal whatever the screen is: no progress bar
+    return environment | {"MASTER_ADDR": master, "MASTER_PORT": str(free_port())}
 
 
 def expanded(numbers: str) -> list[str]:

@@ -11,9 +11,7 @@ from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from apm_exp.runtime.ranks.cluster_process import End, cluster_launcher
-from apm_exp.runtime.ranks.launcher_process import rank_environment
-from apm_exp.runtime.ranks.rendezvous import LAUNCHER, free_port
+from apm_exp.runtime.ranks.cluster_process import End, cluster_environment, cluster_launcher
 
 # What belongs to this machine or to mpirun, and must not be sent to the others.
 _NOT_SENT = (
@@ -29,9 +27,7 @@ def mpirun(
 ) -> "AbstractContextManager[subprocess.Popen[bytes]]":
     """mpirun with so many ranks of the task's file in all, as many on each node; gone when the block is left."""
     each = processes // nodes
-    environment = rank_environment(each, threads)
-    environment |= {"MASTER_ADDR": socket.gethostname(), "MASTER_PORT": str(free_port())}
-    environment |= {LAUNCHER: "mpirun", "LOCAL_WORLD_SIZE": str(each)}
+    environment = cluster_environment("mpirun", each, threads, socket.gethostname())
     sent = [flag for name in sorted(environment) if _is_sent(name) for flag in ("-x", name)]
     sizes = ["-np", str(processes), "--map-by", f"ppr:{each}:node", "--bind-to", "none"]
     rank = [sys.executable, "-m", "apm_exp.runtime.ranks.rank_main", str(task.absolute())]

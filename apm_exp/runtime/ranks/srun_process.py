@@ -10,9 +10,7 @@ from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from apm_exp.runtime.ranks.cluster_process import End, cluster_launcher, expanded
-from apm_exp.runtime.ranks.launcher_process import rank_environment
-from apm_exp.runtime.ranks.rendezvous import LAUNCHER, free_port
+from apm_exp.runtime.ranks.cluster_process import End, cluster_environment, cluster_launcher, expanded
 
 # What a job or a step that this command runs in has set for itself, and srun would take for options of the ranks' step:
 # a binding to its CPUs, one GPU a task, or another number of tasks.
@@ -44,10 +42,8 @@ def srun(
 
 
 def _environment(each: int, threads: int | None, job: Mapping[str, str]) -> dict[str, str]:
-    kept = rank_environment(each, threads)
-    kept = {name: value for name, value in kept.items() if not any(fnmatchcase(name, one) for one in _NOT_FOR_RANKS)}
-    meet = {"MASTER_ADDR": first_host(job["SLURM_JOB_NODELIST"]), "MASTER_PORT": str(free_port())}
-    return kept | meet | {LAUNCHER: "srun", "LOCAL_WORLD_SIZE": str(each)}
+    ranks = cluster_environment("srun", each, threads, first_host(job["SLURM_JOB_NODELIST"]))
+    return {name: value for name, value in ranks.items() if not any(fnmatchcase(name, one) for one in _NOT_FOR_RANKS)}
 
 
 def ends(line: str) -> Iterator[End]:
