@@ -49,6 +49,11 @@ def named(swept: Mapping[str, str] | None) -> str:
     return " ".join(f"{key}={value}" for key, value in (swept or {}).items())
 
 
+def called(number: int, swept: Mapping[str, str] | None) -> str:
+    """A job by its number and its own settings, if it has any."""
+    return f"job {number} ({named(swept)})" if swept else f"job {number}"
+
+
 def all_done(folder: Path, jobs: int) -> bool:
     """Whether every job is recorded as done."""
     return all(record_of(folder, number)["state"] == "done" for number in range(jobs))
@@ -56,8 +61,8 @@ def all_done(folder: Path, jobs: int) -> bool:
 
 def say_done(number: int, record: Record) -> None:
     """Say that a job was done by an earlier command, and how it ended."""
-    line = f"job {number}: {named(record['swept'])}: done before | {record['headline']}"
-    print(escaped(line), file=sys.stderr)
+    parts = (f"job {number}", named(record["swept"]), f"done before | {record['headline']}")
+    print(escaped(": ".join(part for part in parts if part)), file=sys.stderr)
 
 
 def reported(folder: Path) -> Path | None:
@@ -113,6 +118,13 @@ def settle(folder: Path, number: int, *, finished: bool) -> None:
             _path(folder, number).unlink(missing_ok=True)
     except Timeout:
         return
+
+
+def settle_lost(folder: Path, number: int, reason: str) -> None:
+    """Record a job as failed, for this reason, if whoever did it left no word of its end."""
+    record = record_of(folder, number)
+    if record["state"] == "waiting" or record.get("reason") == KILLED:
+        write_record(folder, number, record | {"state": "failed", "reason": reason})
 
 
 def settle_by_record(folder: Path, number: int, root: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from apm_exp.core.errors import UsageError, one_line
-from apm_exp.jobs.ledger import as_recorded, named, settle, settle_by_record
+from apm_exp.jobs.ledger import as_recorded, called, settle, settle_by_record
 from apm_exp.jobs.request import Request
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def _of_each(check: Callable[[Request], _Found], requests: list[Request]) -> lis
 
 def _refusal(jobs: list[Request], reason: str) -> str:
     if len(jobs) == 1:
-        return f"job {jobs[0].number} ({named(jobs[0].swept)}): {reason}"
+        return f"{called(jobs[0].number, jobs[0].swept)}: {reason}"
     return f"jobs {', '.join(str(job.number) for job in jobs)}: {reason}"
 
 

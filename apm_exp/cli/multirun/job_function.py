@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from apm_exp.cli.multirun.headline import headline_value
 from apm_exp.cli.one_job import SWEEP_FOLDER, Interrupted, run_one, say_failed
 from apm_exp.core.console import LINES, configure_logging
 from apm_exp.core.environment import clear_settings
@@ -35,7 +37,7 @@ class JobFunction:
         """Do the job in a worker. Raises Interrupted."""
         try:
             self.codes.append(run_one(composed))
-            return headline_value()
+            return _value()
         except Exception as error:  # Hydra would print the overrides, which the user has typed, before it
             self.codes.append(say_failed(error))
             return None
@@ -56,21 +58,27 @@ class JobElsewhere:
         self.environment = environment
 
     def __call__(self, composed: DictConfig) -> float | None:
-        """Do the job in a worker, where there are GPUs on some of its own; nothing where the command is over."""
+        """Do the job in a worker, if there are GPUs on some of its own; nothing if the command is over.
+
+        A job of Slurm's that fails or is stopped ends its process with the exit code, so that Slurm has it as FAILED.
+        """
         ours = {name: value for name, value in self.environment.items() if value and name.startswith("APM_EXP_")}
         os.environ |= ours
         clear_settings()  # of this machine's: the command has named its own
         multiprocessing.set_start_method("forkserver", force=True)  # joblib sets one that only its own processes know
         configure_logging()
+        code = 0
         try:
             if not side_by_side.end_of_command():
                 with self._its_share(composed) as share:
-                    run_one(composed, share)
-        except Interrupted:
-            pass  # here it would end the launcher's process; the command knows
+                    code = run_one(composed, share)
+        except Interrupted as stopped:  # here it would end the launcher's process; the command knows
+            code = int(str(stopped.code))
+        if code and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+            sys.exit(code)
         if side_by_side.end_of_command() == signal.SIGKILL:
             os._exit(FAILURE)  # there is nobody who would take a result
-        return headline_value()
+        return _value()
 
     @contextmanager
     def _its_share(self, composed: DictConfig) -> Iterator[dict[str, str]]:
@@ -103,14 +111,7 @@ def _pause() -> None:
     time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def headline_value() -> float | None:
-    """The headline score of the job of a multirun that was just done, from its record; None where it has none."""
-    from apm_exp.jobs.ledger import record_of
-    from apm_exp.report.scores import headline_name
-
-    folder, job = os.environ.get(SWEEP_FOLDER), HydraConfig.get().job
-    if folder is None:
-        return None
-    record = record_of(Path(folder), job.num)
-    scores = record.get("scores")
-    return float(scores[headline_name(scores)]["value"]) if record["state"] == "done" and scores else None
+def _value() -> float | None:
+    """The headline score of the job of a multirun that was just done; None if it has none."""
+    folder = os.environ.get(SWEEP_FOLDER)
+    return headline_value(Path(folder), HydraConfig.get().job.num) if folder else None

@@ -17,15 +17,15 @@ NO_TRIALS = "No trials are completed yet"  # what Optuna raises in the end of su
 
 def no_trial_done(folder: Path) -> str:
     """What to say of a study of which every trial failed. folder: the sweep's."""
-    from apm_exp.jobs.ledger import named, records
+    from apm_exp.jobs.ledger import called, records
 
     each = records(folder)
     failed = [record for record in each if record["state"] == "failed"]
     if not failed:
         return "no trial was completed, so there is no best one"
     first, reason = failed[0], failed[0].get("reason") or "no reason was recorded"
-    number, settings = first["number"], named(first["swept"])
-    return f"no trial of {len(each)} was completed, so there is no best one; job {number} ({settings}) failed: {reason}"
+    which = called(first["number"], first["swept"])
+    return f"no trial of {len(each)} was completed, so there is no best one; {which} failed: {reason}"
 
 
 def is_study(config: DictConfig) -> bool:

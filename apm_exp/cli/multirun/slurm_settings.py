@@ -6,6 +6,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 
+from apm_exp.cli.multirun.slurm_launcher import SlurmLauncher
+
 
 @dataclass
 class SlurmSettings(SlurmQueueConf):
@@ -22,8 +24,9 @@ class SlurmSettings(SlurmQueueConf):
 
 
 def declare() -> None:
-    """Put them in the place of the plugin's, before Hydra composes."""
-    Plugins.instance()  # which runs the plugin's own file, and declares its settings
+    """Put them, and our launcher, in the place of the plugin's, before Hydra composes."""
+    plugins = Plugins.instance()  # which runs the plugin's own file, and declares its settings
+    plugins.class_name_to_class[SlurmQueueConf._target_] = SlurmLauncher
     ConfigStore.instance().store(
         group="hydra/launcher",
         name="submitit_slurm",

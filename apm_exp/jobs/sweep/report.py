@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.core.errors import one_line
-from apm_exp.jobs.ledger import named, records
+from apm_exp.jobs.ledger import called, records
 from apm_exp.jobs.record import nothing_known
 from apm_exp.jobs.request import Request
 
@@ -32,7 +32,7 @@ def write_report(requests: list[Request]) -> None:
     done = sum(job["state"] == "done" for job in jobs)
     for job in jobs:
         if job["state"] != "done":
-            logger.error("job %d (%s): %s", job["number"], named(job["swept"]), job["reason"] or "not started")
+            logger.error("%s: %s", called(job["number"], job["swept"]), job["reason"] or "not started")
     logger.info("%d of %d jobs done%s", done, len(jobs), f" | report: {page}" if page else "")
     if done < len(jobs):
         sys.exit(1)
