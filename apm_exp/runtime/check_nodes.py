@@ -15,6 +15,7 @@ from apm_exp.runtime.run_in_ranks import run_in_ranks
 from apm_exp.runtime.settings import all_processes
 
 logger = logging.getLogger(__name__)
+_AS_ROOT = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
 
 
 def check_launcher(runtime: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
@@ -25,6 +26,10 @@ def check_launcher(runtime: Mapping[str, Any], environ: Mapping[str, str] = os.e
         raise ValueError(f"runtime.nodes={nodes}: runtime.launcher=torchrun starts the ranks of one machine; {remedy}")
     if launcher == "mpirun" and shutil.which("mpirun") is None:
         raise ValueError("runtime=mpi: no mpirun in PATH; load the module of Open MPI, or leave runtime=mpi out")
+    if launcher == "mpirun" and os.geteuid() == 0 and not all(environ.get(name) == "1" for name in _AS_ROOT):
+        raise ValueError(
+            f"runtime=mpi: mpirun refuses to run as root; if it may (in a container), set {'=1 '.join(_AS_ROOT)}=1"
+        )
     if launcher != "srun":
         return
     if not environ.get("SLURM_JOB_NODELIST") or shutil.which("srun") is None:

@@ -1,5 +1,6 @@
 """What is refused before ranks are started on several machines."""
 
+import os
 import shutil
 
 import pytest
@@ -42,7 +43,11 @@ def test_ranks_that_nothing_can_start_are_refused(runtime, environ, message):
 def test_one_machine_and_an_allocation_are_not(monkeypatch):
     check_launcher({"nodes": 1}, {})
     check_launcher({"nodes": 2, "launcher": "srun"}, JOB)
-    check_launcher({"nodes": 2, "launcher": "mpirun"}, {})
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    check_launcher({"nodes": 2, "launcher": "mpirun"}, root)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(ValueError, match=r"^runtime=mpi: mpirun refuses to run as root; .* set OMPI_A.*=1 OMPI_.*=1$"):
+        check_launcher({"nodes": 2, "launcher": "mpirun"}, {})
     monkeypatch.setattr(shutil, "which", lambda name: None)
     for launcher, name in (("srun", "slurm"), ("mpirun", "mpi")):
         with pytest.raises(ValueError, match=f"^runtime={name}: "):

@@ -92,13 +92,14 @@ def _raise_killed(report: Report, first: str | None, logs: Path) -> None:
 
 
 def _said_nothing(report: Report, logs: Path) -> Exception:
-    """What to raise of ranks that left no word: a line that one could only print, or the launcher's last one."""
+    """What to raise of ranks that left no word: a line that one could only print, or the launcher's first error."""
     if unseen := _unseen(report.log):
         return ValueError(unseen)
     lines = report.log.read_text().splitlines() if report.log.exists() else []
-    said = [line for line in lines if "error" in line.lower()] or [line for line in lines if line.strip()]
-    last = f": {said[-1].strip()}" if said else " and said nothing"
-    return RuntimeError(f"the ranks ended with exit code {report.code}{last}; see {logs}")
+    errors = [line for line in lines if "error" in line.lower()]
+    said = next((line for line in errors + lines if any(map(str.isalpha, line))), None)
+    words = f": {said.strip()}" if said else " and said nothing"
+    return RuntimeError(f"the ranks ended with exit code {report.code}{words}; see {logs}")
 
 
 def _unseen(log: Path) -> str | None:
