@@ -21,8 +21,10 @@ LONG = (
         "test_kill",
         "test_readme",
         "training/test_ranks",
+        "cluster/test_jobs",
         "test_main_job",
         "launchers/test_launchers",
+        "cluster/test_ranks",
     ),
     *("report/export/test_export", "models/test_score_table", "test_alpha_auto"),
     *(

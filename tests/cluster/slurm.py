@@ -1,5 +1,6 @@
 """A real Slurm of this test's own: slurmctld and two slurmd, the nodes `n1` and `n2` of this machine."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -82,9 +83,10 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         _wait_for_nodes(environment)
         yield {name: environment[name] for name in ("SLURM_CONF", "PATH")}
     finally:
-        subprocess.run(["scancel", "--signal=KILL", "--full", "--user=root"], env=environment, check=False)
-        for file in sorted(folder.glob("*.pid"), reverse=True):  # slurmd before slurmctld before munged
-            _end(int(file.read_text()))
+        _end_jobs(environment)
+        for file in folder.glob("*.pid"):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(int(file.read_text())).kill()  # asked to end, they take 7 s
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
@@ -99,21 +101,16 @@ def _wait_for_nodes(environment: dict[str, str]) -> None:
         time.sleep(0.1)
 
 
+def _end_jobs(environment: dict[str, str]) -> None:
+    subprocess.run(["scancel", "--signal=KILL", "--full", "--user=root"], env=environment, check=False)
+    deadline = time.monotonic() + 20
+    while _idle(environment) != "2" and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
 def _idle(environment: dict[str, str]) -> str:
     asked = ["sinfo", "--noheader", "--states=idle", "--format=%D"]
     return subprocess.run(asked, env=environment, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _end(pid: int) -> None:
-    try:
-        process = psutil.Process(pid)
-        process.terminate()
-        try:
-            process.wait(15)
-        except psutil.TimeoutExpired:
-            process.kill()
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _free_ports(count: int) -> list[int]:

@@ -59,10 +59,11 @@ def waits(out: Path, *, runtime: dict[str, Any]) -> dict[str, int]:
 def main(out: Path, launcher: str, wanted: list[str]) -> None:
     """Print a line of JSON for each of the wanted: what came back, or the class and the message of what was raised."""
     nodes = 2 if launcher == "srun" else 1
+    ranks_of_places = 4 if launcher == "srun" else 2
     runtime = {"processes": 2 // nodes, "nodes": nodes, "device": "cpu", "threads": 1, "launcher": launcher}
     stop_on_sigterm()
     steps: dict[str, tuple[Callable[..., Any], dict[str, Any], int]] = {
-        "places": (places, {"runtime": runtime | {"processes": 4 // nodes}}, 4),
+        "places": (places, {"runtime": runtime | {"processes": 2}}, ranks_of_places),
         "fails": (fails, {"kill": False, "runtime": runtime}, 2),
         "killed": (fails, {"kill": True, "runtime": runtime}, 2),
         "stops": (stops, {"runtime": runtime}, 2),

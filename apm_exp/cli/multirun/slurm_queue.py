@@ -11,7 +11,7 @@ _ENDED = frozenset(
     ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "BOOT_FAIL", "DEADLINE")
 )
 _UNKNOWN_JOB = "Invalid job id"  # Slurm forgets a job some minutes after its end (MinJobAge)
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between looks
+_FIRST_PAUSE, _LONGER, _LONGEST_PAUSE = 1.0, 1.2, 15.0  # seconds between looks, and by how much they grow
 
 
 def ended_jobs(jobs: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -31,7 +31,7 @@ def ended_jobs(jobs: Iterable[str]) -> Iterator[tuple[str, str]]:
                 yield job, state
         if left:
             time.sleep(pause)
-            pause = min(1.5 * pause, _LONGEST_PAUSE)
+            pause = min(_LONGER * pause, _LONGEST_PAUSE)
 
 
 def _states(jobs: list[str]) -> Mapping[str, str] | None:
