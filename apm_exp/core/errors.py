@@ -11,6 +11,7 @@ from apm_exp.core.escaped import escaped, escaped_lines
 logger = logging.getLogger(__name__)
 # The messages of a full disk from safetensors, which sets no errno, and from torch's checkpoint writer.
 _FULL_DISK = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container.cc")
+STANDARD_OUTPUT = "standard output"  # the file that an error names if it was that which could not be written
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and TERMINATED
 
 
@@ -19,7 +20,7 @@ class UsageError(ValueError):
 
 
 def exit_code(error: BaseException | None) -> int:
-    """What a worker ends with that an exception has stopped, or none."""
+    """Return the exit code of a worker that ended with this exception, or with none."""
     kinds = ((type(None), 0), (UsageError, USAGE_ERROR), (KeyboardInterrupt, INTERRUPTED), (Stopped, TERMINATED))
     return next((code for kind, code in kinds if isinstance(error, kind)), FAILURE)
 

@@ -18,12 +18,17 @@ logger = logging.getLogger(__name__)
 _AS_ROOT = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
 
 
-def check_launcher(runtime: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
-    """Raise ValueError if what is to start the ranks of a runtime node is not here."""
+def check_one_machine(runtime: Mapping[str, Any]) -> None:
+    """Raise ValueError if a runtime node has several machines, and a launcher for one."""
     launcher, nodes = runtime.get("launcher", "torchrun"), runtime.get("nodes", 1)
     if launcher == "torchrun" and nodes > 1:
         remedy = "use runtime=slurm in a job of Slurm's, runtime=mpi with Open MPI, or runtime.nodes=1"
         raise ValueError(f"runtime.nodes={nodes}: runtime.launcher=torchrun starts the ranks of one machine; {remedy}")
+
+
+def check_launcher(runtime: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
+    """Raise ValueError if what is to start the ranks of a runtime node is not on this machine."""
+    launcher, nodes = runtime.get("launcher", "torchrun"), runtime.get("nodes", 1)
     if launcher == "mpirun" and shutil.which("mpirun") is None:
         raise ValueError("runtime=mpi: no mpirun in PATH; load the module of Open MPI, or leave runtime=mpi out")
     if launcher == "mpirun" and os.geteuid() == 0 and not all(environ.get(name) == "1" for name in _AS_ROOT):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from apm_exp.runtime.check_nodes import check_launcher
+from apm_exp.runtime.check_nodes import check_launcher, check_one_machine
 
 JOB = {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2"}
 
@@ -38,6 +38,15 @@ def programs(monkeypatch):
 def test_ranks_that_nothing_can_start_are_refused(runtime, environ, message):
     with pytest.raises(ValueError, match=message):
         check_launcher(runtime, environ)
+
+
+def test_several_machines_are_not_for_torchrun():
+    with pytest.raises(
+        ValueError, match=r"^runtime.nodes=2: runtime.launcher=torchrun starts the ranks of one machine;"
+    ):
+        check_one_machine({"nodes": 2})
+    check_one_machine({"nodes": 1})
+    check_one_machine({"nodes": 2, "launcher": "srun"})
 
 
 def test_one_machine_and_an_allocation_are_not(monkeypatch):

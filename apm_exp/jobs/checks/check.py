@@ -9,7 +9,7 @@ from apm_exp.jobs.checks.missing_settings import say_where
 from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.steps import is_finished
-from apm_exp.runtime.check_nodes import check_launcher
+from apm_exp.runtime.check_nodes import check_launcher, check_one_machine
 from apm_exp.selection.alpha_rules.choose import AUTO
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ def check_settings(request: Request) -> None:
     """Check the names, types and ranges of a job. Raises UsageError."""
     try:
         check_config(request.config)
+        check_one_machine(request.config["runtime"])
     except ValueError as error:
         raise UsageError(one_line(error)) from error
 
@@ -54,6 +55,7 @@ def check_for_elsewhere(request: Request) -> None:
     try:
         with own_code_named(request.config):
             check_config(request.config)
+            check_one_machine(request.config["runtime"])
             check_inputs({**request.config, "runtime": {**request.config["runtime"], **here}})
     except ValueError as error:
         raise UsageError(say_where(one_line(error), request)) from error
