@@ -16,8 +16,8 @@ import pytest
 SMALL = [
     "dataset.prompts=60",
     "model.steps=30",
-    "evals.win_rate.prompts=16",
-    "evals.win_rate.samples=1",
+    "evals.win_rate.prompts.prompts=16",
+    "evals.win_rate.generate.samples=1",
 ]
 SECONDS = 280
 _STARTING = threading.Lock()

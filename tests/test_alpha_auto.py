@@ -14,6 +14,7 @@ from apm_exp.core.types import PairScores
 from apm_exp.jobs.checks.check import warn_unused_alpha_rule
 from apm_exp.jobs.checks.preflight import check_config
 from apm_exp.jobs.request import Request
+from apm_exp.pipeline.nodes import alpha_words
 from apm_exp.report import describe
 from apm_exp.report.run.overlap import choices
 from apm_exp.report.run.scored_pairs import ScoredPairs
@@ -21,7 +22,6 @@ from apm_exp.selection.alpha_rules.choose import with_chosen_number
 from apm_exp.selection.metrics.preflight import needs_rewards
 from tests.command import SMALL, apm_exp, folders
 from tests.offline_run import read_offline_run
-from tests.pipeline.test_graph import graph
 from tests.report.finished_run import CONFIG, EXPLICIT, MAP
 from tests.test_configs import compose
 
@@ -107,7 +107,7 @@ def test_values_that_are_wrong_together(changes: list[str], message: str) -> Non
 
 
 def test_the_rule_is_in_the_folders_name(tmp_path: Path) -> None:
-    assert graph(tmp_path, alpha="auto", alpha_rule=BALANCED, metric={"alpha": "auto"}).alpha() == "alpha_balanced"
+    assert alpha_words({"alpha": "auto", "alpha_rule": BALANCED, "metric": {"alpha": "auto"}}) == "alpha_balanced"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def write_table(out: Path, *, rows: int) -> dict[str, int]:
 
 
 def the_step(root: Path) -> Step:
-    return Step("tables", "test", write_table, {"rows": ROWS}, root, FileDigests(root / "digests.json"))
+    return Step("tables", "", "test", write_table, {"rows": ROWS}, root, FileDigests(root / "digests.json"))
 
 
 def _build_with_little_room(root: Path) -> None:

@@ -22,7 +22,7 @@ def no_page(out: Path) -> dict[str, int]:
 
 
 def test_the_page_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    page = Step("report", "x", no_page, {}, tmp_path, FileDigests(tmp_path / ".digests.json"))
+    page = Step("report", "", "x", no_page, {}, tmp_path, FileDigests(tmp_path / ".digests.json"))
     monkeypatch.setattr("apm_exp.jobs.report_step.report_step", lambda *_, **__: page)
     (tmp_path / "runs" / "one").mkdir(parents=True)
     request = Request("run", CONFIG, {}, [], "python -m apm_exp", "id")

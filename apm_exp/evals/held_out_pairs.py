@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -130,3 +131,10 @@ def _logps(rows: pa.Table, policy: Policy, runtime: dict[str, Any]) -> tuple[np.
 def _pairs(rows: pa.Table) -> Sequence[TokenisedPair]:
     columns = (rows[name].to_pylist() for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
     return [TokenisedPair(*ids) for ids in zip(*columns, strict=True)]
+
+
+def work(logps: Artifact) -> tuple[int, int]:
+    """Return the forwards and the tokens of the held-out pairs under the policy."""
+    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    table = pq.read_table(logps.path / "logps.parquet", columns=list(names), filters=[("split", "==", "held_out")])
+    return len(table), sum(pc.sum(pc.list_value_length(table[name])).as_py() or 0 for name in names)

@@ -1,97 +1,67 @@
-"""An evaluation: how often the policy's response is better than the starting policy's, judged by the micro world."""
+"""Evaluation: how often is the policy's response better than the starting policy's, as a judge's rewards say?"""
 
-import hashlib
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field
 
+from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_json, write_parquet
-from apm_exp.core.types import Message, Policy, Refusal
-from apm_exp.data.generate.samples import Samples
-from apm_exp.data.worlds.micro_world.splits import draw_tasks
-from apm_exp.data.worlds.micro_world.true_reward import true_reward
+from apm_exp.core.messages import read_messages, text_of
 from apm_exp.evals.estimate import mean
 from apm_exp.evals.repetition import repetition
 
-Count = Annotated[int, Field(ge=1)]
-POLICIES = ("", "starting_")  # prefixes of the names of a policy's scores and columns
+POLICIES = {"policy": "", "starting_policy": "starting_"}  # what the names of a policy's scores and columns start with
 
 
 def win_rate(
     out: Path,
-    policy: Policy,
-    starting_policy: Policy,
-    runtime: dict[str, Any],
+    responses: Mapping[str, Artifact],
+    judgements: Mapping[str, Artifact],
     *,
-    prompts: Annotated[int, Field(ge=2, le=10**6)],
-    samples: Count,
-    temperature: Annotated[float, Field(gt=0, le=100)],
-    top_p: Annotated[float, Field(gt=0, le=1)],
-    max_new_tokens: Count,
-    batch_size: Count,
     confidence: Annotated[float, Field(gt=0, lt=1)],
-    seed: int,
 ) -> None:
     """Write scores.json, and evaluation.parquet with every response and each score's outcome, one row per prompt.
 
-    Both policies respond to the same `prompts` tasks, which occur neither in demonstrations nor in pairs, `samples`
-    times each and independently; r* is the judge. win_rate: a prompt's share of wins (see `win_share`), averaged over
-    prompts; standard error and interval are over prompts. Also, for both policies: true_reward (r*, reward units),
-    length (tokens, including the end token), repetition (share of repeated runs of four words) and cut_off (share of
-    responses without an end token); and reward_gain (paired).
+    responses, judgements: of both policies to the same prompts, several times each and independently, and the rewards
+    of these. win_rate: a prompt's share of wins (see `win_share`), averaged over prompts, which are what standard error
+    and interval are taken over. Also true_reward (the judge's reward), length (tokens, with the end token), repetition
+    (share of repeated runs of four words) and cut_off (share of responses without an end token) of both, and
+    reward_gain (paired). Raises ValueError for a prompt to which a policy gave no response, or the judge no rewards.
     """
-    from apm_exp.data.generate.transformers_sampler import sample_responses
-
-    tasks = [task.prompt for task in draw_tasks("evaluation", prompts, seed)]
-    questions = [[Message(role="user", content=task)] for task in tasks]
-    ask = partial(
-        sample_responses,
-        prompts=questions,
-        runtime=runtime,
-        known=(),
-        samples=samples,
-        temperature=temperature,
-        top_p=top_p,
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-    )
-    columns: dict[str, Any] = {"prompt": tasks}
-    for name, sampler in zip(POLICIES, (policy, starting_policy), strict=True):
-        columns |= _columns(name, tasks, dict(ask(sampler, seed=_seed_of(seed, name))))
+    columns: dict[str, Any] = {}
+    for policy, prefix in POLICIES.items():
+        columns |= _columns(prefix, responses[policy], judgements[policy], columns.get("prompt"))
     columns["win_rate"] = [
-        win_share(*pair) for pair in zip(*(columns[f"{name}true_rewards"] for name in POLICIES), strict=True)
+        win_share(*pair) for pair in zip(*(columns[f"{name}true_rewards"] for name in POLICIES.values()), strict=True)
     ]
     write_parquet(pa.table(columns | outcomes(columns)), out / "evaluation.parquet")
     write_json(scores(columns, confidence), out / "scores.json")
 
 
-def _seed_of(seed: int, name: str) -> int:
-    """Return a seed that differs between the two policies and from that of the pairs' responses."""
-    return int.from_bytes(hashlib.sha256(f"win rate {name}{seed}".encode()).digest()[:4])
-
-
-def _columns(name: str, tasks: Sequence[str], sampled: dict[int, Any]) -> dict[str, list[Any]]:
-    """Return a policy's responses, their r*, whether they ended, their repetition and tokens: one list per prompt."""
-    ordered = [_answered(sampled[index]) for index in range(len(tasks))]
-    rewards = [[true_reward(task, text) for text in each.texts] for task, each in zip(tasks, ordered, strict=True)]
+def _columns(prefix: str, responses: Artifact, judgements: Artifact, prompts: list[str] | None) -> dict[str, list[Any]]:
+    """Return a policy's responses, their rewards, whether they ended, how much they repeat, their tokens, by prompt."""
+    table = pq.read_table(responses.path / "generations.parquet")
+    rewards = pq.read_table(judgements.path / "rewards.parquet")
+    texts, known = table["responses"].to_pylist(), rewards["all_rewards"].to_pylist()
+    asked = ["\n".join(map(text_of, read_messages(prompt))) for prompt in table["prompt"].to_pylist()]
+    refused = int(responses.counts["refused"])
+    if refused or (prompts is not None and asked != prompts):
+        raise ValueError(f"evals: {refused} prompts were not sampled ({responses.path / 'refused.jsonl'}); give others")
+    if any(row is None or not np.isfinite(row).all() for row in known):
+        raise ValueError(f"evals: the judge gave some responses of {responses.path} no reward; take another judge")
     return {
-        f"{name}responses": [each.texts for each in ordered],
-        f"{name}true_rewards": rewards,
-        f"{name}finished": [each.finished for each in ordered],
-        f"{name}repetitions": [[repetition(text) for text in each.texts] for each in ordered],
-        f"{name}lengths": [each.lengths for each in ordered],
+        "prompt": asked,
+        f"{prefix}responses": texts,
+        f"{prefix}true_rewards": known,
+        f"{prefix}finished": table["finished"].to_pylist(),
+        f"{prefix}repetitions": [[repetition(text) for text in row] for row in texts],
+        f"{prefix}lengths": table["lengths"].to_pylist(),
     }
-
-
-def _answered(samples: Samples | Refusal) -> Samples:
-    if isinstance(samples, Refusal):
-        raise ValueError(f"evals.win_rate: a task could not be sampled: {samples.reason} ({samples.detail})")
-    return samples
 
 
 def win_share(rewards: Sequence[float], starting_rewards: Sequence[float]) -> float:
@@ -112,15 +82,15 @@ def scores(columns: dict[str, Any], confidence: float) -> dict[str, Any]:
 
 
 def outcomes(columns: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Return each score's value for each prompt, by the score's name."""
-    reward, start = (_means(columns[f"{name}true_rewards"]) for name in POLICIES)
-    values = {"win_rate": np.asarray(columns["win_rate"]), "true_reward": reward}
-    values |= {"starting_true_reward": start, "reward_gain": reward - start}
-    for name in POLICIES:
-        values[f"{name}length"] = _means(columns[f"{name}lengths"])
-        values[f"{name}repetition"] = _means(columns[f"{name}repetitions"])
-        values[f"{name}cut_off"] = 1 - _means(columns[f"{name}finished"])
-    return values
+    """Each score's value for each prompt, by the score's name."""
+    reward, start = (_means(columns[f"{name}true_rewards"]) for name in POLICIES.values())
+    found = {"win_rate": np.asarray(columns["win_rate"]), "true_reward": reward}
+    found |= {"starting_true_reward": start, "reward_gain": reward - start}
+    for name in POLICIES.values():
+        found[f"{name}length"] = _means(columns[f"{name}lengths"])
+        found[f"{name}repetition"] = _means(columns[f"{name}repetitions"])
+        found[f"{name}cut_off"] = 1 - _means(columns[f"{name}finished"])
+    return found
 
 
 def _means(lists: Sequence[Sequence[float]]) -> np.ndarray:

@@ -1,71 +1,22 @@
-"""The record of a run: `runs/<time>-<slug>-<id>/` with what was asked, links to what was used, and the result."""
+"""What a run has to show, in words and as fields of its record."""
 
 import logging
-import os
 import shlex
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from apm_exp.core.artifact import Artifact
-from apm_exp.core.files import write_json, write_text
-from apm_exp.core.sealed import set_aside, write_sealed
+from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.data.sources.holdout import AUTO, USUAL
-from apm_exp.jobs.ledger import write_record
 from apm_exp.jobs.request import Request
-from apm_exp.pipeline.graph import slug
 from apm_exp.pipeline.step import Step
 from apm_exp.report.describe import component_name
-from apm_exp.report.scores import items_of
+from apm_exp.report.scores import interval_level, items_of
 from apm_exp.report.tracking.job import TrackedJob
 from apm_exp.runtime.provenance import provenance
 
 logger = logging.getLogger(__name__)
-
-
-def run_folder(request: Request, name: str) -> Path:
-    """A new name for the folder of a run; nothing is written."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return Path(request.config["output_root"]) / "runs" / f"{stamp}-{slug(name)}-{uuid.uuid4().hex[:6]}"
-
-
-def begin_run(request: Request, record: Mapping[str, Any], folder: Path) -> None:
-    """Write the run's folder, at once: resolved configuration, command, provenance, and `record`, which names its
-    steps. `runs/latest` points at it.
-    """
-    unfinished = folder.with_name(f".{folder.name}")  # task=clean refuses a run whose record is not there
-    unfinished.mkdir(parents=True)
-    write_text(OmegaConf.to_yaml(OmegaConf.create(request.config)), unfinished / "config.yaml")
-    write_text(request.command + "\n", unfinished / "command.txt")
-    write_json(provenance(), unfinished / "provenance.json")
-    write_sealed(record, unfinished / "result.json")
-    unfinished.rename(folder)
-    keep_result(request, record, folder)
-    point(folder.with_name("latest"), folder)
-
-
-def point(link: Path, target: Path) -> None:
-    """Make `link` a relative symbolic link to `target`, in one move.
-
-    A folder in its place, as a copy that followed the links has one, is set aside.
-    """
-    if link.is_dir() and not link.is_symlink():
-        logger.warning("%s: was a folder instead of a link; moved to %s", link, set_aside(link).name)
-    temporary = link.with_name(f".{link.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
-
-
-def keep_result(request: Request, result: Mapping[str, Any], folder: Path) -> None:
-    """Write how the run stands into its folder, and into its sweep's ledger."""
-    write_sealed(result, folder / "result.json")
-    if request.sweep:
-        write_record(Path(request.sweep), request.number, result)
 
 
 DEFAULT_ROOT = "outputs"  # of conf/config.yaml
@@ -82,8 +33,8 @@ def headline(evaluations: Mapping[str, Scores], nodes: Mapping[str, Mapping[str,
         return "done (no evaluation)"
     evaluation, scores = first
     name, score = next(iter(scores.items()))
-    (low, high), level = score["interval"], nodes[evaluation].get("confidence")
-    interval = f"{100 * level:g}% interval" if level else "interval"
+    (low, high), level = score["interval"], interval_level(nodes[evaluation])
+    interval = f"{level} interval" if level else "interval"
     number = items_of(score["n"], score.get("prompts"))
     return f"{name.replace('_', ' ')} {score['value']:.3f} ({interval} {low:.3f} to {high:.3f}, n {number})"
 
@@ -121,18 +72,6 @@ def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:
     return f"{page} | their texts: {shlex.join(['python', '-m', 'apm_exp', 'task=export', f'run={run}', *elsewhere])}"
 
 
-def beginning(request: Request, folder: Path, steps: Mapping[str, Step]) -> dict[str, Any]:
-    """What is known of a job before its work. run: its record's folder, relative to output_root.
-
-    steps: what it is going to use, by name, whether it is there or not; links to them may get lost where outputs are
-    copied.
-    """
-    used = {name: {"key": step.key, "folder": step.name} for name, step in steps.items()}
-    run = folder.relative_to(request.config["output_root"])
-    record = {"number": request.number, "swept": request.swept or {}, "state": "running", "reason": None}
-    return record | {"command": request.command, "run": run.as_posix(), "steps": used}
-
-
 def nothing_known() -> dict[str, Any]:
     """The result of a job that has none: it waits, was killed, failed, or was to stop before training."""
     return {"scores": {}, "kept": None, "trained": None, "policy_key": None, "report": None, "seconds": None}
@@ -146,27 +85,11 @@ def settings_compared(config: Mapping[str, Any], alpha: float | None) -> dict[st
     return compared | {"metric": {**config["metric"], **number}} | {"alpha": alpha}
 
 
-def step_records(artifacts: Mapping[str, Artifact], root: Path) -> dict[str, dict[str, Any]]:
-    """Of each step by name: key, build, folder relative to `root` (output_root), seconds of making, counts, `reused`.
-
-    reused: it was there, or another process made it while this one waited.
-    """
-    return {
-        name: {
-            "key": one.key,
-            "build": one.build,
-            "folder": one.path.relative_to(root).as_posix(),
-            "seconds": one.seconds,
-            "counts": dict(one.counts),
-            "reused": one.reused,
-        }
-        for name, one in artifacts.items()
-    }
-
-
 def tracked_job(request: Request, steps: Mapping[str, Step], folder: Path, *, trains: bool) -> TrackedJob:
-    """The job of a request: the same policy and evaluations in the same sweep (or in none) are the same job."""
+    """Return the job of a request: the same policy and evaluations in the same sweep (or in none) are the same job."""
     known = {name: provenance()[name] for name in ("commit", "versions", "hardware")}
+    policy = last_of(steps, "policy")
+    assert policy is not None
     return TrackedJob(
         config=request.config | {"provenance": known},
         choices=request.choices,
@@ -175,7 +98,7 @@ def tracked_job(request: Request, steps: Mapping[str, Step], folder: Path, *, tr
         folder=folder,
         group=Path(request.sweep).name if request.sweep else None,
         records=Path(request.config["output_root"]) / ".tracking",
-        keys=tuple(step.key for name, step in steps.items() if name == "policy" or name.startswith("evaluation_")),
-        history=steps["policy"].folder / "metrics.jsonl",
+        keys=(policy.key, *(step.key for step in of_kind(steps, "evaluation").values())),
+        history=policy.folder / "metrics.jsonl",
         trains=trains,
     )

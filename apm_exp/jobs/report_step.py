@@ -7,12 +7,14 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.errors import one_line
-from apm_exp.jobs.record import point
+from apm_exp.core.step_names import last_of
 from apm_exp.jobs.request import Request
+from apm_exp.jobs.run_record import point
 from apm_exp.models.loading import in_key
 from apm_exp.pipeline.build import build, wants_rebuild
-from apm_exp.pipeline.graph import HOW, without
+from apm_exp.pipeline.nodes import HOW, without
 from apm_exp.pipeline.resolve import resolve_dtype
+from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.stages.report import report
 from apm_exp.pipeline.step import Step
 from apm_exp.runtime.provenance import provenance
@@ -24,27 +26,34 @@ _WHICH = ("task", "clean", "run", "export", "rebuild", "until", "baseline")  # w
 
 
 def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
-    """The page on a run that has selected its pairs, or also trained on them.
+    """Return the page on a run that has selected its pairs, or also trained on them.
 
     What is only shown (command, provenance, how it was run) does not make another report.
     """
-    last = steps["policy" if "policy" in steps else "selection"]
-    names = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy")
-    inputs: dict[str, Any] = {name: steps.get(name) for name in names}
-    prefix = "evaluation_"
-    inputs["evaluations"] = {n.removeprefix(prefix): s for n, s in steps.items() if n.startswith(prefix)}
+    shown = _shown(steps)
     settings = {name: value for name, value in config.items() if name not in (*_WHICH, *HOW)}
     model = config["model"]
     loaded = {"dtype": resolve_dtype(model["dtype"], config["runtime"]), "attention": in_key(model["attention"])}
     settings |= {"dataset": without(config["dataset"], "on_bad_row"), "model": {**model, **loaded}}
-    inputs |= {"config": settings, "compare": config["compare"] or {}}
+    inputs = {"steps": dict(steps), "shown": shown, "config": settings, "compare": config["compare"] or {}}
     how = {name: config[name] for name in (*HOW, "dataset", "model")}
-    beside = {"how": how, "command": command, "provenance": provenance}
-    return Step("report", last.slug, report, inputs, last.root, last.digests, beside)
+    titles = {kind: stage.title for kind, stage in STAGES.items()}
+    beside = {"how": how, "command": command, "provenance": provenance, "titles": titles}
+    last = shown.get("policy", shown["selection"])
+    return Step("report", "", last.slug, report, inputs, last.root, last.digests, beside)
+
+
+def _shown(steps: Mapping[str, Step]) -> dict[str, Step]:
+    """Return what the page looks into: the last part of the last training, or the last selection."""
+    policy, last = last_of(steps, "policy"), last_of(steps, "selection")
+    selection = policy.inputs["parts"][-1]["selection"] if policy else last
+    assert selection is not None
+    made_of = {name: selection.inputs[name] for name in ("pairs", "rewards", "logps")}
+    return made_of | {"selection": selection} | ({"policy": policy} if policy else {})
 
 
 def draw_page(request: Request, steps: Mapping[str, Step], folder: Path) -> Artifact | None:
-    """The page of a job, linked from its run's folder; None, with a warning, if it cannot be drawn.
+    """Return the page of a job, linked from its run's folder; None, with a warning, if it cannot be drawn.
 
     What was selected, trained and evaluated stands.
     """

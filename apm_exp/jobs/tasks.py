@@ -85,7 +85,7 @@ def _plan(requests: list[Request]) -> None:
     plans = []
     for request in requests:
         check_settings(request)
-        plans.append(plan_job(request, check_work_of(request).with_rewards))
+        plans.append(plan_job(check_work_of(request)[0]))
     if requests[0].sweep is None:
         print_plan(plans[0])
     else:
@@ -94,16 +94,16 @@ def _plan(requests: list[Request]) -> None:
 
 def _run(requests: list[Request]) -> None:
     from apm_exp.jobs.checks.check import check_machine, check_settings, check_work_of
-    from apm_exp.jobs.job import run_job
+    from apm_exp.jobs.run import run_job
     from apm_exp.runtime.check_nodes import check_nodes
 
     for request in requests:
         check_settings(request)
         check_machine(request)
-        checked = check_work_of(request)
-        if not checked.finished:
+        job, finished = check_work_of(request)
+        if not finished:
             check_nodes(request.config)
-        run_job(request, checked.with_rewards)
+        run_job(job)
 
 
 def _clean(requests: list[Request]) -> None:

@@ -38,21 +38,19 @@ def build(
     rebuild: bool = False,
     command: str | None = None,
     also: Mapping[str, Any] | None = None,
-    shown: bool = False,
 ) -> Artifact:
     """The artifact of a step, built if it is not there; one process builds, others wait and reuse.
 
     What it is given is built first if it is not there (any more). rebuild: build again what another command than this
-    one (`command`, its id) has built. also: given to the stage beside its inputs. shown: this job has said already that
-    the step is there. Raises what the stage raises, after writing failed.txt.
+    one (`command`, its id) has built. also: given to the stage beside its inputs. Raises what the
+    stage raises, after writing failed.txt.
     """
     with locked(step):
         with artifacts(*earlier_steps(step)) as given:
             make_room(step, rebuild=rebuild and _built_by_another(step, command))
             artifact = read_done(step)
             if artifact is not None:
-                if not shown:
-                    logger.info("%-12s reused    %s  %s", step.kind, step.folder, _counted(artifact.counts))
+                logger.info("%-12s reused    %s  %s", step.name, step.folder, _counted(artifact.counts))
                 return artifact
             begun = step.folder.exists()
             try:
@@ -62,13 +60,13 @@ def build(
                     raise
                 artifact = _build(step, given, command, also or {})
         shutil.rmtree(replaced(step), ignore_errors=True)
-    logger.info("%-12s %6.1f s  %s  %s", step.kind, artifact.seconds, step.folder, _counted(artifact.counts))
+    logger.info("%-12s %6.1f s  %s  %s", step.name, artifact.seconds, step.folder, _counted(artifact.counts))
     return artifact
 
 
 def wants_rebuild(config: Mapping[str, Any], step: Step) -> bool:
-    """Whether a step is of the kind that is to be built again; what follows from it then is, as from any new build."""
-    return config["rebuild"] in ("all", step.kind)
+    """Return whether a step, or its kind, is named to be built again; what follows from it then is too."""
+    return config["rebuild"] in ("all", step.kind, step.name)
 
 
 def will_rebuild(step: Step, command: str) -> bool:
@@ -105,7 +103,7 @@ def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any
     started = time.monotonic()
     if what := edited(step):
         raise ValueError(f"{what}: was edited after this command had read it; type the command again")
-    builds = {one.name: build for one in earlier_steps(step) if (build := given[one.key].build)}
+    builds = {each.place: build for each in earlier_steps(step) if (build := given[each.key].build)}
     prepare(step, builds)
     try:
         write_inputs(step, builds)
@@ -141,8 +139,10 @@ def _given(value: Any, given: Given) -> Any:
         return given[value.key]
     if isinstance(value, Policy):
         return replace(value, made_by=None)
-    if isinstance(value, Mapping) and any(isinstance(item, Step) for item in value.values()):
+    if isinstance(value, Mapping):
         return {name: _given(item, given) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_given(item, given) for item in value]
     return value
 
 

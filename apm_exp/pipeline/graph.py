@@ -1,197 +1,142 @@
-"""The experiment as steps: what depends on what, and with which settings. Nothing is computed here."""
+"""The experiment as a graph of steps: what depends on what, and with which settings. Nothing is computed here."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.types import Policy
-from apm_exp.data.sources.holdout import with_holdout
-from apm_exp.pipeline.forward_pairs import Config, forward_pairs
-from apm_exp.pipeline.resolve import (
-    builds_model,
-    needs_pairs,
-    pinned_dataset,
-    pinned_reward,
-    starting_policy,
-    trained_policy,
-)
-from apm_exp.pipeline.stages.evaluate import evaluate
-from apm_exp.pipeline.stages.generate import generate
-from apm_exp.pipeline.stages.logps import logps
-from apm_exp.pipeline.stages.model import model
-from apm_exp.pipeline.stages.pairs import pairs
-from apm_exp.pipeline.stages.rewards import rewards
-from apm_exp.pipeline.stages.selection import selection
-from apm_exp.pipeline.stages.train import train
+from apm_exp.pipeline import nodes
+from apm_exp.pipeline.choices import Choices, slug
+from apm_exp.pipeline.forward_pairs import forward_pairs
+from apm_exp.pipeline.resolve import needs_pairs, pinned_reward, starting_policy
+from apm_exp.pipeline.stage_table import STAGES
+from apm_exp.pipeline.stages.evaluate import inputs_of
 from apm_exp.pipeline.step import Step
-from apm_exp.selection.alpha_rules.choose import AUTO, rule_name, with_rule
+from apm_exp.selection.alpha_rules.choose import with_rule
 from apm_exp.training.adapters.preflight import adapter_name
 
-RECORDED = {"_target_": "apm_exp.data.rewards.recorded.recorded"}
-HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
-_LOADING = (
-    "dtype",
-    "attention",
-    "trust_remote_code",
-    "chat_template",
-    "chat_template_kwargs",
-    "template_date",
-    "revision",
-)
+Config = Mapping[str, Any]
+Part = Mapping[str, Step]  # logps, rewards, selection: one of the sets of pairs that a training is given
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The names that the user chose, for readable folder names: group -> option."""
+class Scored:
+    """Pairs with their rewards and the log-probs of a policy."""
 
-    model: str
-    dataset: str
-    metric: str
-    loss: str
-    trainer: str
+    pairs: Step
+    rewards: Step
+    logps: Step
 
 
-def build_graph(config: Config, choices: Choices, *, with_rewards: bool, digests: FileDigests) -> dict[str, Step]:
-    """The steps of one run by name, in the order in which they are built.
+class Graph:
+    """The steps of one run in the order in which they are built. A recipe adds to it: one method a stage.
 
-    with_rewards: whether the pairs have or can be given rewards. The first step of a data set that is
-    generated is its policy; a policy that is built from the data comes after the pairs.
+    A step that is added twice is the same step. Those that a recipe adds inside `part` have the part in their names.
     """
-    return _Graph(config, choices, Path(config["output_root"]), digests).steps(with_rewards)
 
+    def __init__(self, config: Config, choices: Choices, digests: FileDigests) -> None:
+        self.config, self.choices, self.digests = config, choices, digests
+        self.steps: dict[str, Step] = {}
+        self.at = ""
+        self.scored: list[Scored] = []
+        self._by_key: dict[str, Step] = {}
 
-def slug(*parts: object) -> str:
-    """A readable, safe folder name of at most 60 characters."""
-    name = "-".join(str(part) for part in parts if part not in ("", None))
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60].strip("-.")
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Name the steps that are added inside the block by this part of the run."""
+        before, self.at = self.at, f"{self.at}-{name}".strip("-")
+        yield
+        self.at = before
 
+    def add(self, kind: str, name: str, inputs: Config, **beside: Any) -> Step:
+        """Return the step of these inputs, which is added if it is new.
 
-@dataclass(frozen=True)
-class _Graph:
-    config: Config
-    choices: Choices
-    root: Path
-    digests: FileDigests
+        name: of its folder, without the key. Raises ValueError if another step has its name in the run.
+        """
+        root = Path(self.config["output_root"])
+        step = Step(kind, self.at, name, STAGES[kind].run, inputs, root, self.digests, beside)
+        same = self._by_key.setdefault(step.key, step)
+        if same is step and self.steps.setdefault(step.name, step) is not step:
+            target = self.config["pipeline"]["_target_"]
+            problem = f"two different steps of it are named {step.name}"
+            raise ValueError(f"pipeline._target_={target}: {problem}; its author opens a part: with graph.part(NAME)")
+        return same
 
-    def step(self, stage: Any, name: str, inputs: dict[str, Any], kind: str = "", **beside: Any) -> Step:
-        return Step(kind or stage.__name__, name, stage, inputs, self.root, self.digests, beside)
+    def starting_policy(self, pairs: Step | None = None) -> Policy:
+        """Return the policy that `model` names, whose step is added if it is built here, from `pairs` if need be."""
+        node, made_by = self.config["model"], None
+        if nodes.is_built(node):
+            if needs_pairs(node) and pairs is None:
+                raise ValueError(nodes.needs_given_pairs(node))
+            made = {"model": nodes.built_model(node), "pairs": pairs if needs_pairs(node) else None}
+            made_by = self.add("models", slug(self.choices.model), made)
+        return starting_policy(self.config, made_by, self.digests)
 
-    def steps(self, with_rewards: bool) -> dict[str, Step]:
-        steps: dict[str, Step] = {}
-        late_model = builds_model(self.config["model"]) and needs_pairs(self.config["model"])
-        if builds_model(self.config["model"]) and not late_model:
-            steps["models"] = self.model_step(None)
-        if self.config["generate"]:
-            steps["generations"] = self.generations_step(starting_policy(self.config, steps, self.digests))
-        steps["pairs"] = self.pairs_step(steps)
-        if late_model:
-            steps["models"] = self.model_step(steps["pairs"])
-        if with_rewards:
-            steps["rewards"] = self.rewards_step(steps["pairs"])
-        steps["logps"] = self.logps_step(steps)
-        steps["selection"] = self.selection_step(steps)
-        steps["policy"] = self.train_step(steps)
-        evaluations = {f"evaluation_{name}": self.evaluation_step(name, steps) for name in self.config["evals"] or {}}
-        return steps | evaluations
+    def prompts(self, node: Config, name: str) -> Step:
+        """Return the prompts of a node that yields rows, each prompt once. name: of the folder."""
+        inputs = {"dataset": nodes.rows_of(node, self.config["task"]), "limit": node.get("limit")}
+        return self.add("prompts", slug(name), inputs, on_bad_row=node.get("on_bad_row", "refuse"))
 
-    def model_step(self, pairs_step: Step | None) -> Step:
-        node = {name: value for name, value in self.config["model"].items() if name not in _LOADING}
-        return self.step(model, slug(self.choices.model), {"model": node, "pairs": pairs_step}, "models")
+    def generations(self, prompts: Step, policy: Policy, node: Config, stream: str = "") -> Step:
+        """Return the responses of a policy. stream: those of another stream are drawn independently of each other."""
+        inputs = {"prompts": prompts, "policy": policy, "generate": nodes.in_stream(node, stream)}
+        name = slug(prompts.slug, self._name_of(policy))
+        return self.add("generations", name, inputs, runtime=self.config["runtime"])
 
-    def generations_step(self, policy: Policy) -> Step:
-        # What is done with the pairs later does not sample other responses.
-        later = {"holdout": 0.0, "chosen_reward": None, "rejected_reward": None}
-        inputs = {
-            "dataset": {**self.dataset(), **later},
-            "generate": self.config["generate"],
-            "reward": self.reward_node(),
-            "policy": policy,
-        }
-        name = slug(self.choices.dataset, self.choices.model)
+    def rewards(self, responses: Step, node: Config) -> Step:
+        """Return the rewards that a reward source gives to the responses of pairs or of generations."""
+        pinned = pinned_reward(nodes.without(node, "margin"), self.config["task"])
+        name = slug(responses.slug)
+        return self.add("rewards", name, {"responses": responses, "reward": pinned}, runtime=self.config["runtime"])
+
+    def pairs(self, sampled: Mapping[str, Any] | None = None) -> Step:
+        """Return the pairs of the data set, or those that a pairing rule makes of generations and their rewards."""
+        dataset = nodes.pairs_of(self.config, sampled=sampled is not None)
+        beside = {"on_bad_row": self.config["dataset"]["on_bad_row"]}
+        return self.add("pairs", slug(self.choices.dataset), {"dataset": dataset, "sampled": sampled}, **beside)
+
+    def logps(self, pairs: Step, policy: Policy) -> Step:
+        """Return the tokens of the pairs and their log-probs under a policy."""
+        inputs = {"pairs": pairs, "policy": policy, "tokens": self.config["tokens"]}
         beside = {"runtime": self.config["runtime"], "on_bad_row": self.config["dataset"]["on_bad_row"]}
-        return self.step(generate, name, inputs, "generations", **beside)
+        return self.add("logps", slug(self.choices.dataset, self._name_of(policy)), inputs, **beside)
 
-    def pairs_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {"dataset": self.dataset(), "generations": steps.get("generations")}
-        return self.step(pairs, slug(self.choices.dataset), inputs, on_bad_row=self.config["dataset"]["on_bad_row"])
+    def selection(self, scored: Scored, metric: Config, keep: Config) -> Step:
+        """Return which of the scored pairs a keep rule keeps by a metric."""
+        dtype = scored.logps.inputs["policy"].rounding
+        inputs: dict[str, Any] = {"pairs": scored.pairs, "logps": scored.logps, "rewards": scored.rewards}
+        inputs |= {"metric": with_rule(metric, self.config.get("alpha_rule")), "keep": keep, "dtype": dtype}
+        inputs |= {"margin": self.config["reward"]["margin"]}
+        inputs |= {"rewarded_only": nodes.needs_rewards(self.config, metric)}
+        return self.add("selection", slug(*self._metric_words(), self.choices.dataset), inputs)
 
-    def dataset(self) -> Config:
-        """The node of the dataset; whether bad rows stop a run makes no other pairs (job_steps.refuse_bad_rows)."""
-        node = with_holdout(self.config["dataset"], self.config.get("until"))
-        return without(pinned_dataset(node, self.config["task"]), "on_bad_row")
+    def train(self, policy: Policy, parts: Sequence[Part]) -> Policy:
+        """Return the policy that is trained from `policy` on the pairs that the parts keep, loaded as that one is."""
+        config = self.config
+        trainer, adapter = config["trainer"], config["adapter"] or None
+        inputs = {"policy": policy, "parts": list(parts), "loss": config["loss"], "trainer": trainer}
+        inputs |= {"seed": config["seed"], "adapter": adapter}
+        together = forward_pairs(config["loss"], trainer["global_batch"], config["runtime"])
+        inputs |= {} if together is None else {"forward_pairs": together}
+        name = slug(self.choices.loss, *self._metric_words(), self.choices.model, adapter_name(adapter))
+        beside = {"runtime": config["runtime"], "deepspeed": config["deepspeed"] or None}
+        step = self.add("policy", name, inputs, **beside)
+        folder = step.folder / "final"
+        return replace(policy, folder=folder, key=step.key, chat_template=None, made_by=step, local=False)
 
-    def rewards_step(self, pairs_step: Step) -> Step:
-        node = RECORDED if self.config["generate"] else self.reward_node()
-        inputs = {"pairs": pairs_step, "reward": node}
-        return self.step(rewards, slug(self.choices.dataset), inputs, runtime=self.config["runtime"])
+    def evaluation(self, name: str, node: Config, available: Mapping[str, Any]) -> Step:
+        """Return an evaluation, given what it asks for of what is available (stages.evaluate.inputs_of)."""
+        inputs = {"evaluation": node, "given": inputs_of(node, available)}
+        step = available["policy"].made_by
+        return self.add("evaluation", slug(name, step.slug), inputs, runtime=self.config["runtime"])
 
-    def reward_node(self) -> Config:
-        return pinned_reward(without(self.config["reward"], "margin"), self.config["task"])
+    def _name_of(self, policy: Policy) -> str:
+        """Return a policy's name for folders: that of its training, or of the starting policy."""
+        step = policy.made_by
+        return self.choices.model if step is None or step.kind == "models" else f"{step.slug}-{step.key[:4]}"
 
-    def logps_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {
-            "pairs": steps["pairs"],
-            "policy": starting_policy(self.config, steps, self.digests),
-            "tokens": self.config["tokens"],
-        }
-        name = slug(self.choices.dataset, self.choices.model)
-        beside = {"runtime": self.config["runtime"], "on_bad_row": self.config["dataset"]["on_bad_row"]}
-        return self.step(logps, name, inputs, **beside)
-
-    def selection_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs: dict[str, Any] = {name: steps.get(name) for name in ("pairs", "logps", "rewards")}
-        metric = with_rule(self.config["metric"], self.config.get("alpha_rule"))
-        inputs |= {"metric": metric, "keep": self.config["keep"]}
-        inputs["margin"] = self.config["reward"]["margin"]
-        inputs["dtype"] = starting_policy(self.config, steps, self.digests).rounding
-        return self.step(selection, slug(self.choices.metric, self.alpha(), self.choices.dataset), inputs)
-
-    def alpha(self) -> str:
-        alpha = self.config["metric"].get("alpha", "")
-        if alpha == AUTO:
-            return f"alpha_{rule_name(self.config['alpha_rule'])}"
-        return f"alpha{self.config['alpha']:g}" if alpha != "" else ""
-
-    def train_step(self, steps: Mapping[str, Step]) -> Step:
-        inputs = {
-            "policy": starting_policy(self.config, steps, self.digests),
-            "logps": steps["logps"],
-            "rewards": steps.get("rewards"),
-            "selection": steps["selection"],
-        }
-        trainer = self.config["trainer"]
-        inputs |= {"loss": self.config["loss"], "trainer": trainer, "seed": self.config["seed"]}
-        adapter = self.config["adapter"] or None
-        inputs["adapter"] = adapter
-        together = forward_pairs(self.config["loss"], trainer["global_batch"], self.config["runtime"])
-        if together is not None:
-            inputs["forward_pairs"] = together
-        name = slug(self.choices.loss, self.choices.metric, self.alpha(), self.choices.model, adapter_name(adapter))
-        beside = {"runtime": self.config["runtime"], "deepspeed": self.config["deepspeed"] or None}
-        return self.step(train, name, inputs, "policy", **beside)
-
-    def evaluation_step(self, name: str, steps: Mapping[str, Step]) -> Step:
-        inputs = {
-            "evaluation": self.config["evals"][name],
-            "policy": trained_policy(self.config, steps, self.digests),
-            "starting_policy": starting_policy(self.config, steps, self.digests),
-            "pairs": steps["pairs"],
-            "logps": steps["logps"],
-            "rewards": steps.get("rewards"),
-        }
-        folder = slug(name, steps["policy"].slug)
-        return self.step(evaluate, folder, inputs, "evaluation", runtime=self.config["runtime"])
-
-
-def up_to(steps: Mapping[str, Step], last: str | None) -> dict[str, Step]:
-    """The steps up to and with the one of this name; None: all."""
-    names = list(steps)
-    return {name: steps[name] for name in (names if last is None else names[: names.index(last) + 1])}
-
-
-def without(node: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """A node less some of its settings."""
-    return {key: value for key, value in node.items() if key not in names}
+    def _metric_words(self) -> tuple[str, str]:
+        return self.choices.metric, nodes.alpha_words(self.config)

@@ -22,7 +22,7 @@ def locked(step: Step) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        logger.info("%-12s waiting for another process that builds %s", step.kind, step.folder)
+        logger.info("%-12s waiting for another process that builds %s", step.name, step.folder)
         lock.acquire()
     try:
         yield

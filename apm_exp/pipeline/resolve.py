@@ -1,7 +1,6 @@
 """What comes from the Hub, by its commit: what moves there must not keep its name."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +70,6 @@ def needs_pairs(node: Config) -> bool:
     return "pairs" in component.positional_names(component.locate("model", node))
 
 
-def check_source(config: Config) -> None:
-    """Raise ValueError if the model is to be made from pairs that the model itself is to give."""
-    node = config["model"]
-    if config["generate"] and builds_model(node) and needs_pairs(node):
-        name = str(node["_target_"]).rpartition(".")[2]
-        problem = "is made from the pairs of the data set, whose responses the model is to sample (generate=)"
-        remedy = "take dataset=jsonl dataset.path=FILE, generate=none, or another model="
-        raise ValueError(f"model={name}: {problem}; {remedy}")
-
-
 def resolve_dtype(name: str, runtime: Config) -> str:
     """`auto` becomes bfloat16 where the device multiplies it faster, float32 elsewhere."""
     if name != "auto":
@@ -93,11 +82,11 @@ def _rounds_products(dtype: str, runtime: Config) -> bool:
     return dtype == "float32" and bool(runtime.get("tf32")) and pick_device(dict(runtime)).startswith("cuda")
 
 
-def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:
-    """The policy that is scored and trained, as a folder, whether built here or given."""
+def starting_policy(config: Config, made_by: Step | None, digests: FileDigests) -> Policy:
+    """Return the policy that is scored and trained. made_by: the step that builds it; None if it exists."""
     node = config["model"]
-    if "models" in steps:
-        folder, key, local = steps["models"].folder / "final", steps["models"].key, False
+    if made_by is not None:
+        folder, key, local = made_by.folder / "final", made_by.key, False
     else:
         folder, key, local = _given_weights(config, digests)
     template, dtype = node.get("chat_template"), resolve_dtype(node["dtype"], config["runtime"])
@@ -111,14 +100,15 @@ def starting_policy(config: Config, steps: Mapping[str, Step], digests: FileDige
         chat_template_kwargs=node.get("chat_template_kwargs"),
         template_date=node.get("template_date", TEMPLATE_DATE),
         tf32=_rounds_products(dtype, config["runtime"]),
-        made_by=steps.get("models"),
+        made_by=made_by,
         local=local,
     )
 
 
 def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str, bool]:
-    """A model's folder, what identifies it, and whether that is its content; a plan downloads nothing and goes by the
-    revision.
+    """Return a model's folder, what identifies it, and whether that is its content.
+
+    A plan downloads nothing and goes by the revision.
     """
     node = config["model"]
     if config["task"] == "plan" and not is_here(node):
@@ -126,11 +116,3 @@ def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str, boo
     folder = component.bind("model", node)()
     commit = commit_of(folder)
     return folder, commit or digests.of_path(folder), commit is None
-
-
-def trained_policy(config: Config, steps: Mapping[str, Step], digests: FileDigests) -> Policy:
-    """The policy that the run trains, loaded as the starting policy is."""
-    start = starting_policy(config, steps, digests)
-    maker = steps["policy"]
-    folder = maker.folder / "final"
-    return replace(start, folder=folder, key=maker.key, chat_template=None, made_by=maker, local=False)

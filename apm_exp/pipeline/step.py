@@ -31,10 +31,12 @@ OfSource = Callable[[Path], str | None]
 class Step:
     """A stage and what it is given.
 
-    inputs: hashed into the key (nodes, earlier steps, policies, numbers). beside: how it is run, never hashed.
+    kind: the stage's name in STAGES. at: which of a run's steps of that kind, "" if there is one. inputs: hashed into
+    the key (nodes, earlier steps, policies, numbers). beside: how it is run, never hashed.
     """
 
     kind: str
+    at: str
     slug: str
     stage: Callable[..., Mapping[str, int | float]]
     inputs: Mapping[str, Any]
@@ -60,13 +62,18 @@ class Step:
 
     @property
     def name(self) -> str:
-        """The folder of the artifact below the root, and how others call it."""
+        """The name of the step in its run, such as selection.2-evolved."""
+        return f"{self.kind}.{self.at}" if self.at else self.kind
+
+    @property
+    def place(self) -> str:
+        """The folder of the artifact below the root, which is its name among all runs."""
         return f"{self.kind}/{self.slug}-{self.key[:8]}"
 
     @property
     def folder(self) -> Path:
-        """Where the artifact lies."""
-        return self.root / self.name
+        """The folder of the artifact."""
+        return self.root / self.place
 
 
 def _identity(value: Any, digests: FileDigests, of_source: OfSource) -> Any:
@@ -129,8 +136,8 @@ def outdated(step: Step, record: Mapping[str, Any], seen: Seen | None = None) ->
     known = record.get("inputs", {})
     for earlier in earlier_steps(step):
         artifact = read_done(earlier, seen)
-        if artifact is None or artifact.build != known.get(earlier.name):
-            return earlier.name
+        if artifact is None or artifact.build != known.get(earlier.place):
+            return earlier.place
     return None
 
 
@@ -142,11 +149,14 @@ def damage(step: Step, record: Mapping[str, Any]) -> str | None:
 
 
 def lineage(step: Step) -> list[Step]:
-    """A step and all that it follows from, each once."""
-    steps = {step.key: step}
-    for earlier in earlier_steps(step):
-        steps |= {one.key: one for one in lineage(earlier) if one.key not in steps}
-    return list(steps.values())
+    """Return a step and all that it follows from, each once."""
+    found, waiting = {step.key: step}, [step]
+    while waiting:
+        for earlier in earlier_steps(waiting.pop()):
+            if earlier.key not in found:
+                found[earlier.key] = earlier
+                waiting.append(earlier)
+    return list(found.values())
 
 
 def earlier_steps(step: Step) -> list[Step]:

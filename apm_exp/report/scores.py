@@ -106,6 +106,9 @@ def headline_name(records: Records) -> str:
 
 
 def interval_level(evaluation: Mapping[str, Any]) -> str:
-    """Return the confidence level of an evaluation's intervals, such as `95%`, or "" if its node has none."""
-    confidence = evaluation.get("confidence")
+    """Return the level of an evaluation's intervals as its node gives it, such as `95%`; "" if it gives none.
+
+    An evaluation of several nodes gives it with its score.
+    """
+    confidence = evaluation.get("score", evaluation).get("confidence")
     return "" if confidence is None else f"{100 * confidence:g}%"

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,18 +11,21 @@ from hypothesis import strategies as st
 from apm_exp.data.worlds.micro_world.splits import purpose_of
 from apm_exp.data.worlds.micro_world.true_reward import true_reward
 from apm_exp.evals.win_rate import scores, win_rate, win_share
-from tests.micro_world_policy import RUNTIME, small_policy
+from apm_exp.pipeline.nodes import in_stream
+from tests.micro_world_policy import small_policy
+from tests.pipeline.stages.generated import responded, rewarded
 
-SETTINGS = {
-    "prompts": 20,
+SAMPLE = {
+    "_target_": "apm_exp.data.generate.transformers_sampler.sample_responses",
     "samples": 2,
     "temperature": 0.8,
     "top_p": 0.95,
     "max_new_tokens": 8,
     "batch_size": 20,
-    "confidence": 0.95,
     "seed": 0,
 }
+TASKS = "apm_exp.data.worlds.micro_world.prompts.evaluation_prompts"
+JUDGE = {"_target_": "apm_exp.data.worlds.micro_world.noisy_reward.true_rewards"}
 
 
 @pytest.mark.parametrize(
@@ -91,10 +95,21 @@ def policy(tmp_path_factory):
     return small_policy(tmp_path_factory.mktemp("policy"))
 
 
-def run(out, policy, **changes):
-    out.mkdir(exist_ok=True)
-    win_rate(out, policy, policy, RUNTIME, **SETTINGS | changes)
+def judged(out, policy, stream, seed):
+    """Responses of a policy to 20 tasks, in a stream of their own, and their rewards."""
+    tasks = {"_target_": TASKS, "prompts": 20, "seed": seed}
+    responses = responded(out, tasks, policy, in_stream(SAMPLE | {"seed": seed}, stream))
+    return responses, rewarded(out, responses, JUDGE)
+
+
+def run(out, policy, seed=0):
+    both = {name: judged(out / name, policy, stream, seed) for name, stream in STREAMS.items()}
+    responses, judgements = ({name: made[place] for name, made in both.items()} for place in (0, 1))
+    win_rate(out, responses, judgements, confidence=0.95)
     return json.loads((out / "scores.json").read_text()), pq.read_table(out / "evaluation.parquet").to_pylist()
+
+
+STREAMS = {"policy": "", "starting_policy": "starting"}
 
 
 def test_the_texts_are_kept_and_give_the_same_scores_again(policy, tmp_path):
@@ -124,3 +139,10 @@ def test_the_seed_decides_and_the_policies_are_sampled_independently(policy, tmp
     assert first == again != other
     assert [row["responses"] for row in rows] != [row["starting_responses"] for row in rows]
     assert first["win_rate"]["value"] == pytest.approx(0.5, abs=4 * first["win_rate"]["standard_error"])
+
+
+def test_a_prompt_without_responses_is_an_error(policy, tmp_path):
+    responses, judgements = judged(tmp_path, policy, "", 0)
+    short = replace(responses, counts={"refused": 1})
+    with pytest.raises(ValueError, match=r"^evals: 1 prompts were not sampled"):
+        win_rate(tmp_path, dict.fromkeys(STREAMS, short), dict.fromkeys(STREAMS, judgements), confidence=0.95)

@@ -1,40 +1,34 @@
 """What the steps are given."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import FileDigests
-from apm_exp.core.types import Policy
+from apm_exp.jobs.job import refuse_bad_rows
 from apm_exp.jobs.report_step import report_step
-from apm_exp.jobs.steps import refuse_bad_rows
-from apm_exp.pipeline.graph import RECORDED, Choices, _Graph, build_graph
+from apm_exp.pipeline.choices import Choices
+from apm_exp.pipeline.nodes import alpha_words, pairs_of
 from apm_exp.pipeline.resolve import starting_policy
+from apm_exp.pipeline.step import Step
+from apm_exp.pipeline.unroll import unroll
 from tests.test_configs import compose
 
-HUB = {
-    "_target_": "apm_exp.data.sources.hub.hub",
-    "path": "someone/pairs",
-    "revision": None,
-    "subset": None,
-    "holdout": 0.05,
-    "on_bad_row": "error",
-}
+CHOICES = Choices("model", "dataset", "metric", "loss", "trainer")
+HUB = ("model=micro_world", "dataset=hub", "dataset.path=someone/pairs", "reward=micro_world")
 
 
-def graph(root: Path, **config: Any) -> _Graph:
-    choices = Choices("local", "hub", "map", "dpo", "pairs")
-    return _Graph(config, choices, root, FileDigests(root / "digests.json"))
+def steps_of(*overrides: str) -> dict[str, Step]:
+    """The steps of the job that these overrides of the default one compose."""
+    return unroll(compose(*overrides), CHOICES, FileDigests(Path("none")))
 
 
-def test_prompts_of_the_hub_are_known_by_their_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompts_of_the_hub_are_known_by_their_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apm_exp.data.sources.hub.commit_of", lambda path, revision, subset: "abc123")
-    policy = Policy(tmp_path, "key", "float32", "auto", False)
-    config = {"task": "run", "dataset": HUB, "generate": {}, "reward": RECORDED, "runtime": {}}
-    step = graph(tmp_path, **config).generations_step(policy)
-    assert step.inputs["dataset"]["revision"] == "abc123"
+    steps = steps_of(*HUB, "pipeline=on_policy")
+    assert steps["prompts"].inputs["dataset"]["revision"] == "abc123"
+    assert steps_of(*HUB, "pipeline=offline")["pairs"].inputs["dataset"]["revision"] == "abc123"
 
 
 def test_only_what_holds_out_something_else_makes_other_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +36,7 @@ def test_only_what_holds_out_something_else_makes_other_pairs(monkeypatch: pytes
     monkeypatch.setattr("apm_exp.data.sources.hub.commit_of", lambda path, revision, subset: "abc123")
 
     def held_out(*overrides: str) -> tuple[float, str | None]:
-        config = compose("model=tiny_from_data", *overrides)
-        node = graph(Path("outputs"), **config).pairs_step({}).inputs["dataset"]
+        node = pairs_of(compose("model=tiny_from_data", *overrides), sampled=False)
         return node["holdout"], node.get("holdout_split")
 
     own, paper = "dataset=jsonl", "dataset=llama3_ultrafeedback"
@@ -52,15 +45,13 @@ def test_only_what_holds_out_something_else_makes_other_pairs(monkeypatch: pytes
     assert held_out(paper) == held_out(paper, "until=selection") == (0.0, "test")
 
 
-def test_a_whole_alpha_has_one_name(tmp_path: Path) -> None:
-    names = [graph(tmp_path, alpha=alpha, metric={"alpha": alpha}).alpha() for alpha in (1, 1.0, 2.5)]
+def test_a_whole_alpha_has_one_name() -> None:
+    names = [alpha_words({"alpha": alpha, "metric": {"alpha": alpha}}) for alpha in (1, 1.0, 2.5)]
     assert names == ["alpha1", "alpha1", "alpha2.5"]
 
 
 def training_key(loss: str, pairs: int, processes: int) -> str:
-    config = compose(f"loss={loss}", f"runtime.pairs_per_device={pairs}", f"runtime.processes={processes}")
-    choices = Choices("micro_world", "micro_world", "map", loss, "pairs")
-    return build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))["policy"].key
+    return steps_of(f"loss={loss}", f"runtime.pairs_per_device={pairs}", f"runtime.processes={processes}")["policy"].key
 
 
 @pytest.mark.parametrize("loss", ["kto", "aot", "aot_unpaired"])
@@ -86,14 +77,13 @@ def test_rounded_products_are_another_precision_on_a_gpu_only(monkeypatch: pytes
     monkeypatch.setattr("apm_exp.pipeline.resolve._given_weights", lambda config, digests: (Path("x"), "key", False))
     for device, rounding in {"cuda": "tf32", "cpu": "float32"}.items():
         monkeypatch.setattr("apm_exp.pipeline.resolve.pick_device", lambda runtime, device=device: device)
-        assert starting_policy(config, {}, FileDigests(Path("none"))).rounding == rounding
+        assert starting_policy(config, None, FileDigests(Path("none"))).rounding == rounding
 
 
 def keys_of(*overrides: str) -> dict[str, str]:
     """The keys of all steps of a job, and of its page."""
     config = compose("model=tiny_from_data", "dataset=jsonl", "dataset.path=none.jsonl", *overrides)
-    choices = Choices("tiny_from_data", "jsonl", "map", "dpo", "pairs")
-    steps = build_graph(config, choices, with_rewards=True, digests=FileDigests(Path("none")))
+    steps = unroll(config, CHOICES, FileDigests(Path("none")))
     page = report_step(config, steps, command="", provenance={})
     return {name: step.key for name, step in (steps | {"report": page}).items()}
 
@@ -141,7 +131,7 @@ def test_what_a_job_is_made_of_makes_its_step_and_what_follows_others(what: str,
     names = list(before)
     changed = [name for name in names if before[name] != after[name]]
     assert first == changed[0]
-    assert {"policy", "evaluation_held_out_pairs", "report"} <= set(changed)
+    assert {"policy", "evaluation.held_out_pairs", "report"} <= set(changed)
 
 
 def test_bad_rows_that_were_left_out_are_refused_later_where_none_may_be() -> None:

@@ -62,6 +62,7 @@ def step(tmp_path: Path) -> StepMaker:
     def make(stage: Any = double, beside: dict[str, Any] | None = None, **inputs: Any) -> Step:
         return Step(
             stage.__name__,
+            "",
             "test",
             stage,
             inputs,
@@ -82,17 +83,6 @@ def test_a_step_is_built_once_and_then_reused(step: StepMaker, tmp_path: Path) -
     assert (first.path / "result.txt").read_text() == "6"
     assert first == second
     assert calls(tmp_path) == ["3"]
-
-
-def test_a_step_that_a_job_has_shown_already_is_not_shown_again(
-    step: StepMaker, caplog: pytest.LogCaptureFixture
-) -> None:
-    build(step(number=3))
-    with caplog.at_level("INFO"):
-        build(step(number=3), shown=True)
-        assert caplog.text == ""
-        build(step(number=3))
-        assert "reused" in caplog.text
 
 
 def test_a_later_step_is_named_by_the_key_of_the_earlier(step: StepMaker) -> None:
@@ -230,7 +220,9 @@ def test_damage_is_named_set_aside_and_built_again(
 ) -> None:
     built = build(step(number=3))
     damage(built.path / name)
-    again = build(Step("double", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused"))))
+    again = build(
+        Step("double", "", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused")))
+    )
     assert (again.path / "result.txt").read_text() == "6"
     assert json.loads((again.path / "done").read_text())["key"] == built.key
     if not (name == "done" and damage is Path.unlink):
@@ -241,7 +233,7 @@ def test_damage_is_named_set_aside_and_built_again(
 def test_looking_moves_nothing(step: StepMaker) -> None:
     built = build(step(number=3))
     truncate(built.path / "result.txt")
-    fresh = Step("double", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused")))
+    fresh = Step("double", "", "test", double, {"number": 3}, built.path.parent.parent, FileDigests(Path("unused")))
     assert read_done(fresh) is None
     assert [path.name for path in built.path.parent.iterdir()] == [built.path.name]
 
@@ -440,7 +432,7 @@ def test_nobody_replaces_what_is_being_read(step: StepMaker, tmp_path: Path) -> 
 
 
 def _build_in_process(root: Path, gate: Path) -> None:
-    double_step = Step("double", "test", double, {"number": 7}, root, FileDigests(root / "d.json"), {"slow": gate})
+    double_step = Step("double", "", "test", double, {"number": 7}, root, FileDigests(root / "d.json"), {"slow": gate})
     sys.exit(0 if (build(double_step).path / "result.txt").read_text() == "14" else 3)
 
 
@@ -467,7 +459,7 @@ def test_a_killed_builder_leaves_nothing_that_is_read_and_the_next_one_builds(tm
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join(60)
     gate.touch()
-    same = Step("double", "test", double, {"number": 7}, tmp_path, FileDigests(tmp_path / "d.json"), {"slow": gate})
+    same = Step("double", "", "test", double, {"number": 7}, tmp_path, FileDigests(tmp_path / "d.json"), {"slow": gate})
     assert read_done(same) is None
     assert (build(same).path / "result.txt").read_text() == "14"
 

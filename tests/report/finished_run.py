@@ -11,6 +11,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_json, write_jsonl, write_parquet
 from apm_exp.core.messages import stored
 from apm_exp.core.types import Message
+from apm_exp.pipeline.stage_table import STAGES
 
 MAP = {"_target_": "apm_exp.selection.metrics.map.alignment_potential", "alpha": 0.5, "rescale": False}
 EXPLICIT = {"_target_": "apm_exp.selection.metrics.explicit.explicit_reward_margin"}
@@ -154,18 +155,20 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
     prompts, chosen, rejected = ([f"{kind} {texts} {row}" for row in range(10)] for kind in "pcr")
     win_rate = {"win_rate": score(0.675, 0.0234, 400, "share"), "length": score(12.5, 0.31, 400, "tokens")}
     win_rate["starting_length"] = score(11.5, 0.29, 400, "tokens")
+    shown = {
+        "pairs": write_pairs(root, prompts, chosen, rejected),
+        "rewards": artifact(root, "rewards", 2.5, pairs=10, **({} if with_rewards else {"unrewarded": 10})),
+        "logps": write_logps(root, CHOSEN_LENGTHS, REJECTED_LENGTHS),
+        "selection": write_selection(root, explicit, np.array(IMPLICIT_MARGINS), 4),
+        "policy": write_policy(root, 12),
+    }
     return {
         "config": CONFIG,
         "how": {},
         "command": COMMAND,
-        "pairs": write_pairs(root, prompts, chosen, rejected),
-        "models": None,
-        "generations": None,
-        "rewards": artifact(root, "rewards", 2.5, pairs=10) if with_rewards else None,
-        "logps": write_logps(root, CHOSEN_LENGTHS, REJECTED_LENGTHS),
-        "selection": write_selection(root, explicit, np.array(IMPLICIT_MARGINS), 4),
-        "policy": write_policy(root, 12),
-        "evaluations": {"win_rate": write_evaluation(root, "evaluation", win_rate)},
+        "steps": shown | {"evaluation.win_rate": write_evaluation(root, "evaluation", win_rate)},
+        "shown": shown,
         "compare": json.loads(json.dumps(COMPARE)),
         "provenance": PROVENANCE,
+        "titles": {kind: stage.title for kind, stage in STAGES.items()},
     }

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from apm_exp.core.artifact import Artifact
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.stages.train import selected_pairs
 from tests.command import folders, small_run
@@ -21,8 +22,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Policy, pa.Table]:
     root = tmp_path_factory.mktemp("world")
     result = small_run(root)
     assert result.returncode == 0, result.stderr
-    logps, rewards, selection, model = (folders(root, kind)[0] for kind in ("logps", "rewards", "selection", "models"))
-    return Policy(model / "final", "small", "float32", "auto", False), selected_pairs(logps, rewards, selection)
+    (run,) = folders(root, "runs")
+    part = {name: Artifact(name, run / name, "k", {}, 0.0) for name in ("logps", "rewards", "selection")}
+    return Policy(run / "models" / "final", "small", "float32", "auto", False), selected_pairs([part])
 
 
 @pytest.mark.parametrize("name", NAMES)

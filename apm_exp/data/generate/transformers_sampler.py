@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-def check(*, samples: int) -> None:
-    """Raise ValueError for a single response to a prompt, of which no pair can be made."""
-    if samples < 2:
-        raise ValueError(f"generate.samples={samples}: a pair is made of two responses; give at least 2")
-
-
 def sample_responses(
     policy: Policy,
     prompts: Sequence[list[Message]],

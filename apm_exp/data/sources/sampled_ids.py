@@ -9,21 +9,19 @@ import pyarrow.parquet as pq
 
 from apm_exp.core.sorted_parquet import ordered_tables, write_tables
 
-HOW_SAMPLED = ["prompt_ids", "all_ids", "all_logps", "tokenizer", "sampler"]
+_HOW_SAMPLED = ["prompt_ids", "response_ids", "logps", "tokenizer", "sampler"]
 _ROWS_AT_ONCE = 1000
 
 
 def add_sampled_ids(pairs: Path, generations: Path) -> None:
     """Add to each row of pairs.parquet how it was sampled; does nothing if the generations do not record it.
 
-    prompt_ids, chosen_ids, rejected_ids: the tokens of the prompt and of both responses, with an end token only if one
-    was sampled. sampled_chosen_logp, sampled_rejected_logp: log-probs under the sampler, in nats. tokenizer, sampler:
-    see pipeline/stages/generate.py. Pairs of a data set have none of these columns.
+    prompt_ids, chosen_ids, rejected_ids: the tokens of the prompt that was sampled from and of both responses, with an
+    end token only if one was sampled. sampled_chosen_logp, sampled_rejected_logp: under the sampler, in nats.
+    tokenizer, sampler: see pipeline/stages/generations.py. Pairs of a data set have none of these columns.
     """
-    if not set(HOW_SAMPLED) <= set(pq.read_schema(generations).names):
-        return
-    sampled = pq.read_table(generations, columns=HOW_SAMPLED)
-    if sampled["all_ids"].null_count < len(sampled):
+    sampled = pq.read_table(generations, columns=_HOW_SAMPLED)
+    if sampled["response_ids"].null_count < len(sampled):
         write_tables(_with_ids(pairs, sampled), pairs)
 
 
@@ -32,8 +30,8 @@ def _with_ids(pairs: Path, sampled: pa.Table) -> Iterator[pa.Table]:
         rows = sampled.take([int(source.rpartition(":")[2]) - 1 for source in table["source"].to_pylist()])
         columns = {"prompt_ids": rows["prompt_ids"]}
         for name in ("chosen", "rejected"):
-            columns[f"{name}_ids"] = _entry(rows["all_ids"], table[f"{name}_index"])
-            columns[f"sampled_{name}_logp"] = _entry(rows["all_logps"], table[f"{name}_index"])
+            columns[f"{name}_ids"] = _entry(rows["response_ids"], table[f"{name}_index"])
+            columns[f"sampled_{name}_logp"] = _entry(rows["logps"], table[f"{name}_index"])
         for name, column in (columns | {"tokenizer": rows["tokenizer"], "sampler": rows["sampler"]}).items():
             table = table.append_column(name, column)
         yield table

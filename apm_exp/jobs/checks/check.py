@@ -1,32 +1,24 @@
 """Whether a job can be right, before any of its work is done."""
 
 import logging
-from typing import NamedTuple
 
 from apm_exp.core.errors import UsageError, one_line
 from apm_exp.core.own_code import own_code_named
 from apm_exp.jobs.checks.missing_settings import say_where
 from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
+from apm_exp.jobs.job import Job, is_finished, job_of, known_job
 from apm_exp.jobs.request import Request
-from apm_exp.jobs.steps import is_finished
 from apm_exp.runtime.check_nodes import check_launcher, check_one_machine
 from apm_exp.selection.alpha_rules.choose import AUTO
 
 logger = logging.getLogger(__name__)
 
 
-class Checked(NamedTuple):
-    """finished: nothing is left to do. with_rewards: see check_inputs."""
-
-    finished: bool
-    with_rewards: bool | None
-
-
 def check_job(request: Request) -> bool:
-    """Check a job; returns whether nothing of it is left to do. Raises UsageError."""
+    """Check a job; return whether nothing of it is left to do. Raises UsageError."""
     check_settings(request)
     check_machine(request)
-    return check_work_of(request).finished
+    return check_work_of(request)[1]
 
 
 def check_settings(request: Request) -> None:
@@ -61,22 +53,24 @@ def check_for_elsewhere(request: Request) -> None:
         raise UsageError(say_where(one_line(error), request)) from error
 
 
-def check_work_of(request: Request) -> Checked:
-    """Check what a job points at. Raises UsageError.
+def check_work_of(request: Request) -> tuple[Job, bool]:
+    """Check what a job points at; return it, and whether nothing of it is left to do. Raises UsageError.
 
-    What takes the large libraries is not looked at where all the work is done: it was, before that work.
+    What takes the large libraries is not looked at if all the work is done: it was, before that work.
     """
     try:
         with own_code_named(request.config):
-            with_rewards = check_inputs(request.config)
-            finished = is_finished(request, with_rewards)
+            check_inputs(request.config)
+            job = known_job(request)
+            finished = job is not None and is_finished(job)
             if not finished:
-                check_work(request.config, with_rewards)
+                check_work(request.config)
+            job = job or job_of(request)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
     warn_unused_alpha(request)
     warn_unused_alpha_rule(request)
-    return Checked(finished, with_rewards)
+    return job, finished
 
 
 def warn_unused_alpha(request: Request) -> None:

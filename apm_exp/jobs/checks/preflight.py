@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from apm_exp.core import component
 from apm_exp.core.component import Function
 from apm_exp.core.credentials import flatten, refuse_secrets
 from apm_exp.jobs.checks.file_locks import check_lockable
-from apm_exp.jobs.checks.rewards import check_loss_takes, check_rewards
+from apm_exp.jobs.checks.rewards import check_rewards, refuse_split_of_others
 from apm_exp.jobs.checks.top_level import NODES, check_top_level
+from apm_exp.pipeline.evaluations import STAGED
+from apm_exp.pipeline.nodes import samples
 from apm_exp.pipeline.resolve import is_reward_model, pinned_dataset, reward_is_here
 from apm_exp.selection.alpha_rules.choose import check_rule
 from apm_exp.selection.metrics.preflight import check_metric
@@ -36,9 +38,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def _check_group(group: str, node: Mapping[str, Any]) -> None:
-    nested = {"evals": node, "compare": node}.get(group)
-    for name, inner in nested.items() if nested else ((group, node),):
-        label = f"{group}.{name}" if nested else group
+    for label, inner in _components(group, node):
         if not isinstance(inner, Mapping):
             typed = "null" if inner is None else inner
             raise ValueError(
@@ -47,6 +47,25 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
         function = component.locate(label, inner)
         component.check(label, inner, (function, *_companions(group, inner)))
         component.check_together(function, inner)
+
+
+def _components(group: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what of a group names a function: the group itself, or each of its settings by name."""
+    if group not in ("evals", "compare"):
+        yield group, node
+        return
+    for name, inner in node.items():
+        if group == "evals" and isinstance(inner, Mapping) and "_target_" not in inner:
+            _refuse_other_parts(f"evals.{name}", inner)
+            yield from ((f"evals.{name}.{part}", inner[part]) for part in STAGED)
+        else:
+            yield f"{group}.{name}", inner
+
+
+def _refuse_other_parts(label: str, node: Mapping[str, Any]) -> None:
+    if set(node) != set(STAGED):
+        problem = f"has the settings {', '.join(node) or 'none'}"
+        raise ValueError(f"{label}: {problem}; an evaluation has a _target_, or the nodes {', '.join(STAGED)}")
 
 
 def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
@@ -66,14 +85,13 @@ def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
     return []
 
 
-def check_inputs(config: Mapping[str, Any]) -> bool | None:
+def check_inputs(config: Mapping[str, Any]) -> None:
     """Check what the configuration points at: files, device, metric, rewards, the output folder.
 
-    Returns whether there are rewards to be had (None: only the rows can tell). Raises a one-line ValueError.
+    Raises a one-line ValueError.
     """
     from apm_exp.core.odd_files import refuse_odd_files
     from apm_exp.data.sources.count import count_rows
-    from apm_exp.pipeline.resolve import check_source
     from apm_exp.runtime.settings import check_devices
     from apm_exp.selection.keep.preflight import check_keep
 
@@ -81,22 +99,22 @@ def check_inputs(config: Mapping[str, Any]) -> bool | None:
     _check_writable(Path(config["output_root"]))
     check_devices(config["runtime"])
     check_metric(config["metric"])
-    with_rewards = check_rewards(config)
-    check_source(config)
+    if samples(config):
+        refuse_split_of_others(config["dataset"])
+    else:
+        check_rewards(config)
     rows = count_rows(config["dataset"])
     check_keep(config["keep"], rows)
     check_rule(config["metric"], config["alpha_rule"], config["keep"], rows)
-    return with_rewards
 
 
-def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
+def check_work(config: Mapping[str, Any]) -> None:
     """Check what takes the large libraries to know: the models and the training; and which commit of a Hub dataset is
     meant. Raises a one-line ValueError.
-
-    with_rewards: what check_inputs returned.
     """
     from apm_exp.jobs.plan.memory.check import check_before_work
     from apm_exp.training.adapters.preflight import check_adapter
+    from apm_exp.training.objective import check_numbers
     from apm_exp.training.preflight import check_training
 
     pinned_dataset(config["dataset"], config["task"])
@@ -107,7 +125,7 @@ def check_work(config: Mapping[str, Any], with_rewards: bool | None) -> None:
     if trains:
         nodes = {name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")}
         check_training(**nodes, dtype=config["model"]["dtype"])
-        check_loss_takes(config["loss"], with_rewards)
+        check_numbers(config["loss"])
     if trains and known:
         check_before_work(config)
     if is_reward_model(config["reward"]):

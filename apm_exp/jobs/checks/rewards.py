@@ -1,52 +1,36 @@
-"""Whether the pairs of a job have rewards, and whether its metric and loss can do without."""
+"""Whether the pairs of a data set can have the rewards that its metric and loss ask for, as far as its files tell."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from apm_exp.core import component
+from apm_exp.data.rewards.recorded import recorded
 from apm_exp.selection.metrics.preflight import needs_rewards
 
 
-def check_rewards(config: Mapping[str, Any]) -> bool | None:
-    """Whether the pairs have rewards: generated ones do, a reward source other than `recorded` gives them.
+def check_rewards(config: Mapping[str, Any]) -> None:
+    """Raise ValueError if the files of the data set bring no rewards, no source gives some, and some are needed.
 
-    None if only the rows themselves can tell: the Hub's, and those of which some may have none if the metric asks for
-    none (`uses_rewards`).
+    Looks at the first rows of the files; what only all rows or the Hub can tell is known once the pairs are there.
     """
-    if config["generate"]:
-        _refuse_split_of_others(config["dataset"])
-        return True
     from apm_exp.data.sources.preflight import preflight
 
-    recorded = preflight(dict(config["dataset"]))
-    if _reward_source(config) != "recorded":
-        return True
-    if recorded is False:
-        refuse_missing_rewards(config)
-    return recorded if recorded is False or needs_rewards(config["metric"]) else None
+    rewarded = preflight(dict(config["dataset"]))
+    if rewarded is False and component.locate("reward", config["reward"]) is recorded:
+        _refuse_metric(config)
+        if config["until"] is None:
+            _refuse_loss(config["loss"])
 
 
-def uses_rewards(config: Mapping[str, Any]) -> bool:
-    """Whether the metric, or the loss of a job that trains, asks for rewards: pairs without are then left out."""
-    from apm_exp.training.objective import fields_read
-
-    return needs_rewards(config["metric"]) or (config["until"] is None and "rewards" in fields_read(config["loss"]))
-
-
-def _refuse_split_of_others(dataset: Mapping[str, Any]) -> None:
+def refuse_split_of_others(dataset: Mapping[str, Any]) -> None:
     """Raise ValueError for a held-out split beside pairs that are sampled here: that split has others' responses."""
     if split := dataset.get("holdout_split"):
         remedy = "set dataset.holdout_split=null, and dataset.holdout to a share of the prompts"
-        raise ValueError(
-            f"dataset.holdout_split={split}: its pairs are not of responses that generate= samples; {remedy}"
-        )
+        problem = "its pairs are not of responses that the pipeline samples"
+        raise ValueError(f"dataset.holdout_split={split}: {problem}; {remedy}")
 
 
-def _reward_source(config: Mapping[str, Any]) -> str:
-    return str(config["reward"]["_target_"]).rpartition(".")[2]
-
-
-def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
-    """Raise ValueError where the metric asks for the rewards that the rows do not have."""
+def _refuse_metric(config: Mapping[str, Any]) -> None:
     if needs_rewards(config["metric"]):
         from apm_exp.data.sources.preflight import where_of
 
@@ -59,10 +43,8 @@ def refuse_missing_rewards(config: Mapping[str, Any]) -> None:
         )
 
 
-def check_loss_takes(loss: Mapping[str, Any], with_rewards: bool | None) -> None:
-    """Raise ValueError where the loss asks for rewards that the rows do not have, or refuses its own settings."""
-    from apm_exp.training.objective import NO_REWARDS, check_numbers, fields_read
+def _refuse_loss(loss: Mapping[str, Any]) -> None:
+    from apm_exp.training.objective import NO_REWARDS, fields_read
 
-    if "rewards" in fields_read(loss) and with_rewards is False:
+    if "rewards" in fields_read(loss):
         raise ValueError(f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}")
-    check_numbers(loss)

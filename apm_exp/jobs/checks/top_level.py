@@ -10,7 +10,7 @@ from apm_exp.core.ranges import Alpha
 
 NODES = (
     *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
-    *("alpha_rule", "adapter", "deepspeed", "evals", "tracking", "compare"),
+    *("alpha_rule", "adapter", "deepspeed", "evals", "tracking", "compare", "pipeline", "pairing"),
 )
 
 
@@ -24,20 +24,9 @@ def top_level(
     seed: Annotated[int, Field(ge=0, lt=2**32)],
     output_root: Annotated[str, Field(min_length=1)],
     baseline: str | float | list[str | float] | None,
-    rebuild: Literal[
-        "none",
-        "all",
-        "models",
-        "generations",
-        "pairs",
-        "rewards",
-        "logps",
-        "selection",
-        "policy",
-        "evaluation",
-        "report",
-    ],
-    until: Literal["logps", "selection"] | None,
+    rebuild: Annotated[str, Field(min_length=1)],
+    until: Annotated[str, Field(min_length=1)] | None,
+    iterations: Annotated[int, Field(ge=1)],
     hyperparameters: str,
     trusted_packages: list[str],
 ) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-KINDS = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy", "evaluation", "report")
+from apm_exp.pipeline.stage_table import STAGES
+
 _NAME = re.compile(r"(?P<name>.+-(?P<key8>[0-9a-f]{8}))(\.(?P<aside>replaced|damaged)(-\d+)?)?")
 _FRAMEWORK_FILES = {"inputs.yaml", "provenance.json", "done", "failed.txt"}
 
@@ -32,7 +33,7 @@ class StepFolder:
 
 def step_folders(root: Path) -> Iterator[StepFolder]:
     """All folders of steps, by kind and name. Links are not followed, and what no step made is not among them."""
-    for kind in KINDS:
+    for kind in STAGES:
         parent = root / kind
         if parent.is_symlink() or not parent.is_dir():
             continue

@@ -6,13 +6,7 @@ from pathlib import Path
 
 from apm_exp.jobs.clean.folders import StepFolder, size_of, step_folders, unless_built
 from apm_exp.jobs.clean.needed import Needed, needed
-
-_GO_ON_FROM = {  # what an attempt that ended early left for the same command to go on from
-    "policy": "checkpoints/checkpoint-*/COMPLETE",
-    "rewards": "scored/*",
-    "logps": "shards/*.shard",
-    "generations": "sampled.jsonl",
-}
+from apm_exp.pipeline.stage_table import STAGES
 
 
 @dataclass(frozen=True)
@@ -62,5 +56,5 @@ def _why(root: Path, folder: StepFolder, wanted: Needed) -> str | None:
 
 def goes_on(folder: StepFolder) -> bool:
     """Whether the command that began this folder would go on from work that is in it."""
-    pattern = _GO_ON_FROM.get(folder.kind)
+    pattern = STAGES[folder.kind].resumes_from
     return pattern is not None and not folder.is_done and any(folder.path.glob(pattern))

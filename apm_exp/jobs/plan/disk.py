@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.core.console import shown
+from apm_exp.core.step_names import of_kind
+from apm_exp.data.sources.count import count_rows
 from apm_exp.data.sources.source_files import files_of
 from apm_exp.jobs.plan.memory.states import optimizer_bytes
 from apm_exp.jobs.plan.memory.training import Training
-from apm_exp.pipeline.step import Step
+from apm_exp.pipeline.stage_table import STAGES
+from apm_exp.pipeline.step import Step, lineage
+from apm_exp.pipeline.work import Counts
 from apm_exp.training.callbacks.checkpoints import KEPT_MEANWHILE
 
 _BYTES_A_TOKEN = 8  # of a sampled response: its text and its ids, in each table
@@ -31,22 +35,23 @@ class Disk:
 
 
 def job_disk(
-    config: Mapping[str, Any], missing: Mapping[str, Step], training: Training | None, optimizer_steps: float | None
+    config: Mapping[str, Any], missing: Mapping[str, Step], known: Mapping[str, Counts], training: Training | None
 ) -> Disk:
-    """What the steps that are to be built will write: tables, the trained weights, and checkpoints meanwhile.
+    """Return what the steps that are to be built will write: tables, trained weights, and checkpoints meanwhile.
 
-    training: None where no training is to run, or nothing is known of the model. The built models of this project are
-    too small to count.
+    known: the counts of all steps by key. training: the largest; None if there is none, or nothing is known of the
+    model. The built models of this project are too small to count.
     """
-    stays = {
-        step.folder: _tables(config) for name, step in missing.items() if name in ("pairs", "logps", "generations")
-    }
-    if training is None or "policy" not in missing:
+    stays = {step.folder: _table(step, config) for step in missing.values() if STAGES[step.kind].texts}
+    meanwhile = 0
+    if training is None:
         return Disk(stays)
-    each = checkpoint_bytes(training)
-    saved, kept = _checkpoints(config["trainer"], optimizer_steps)
-    stays[missing["policy"].folder] = training.bytes_of_dtype * training.shape.parameters + kept * each
-    return Disk(stays, (min(saved, max(KEPT_MEANWHILE, kept) + 1) - kept) * each if saved else 0)
+    for policy in of_kind(missing, "policy").values():
+        each = checkpoint_bytes(training)
+        saved, kept = _checkpoints(config["trainer"], known[policy.key].get("steps"))
+        stays[policy.folder] = training.bytes_of_dtype * training.shape.parameters + kept * each
+        meanwhile = max(meanwhile, (min(saved, max(KEPT_MEANWHILE, kept) + 1) - kept) * each if saved else 0)
+    return Disk(stays, meanwhile)
 
 
 def together(jobs: Iterable[Disk]) -> Disk:
@@ -86,11 +91,13 @@ def _checkpoints(trainer: Mapping[str, Any], steps: float | None) -> tuple[int, 
     return saved, min(saved, trainer["keep_checkpoints"])
 
 
-def _tables(config: Mapping[str, Any]) -> int:
+def _table(step: Step, config: Mapping[str, Any]) -> int:
     """One table of all pairs: by the tokens that are sampled, or the files that are read (it is compressed too)."""
     dataset = config["dataset"]
-    if generate := config["generate"]:
-        rows = int(dataset.get("prompts", 0))
-        return rows * int(generate["samples"]) * int(generate["max_new_tokens"]) * _BYTES_A_TOKEN
+    generations = next((each for each in lineage(step) if each.kind == "generations"), None)
+    if generations is not None:
+        generate, node = generations.inputs["generate"], generations.inputs["prompts"].inputs["dataset"]
+        rows = count_rows({**node, "limit": generations.inputs["prompts"].inputs["limit"]}) or 0
+        return rows * int(generate.get("samples", 1)) * int(generate.get("max_new_tokens", 0)) * _BYTES_A_TOKEN
     files: Sequence[Path] = files_of(dataset["path"]) if dataset["_target_"].endswith(".jsonl") else []
     return sum(file.stat().st_size for file in files)

@@ -1,7 +1,7 @@
 """How long steps took on this machine's earlier runs, and so how long others may take."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -9,15 +9,9 @@ from typing import NamedTuple
 
 from apm_exp.core.artifact import DONE
 from apm_exp.core.sealed import Damaged, read_sealed
+from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Step
-
-Counts = Mapping[str, int | float]
-_GROWS_WITH = {  # the count that a step's time is taken to be proportional to
-    "generations": "responses",
-    "logps": "pairs",
-    "rewards": "pairs",
-    "policy": "steps",
-}
+from apm_exp.pipeline.work import Counts
 
 
 def expected_seconds(step: Step, counts: Counts) -> float | None:
@@ -28,7 +22,7 @@ def expected_seconds(step: Step, counts: Counts) -> float | None:
     """
     found = _earlier(step.root / step.kind)
     same = [one for one in found if one.slug == step.slug] or found
-    seconds = [_scaled(one, counts, _GROWS_WITH.get(step.kind)) for one in same]
+    seconds = [_scaled(one, counts, STAGES[step.kind].grows_with) for one in same]
     return statistics.median(seconds) if seconds else None
 
 
@@ -49,6 +43,9 @@ def _earlier(folder: Path) -> list[_Earlier]:
     return found
 
 
-def _scaled(earlier: _Earlier, counts: Counts, grows_with: str | None) -> float:
-    now, then = counts.get(grows_with or ""), earlier.counts.get(grows_with or "")
-    return earlier.seconds * now / then if now and then else earlier.seconds
+def _scaled(earlier: _Earlier, counts: Counts, grows_with: Sequence[str]) -> float:
+    for name in grows_with:
+        now, then = counts.get(name), earlier.counts.get(name)
+        if now and then:
+            return earlier.seconds * now / then
+    return earlier.seconds

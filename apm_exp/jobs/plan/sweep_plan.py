@@ -8,12 +8,13 @@ from typing import NamedTuple
 from rich.table import Table
 
 from apm_exp.core.console import plain_table, print_line, print_table
+from apm_exp.core.step_names import last_of
 from apm_exp.jobs.plan.disk import disk_line, together
-from apm_exp.jobs.plan.forwards import Work, model_work
 from apm_exp.jobs.plan.memory.check import tell
 from apm_exp.jobs.plan.memory.estimate import estimate
 from apm_exp.jobs.plan.plan import Plan, print_memory, time_shown
 from apm_exp.pipeline.step import Step
+from apm_exp.pipeline.work import Work
 
 
 class _Own(NamedTuple):
@@ -29,7 +30,7 @@ class _Own(NamedTuple):
 
     @property
     def work(self) -> Work | None:
-        return model_work(self.name, self.plan.steps, self.plan.known, self.plan.config)
+        return self.plan.work(self.name)
 
 
 def print_sweep_plan(folder: Path, plans: Sequence[Plan]) -> None:
@@ -70,7 +71,8 @@ def _jobs(plans: Sequence[Plan], own: Sequence[Sequence[_Own]]) -> Table:
 
 
 def _policy(plan: Plan) -> Path | None:
-    return plan.steps["policy"].folder if "policy" in plan.steps else None
+    policy = last_of(plan.steps, "policy")
+    return policy.folder if policy else None
 
 
 def _stages(steps: Sequence[_Own]) -> Table:

@@ -1,40 +1,51 @@
-"""Stage: one evaluation of the trained policy against the starting policy."""
+"""Stage: one evaluation of a policy against the starting policy."""
 
+import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from apm_exp.core import component
-from apm_exp.core.artifact import Artifact
-from apm_exp.core.types import Policy
+from apm_exp.pipeline.step import read_done
+from apm_exp.pipeline.work import Counts, Work
 
-VERSION = 3
+VERSION = 4
 
 
 def evaluate(
-    out: Path,
-    *,
-    evaluation: dict[str, Any],
-    policy: Policy,
-    starting_policy: Policy,
-    pairs: Artifact,
-    logps: Artifact,
-    rewards: Artifact | None,
-    runtime: dict[str, Any],
+    out: Path, *, evaluation: dict[str, Any], given: Mapping[str, Any], runtime: dict[str, Any]
 ) -> dict[str, int]:
-    """Run an evaluation, which writes scores.json and evaluation.parquet into `out`; returns the number of scores.
+    """Run an evaluation, which writes scores.json and evaluation.parquet into `out`; return the number of scores.
 
-    The evaluation's positional parameters say which of these inputs it wants.
+    given: what its positional parameters ask for (see `inputs_of`).
     """
-    given = {
-        "out": out,
-        "policy": policy,
-        "starting_policy": starting_policy,
-        "pairs": pairs,
-        "logps": logps,
-        "rewards": rewards,
-        "runtime": runtime,
-    }
     wanted = component.positional_names(component.locate("evals", evaluation))
-    component.bind("evals", evaluation)(**{name: given[name] for name in wanted})
+    everything = {"out": out, "runtime": runtime, **given}
+    component.bind("evals", evaluation)(**{name: everything[name] for name in wanted})
     return {"scores": len(json.loads((out / "scores.json").read_text()))}
+
+
+def inputs_of(evaluation: Mapping[str, Any], available: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an evaluation asks for by the names of its positional parameters.
+
+    available: policy, starting_policy; pairs, logps, rewards (of the pairs that the starting policy scored); responses
+    and judgements, each of "policy" and "starting_policy", if its node says how they are made. Raises ValueError for a
+    name that is not among them.
+    """
+    names = component.positional_names(component.locate("evals", evaluation))
+    asked = [name for name in names if name not in ("out", "runtime")]
+    if absent := [name for name in asked if name not in available]:
+        known = ", ".join(["out", "runtime", *available])
+        raise ValueError(f"evals._target_={evaluation['_target_']}: takes {absent[0]}; this run has {known}")
+    return {name: available[name] for name in asked}
+
+
+def work(inputs: Mapping[str, Any], _counts: Counts) -> Work | None:
+    """Return what the `work` of the evaluation's module says, if it has one and the pairs are scored."""
+    own = getattr(inspect.getmodule(component.locate("evals", inputs["evaluation"])), "work", None)
+    logps = inputs["given"].get("logps")
+    if own is None or logps is None or (scored := read_done(logps)) is None:
+        return None
+    forwards, tokens = own(scored)
+    return Work(forwards, tokens, exact=True)

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from apm_exp.core.types import Policy, Refusal, TokenisedPair
 from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, lengths_of, score_table
 from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
 from apm_exp.models.tokens.sampled import sampled_pairs
+from apm_exp.pipeline.work import Counts, Lengths, Work
 
 VERSION = 3  # 3: models whose padded rows are wrong, and pairs beyond the context, are refused
 logger = logging.getLogger(__name__)
@@ -185,3 +186,33 @@ def _scored(table: pa.Table, logps: Scores) -> pa.Table:
         columns[f"{response}_logp"] = pa.array([both[place] for both in values], pa.float64())
         columns[f"{response}_len"] = pc.list_value_length(table[f"{response}_ids"])
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
+    """Return the most pairs that can be scored."""
+    counts = known[inputs["pairs"].key]
+    return {"pairs": counts["pairs"]} if "pairs" in counts else {}
+
+
+def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
+    """Return the forwards of the pairs, each of as many tokens as it has, or as a pair may have."""
+    if "tokens" in counts:
+        return Work(int(counts["pairs"]), int(counts["tokens"]), exact=True)
+    if "pairs" not in counts:
+        return None
+    pairs = int(counts["pairs"])
+    return Work(pairs, pairs * sum(longest_pair(inputs)), exact=False)
+
+
+def longest_pair(inputs: Mapping[str, Any]) -> Lengths:
+    """Return the tokens of a pair of as many tokens as can be.
+
+    The prompt is there once, so a short one leaves room for more of the responses. Responses that are sampled here have
+    at most as many tokens as are sampled, and an end.
+    """
+    tokens, sampled = inputs["tokens"], inputs["pairs"].inputs["sampled"]
+    most = int(tokens["max_length"])
+    generate = sampled["generations"].inputs["generate"] if sampled else {}
+    response = min(most - 1, int(generate.get("max_new_tokens", most)) + 1)
+    prompt = min(most - response, int(tokens.get("max_prompt_length", most)))
+    return prompt, response, response

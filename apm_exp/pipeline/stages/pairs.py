@@ -1,36 +1,59 @@
-"""The stage that turns a dataset into checked, split preference pairs."""
+"""Stage: checked, split preference pairs, of a data set or of responses that were sampled here."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
+from apm_exp.pipeline.work import Counts
 
-if TYPE_CHECKING:
-    from apm_exp.core.artifact import Artifact
-
-VERSION = 2
+VERSION = 3
 
 
-def pairs(out: Path, *, dataset: Mapping[str, Any], generations: "Artifact | None", on_bad_row: str) -> dict[str, int]:
-    """Write out/pairs.parquet (sorted by pair_id) and out/refused.jsonl; return the counts of rows.
+def pairs(
+    out: Path, *, dataset: Mapping[str, Any], sampled: Mapping[str, Any] | None, on_bad_row: str
+) -> dict[str, int]:
+    """Write pairs.parquet (sorted by pair_id) and refused.jsonl; return the counts of rows.
 
-    generations: where the rows were generated here, they are read from it, with the tokens that were sampled
-    (sampled_ids.py), and the dataset's function is not called. Raises ValueError as `prepare_pairs`, and for a
-    dataset that cannot be read.
+    sampled: `generations` and `rewards` (of these), both artifacts, and `pairing`, the node of the rule that makes
+    pairs of a prompt's responses; pairs then have the tokens that were sampled (sampled_ids.py), and the data set's
+    function is not called. Prompts of which no pair can be made are refused, and are no bad rows. Raises ValueError as
+    `prepare_pairs`, and for a data set that cannot be read.
     """
-    from apm_exp.data.sources.generated import generated_rows
+    from apm_exp.data.generate.pair_rows import pair_rows
     from apm_exp.data.sources.preflight import where_of
     from apm_exp.data.sources.prepare import prepare_pairs
     from apm_exp.data.sources.reader import held_out_rows, reader
     from apm_exp.data.sources.sampled_ids import add_sampled_ids
 
-    dataset = {**dataset, "on_bad_row": on_bad_row}
-    read = reader(dataset)
-    settings = component.settings_of(prepare_pairs, dataset)
-    if generations is None:
-        return prepare_pairs(out, read(), where_of(dataset), held_out_rows(dataset), **settings)
-    table = generations.path / "generations.parquet"
-    counts = prepare_pairs(out, generated_rows(table), f"generations {table}", **settings)
+    if sampled is None:
+        node = {**dataset, "on_bad_row": on_bad_row}
+        rows, settings = reader(node)(), component.settings_of(prepare_pairs, node)
+        return prepare_pairs(out, rows, where_of(node), held_out_rows(node), **settings)
+    table = sampled["generations"].path / "generations.parquet"
+    rule = component.bind("pairing", sampled["pairing"])
+    rows = pair_rows(table, sampled["rewards"].path / "rewards.parquet", rule)
+    settings = component.settings_of(prepare_pairs, {**dataset, "on_bad_row": "refuse"})
+    counts = prepare_pairs(out, rows, f"generations {table}", **settings)
     add_sampled_ids(out / "pairs.parquet", table)
-    return counts
+    return counts | {"bad_rows": 0}
+
+
+def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
+    """Return the most pairs that there can be: one a prompt, or one a row of the files."""
+    from apm_exp.data.sources.count import count_rows
+
+    if inputs["sampled"] is None:
+        rows: float | None = count_rows(inputs["dataset"])
+    else:
+        rows = known[inputs["sampled"]["generations"].key].get("prompts")
+    return {} if rows is None else {"pairs": rows}
+
+
+def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:
+    """Raise ValueError for a single response to a prompt, of which no pair can be made."""
+    if inputs["sampled"] is not None:
+        samples = inputs["sampled"]["generations"].inputs["generate"].get("samples")
+        if samples == 1:
+            raise ValueError("generate.samples=1: a pair is made of two responses; give at least 2")

@@ -1,11 +1,12 @@
 """Stage: the report on a run, one self-contained page."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
 
-VERSION = 4
+VERSION = 5
 
 
 def report(
@@ -14,27 +15,21 @@ def report(
     config: dict[str, Any],
     how: dict[str, Any],
     command: str,
-    models: Artifact | None,
-    generations: Artifact | None,
-    pairs: Artifact,
-    rewards: Artifact | None,
-    logps: Artifact,
-    selection: Artifact,
-    policy: Artifact | None,
-    evaluations: dict[str, Artifact],
+    steps: Mapping[str, Artifact],
+    shown: Mapping[str, Artifact],
     compare: dict[str, dict[str, Any]],
     provenance: dict[str, Any],
+    titles: dict[str, str],
 ) -> dict[str, int]:
-    """Write `out`/report.html on a finished run; returns its number of figures and its size in bytes.
+    """Write report.html on a finished run; return its number of figures and its size in bytes.
 
-    policy: None where the run was to stop at its selection.
-    how: the settings by which it was run (runtime, tracking, ...), shown beside those that made the result.
+    steps: the artifacts of the run by the names of its steps, in order. shown: the selection that the page looks into,
+    the pairs, logps and rewards that it was made of, and the policy, if the run has trained one. how: the settings by
+    which it was run (runtime, tracking, ...), shown beside those that made the result. titles: of the stages by the
+    kinds of their steps.
     """
     from apm_exp.report.run.page import Run, write_page
 
-    artifacts = {"models": models, "generations": generations, "pairs": pairs, "rewards": rewards, "logps": logps}
-    artifacts |= {"selection": selection, "policy": policy}
-    present = {name: artifact for name, artifact in artifacts.items() if artifact is not None}
-    page = write_page(Run(config | how, command, present, evaluations, compare, provenance), out / "report.html")
+    page = write_page(Run(config | how, command, steps, shown, compare, provenance, titles), out / "report.html")
     text = page.read_text(encoding="utf-8")
     return {"figures": text.count("<figure>"), "bytes": page.stat().st_size}

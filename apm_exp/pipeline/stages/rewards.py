@@ -1,7 +1,9 @@
-"""Stage: the reward of every response of every pair."""
+"""Stage: the reward of every response, of pairs or of generations."""
 
+import inspect
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +12,93 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_parquet
+from apm_exp.core.messages import EXTRAS
 from apm_exp.data.rewards.source import SCORED, reward_source
+from apm_exp.pipeline.work import Counts
 from apm_exp.selection.margins import explicit_margin
 
-VERSION = 2  # 2: a row beyond the positions of its reward model has no reward
+VERSION = 3
 logger = logging.getLogger(__name__)
 _ASKED = ["prompt", "tools", "responses", "response_extras", "recorded_rewards"]
 _IDS_SHOWN = 5
 
 
-def rewards(out: Path, *, pairs: Artifact, reward: dict[str, Any], runtime: dict[str, Any]) -> dict[str, int]:
-    """Write rewards.parquet: chosen_reward, rejected_reward and all_rewards (of `responses`), sorted by pair_id.
+def rewards(out: Path, *, responses: Artifact, reward: dict[str, Any], runtime: dict[str, Any]) -> dict[str, int]:
+    """Write rewards.parquet, in the order of the rows of `responses`, which are pairs or generations.
 
-    All three are null for pairs to which the source gives none. Counts: pairs; responses whose reward is known; pairs
-    that are inverted (the rejected response has the higher reward) or tied; pairs without rewards, if any. Reward
-    units. A killed attempt goes on from what its source has kept. Raises ValueError for a reward that is not finite,
-    with the pair_ids; only responses that are neither chosen nor rejected may be unknown (NaN).
+    all_rewards: a reward for each of a row's responses, reward units; null if the source gives the row none. Of pairs
+    it is by pair_id, with chosen_reward and rejected_reward beside it, null likewise; of generations by prompt_id.
+    Counts: pairs, or prompts; responses whose reward is known; pairs that are inverted (the rejected response has the
+    higher reward) or tied; rows without rewards, if any. A killed attempt resumes from what its source has kept. Raises
+    ValueError for rewards of pairs that are not finite, with the pair_ids; only responses that are neither chosen nor
+    rejected may be unknown (NaN).
     """
-    columns = ["pair_id", "chosen_index", "rejected_index", *_ASKED]
-    table = pq.read_table(pairs.path / "pairs.parquet", columns=columns).sort_by("pair_id")
+    table = _of_pairs(responses) if responses.kind == "pairs" else _of_generations(responses)
     found = reward_source(reward, out, runtime)(table.select(_ASKED))
     all_rewards = pa.array(found, pa.list_(pa.float64()))
     _check_lengths(table, all_rewards, reward)
-    result = pa.table(
-        {
-            "pair_id": table["pair_id"],
-            "chosen_reward": _of(all_rewards, table["chosen_index"]),
-            "rejected_reward": _of(all_rewards, table["rejected_index"]),
-            "all_rewards": all_rewards,
-        }
-    )
-    _check_finite(result, reward)
+    names = table.column_names[0]
+    columns = {names: table[names]}
+    if responses.kind == "pairs":
+        columns |= {f"{side}_reward": _of(all_rewards, table[f"{side}_index"]) for side in ("chosen", "rejected")}
+    result = pa.table(columns | {"all_rewards": all_rewards})
+    counts = {names.removesuffix("_id") + "s": len(result), "responses": _known(all_rewards)}
+    if responses.kind == "pairs":
+        _check_finite(result, reward)
+        counts |= _inverted_and_tied(result)
     write_parquet(result, out / "rewards.parquet")
     shutil.rmtree(out / SCORED, ignore_errors=True)
-    known = int(np.isfinite(all_rewards.flatten().to_numpy(zero_copy_only=False)).sum())
-    margin_P = explicit_margin(result, margin="chosen_minus_rejected")
+    return counts | ({"unrewarded": all_rewards.null_count} if all_rewards.null_count else {})
+
+
+def _of_pairs(pairs: Artifact) -> pa.Table:
+    columns = ["pair_id", "chosen_index", "rejected_index", *_ASKED]
+    return pq.read_table(pairs.path / "pairs.parquet", columns=columns).sort_by("pair_id").select(columns)
+
+
+def _of_generations(generations: Artifact) -> pa.Table:
+    """Return the columns that a reward source is asked about; nothing is recorded of what was sampled here."""
+    table = pq.read_table(
+        generations.path / "generations.parquet", columns=["prompt_id", "prompt", "tools", "responses"]
+    )
+    table = table.append_column("response_extras", pa.nulls(len(table), EXTRAS))
+    return table.append_column("recorded_rewards", pa.nulls(len(table), pa.list_(pa.float64())))
+
+
+def _known(all_rewards: pa.ListArray) -> int:
+    return int(np.isfinite(all_rewards.flatten().to_numpy(zero_copy_only=False)).sum())
+
+
+def _inverted_and_tied(result: pa.Table) -> dict[str, int]:
+    """Count the pairs whose rewards contradict their labels, or say nothing, and say so."""
+    rewarded = result.filter(pc.is_valid(result["chosen_reward"]))
+    margin_P = explicit_margin(rewarded, margin="chosen_minus_rejected")
     inverted, tied = int((margin_P < 0).sum()), int((margin_P == 0).sum())
     if inverted or tied:
         logger.info(
             "in %d of %d pairs the rejected response has the higher reward, in %d both have the same",
             *(inverted, len(result), tied),
         )
-    counts = {"pairs": len(result), "responses": known, "inverted": inverted, "tied": tied}
-    return counts | ({"unrewarded": all_rewards.null_count} if all_rewards.null_count else {})
+    return {"inverted": inverted, "tied": tied}
+
+
+def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
+    """Return the most rows that there can be."""
+    counts = known[inputs["responses"].key]
+    names = ("pairs",) if inputs["responses"].kind == "pairs" else ("prompts", "responses")
+    return {name: counts[name] for name in names if name in counts}
+
+
+def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:
+    """Raise ValueError for responses that are sampled here and a source of rewards that only a data set can bring."""
+    source = component.locate("reward", inputs["reward"])
+    if inputs["responses"].kind == "generations" and getattr(inspect.getmodule(source), "OF_THE_DATA", False):
+        name = source.__name__
+        remedy = "give a reward source, as reward=classifier reward.path=FOLDER"
+        raise ValueError(f"reward={name}: the responses are sampled here, so nothing recorded their rewards; {remedy}")
 
 
 def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:
@@ -64,13 +108,13 @@ def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:
 
 
 def _check_lengths(table: pa.Table, all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
-    problem = f"reward._target_={reward['_target_']}: not one reward for each response of each pair"
+    problem = f"reward._target_={reward['_target_']}: not one reward for each response"
     if len(all_rewards) != len(table):
         raise ValueError(f"{problem} ({len(all_rewards)} lists)")
     responses = pc.list_value_length(table["responses"].combine_chunks())
     counted = pc.coalesce(pc.list_value_length(all_rewards), responses)  # of a pair without rewards there is no list
     if (wrong_P := counted.to_numpy() != responses.to_numpy()).any():
-        raise ValueError(f"{problem} ({_ids(table['pair_id'], wrong_P)})")
+        raise ValueError(f"{problem} ({_ids(table, wrong_P)})")
 
 
 def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
@@ -87,11 +131,12 @@ def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
         target = reward["_target_"]
         raise ValueError(
             f"reward._target_={target}: {int(wrong_P.sum())} of {len(result)} pairs have a reward that is not finite "
-            f"({_ids(result['pair_id'], wrong_P)}); {remedy}"
+            f"({_ids(result, wrong_P)}); {remedy}"
         )
 
 
-def _ids(pair_id_P: pa.ChunkedArray, wrong_P: np.ndarray) -> str:
-    wrong = pair_id_P.filter(pa.array(wrong_P))
+def _ids(rows: pa.Table, wrong_P: np.ndarray) -> str:
+    name = rows.column_names[0]
+    wrong = rows[name].filter(pa.array(wrong_P))
     shown = ", ".join(wrong.slice(0, _IDS_SHOWN).to_pylist())
-    return f"pair_id {shown}" + (f" and {len(wrong) - _IDS_SHOWN} more" if len(wrong) > _IDS_SHOWN else "")
+    return f"{name} {shown}" + (f" and {len(wrong) - _IDS_SHOWN} more" if len(wrong) > _IDS_SHOWN else "")

@@ -15,6 +15,7 @@ from apm_exp.core.pair_ids import PairIds
 from apm_exp.core.rounding import NOISE
 from apm_exp.core.sorted_parquet import read_column, rows_of_split, write_tables
 from apm_exp.core.types import MissingRewards, PairScores
+from apm_exp.pipeline.work import Counts
 from apm_exp.selection.alpha_rules.choose import rule_name, with_chosen_number
 from apm_exp.selection.apply_keep_rule import keep_rows
 from apm_exp.selection.margins import explicit_margin
@@ -22,8 +23,12 @@ from apm_exp.selection.noise import within_noise
 from apm_exp.selection.pair_scores import read_pair_scores
 from apm_exp.selection.rewarded import write_rewarded
 
-VERSION = 2
+VERSION = 3
 logger = logging.getLogger(__name__)
+REWARDS = (
+    "name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a reward model "
+    "(reward=classifier reward.path=FOLDER), or take metric=implicit or metric=uniform"
+)
 _TAKEN = {"pair_id", "explicit_margin", "implicit_margin", "kept"}
 
 
@@ -32,7 +37,8 @@ def selection(
     *,
     pairs: Artifact,
     logps: Artifact,
-    rewards: Artifact | None,
+    rewards: Artifact,
+    rewarded_only: bool,
     margin: str,
     dtype: str,
     metric: dict[str, Any],
@@ -40,9 +46,11 @@ def selection(
 ) -> dict[str, int | float]:
     """Write selection.parquet: margins, the metric's columns and `kept` of every scored training pair.
 
-    Rows are in the order of pair_id, as those of the inputs are. dtype: what the log-probs were computed in. Counts:
-    pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage, and those without
-    rewards if others have some), within_noise (kept pairs that rounding of the log-probs could replace), and alpha
+    Rows are in the order of pair_id, as those of the inputs are. rewarded_only: whether pairs without rewards are left
+    out if others have some; if they are not and there are any, the metric is given no rewards. dtype: what the
+    log-probs were computed in. Counts: pairs (ranked), kept, refused (training pairs without log-probs, listed by the
+    logps stage, and those that are left out), within_noise (kept pairs that rounding of the log-probs could replace),
+    and alpha
     where a rule, whose node then stands in the metric's in its place, has chosen it from these pairs. Raises
     MissingRewards where the metric needs rewards and there are none, and ValueError for margins that are not finite, a
     keep rule that keeps nothing, or a rule that cannot choose.
@@ -55,11 +63,11 @@ def selection(
     scored, selected = out / ".scored.partial", out / "selection.parquet"
     rewarded = out / ".rewarded.partial"
     try:
-        source = logps.path / "logps.parquet"
-        if rewards and rewards.counts.get("unrewarded"):
-            write_rewarded(source, rewards.path / "rewards.parquet", rewarded)
+        source, known = logps.path / "logps.parquet", _known_rewards(rewards, rewarded_only=rewarded_only)
+        if known and rewards.counts.get("unrewarded"):
+            write_rewarded(source, known, rewarded)
             source = rewarded
-        refused, used = _write_scored(scored, pairs, source, rewards, margin, metric, keep)
+        refused, used = _write_scored(scored, pairs, source, known, margin, metric, keep)
         kept = keep_rows(scored, selected, keep)
     finally:
         scored.unlink(missing_ok=True)
@@ -73,11 +81,19 @@ def selection(
     return counts if used == metric else counts | {"alpha": used["alpha"]}
 
 
+def _known_rewards(rewards: Artifact, *, rewarded_only: bool) -> Path | None:
+    """Return the file of the rewards; None if no pair has any, or if some have none and may not be left out."""
+    without = rewards.counts.get("unrewarded", 0)
+    if without == rewards.counts["pairs"] or (without and not rewarded_only):
+        return None
+    return rewards.path / "rewards.parquet"
+
+
 def _write_scored(
     path: Path,
     pairs: Artifact,
     logps: Path,
-    rewards: Artifact | None,
+    rewards: Path | None,
     margin: str,
     metric: Mapping[str, Any],
     keep: Mapping[str, Any],
@@ -88,8 +104,7 @@ def _write_scored(
     """
     component.check("reward", {"margin": margin}, (explicit_margin,))
     known = rows_of_split(pairs.path / "pairs.parquet", "train")
-    rewards_file = rewards.path / "rewards.parquet" if rewards else None
-    scores = read_pair_scores(pairs.path / "pairs.parquet", logps, rewards_file, margin)
+    scores = read_pair_scores(pairs.path / "pairs.parquet", logps, rewards, margin)
     if not len(scores.pair_id_P):
         remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
         raise ValueError(f"dataset: none of the {known} training pairs has log-probs; {remedy}")
@@ -133,8 +148,7 @@ def _rewards_asked_for(metric: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except MissingRewards as error:
-        remedy = "add reward columns to the data or take another reward=, or metric=implicit or uniform"
-        raise MissingRewards(f"metric._target_={metric['_target_']}: {error}; {remedy}") from error
+        raise MissingRewards(f"metric._target_={metric['_target_']}: {error}; {REWARDS}") from error
 
 
 def _tables(scores: PairScores, columns: Mapping[str, np.ndarray]) -> Iterator[pa.Table]:
@@ -157,3 +171,26 @@ def _within_noise(selected: Path, metric: Mapping[str, Any], keep: Mapping[str, 
     scores = PairScores(PairIds(selected, value_P.size), known_P, implicit_P)
     score, rule = component.bind("metric", metric), component.bind("keep", keep)
     return within_noise(score, rule, scores, value_P, kept_P, noise)
+
+
+def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
+    """Return the most pairs that can be ranked and kept."""
+    from apm_exp.selection.keep.preflight import most_kept
+
+    counts = known[inputs["pairs"].key]
+    train = counts.get("train", counts.get("pairs"))
+    return {} if train is None else {"pairs": train, "kept": most_kept(inputs["keep"], int(train))}
+
+
+def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
+    """Raise ValueError if the keep rule keeps nothing of the pairs, or the metric needs rewards that they lack."""
+    from apm_exp.selection.keep.preflight import check_keep
+    from apm_exp.selection.metrics.preflight import needs_rewards
+
+    pairs, rewards = (built.get(inputs[name].key) for name in ("pairs", "rewards"))
+    if pairs is not None:
+        number = int(pairs.counts["train"])
+        check_keep(inputs["keep"], number, PairIds(pairs.path / "pairs.parquet", number, "train"))
+    without = rewards is not None and rewards.counts.get("unrewarded") == rewards.counts["pairs"]
+    if without and needs_rewards(inputs["metric"]):
+        raise MissingRewards(f"metric._target_={inputs['metric']['_target_']}: the pairs have no rewards; {REWARDS}")

@@ -1,31 +1,33 @@
 """Stage: train the starting policy on the selected pairs, with the tokens and the log-probs that were scored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.types import Policy
+from apm_exp.pipeline.stages.logps import longest_pair
+from apm_exp.pipeline.step import read_done
+from apm_exp.pipeline.work import Counts, Work
 from apm_exp.runtime.settings import all_processes
+from apm_exp.selection.kept_rows import TOKENS, Part, kept_of_part, kept_rows, rows_of, tokens_of
 from apm_exp.selection.margins import COLUMNS, explicit_margin
 from apm_exp.training.risky_settings import warn_unusual
 from apm_exp.training.unfinished import say_unfinished
 
-VERSION = 5
+VERSION = 6
 
 
 def train(
     out: Path,
     *,
     policy: Policy,
-    logps: Artifact,
-    rewards: Artifact | None,
-    selection: Artifact,
+    parts: Sequence[Part],
     loss: dict[str, Any],
     trainer: dict[str, Any],
     seed: int,
@@ -37,16 +39,15 @@ def train(
 ) -> dict[str, int | float]:
     """Write final/ and metrics.jsonl, and with an adapter its own adapter/; returns the counts of pairs and steps.
 
-    Reference log-probs are those of the logps artifact, so no reference model is loaded. An attempt that was killed
-    resumes from its newest complete checkpoint. With more processes than one the work is done by so many processes,
-    which write metrics.jsonl; `log` follows that file. forward_pairs: how many pairs a loss looks at together, and so a
+    parts: logps, rewards and selection of each set of pairs that is trained on. Reference log-probs are those of the
+    logps artifacts, so no reference model is loaded. An attempt that was killed resumes from its newest complete
+    checkpoint. With more processes than one the work is done by so many processes, which write metrics.jsonl; `log`
+    follows that file. forward_pairs: how many pairs a loss looks at together, and so a
     part of the training's key (pipeline.forward_pairs). Raises what the trainer component raises.
     """
     inputs: dict[str, Any] = {
         "policy": policy,
-        "logps": logps,
-        "rewards": rewards,
-        "selection": selection,
+        "parts": parts,
         "loss": loss,
         "trainer": trainer,
         "seed": seed,
@@ -70,9 +71,7 @@ def train(
 def train_here(
     out: Path,
     *,
-    logps: Artifact,
-    rewards: Artifact | None,
-    selection: Artifact,
+    parts: Sequence[Part],
     trainer: dict[str, Any],
     log: Callable[[dict[str, Any]], None] = lambda row: None,
     **task: Any,
@@ -80,34 +79,65 @@ def train_here(
     """Train in this process, alone or as one of several. task: the other fields of TrainingTask."""
     from apm_exp.training.task import TrainingTask
 
-    pairs = selected_pairs(logps.path, rewards.path if rewards else None, selection.path)
+    pairs = selected_pairs(parts)
     return component.bind("trainer", trainer)(TrainingTask(out=out, pairs=pairs, log=log, **task))
 
 
-def selected_pairs(logps: Path, rewards: Path | None, selection: Path) -> pa.Table:
-    """The rows of logps.parquet that the selection keeps, by pair_id, with their signed `explicit_margin`.
+def selected_pairs(parts: Sequence[Part]) -> pa.Table:
+    """Return the rows of logps.parquet that the parts keep, by pair_id, with their signed `explicit_margin`.
 
-    Exactly those, and only of the train split. The margin is chosen minus rejected reward whatever the metric takes for
-    one (reward.margin=max_min is of all responses), null without rewards.
+    The margin is chosen minus rejected reward whatever the metric takes for one (reward.margin=max_min is of all
+    responses); null if any pair has no rewards. Raises ValueError if no pair is kept, or one by two parts.
     """
-    chosen = pq.read_table(selection / "selection.parquet", columns=["pair_id", "kept"])
-    kept = chosen.filter(chosen["kept"]).sort_by("pair_id")["pair_id"].combine_chunks()
-    rows = _rows_of(kept, logps / "logps.parquet")
-    assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or has them twice"
-    assert set(rows["split"].to_pylist()) <= {"train"}, "a held-out pair was selected"
+    rows = kept_rows(parts)
     if not len(rows):
         raise ValueError("keep: no pair was kept, so there is nothing to train on")
-    return rows.append_column("explicit_margin", _rewards_margin(kept, rewards))
+    margins = [_rewards_of(part) for part in parts]
+    known = pa.concat_tables(margins).sort_by("pair_id")
+    assert known["pair_id"].equals(rows["pair_id"]), "a selected pair has no rewards, or has them twice"
+    if known["chosen_reward"].null_count:
+        return rows.append_column("explicit_margin", pa.nulls(len(rows), pa.float64()))
+    return rows.append_column("explicit_margin", pa.array(explicit_margin(known, margin="chosen_minus_rejected")))
 
 
-def _rewards_margin(kept: pa.Array, rewards: Path | None) -> pa.Array | pa.ChunkedArray:
-    if rewards is None:
-        return pa.nulls(len(kept), pa.float64())
-    rows = _rows_of(kept, rewards / "rewards.parquet", ["pair_id", *COLUMNS["chosen_minus_rejected"]])
-    assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no rewards, or has them twice"
-    return pa.array(explicit_margin(rows, margin="chosen_minus_rejected"))
+def _rewards_of(part: Part) -> pa.Table:
+    kept = kept_of_part(part, [])["pair_id"].combine_chunks()
+    return rows_of(kept, part["rewards"], "rewards.parquet", ["pair_id", *COLUMNS["chosen_minus_rejected"]])
 
 
-def _rows_of(pair_ids: pa.Array, path: Path, columns: list[str] | None = None) -> pa.Table:
-    table = pq.read_table(path, columns=columns)
-    return table.filter(pc.is_in(table["pair_id"], value_set=pair_ids)).sort_by("pair_id")
+def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
+    """Return the most pairs and optimizer steps that there can be."""
+    kept = [known[part["selection"].key].get("kept") for part in inputs["parts"]]
+    if None in kept:
+        return {}
+    pairs, trainer = int(sum(count or 0 for count in kept)), inputs["trainer"]
+    return {"pairs": pairs, "steps": ceil(ceil(pairs / trainer["global_batch"]) * trainer["epochs"])}
+
+
+def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
+    """Return the forwards of the pairs, each with a backward pass: exact if the selection is there."""
+    if "pairs" not in counts:
+        return None
+    epochs, parts = inputs["trainer"]["epochs"], inputs["parts"]
+    forwards = ceil(counts["pairs"] * epochs)
+    built = [{name: read_done(step) for name, step in part.items()} for part in parts]
+    if all(all(part.values()) for part in built):
+        tokens_P3 = tokens_of(kept_rows(built, TOKENS))  # type: ignore[arg-type]
+        total = sum(pc.sum(tokens_P3[name]).as_py() or 0 for name in TOKENS)
+        return Work(forwards, ceil(total * epochs), exact=True)
+    longest = max(sum(longest_pair(part["logps"].inputs)) for part in parts)
+    return Work(forwards, forwards * longest, exact=False)
+
+
+def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
+    """Raise ValueError if the loss needs rewards and pairs of a part have none."""
+    from apm_exp.training.objective import NO_REWARDS, fields_read
+
+    loss = inputs["loss"]
+    for part in inputs["parts"]:
+        rewards = built.get(part["rewards"].key)
+        without = rewards is not None and rewards.counts.get("unrewarded") == rewards.counts["pairs"]
+        if without and "rewards" in fields_read(loss):
+            raise ValueError(
+                f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}"
+            )

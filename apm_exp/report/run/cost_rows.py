@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.core.step_names import kind_of
 
 _SCORING = ("rewards", "logps", "selection")
 
 
-def cost(artifacts: Mapping[str, Artifact], evaluations: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Return the seconds of each artifact, of scoring (rewards, log-probs, selection), of training, and their ratio."""
-    everything = dict(artifacts) | {f"evaluation {name}": artifact for name, artifact in evaluations.items()}
-    scoring = sum(artifacts[name].seconds for name in _SCORING if name in artifacts)
-    training = artifacts["policy"].seconds if "policy" in artifacts else 0
+def cost(steps: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Return the seconds of each step, of scoring (rewards, log-probs, selection), of training, and their ratio."""
+    scoring = sum(step.seconds for name, step in steps.items() if kind_of(name) in _SCORING)
+    training = sum(step.seconds for name, step in steps.items() if kind_of(name) == "policy")
     return {
-        "rows": [_cost_row(name, artifact) for name, artifact in everything.items()],
+        "rows": [_cost_row(name, step) for name, step in steps.items()],
         "scoring": scoring,
         "training": training,
         "ratio": scoring / training if training else None,

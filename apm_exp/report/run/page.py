@@ -1,5 +1,6 @@
 """The report page of one run, with everything in its artifacts."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.core.step_names import kind_of, of_kind
 from apm_exp.report import describe, figure
 from apm_exp.report.render import render
 from apm_exp.report.run import collapse
@@ -30,15 +32,23 @@ Context = dict[str, Any]
 class Run:
     """A finished run: its configuration, command line, artifacts, and environment.
 
-    A run with until=selection has no policy among its artifacts, and no evaluations.
+    steps: the artifacts by the names of the steps. shown: the selection that the page looks into, the pairs, logps and
+    rewards that it was made of, and the policy. titles: of the stages by the kinds of their steps. A run that was to
+    stop at its selection has no policy, and no evaluations.
     """
 
     config: Mapping[str, Any]
     command: str
-    artifacts: Mapping[str, Artifact]
-    evaluations: Mapping[str, Artifact]
+    steps: Mapping[str, Artifact]
+    shown: Mapping[str, Artifact]
     compare: Mapping[str, Mapping[str, Any]]
     provenance: Mapping[str, Any]
+    titles: Mapping[str, str]
+
+    @property
+    def evaluations(self) -> dict[str, Artifact]:
+        """The evaluations by name."""
+        return of_kind(self.steps, "evaluation")
 
 
 def write_page(run: Run, path: Path) -> Path:
@@ -47,26 +57,26 @@ def write_page(run: Run, path: Path) -> Path:
 
 
 def context(run: Run) -> Context:
-    """Return the template's context: plain values, and figures as markup."""
-    scored = read_scored_pairs(run.artifacts["selection"].path, run.artifacts["logps"].path)
-    config = describe.with_alpha_in_words(run.config, run.artifacts["selection"].counts.get("alpha"))
-    heading = describe.title(config, with_loss="policy" in run.artifacts)
+    """What the template is given: plain values, and figures as markup."""
+    scored = read_scored_pairs(run.shown["selection"].path, run.shown["logps"].path)
+    config = describe.with_alpha_in_words(run.config, run.shown["selection"].counts.get("alpha"))
+    heading = describe.title(config, with_loss="policy" in run.shown)
     return {
         "title": f"{heading} | apm_exp report",
         "heading": heading,
         "names": _names(config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
         "collapse": _collapse(run),
-        "within_noise": run.artifacts["selection"].counts["within_noise"],
+        "within_noise": run.shown["selection"].counts["within_noise"],
         "evaluations": _evaluations(run),
         "margins": _margins(scored),
         "values": _values(scored, describe.component_name(run.config["metric"])),
         "overlap": _overlap(scored, run),
         "lengths": _lengths(scored),
-        "training": _training(run.artifacts["policy"].path) if "policy" in run.artifacts else None,
-        "examples": examples(scored, run.artifacts["pairs"].path),
+        "training": _training(run.shown["policy"].path) if "policy" in run.shown else None,
+        "examples": examples(scored, run.shown["pairs"].path),
         "refused": _refused(run),
-        "cost": provenance_rows.cost(run.artifacts, run.evaluations),
+        "cost": provenance_rows.cost(run.steps),
         "command": run.command,
         "configuration": OmegaConf.to_yaml(OmegaConf.create(dict(run.config))).rstrip(),
         "provenance": provenance_rows.provenance_rows(run.provenance),
@@ -126,18 +136,16 @@ def _training(policy: Path) -> Context:
 
 
 def _collapse(run: Run) -> list[str]:
-    if "policy" not in run.artifacts:
+    if "policy" not in run.shown:
         return []
-    signs = collapse.training_signs(read_rows(run.artifacts["policy"].path / "metrics.jsonl"))
+    signs = collapse.training_signs(read_rows(run.shown["policy"].path / "metrics.jsonl"))
     scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
     return signs + [sign for name, records in scores.items() for sign in collapse.evaluation_signs(name, records)]
 
 
 def _refused(run: Run) -> list[Context]:
-    stages = {
-        "Sampling and rewarding responses": "generations",
-        "Reading and checking the pairs": "pairs",
-        "Tokenizing and scoring": "logps",
-    }
-    present = {words: run.artifacts[kind] for words, kind in stages.items() if kind in run.artifacts}
-    return [{"name": words, "counts": a.counts} | refusals(a.path) for words, a in present.items()]
+    """Return what each step refused; its place in the run beside the title of its stage, if there are several."""
+    listed = {name: step for name, step in run.steps.items() if (step.path / "refused.jsonl").is_file()}
+    kinds = Counter(map(kind_of, listed))
+    words = {name: run.titles[kind_of(name)] + (f" ({name})" if kinds[kind_of(name)] > 1 else "") for name in listed}
+    return [{"name": words[name], "counts": a.counts} | refusals(a.path) for name, a in listed.items()]

@@ -57,6 +57,11 @@ def kept_count(path: str) -> int:
     return len(named_ids(path))
 
 
+def most_kept(pairs: int, *, path: str) -> int:
+    """Return how many of so many pairs are kept at most."""
+    return min(pairs, kept_count(path))
+
+
 def _parts(pair_id_P: np.ndarray | PairIds) -> Iterable[pa.Array]:
     if isinstance(pair_id_P, PairIds):
         return (part.cast(pa.large_string()).combine_chunks() for part in pair_id_P.parts())

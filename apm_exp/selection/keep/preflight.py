@@ -1,5 +1,6 @@
 """Checks of a keep rule that run before the metric's values exist."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,3 +22,9 @@ def check_keep(keep: Mapping[str, Any], pairs: int | None, pair_id_P: PairIds | 
         check_names(keep["path"], keep["missing"], pairs)
     elif pairs is not None:
         rule(np.full(pairs, np.inf), np.arange(pairs) if pair_id_P is None else pair_id_P)
+
+
+def most_kept(keep: Mapping[str, Any], pairs: int) -> int:
+    """Return how many of so many pairs a keep rule keeps at most: what `most_kept` of its module says, else all."""
+    own = getattr(inspect.getmodule(component.locate("keep", keep)), "most_kept", None)
+    return pairs if own is None else int(own(pairs, **component.settings_of(own, keep)))

@@ -32,3 +32,8 @@ def kept_count(fraction: float, pairs: int) -> int:
     what the user typed, and it is multiplied exactly.
     """
     return int(Fraction(repr(float(fraction))) * pairs)
+
+
+def most_kept(pairs: int, *, fraction: float) -> int:
+    """Return how many of so many pairs are kept."""
+    return kept_count(fraction, pairs)

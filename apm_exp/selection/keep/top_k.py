@@ -18,3 +18,8 @@ def top_k(value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, *, k: Annotated[
     if k > pairs:
         raise ValueError(f"keep.k={k}: there are only {pairs} pairs; set at most keep.k={pairs}")
     return highest(value_P, pair_id_P, k)
+
+
+def most_kept(pairs: int, *, k: int) -> int:
+    """Return how many of so many pairs are kept."""
+    return min(pairs, k)

@@ -41,7 +41,7 @@ def test_the_rows_of_the_held_out_split_are_the_held_out_pairs(tmp_path):
     for limit, trained, held_out in ((None, 3, 2), (1, 1, 1)):
         out = tmp_path / str(limit)
         out.mkdir()
-        counts = pairs(out, dataset=with_holdout(node | {"limit": limit}, None), generations=None, on_bad_row="refuse")
+        counts = pairs(out, dataset=with_holdout(node | {"limit": limit}, None), sampled=None, on_bad_row="refuse")
         assert (counts["train"], counts["held_out"]) == (trained, held_out)
         table = pq.read_table(out / "pairs.parquet").to_pylist()
         assert {row["source"] for row in table if row["split"] == "held_out"} == {

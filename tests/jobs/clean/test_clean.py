@@ -15,7 +15,7 @@ from apm_exp.core.errors import UsageError
 from apm_exp.jobs.clean.folders import StepFolder
 from apm_exp.jobs.clean.leftovers import goes_on
 from apm_exp.jobs.clean.task import clean
-from apm_exp.jobs.record import point
+from apm_exp.jobs.run_record import point
 from apm_exp.pipeline.build import build
 from apm_exp.pipeline.locks import reading
 from apm_exp.pipeline.step import Step, read_done
@@ -34,7 +34,7 @@ def policy(out: Path, *, number: int) -> dict[str, int]:
 
 
 def step(root: Path, number: int) -> Step:
-    return Step("policy", "dpo", policy, {"number": number}, root, FileDigests(root / ".digests.json"))
+    return Step("policy", "", "dpo", policy, {"number": number}, root, FileDigests(root / ".digests.json"))
 
 
 @pytest.fixture

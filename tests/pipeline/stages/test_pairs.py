@@ -2,22 +2,13 @@ import gzip
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from apm_exp.pipeline.stages.pairs import pairs
-from tests.data.sources.sources import file_node, simpo_row, trl_row, write_lines
-
-
-@dataclass(frozen=True)
-class Generated:
-    """What the stage needs of an artifact."""
-
-    path: Path
+from tests.data.sources.sources import file_node, trl_row, write_lines
 
 
 def read(out):
@@ -31,7 +22,7 @@ def test_several_files_of_several_kinds_become_one_sorted_table(tmp_path):
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps(trl_row(2)).encode()))
     pq.write_table(pa.Table.from_pylist([trl_row(0)]), tmp_path / "c.parquet")
     node = file_node([tmp_path / "*.jsonl*", tmp_path / "c.parquet"])
-    counts = pairs(out, dataset=node, generations=None, on_bad_row="refuse")
+    counts = pairs(out, dataset=node, sampled=None, on_bad_row="refuse")
     assert counts == {"rows": 4, "pairs": 4, "train": 4, "held_out": 0, "refused": 0}
     assert [pair["pair_id"] for pair in read(out)] == ["row-0", "row-1", "row-2", "row-3"]
     assert read(out)[0]["source"] == f"{tmp_path}/c.parquet:1"
@@ -44,7 +35,7 @@ def test_a_hostile_file_loses_only_its_bad_lines(tmp_path):
     nan = json.dumps(trl_row(2, chosen_reward=float("nan"))).encode()
     lines = [good[0], b"\xff\xfe", b'{"id": "x", "chosen": "', nan, b"null", good[0], good[1], good[1][:40]]
     (tmp_path / "rows.jsonl").write_bytes(b"\n".join(lines))
-    counts = pairs(out, dataset=file_node(tmp_path / "rows.jsonl"), generations=None, on_bad_row="refuse")
+    counts = pairs(out, dataset=file_node(tmp_path / "rows.jsonl"), sampled=None, on_bad_row="refuse")
     assert (counts["pairs"], counts["refused"]) == (2, 6)
     refused = [json.loads(line) for line in (out / "refused.jsonl").read_text().splitlines()]
     assert [(refusal["source"].rpartition(":")[2], refusal["reason"]) for refusal in refused] == [
@@ -57,15 +48,6 @@ def test_a_hostile_file_loses_only_its_bad_lines(tmp_path):
     ]
 
 
-def test_generated_rows_are_read_in_place_of_the_dataset(tmp_path):
-    rows = [simpo_row(number, all_finished=[True, True, False]) for number in range(4)]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "generations.parquet")
-    node = file_node("this file does not exist.jsonl", holdout=0.25)
-    counts = pairs(tmp_path, dataset=node, generations=Generated(tmp_path), on_bad_row="refuse")
-    assert counts == {"rows": 4, "pairs": 4, "train": 3, "held_out": 1, "refused": 0}
-    assert [pair["pair_id"] for pair in read(tmp_path)] == [f"prompt-{number}" for number in range(4)]
-
-
 def test_the_same_rows_give_the_same_bytes_over_an_attempt_that_was_killed(tmp_path):
     path = write_lines(tmp_path / "rows.jsonl", [trl_row(number) for number in range(20)])
     contents = []
@@ -73,7 +55,7 @@ def test_the_same_rows_give_the_same_bytes_over_an_attempt_that_was_killed(tmp_p
         out = tmp_path / name
         out.mkdir()
         (out / "pairs.parquet").write_bytes(b"left by a killed attempt")
-        pairs(out, dataset=file_node(path, holdout=0.2), generations=None, on_bad_row="refuse")
+        pairs(out, dataset=file_node(path, holdout=0.2), sampled=None, on_bad_row="refuse")
         contents.append((out / "pairs.parquet").read_bytes())
     assert contents[0] == contents[1]
 
@@ -82,7 +64,7 @@ def test_a_missing_setting_is_named(tmp_path):
     node = file_node(tmp_path / "rows.jsonl")
     del node["holdout"]
     with pytest.raises(ValueError, match=r"^dataset\.holdout is missing: give dataset\.holdout=VALUE$"):
-        pairs(tmp_path, dataset=node, generations=None, on_bad_row="refuse")
+        pairs(tmp_path, dataset=node, sampled=None, on_bad_row="refuse")
 
 
 def test_stage_and_datasets_load_no_heavy_library():

@@ -195,13 +195,13 @@ def test_without_rewards_one_sentence_replaces_the_scatter(tmp_path: Path) -> No
 
 def test_without_evaluations_the_page_says_so(tmp_path: Path) -> None:
     arguments = finished_run(tmp_path / "artifacts")
-    report(tmp_path, **{**arguments, "evaluations": {}})
+    report(tmp_path, **{**arguments, "steps": arguments["shown"]})
     assert text_of((tmp_path / "report.html").read_text()).count("This run was not evaluated") == 2
 
 
 def test_an_evaluation_without_scores_says_so(tmp_path: Path) -> None:
     arguments = finished_run(tmp_path / "artifacts")
-    arguments["evaluations"]["held_out_pairs"] = write_evaluation(tmp_path, "held_out_pairs", {})
+    arguments["steps"]["evaluation.held_out_pairs"] = write_evaluation(tmp_path, "held_out_pairs", {})
     report(tmp_path, **arguments)
     assert "held_out_pairs No scores" in text_of((tmp_path / "report.html").read_text())
 
@@ -209,10 +209,10 @@ def test_an_evaluation_without_scores_says_so(tmp_path: Path) -> None:
 def test_signs_of_collapse_stand_at_the_top(tmp_path: Path, page: str) -> None:
     assert "collapsed" not in text_of(page)
     arguments = finished_run(tmp_path / "artifacts")
-    log = arguments["policy"].path / "metrics.jsonl"
+    log = arguments["shown"]["policy"].path / "metrics.jsonl"
     log.write_text(log.read_text() + '{"step": 13, "collapse": ["the mean reward margin is 99.0 (more than 20)"]}\n')
     scores = {"length": score(12.5, 0.3, 400, "tokens"), "starting_length": score(6.1, 0.3, 400, "tokens")}
-    arguments["evaluations"]["win_rate"] = write_evaluation(tmp_path, "win_rate", scores)
+    arguments["steps"]["evaluation.win_rate"] = write_evaluation(tmp_path, "win_rate", scores)
     report(tmp_path, **arguments)
     text = text_of((tmp_path / "report.html").read_text())
     assert "from optimizer step 13: the mean reward margin is 99.0 (more than 20)" in text

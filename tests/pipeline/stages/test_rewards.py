@@ -49,7 +49,7 @@ def stage(tmp_path, monkeypatch):
         }
         pq.write_table(pa.table(columns), tmp_path / "pairs.parquet")
         pairs = Artifact("pairs", tmp_path, "k", {}, 0.0)
-        counts = rewards(tmp_path, pairs=pairs, reward=reward, runtime=RUNTIME)
+        counts = rewards(tmp_path, responses=pairs, reward=reward, runtime=RUNTIME)
         return counts, pq.read_table(tmp_path / "rewards.parquet")
 
     return run
@@ -175,11 +175,12 @@ def test_a_pair_without_recorded_rewards_has_nulls_and_is_counted(stage):
     assert stage(RECORDED, recorded_b=None)[1]["chosen_reward"].to_pylist() == [2.0, None]
 
 
-def test_no_recorded_rewards(stage):
-    with pytest.raises(ValueError, match="reward=recorded: none of 2 rows has rewards"):
-        stage(RECORDED, recorded_a=None, recorded_b=None)
+def test_no_recorded_rewards_are_nulls_and_a_count(stage):
+    counts, table = stage(RECORDED, recorded_a=None, recorded_b=None)
+    assert counts == {"pairs": 2, "responses": 0, "inverted": 0, "tied": 0, "unrewarded": 2}
+    assert table["chosen_reward"].null_count == table["all_rewards"].null_count == 2
 
 
 def test_source_that_gives_another_number_of_rewards(stage):
-    with pytest.raises(ValueError, match=r"not one reward for each response of each pair \(pair_id a, b\)"):
+    with pytest.raises(ValueError, match=r"not one reward for each response \(pair_id a, b\)"):
         stage({"_target_": f"{__name__}.too_few"})

@@ -19,22 +19,13 @@ from apm_exp.core.messages import read_messages
 from apm_exp.core.types import Policy
 from apm_exp.data.sources.rows import SourceRow
 from apm_exp.models.load import load_tokenizer
-from apm_exp.pipeline.stages.generate import generate
 from apm_exp.pipeline.stages.logps import logps
-from apm_exp.pipeline.stages.pairs import pairs
 from tests.micro_world_policy import RUNTIME, SAMPLING
 from tests.models.tokens.chat_tokenizers import CHATML
+from tests.pipeline.stages.generated import paired, responded
 from tests.thinking_policy import thinking_policy
 
-DATASET = {
-    "_target_": f"{__name__}.questions",
-    "limit": None,
-    "holdout": 0.1,
-    "seed": 0,
-    "on_bad_row": "refuse",
-    "chosen_reward": None,
-    "rejected_reward": None,
-}
+DATASET = {"_target_": f"{__name__}.questions"}
 SAMPLE = {"_target_": "apm_exp.data.generate.transformers_sampler.sample_responses", **SAMPLING, "batch_size": 90}
 REWARD = {"_target_": f"{__name__}.by_length"}
 TOKENS = {"_target_": "apm_exp.models.tokens.per_response.per_response", "max_length": 200, "max_prompt_length": 150}
@@ -58,6 +49,7 @@ class Sampled:
     policy: Policy
     generations: pa.Table
     counts: dict[str, Any]
+    responses: Artifact
 
     def scored(self, out: Path, policy: Policy | None = None, tokens: Any = TOKENS) -> tuple[pa.Table, dict[str, int]]:
         """logps.parquet of the pairs, and the counts."""
@@ -78,12 +70,11 @@ def sampled(tmp_path_factory):
     folder, policy = tmp_path_factory.mktemp("sampled"), thinking_policy(tmp_path_factory.mktemp("thinking"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
-        generate(
-            folder, dataset=DATASET, policy=policy, generate=SAMPLE, reward=REWARD, runtime=RUNTIME, on_bad_row="refuse"
-        )
-        made = Artifact("generations", folder, "k", {}, 0.0)
-        counts = pairs(folder, dataset=DATASET, generations=made, on_bad_row="refuse")
-    return Sampled(folder, policy, pq.read_table(folder / "generations.parquet"), counts)
+        responses = responded(folder, DATASET, policy, SAMPLE)
+        made = paired(folder, responses, REWARD, holdout=0.1)
+    return Sampled(
+        made.path, policy, pq.read_table(responses.path / "generations.parquet"), dict(made.counts), responses
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +100,13 @@ class Response:
 def responses(sampled, scored):
     """Both responses of every pair, found among the generations by their texts."""
     rows = {row["pair_id"]: row for row in scored[0].to_pylist()}
+    pairs = {row["pair_id"]: row for row in pq.read_table(sampled.folder / "pairs.parquet").to_pylist()}
     found = []
-    for row in sampled.generations.to_pylist():
+    for row in (row for row in sampled.generations.to_pylist() if row["prompt_id"] in pairs):
         for name in ("chosen", "rejected"):
-            text = row[name][-1]["content"]
-            at = row["all_generated_responses"].index(text)
-            of_row = (row["prompt_ids"], row["all_ids"][at], row["all_logps"][at], row["all_finished"][at])
+            text = pairs[row["prompt_id"]][name][0]["content"]
+            at = row["responses"].index(text)
+            of_row = (row["prompt_ids"], row["response_ids"][at], row["logps"][at], row["finished"][at])
             mine = rows[row["prompt_id"]]
             found.append(Response(text, *of_row, mine["prompt_ids"], mine[f"{name}_ids"], mine[f"{name}_logp"]))
     return found
@@ -247,9 +239,8 @@ def test_a_single_response_that_is_far_off_is_a_warning(sampled, tmp_path, caplo
 
 def test_making_pairs_again_gives_the_same_file_and_no_warning(sampled, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
-    made = Artifact("generations", sampled.folder, "k", {}, 0.0)
-    pairs(tmp_path, dataset=DATASET, generations=made, on_bad_row="refuse")
-    assert (tmp_path / "pairs.parquet").read_bytes() == (sampled.folder / "pairs.parquet").read_bytes()
+    made = paired(tmp_path, sampled.responses, REWARD, holdout=0.1)
+    assert (made.path / "pairs.parquet").read_bytes() == (sampled.folder / "pairs.parquet").read_bytes()
     assert not [record for record in caplog.records if "not used" in record.message]
 
 

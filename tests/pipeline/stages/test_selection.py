@@ -24,7 +24,7 @@ def an_artifact(folder, kind, columns):
     path = folder / kind
     path.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path / f"{kind}.parquet")
-    return Artifact(kind=kind, path=path, key="k", counts={}, seconds=0.0)
+    return Artifact(kind=kind, path=path, key="k", counts={"pairs": len(columns["pair_id"])}, seconds=0.0)
 
 
 @pytest.fixture
@@ -47,8 +47,19 @@ def world(tmp_path):
     }
     tables = {"pairs": pairs, "logps": logps, "rewards": rewards}
     inputs = {kind: an_artifact(tmp_path, kind, columns) for kind, columns in tables.items()}
-    settings = {"margin": "chosen_minus_rejected", "dtype": "float32", "metric": MAP, "keep": HALF}
-    return {"out": tmp_path} | settings | inputs
+    settings = {
+        "rewarded_only": True,
+        "margin": "chosen_minus_rejected",
+        "dtype": "float32",
+        "metric": MAP,
+        "keep": HALF,
+    }
+    return {"out": tmp_path, "rewarded_only": True} | settings | inputs
+
+
+def without_rewards(world):
+    """The rewards of a data set that brings none."""
+    return replace(world["rewards"], counts={"pairs": 5, "unrewarded": 5})
 
 
 def rows_of(folder):
@@ -61,7 +72,7 @@ def test_pairs_without_rewards_are_left_out_where_others_have_some(world):
     without = table.to_pylist()
     without[1] |= dict.fromkeys(["chosen_reward", "rejected_reward", "all_rewards"])
     pq.write_table(pa.Table.from_pylist(without, table.schema), rewards.path / "rewards.parquet")
-    world["rewards"] = replace(rewards, counts={"unrewarded": 1})
+    world["rewards"] = replace(rewards, counts={"pairs": 5, "unrewarded": 1})
     for margin in ("chosen_minus_rejected", "max_min"):
         counts = selection(**world | {"margin": margin, "metric": IMPLICIT})
         assert (counts["pairs"], counts["refused"]) == (2, 2)
@@ -74,6 +85,13 @@ def test_pairs_without_rewards_are_left_out_where_others_have_some(world):
     )
     with pytest.raises(ValueError, match="none of the training pairs with log-probs has rewards"):
         selection(**world)
+
+
+def test_pairs_without_rewards_stay_if_nothing_asks_for_rewards(world):
+    world["rewards"] = replace(world["rewards"], counts={"pairs": 5, "unrewarded": 1})
+    counts = selection(**world | {"metric": IMPLICIT, "rewarded_only": False})
+    assert (counts["pairs"], counts["refused"]) == (3, 1)
+    assert rows_of(world["out"])["explicit_margin"] == [None] * 3
 
 
 def test_margins_terms_value_and_kept_by_hand(world, caplog):
@@ -104,7 +122,7 @@ def test_max_min_margin_looks_at_all_responses(world):
 
 
 def test_without_rewards_the_column_is_null(world):
-    selection(**world | {"rewards": None, "metric": IMPLICIT})
+    selection(**world | {"rewards": without_rewards(world), "metric": IMPLICIT})
     table = pq.read_table(world["out"] / "selection.parquet")
     assert table["explicit_margin"].type == pa.float64()
     assert table["explicit_margin"].to_pylist() == [None] * 3
@@ -113,7 +131,7 @@ def test_without_rewards_the_column_is_null(world):
 
 def test_a_metric_that_needs_rewards_says_what_to_do(world):
     with pytest.raises(MissingRewards, match=r"metric\._target_=.*needs rewards.*metric=implicit"):
-        selection(**world | {"rewards": None})
+        selection(**world | {"rewards": without_rewards(world)})
 
 
 def test_the_same_inputs_give_the_same_bytes(world):

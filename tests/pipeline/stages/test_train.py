@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -13,7 +14,7 @@ from apm_exp.models.pair_forward import pair_forward
 from apm_exp.pipeline.stages.train import selected_pairs
 from apm_exp.training import run as run_module
 from apm_exp.training.metrics_file import read_rows
-from tests.pipeline.stages.training_stage import run_stage, write_inputs
+from tests.pipeline.stages.training_stage import part, run_stage, write_inputs
 
 SPLITS = ["train"] * 10 + ["held_out"] * 2
 KEPT = [True, False, True, True, True, True, False, True, True, True, False, False]
@@ -38,7 +39,7 @@ def whole(folder, tiny_policy):
 
 def test_trains_exactly_the_selected_pairs(folder, whole):
     counts, logged = whole
-    pairs = selected_pairs(folder / "logps", folder / "rewards", folder / "selection")
+    pairs = selected_pairs([part(folder)])
     assert pairs["pair_id"].to_pylist() == SELECTED
     assert pairs["explicit_margin"].to_pylist() == [0, 2, 3, 4, 5, 7, 8, 9]
     assert counts == {"pairs": 8, "steps": 4}
@@ -116,14 +117,41 @@ def test_a_selected_pair_that_is_held_out_or_unknown_is_an_error(tmp_path, score
         (tmp_path / name).mkdir()
         write_inputs(tmp_path / name, scored, splits, KEPT)
     with pytest.raises(AssertionError, match="held-out pair was selected"):
-        selected_pairs(tmp_path / "other" / "logps", None, tmp_path / "one" / "selection")
+        selected_pairs([part(tmp_path / "one") | {"logps": part(tmp_path / "other")["logps"]}])
     rows = pq.read_table(tmp_path / "one" / "logps" / "logps.parquet").slice(3)
     pq.write_table(rows, tmp_path / "one" / "logps" / "logps.parquet")
     with pytest.raises(AssertionError, match="a selected pair has no log-probs"):
-        selected_pairs(tmp_path / "one" / "logps", None, tmp_path / "one" / "selection")
+        selected_pairs([part(tmp_path / "one")])
 
 
 def test_a_selection_that_keeps_nothing_is_an_error(tmp_path, scored):
     write_inputs(tmp_path, scored, SPLITS, [False] * 12)
     with pytest.raises(ValueError, match=r"^keep: no pair was kept"):
-        selected_pairs(tmp_path / "logps", None, tmp_path / "selection")
+        selected_pairs([part(tmp_path)])
+
+
+def test_a_training_of_two_parts_has_the_pairs_of_both_by_pair_id(folder, tmp_path, scored):
+    """The second part has the pairs that the first one leaves out, and other rewards."""
+    write_inputs(tmp_path, scored, SPLITS, [not kept for kept in KEPT])
+    pairs = selected_pairs([part(tmp_path), part(folder)])
+    assert pairs["pair_id"].to_pylist() == [f"p{row:02d}" for row in range(10)]
+    assert pairs["explicit_margin"].to_pylist() == [*range(10)]
+
+
+def test_a_pair_of_two_parts_is_an_error_that_names_both(folder, tmp_path, scored):
+    write_inputs(tmp_path, scored, SPLITS, [row == 3 for row in range(12)])
+    both = f"{folder / 'selection'} and {tmp_path / 'selection'}"
+    with pytest.raises(ValueError, match=rf"^pipeline: 1 pairs are kept by two parts .* the first is p03 \({both}\)"):
+        selected_pairs([part(folder), part(tmp_path)])
+
+
+def test_rewards_that_a_kept_pair_lacks_leave_the_margins_out(tmp_path, scored):
+    write_inputs(tmp_path, scored, SPLITS, KEPT)
+    file = tmp_path / "rewards" / "rewards.parquet"
+    rows = pq.read_table(file).to_pylist()
+    rows[1]["chosen_reward"] = None  # p01, which is not kept
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    assert selected_pairs([part(tmp_path)])["explicit_margin"].null_count == 0
+    rows[3]["chosen_reward"] = None
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    assert selected_pairs([part(tmp_path)])["explicit_margin"].null_count == len(SELECTED)

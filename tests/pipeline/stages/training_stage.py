@@ -29,6 +29,11 @@ def write_inputs(folder: Path, scored: pa.Table, splits: list[str], kept: list[b
     pq.write_table(pa.table(rewards), folder / "rewards" / "rewards.parquet")
 
 
+def part(folder: Path) -> dict[str, Artifact]:
+    """The artifacts that `write_inputs` has left in a folder."""
+    return {name: Artifact(name, folder / name, "k", {}, 0.0) for name in ("logps", "rewards", "selection")}
+
+
 def run_stage(
     out: Path, folder: Path, policy: Policy, log: Callable[[dict[str, Any]], None], **changes: Any
 ) -> dict[str, int | float]:
@@ -36,9 +41,7 @@ def run_stage(
     out.mkdir(exist_ok=True)
     given: dict[str, Any] = {
         "policy": policy,
-        "logps": Artifact("logps", folder / "logps", "k", {}, 0.0),
-        "rewards": Artifact("rewards", folder / "rewards", "k", {}, 0.0),
-        "selection": Artifact("selection", folder / "selection", "k", {}, 0.0),
+        "parts": [part(folder)],
         "loss": DPO,
         "trainer": trainer(epochs=2),
         "checkpoints": {"save_every": 2, "keep_checkpoints": 0},

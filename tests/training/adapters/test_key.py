@@ -1,16 +1,17 @@
 """An adapter makes another trained policy, and the same scores."""
 
 from apm_exp.core.digest import FileDigests
-from apm_exp.pipeline.graph import Choices, build_graph
+from apm_exp.pipeline.choices import Choices
+from apm_exp.pipeline.unroll import unroll
 from tests.test_configs import compose
 
-SCORING = ("models", "generations", "pairs", "rewards", "logps", "selection")
+SCORING = ("models", "prompts", "generations", "pairs", "rewards", "logps", "selection")
 
 
 def keys(tmp_path, *overrides):
     config = {**compose(*overrides), "output_root": str(tmp_path)}
     choices = Choices("micro_world", "micro_world", "map", "dpo", "pairs")
-    steps = build_graph(config, choices, with_rewards=True, digests=FileDigests(tmp_path / "digests.json"))
+    steps = unroll(config, choices, FileDigests(tmp_path / "digests.json"))
     return {name: step.key for name, step in steps.items()}, steps["policy"].slug
 
 
@@ -21,6 +22,6 @@ def test_the_adapter_is_in_the_trainings_key_and_not_in_that_of_scoring(tmp_path
     found.append(keys(tmp_path, rate, "adapter=lora", "adapter.rank=8"))
     for name in SCORING:
         assert len({one[name] for one, _ in found}) == 1, name
-    for name in ("policy", "evaluation_win_rate"):
+    for name in ("policy", "evaluation.win_rate"):
         assert len({one[name] for one, _ in found}) == len(found), name
     assert [slug.rpartition("-")[2] for _, slug in found] == ["micro_world", "lora", "qlora", "lora"]

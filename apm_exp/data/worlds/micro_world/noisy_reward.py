@@ -32,6 +32,15 @@ def noisy_true_reward(
     return [_rewards(_task_prompt(row), row["responses"], noise * spread, seed) for row in rows]
 
 
+def true_rewards(responses: pa.Table) -> list[list[float]]:
+    """Return r* itself for each response, reward units: the judge of the micro world.
+
+    Raises ValueError for prompts that are not tasks of the micro world.
+    """
+    rows = responses.select(["prompt", "responses"]).to_pylist()
+    return [_rewards(_task_prompt(row), row["responses"], 0.0, 0) for row in rows]
+
+
 def _task_prompt(row: dict[str, Any]) -> str:
     prompt: Sequence[Message] = row["prompt"]
     if len(prompt) != 1:

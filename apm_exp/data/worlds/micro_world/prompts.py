@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from apm_exp.data.sources.rows import SourceRow
-from apm_exp.data.worlds.micro_world.splits import draw_tasks
+from apm_exp.data.worlds.micro_world.splits import Purpose, draw_tasks
 
 
 def prompts(*, prompts: Annotated[int, Field(ge=1, le=10**6)], seed: int) -> Iterator[SourceRow]:
@@ -15,5 +15,18 @@ def prompts(*, prompts: Annotated[int, Field(ge=1, le=10**6)], seed: int) -> Ite
     None of them is a prompt of the starting policy's demonstrations or of the evaluation. Raises ValueError if the
     world has no further prompt.
     """
-    for number, task in enumerate(draw_tasks("preferences", prompts, seed), 1):
+    return _rows("preferences", prompts, seed)
+
+
+def evaluation_prompts(*, prompts: Annotated[int, Field(ge=2, le=10**6)], seed: int) -> Iterator[SourceRow]:
+    """Yield `prompts` different tasks for an evaluation, the same for a seed, as rows with the column `prompt`.
+
+    None of them is a prompt of the starting policy's demonstrations or of the pairs. Raises ValueError if the world has
+    no further prompt.
+    """
+    return _rows("evaluation", prompts, seed)
+
+
+def _rows(purpose: Purpose, prompts: int, seed: int) -> Iterator[SourceRow]:
+    for number, task in enumerate(draw_tasks(purpose, prompts, seed), 1):
         yield SourceRow(f"micro_world:{number}", {"prompt": task.prompt}, None)

@@ -32,9 +32,9 @@ def check_before_work(config: Config) -> None:
         refuse(training)
 
 
-def check_before_training(config: Config, steps: Mapping[str, Step]) -> None:
-    """Raise a one-line ValueError where the training cannot fit with the pairs that it has; warn where it may not."""
-    if training := job_training(config, steps):
+def check_before_training(config: Config, policy: Step) -> None:
+    """Raise a one-line ValueError if the training cannot fit with the pairs that it has; warn if it may not."""
+    if training := step_training(config, policy):
         tell(training)
 
 
@@ -53,12 +53,12 @@ def refuse(training: Training) -> None:
         raise ValueError(text)
 
 
-def job_training(config: Config, steps: Mapping[str, Step]) -> Training | None:
-    """The training that a job would make, with the longest pairs that are known.
+def step_training(config: Config, policy: Step) -> Training | None:
+    """Return the training of a policy's step, with the longest pairs that are known.
 
     None for a model of which nothing is known.
     """
-    return _training(config, *longest_pairs(steps, config, config["runtime"]["pairs_per_device"]))
+    return _training(config, *longest_pairs(policy.inputs["parts"], config["runtime"]["pairs_per_device"]))
 
 
 def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Training | None:

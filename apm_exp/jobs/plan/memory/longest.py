@@ -1,53 +1,42 @@
-"""The longest pairs that a training can meet: exact where they are tokenised, else the most that tokens allows."""
+"""The longest pairs that a training can meet: exact if they are tokenized, else the most that tokens allows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from apm_exp.jobs.plan.memory.training import Lengths
+from apm_exp.pipeline.stages.logps import longest_pair
 from apm_exp.pipeline.step import Step, read_done
+from apm_exp.pipeline.work import Lengths
+from apm_exp.selection.kept_rows import TOKENS, kept_rows, tokens_of
 
-_PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
+def longest_pairs(parts: Sequence[Mapping[str, Step]], count: int) -> tuple[tuple[Lengths, ...], bool]:
+    """Return the `count` longest pairs of a training's parts, longest first, and whether they are only a bound.
 
-def longest_pairs(steps: Mapping[str, Step], config: Mapping[str, Any], count: int) -> tuple[tuple[Lengths, ...], bool]:
-    """The `count` longest pairs, longest first, and whether they are only a bound.
-
-    Those that the selection keeps where it is there; else all that are for training; else one of the most tokens.
+    Those that the selections keep if they are there; else all that are for training; else one of the most tokens.
     """
-    logps = read_done(steps["logps"])
-    if logps is None:
-        return longest_possible(config["tokens"], config["generate"]), True
-    selection = read_done(steps["selection"])
-    return _longest(logps.path, selection.path if selection else None, count), False
+    built = [{name: read_done(step) for name, step in part.items()} for part in parts]
+    if any(part["logps"] is None for part in built):
+        return (max((longest_pair(part["logps"].inputs) for part in parts), key=sum),), True
+    if all(all(part.values()) for part in built):
+        return _longest(kept_rows(built, TOKENS), count), False  # type: ignore[arg-type]
+    tables = [_of_training(part["logps"].folder / "logps.parquet") for part in parts]
+    return _longest(pa.concat_tables(tables), count), False
 
 
-def longest_possible(tokens: Mapping[str, Any], generate: Mapping[str, Any] | None) -> tuple[Lengths, ...]:
-    """A pair of as many tokens as can be. The prompt is there once, so a short one leaves room for more of the answers.
-
-    Answers that are sampled here have at most as many tokens as are sampled, and an end.
-    """
-    most = int(tokens["max_length"])
-    answer = min(most - 1, int(generate["max_new_tokens"]) + 1) if generate else most - 1
-    prompt = min(most - answer, int(tokens.get("max_prompt_length", most)))
-    return ((prompt, answer, answer),)
+def _of_training(logps: Path) -> pa.Table:
+    return pq.read_table(logps, columns=list(TOKENS), filters=[("split", "==", "train")])
 
 
 def shortest_possible() -> tuple[Lengths, ...]:
-    """A pair of as few tokens as can be."""
+    """Return a pair of as few tokens as can be."""
     return ((1, 1, 1),)
 
 
-def _longest(logps: Path, selection: Path | None, count: int) -> tuple[Lengths, ...]:
-    table = pq.read_table(logps / "logps.parquet", columns=["pair_id", "split", *_PARTS])
-    wanted = pc.equal(table["split"], "train")
-    if selection is not None:
-        chosen = pq.read_table(selection / "selection.parquet", columns=["pair_id", "kept"])
-        wanted = pc.is_in(table["pair_id"], value_set=chosen.filter(chosen["kept"])["pair_id"].combine_chunks())
-    lengths_P3 = np.stack([pc.list_value_length(table[part]).to_numpy() for part in _PARTS], 1)[wanted.to_numpy()]
-    rows = lengths_P3[np.argsort(-lengths_P3.sum(1), kind="stable")[:count]]
-    return tuple((int(prompt), int(chosen), int(rejected)) for prompt, chosen, rejected in rows)
+def _longest(rows: pa.Table, count: int) -> tuple[Lengths, ...]:
+    tokens_P3 = np.stack([column.to_numpy() for column in tokens_of(rows).columns], 1)
+    longest_K3 = tokens_P3[np.argsort(-tokens_P3.sum(1), kind="stable")[:count]]
+    return tuple((int(prompt), int(chosen), int(rejected)) for prompt, chosen, rejected in longest_K3)

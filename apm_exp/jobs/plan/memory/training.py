@@ -6,10 +6,9 @@ from typing import Any
 
 from apm_exp.jobs.plan.memory.adapted import Frozen
 from apm_exp.jobs.plan.memory.shape import Shape
+from apm_exp.pipeline.work import Lengths
 from apm_exp.runtime.settings import all_processes
 from apm_exp.training.batching import batching
-
-Lengths = tuple[int, int, int]  # tokens of a pair's prompt, chosen and rejected response
 
 
 @dataclass(frozen=True)

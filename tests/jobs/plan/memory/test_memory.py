@@ -12,13 +12,14 @@ from apm_exp.jobs.plan.memory.check import check_before_work
 from apm_exp.jobs.plan.memory.device import available_memory
 from apm_exp.jobs.plan.memory.estimate import estimate
 from apm_exp.jobs.plan.memory.fits import changes, fits, problem
-from apm_exp.jobs.plan.memory.longest import longest_possible
 from apm_exp.jobs.plan.memory.shape import _shape_of_modules, empty_llama, llama, shape_of_folder, shape_of_node
 from apm_exp.jobs.plan.memory.states import optimizer_bytes, states_of
 from apm_exp.jobs.plan.memory.training import Training
+from apm_exp.pipeline.stages.logps import longest_pair
 from apm_exp.training.adapters.preflight import adapter_of
 from tests.architectures import tiny
 from tests.command import apm_exp
+from tests.pipeline.test_graph import steps_of
 from tests.test_configs import compose
 
 MIB = 2**20
@@ -211,9 +212,14 @@ def test_the_ranks_of_a_cpu_share_its_memory() -> None:
 
 
 def test_the_longest_pair_that_settings_allow() -> None:
-    assert longest_possible({"max_length": 100}, None) == ((1, 99, 99),)
-    sampled = {"max_new_tokens": 24}
-    assert longest_possible({"max_length": 100, "max_prompt_length": 50}, sampled) == ((50, 25, 25),)
+    given, sampled = steps_of("model=micro_world", "dataset=jsonl", "tokens.max_length=100"), steps_of()
+    assert longest_pair({**given["logps"].inputs, "tokens": {"max_length": 100}}) == (1, 99, 99)
+    tokens = {"max_length": 100, "max_prompt_length": 50}
+    assert longest_pair({**sampled["logps"].inputs, "tokens": tokens}) == (
+        50,
+        25,
+        25,
+    )  # 24 new ones and an end
 
 
 def test_memory_is_what_the_container_leaves(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""From responses with rewards to pairs, as rows of a data set in the schema of SimPO's on-policy files."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from apm_exp.core.messages import read_messages, read_tools
+from apm_exp.core.types import Refusal
+from apm_exp.data.sources.rows import SourceRow
+
+PairingRule = Callable[[Sequence[str], Sequence[float]], list[tuple[int, int]] | Refusal]
+_READ = ["prompt_id", "prompt", "tools", "responses"]
+_ROWS_AT_ONCE = 1000
+
+
+def pair_rows(generations: Path, rewards: Path, rule: PairingRule) -> Iterator[SourceRow]:
+    """Yield a row for each pair that the rule makes of a prompt's responses, and one with a problem if it makes none.
+
+    generations, rewards: generations.parquet and the rewards.parquet of the same prompts. The source of a row is the
+    row of generations.parquet, counted from 1.
+    """
+    number = 0
+    with pq.ParquetFile(generations) as file, pq.ParquetFile(rewards) as scored:
+        columns = (file.iter_batches(_ROWS_AT_ONCE, columns=_READ), scored.iter_batches(_ROWS_AT_ONCE))
+        for batch, values in zip(*columns, strict=True):
+            assert batch["prompt_id"].equals(values["prompt_id"]), f"{rewards}: not of the prompts of {generations}"
+            for row, known in zip(batch.to_pylist(), values["all_rewards"].to_pylist(), strict=True):
+                number += 1
+                yield from _pairs(f"{generations}:{number}", row, known, rule)
+
+
+def _pairs(source: str, row: dict[str, Any], rewards: list[float] | None, rule: PairingRule) -> Iterator[SourceRow]:
+    pairs = _chosen(row["responses"], rewards, rule)
+    if isinstance(pairs, Refusal):
+        yield SourceRow(source, None, f"{pairs.reason}: {pairs.detail} (prompt_id {row['prompt_id']})")
+        return
+    prompt = read_messages(row["prompt"])
+    for best, worst in pairs:
+        sides = {"chosen": best, "rejected": worst}
+        turns = {name: {"role": "assistant", "content": row["responses"][index]} for name, index in sides.items()}
+        content: dict[str, Any] = {
+            "prompt": prompt,
+            "prompt_id": row["prompt_id"],
+            "tools": read_tools(row["tools"]),
+            "all_generated_responses": row["responses"],
+            "all_rm_scores": rewards,
+            **{name: [*prompt, turn] for name, turn in turns.items()},
+        }
+        yield SourceRow(source, content, None)
+
+
+def _chosen(
+    responses: Sequence[str], rewards: list[float] | None, rule: PairingRule
+) -> list[tuple[int, int]] | Refusal:
+    """Ask the rule about responses that can make a pair at all: with rewards, and not all the same."""
+    if not rewards:
+        return Refusal("no rewards", "the reward source gave the responses to this prompt none")
+    if len({response.strip() for response in responses}) == 1:
+        return Refusal("identical responses", f"{len(responses)} times {responses[0][:80]!r}")
+    if not all(map(math.isfinite, rewards)):
+        return Refusal("non-finite reward", ", ".join(map(str, rewards)))
+    return rule(responses, rewards)

@@ -1,0 +1,169 @@
+"""One job: build the steps in order, keep a record of the run, and say how it ended."""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.errors import one_line
+from apm_exp.core.step_names import last_of
+from apm_exp.jobs.foresee import foresee
+from apm_exp.jobs.job import Job, refuse_bad_rows
+from apm_exp.jobs.ledger import job_with, named, worked_on
+from apm_exp.jobs.plan.memory.check import check_before_training
+from apm_exp.jobs.record import (
+    headline,
+    nothing_held_out,
+    nothing_known,
+    settings_compared,
+    tracked_job,
+    untrained,
+    what_next,
+)
+from apm_exp.jobs.report_step import draw_page
+from apm_exp.jobs.run_record import RunRecord
+from apm_exp.pipeline.build import artifacts, build, wants_rebuild, will_rebuild
+from apm_exp.pipeline.step import Step, lineage, read_done
+from apm_exp.report.tracking.mirror import Mirror
+
+logger = logging.getLogger(__name__)
+
+
+def run_job(job: Job) -> None:
+    """Build what is missing, report, and leave the record of the run, also of one that fails.
+
+    A job of a sweep that another command works on is waited for, and done only if that command did not.
+    """
+    request = job.request
+    if not request.sweep:
+        _recorded(job)
+        return
+    logger.info("job %d: %s", request.number, named(request.swept))
+    with worked_on(Path(request.sweep), request.number) as wanted:
+        if wanted:
+            _recorded(job)
+        else:
+            logger.info("job %d: done by another command meanwhile", request.number)
+
+
+def _recorded(job: Job) -> None:
+    """Do the job, with a record that says how it and each of its steps stand from its beginning."""
+    record = RunRecord(job.request, job.steps)
+    logger.info("settings     %s", job.config["hyperparameters"])
+    _say_whose_model(job)
+    started = time.monotonic()
+    try:
+        result = _run_steps(job, record) | {"state": "done", "reason": None}
+    except BaseException as error:
+        result = {"state": "failed", "reason": one_line(error)}
+        record.fail()
+        raise
+    finally:
+        job.digests.save()
+        record.end(result | {"seconds": round(time.monotonic() - started, 1)})
+    content = record.content
+    logger.info("%s%s", content["headline"], what_next(content, record.folder.name, job.config["output_root"]))
+
+
+def _say_whose_model(job: Job) -> None:
+    """Say so if an earlier job of the sweep trained the same: what differs between them is not used in training."""
+    sweep, policy = job.request.sweep, job.policy
+    same = job_with(Path(sweep), policy.key) if sweep and policy else None
+    if same is not None:
+        number = job.request.number
+        logger.info("job %d: its model is that of job %d: training uses nothing that differs", number, same)
+
+
+def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
+    """Build the steps and the page; return the rest of the job's record."""
+    built: dict[str, Artifact] = {}
+    trains = job.policy is not None and _trains(job, job.policy)
+    with _mirror(job, record.folder, trains) as mirror:
+        for name in job.steps:
+            built[name] = _build(job, record, name, mirror, built)
+        selection = last_of(built, "selection")
+        result: dict[str, Any] = {"headline": _untrained(job, built)}
+        page = draw_page(job.request, job.steps, record.folder) if selection else None
+        if page is not None:
+            record.made("report", page)
+            result["report"] = str(page.path / "report.html")
+        if job.policy is not None and selection is not None:
+            result |= _result(job, built) | {"trained": trains}
+            mirror.rest_of_history()
+            mirror.summary(result["scores"], selection.counts)
+            mirror.send(selection.path, page.path if page else None)
+    counts = selection.counts if selection else {}
+    alpha = counts.get("alpha", job.config["metric"].get("alpha"))
+    known = nothing_known() | settings_compared(job.config, alpha) | result
+    return known | {"kept": counts.get("kept")}
+
+
+def _build(job: Job, record: RunRecord, name: str, mirror: Mirror, built: Mapping[str, Artifact]) -> Artifact:
+    """Build one step, and let the stages of those to come look at what is there."""
+    step, also = job.steps[name], {}
+    if step.kind == "policy" and read_done(step) is None:
+        with artifacts(*(each for part in step.inputs["parts"] for each in part.values())):
+            check_before_training(job.config, step)
+    if step is job.policy:
+        also = {"log": mirror.row}  # the training step also mirrors its log
+    record.begin(name)
+    artifact = build(step, rebuild=wants_rebuild(job.config, step), command=job.request.command_id, also=also)
+    with artifacts(step) as given:  # another command may build it again before this one ends
+        artifact = given[step.key] if artifact.reused else artifact
+        refuse_bad_rows(job.config, artifact)
+        _say_what_is_ranked(job, artifact)
+        foresee(job.steps, {each.key: each for each in [*built.values(), artifact]})
+    record.made(name, artifact)
+    return artifact
+
+
+def _say_what_is_ranked(job: Job, made: Artifact) -> None:
+    """Say which pairs a job that only selects ranks, if a training would rank fewer."""
+    selects = made.kind == "pairs" and job.config["until"] == "selection"
+    if selects and (said := nothing_held_out(job.config["dataset"], int(made.counts["train"]))):
+        logger.info(said)
+
+
+def _untrained(job: Job, built: Mapping[str, Artifact]) -> str:
+    pairs = last_of(built, "pairs")
+    held_out = int(pairs.counts["held_out"]) if pairs else 0
+    return untrained(list(built.values())[-1], job.config["metric"], held_out)
+
+
+def _result(job: Job, built: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Return what a job that trained has to show."""
+    scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
+    return {
+        "headline": headline(scores, job.config["evals"] or {}),
+        "scores": {name: score for each in scores.values() for name, score in each.items()},
+        "policy_key": job.policy.key if job.policy else None,
+    }
+
+
+def _scores(evaluation: Artifact) -> dict[str, Any]:
+    scores: dict[str, Any] = json.loads((evaluation.path / "scores.json").read_text())
+    return scores
+
+
+def _trains(job: Job, policy: Step) -> bool:
+    """Whether this job is to train: the policy is not there, or it or what it follows from is to be built again."""
+    again = (
+        step
+        for step in lineage(policy)
+        if wants_rebuild(job.config, step) and will_rebuild(step, job.request.command_id)
+    )
+    return read_done(policy) is None or any(again)
+
+
+def _mirror(job: Job, folder: Path, trains: bool) -> AbstractContextManager[Mirror]:
+    """The job's record outside of its own folders, if one is wanted."""
+    if not job.config["tracking"] or job.policy is None:
+        return nullcontext(Mirror())
+    return component.bind("tracking", job.config["tracking"])(
+        tracked_job(job.request, job.steps, folder, trains=trains)
+    )

@@ -1,0 +1,101 @@
+"""The stages: what others must know of each. A new stage is its file and its row here.
+
+`rebuild`, `until`, task=clean, plans, expected times, disk, the order of the report and the cards read this table.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apm_exp.core.artifact import Artifact
+from apm_exp.pipeline.stages import (
+    evaluate,
+    generations,
+    logps,
+    model,
+    pairs,
+    prompts,
+    report,
+    rewards,
+    selection,
+    train,
+)
+from apm_exp.pipeline.work import Counts, Work
+
+Inputs = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage is called and what can be said of its step from the step's inputs alone.
+
+    title: of its rows in the report. run: the function that makes the artifact. bounds: upper bounds of its counts,
+    from those of its inputs by key. work: what goes through a model, from its counts or their bounds. grows_with: the
+    counts that its time is proportional to, of which the first that is known is taken. resumes_from: what a killed
+    attempt leaves for the next, as a pattern of files. foresee: raises ValueError for what can be known to be wrong,
+    given the artifacts by key that are there. texts: whether its table has the texts or tokens of all pairs, which is
+    most of the disk. bad_rows: the count of rows of the data that it refuses.
+    """
+
+    title: str
+    run: Callable[..., Mapping[str, int | float]]
+    bounds: Callable[[Inputs, Mapping[str, Counts]], Counts] = lambda inputs, known: {}
+    work: Callable[[Inputs, Counts], Work | None] = lambda inputs, counts: None
+    grows_with: tuple[str, ...] = ()
+    resumes_from: str | None = None
+    foresee: Callable[[Inputs, Mapping[str, Artifact]], None] = lambda inputs, built: None
+    texts: bool = False
+    bad_rows: str | None = None
+
+
+STAGES = {
+    "models": Stage("Building the starting policy", model.model),
+    "prompts": Stage("Reading the prompts", prompts.prompts, prompts.bounds, bad_rows="refused"),
+    "generations": Stage(
+        "Sampling responses",
+        generations.generations,
+        generations.bounds,
+        generations.work,
+        grows_with=("responses",),
+        resumes_from=generations.JOURNAL,
+        texts=True,
+    ),
+    "rewards": Stage(
+        "Rewarding responses",
+        rewards.rewards,
+        rewards.bounds,
+        grows_with=("responses", "pairs"),
+        resumes_from="scored/*",
+        foresee=rewards.foresee,
+    ),
+    "pairs": Stage(
+        "Reading and checking the pairs",
+        pairs.pairs,
+        pairs.bounds,
+        foresee=pairs.foresee,
+        texts=True,
+        bad_rows="refused",
+    ),
+    "logps": Stage(
+        "Tokenizing and scoring",
+        logps.logps,
+        logps.bounds,
+        logps.work,
+        grows_with=("pairs",),
+        resumes_from="shards/*.shard",
+        texts=True,
+        bad_rows="refused",
+    ),
+    "selection": Stage("Selecting the pairs", selection.selection, selection.bounds, foresee=selection.foresee),
+    "policy": Stage(
+        "Training",
+        train.train,
+        train.bounds,
+        train.work,
+        grows_with=("steps",),
+        resumes_from="checkpoints/checkpoint-*/COMPLETE",
+        foresee=train.foresee,
+    ),
+    "evaluation": Stage("Evaluating", evaluate.evaluate, work=evaluate.work),
+    "report": Stage("Drawing the report", report.report),
+}

@@ -1,0 +1,139 @@
+"""Stage: responses of a policy to prompts."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.files import write_jsonl, write_parquet
+from apm_exp.core.messages import MESSAGES, read_messages, read_tools
+from apm_exp.core.types import Policy, Refusal
+from apm_exp.data.generate.journal import read_journal, record
+from apm_exp.data.generate.prompts import refusal
+from apm_exp.data.generate.samples import Samples
+from apm_exp.pipeline.work import Counts, Work
+
+VERSION = 4
+JOURNAL = "sampled.jsonl"
+logger = logging.getLogger(__name__)
+_IDS = pa.list_(pa.int32())
+SCHEMA = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("prompt", MESSAGES),
+        ("tools", pa.string()),
+        ("source", pa.string()),
+        ("responses", pa.list_(pa.string())),
+        ("finished", pa.list_(pa.bool_())),
+        ("lengths", pa.list_(pa.int32())),
+        ("logps", pa.list_(pa.float64())),
+        ("prompt_ids", _IDS),
+        ("response_ids", pa.list_(_IDS)),
+        ("tokenizer", pa.string()),
+        ("sampler", pa.string()),
+    ]
+)
+_ROWS_AT_ONCE = 1000  # so that few ids are there as Python integers at a time
+_TAKES_NO_TOOLS = Refusal("tools", "the prompt has tools, and the sampler takes none; give another generate=")
+
+
+def generations(
+    out: Path, *, prompts: Artifact, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
+) -> dict[str, int]:
+    """Write generations.parquet, one row a prompt in the order of the prompts, and refused.jsonl.
+
+    finished: which responses ended by themselves. lengths: tokens, with the end token. logps: the log-prob of each
+    response as it was sampled, in nats at temperature 1. prompt_ids, response_ids: the tokens of the prompt that was
+    sampled from and of each response. tokenizer, sampler: whose tokens they are (tokens/identity.py), and which weights
+    gave the logps. The last five are null if the sampler does not tell. Counts: prompts with responses, responses,
+    those that were truncated (cut_off), and refused prompts. A killed stage resumes with the batch that it had begun.
+    Raises ValueError if every prompt is refused.
+    """
+    table = pq.read_table(prompts.path / "prompts.parquet")
+    sampled = _sample(out, table, policy, generate, runtime)
+    refused = [
+        refusal(table["source"][index].as_py(), table["prompt_id"][index].as_py(), one.reason, one.detail)
+        for index, one in sorted(sampled.items())
+        if isinstance(one, Refusal)
+    ]
+    write_jsonl(refused, out / "refused.jsonl")
+    answered = [index for index, one in sorted(sampled.items()) if isinstance(one, Samples)]
+    if not answered:
+        first = f"{refused[0]['reason']}: {refused[0]['detail']}"
+        raise ValueError(f"generate: all {len(table):,} prompts were refused, the first: {first}")
+    if refused:
+        logger.warning("%d of %d prompts were not sampled; see %s", len(refused), len(table), out / "refused.jsonl")
+    responses: list[Samples] = [sampled[index] for index in answered]  # type: ignore[misc]
+    write_parquet(_table(table.take(answered), responses, _sampler(responses, policy)), out / "generations.parquet")
+    (out / JOURNAL).unlink()
+    finished = [flag for each in responses for flag in each.finished]
+    counts = {"prompts": len(answered), "responses": len(finished), "cut_off": finished.count(False)}
+    return counts | {"refused": len(refused)}
+
+
+def _sampler(responses: list[Samples], policy: Policy) -> dict[str, str | None]:
+    """Return whose tokens the responses are made of, and which weights sampled them, if the sampler tells."""
+    if all(each.ids is None for each in responses):
+        return {"tokenizer": None, "sampler": None}
+    from apm_exp.models.load import load_tokenizer
+    from apm_exp.models.tokens.identity import tokenizer_digest
+
+    return {"tokenizer": tokenizer_digest(load_tokenizer(policy)), "sampler": policy.sampler}
+
+
+def _table(prompts: pa.Table, responses: list[Samples], sampler: Mapping[str, str | None]) -> pa.Table:
+    parts = []
+    for start in range(0, len(responses), _ROWS_AT_ONCE):
+        texts = prompts.slice(start, _ROWS_AT_ONCE).to_pylist()
+        rows = zip(texts, responses[start : start + _ROWS_AT_ONCE], strict=True)
+        parts.append(pa.Table.from_pylist([text | _row(each) | sampler for text, each in rows], SCHEMA))
+    return pa.concat_tables(parts)
+
+
+def _row(samples: Samples) -> dict[str, Any]:
+    return {
+        "responses": samples.texts,
+        "finished": samples.finished,
+        "lengths": samples.lengths,
+        "logps": samples.logps,
+        "prompt_ids": None if samples.ids is None else list(samples.prompt_ids or ()),
+        "response_ids": None if samples.ids is None else [list(ids) for ids in samples.ids],
+    }
+
+
+def _sample(
+    out: Path, prompts: pa.Table, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
+) -> dict[int, Samples | Refusal]:
+    """Return what came of each prompt, by its row."""
+    journal = out / JOURNAL
+    known = read_journal(journal)
+    if known:
+        logger.info("%d of %d prompts were sampled before", len(known), len(prompts))
+    sample = component.bind("generate", generate)
+    messages = [read_messages(each) for each in prompts["prompt"].to_pylist()]
+    tools = [read_tools(each) for each in prompts["tools"].to_pylist()]
+    if "tools" in component.positional_names(sample.func):
+        return known | dict(record(sample(policy, messages, runtime, known.keys(), tools), journal))
+    refused = dict.fromkeys((index for index, each in enumerate(tools) if each), _TAKES_NO_TOOLS)
+    return known | refused | dict(record(sample(policy, messages, runtime, known.keys() | refused.keys()), journal))
+
+
+def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
+    """Return the most responses that there can be."""
+    prompts = known[inputs["prompts"].key].get("prompts")
+    if prompts is None:
+        return {}
+    return {"prompts": prompts, "responses": prompts * inputs["generate"].get("samples", 1)}
+
+
+def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
+    """Return the forwards of the responses, each of as many tokens as a response may have."""
+    responses, most = counts.get("responses"), inputs["generate"].get("max_new_tokens")
+    if responses is None or most is None:
+        return None
+    return Work(int(responses), int(responses) * most, exact=False)

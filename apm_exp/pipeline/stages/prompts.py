@@ -1,0 +1,70 @@
+"""Stage: the prompts of a data set, each once."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from apm_exp.core import component
+from apm_exp.core.files import write_jsonl, write_parquet
+from apm_exp.core.messages import MESSAGES, stored, stored_tools
+
+VERSION = 1
+SCHEMA = pa.schema([("prompt_id", pa.string()), ("prompt", MESSAGES), ("tools", pa.string()), ("source", pa.string())])
+logger = logging.getLogger(__name__)
+Counts = Mapping[str, int | float]
+
+
+def prompts(out: Path, *, dataset: dict[str, Any], limit: int | None, on_bad_row: str) -> dict[str, int]:
+    """Write prompts.parquet, in the order of the data set, and refused.jsonl; return the counts of rows.
+
+    dataset: the component that yields the rows, of which the first `limit` are read. A row is a prompt, or a pair whose
+    prompt is taken. Raises ValueError if there is no row, if no prompt is left, and if a row is bad and on_bad_row is
+    "error".
+    """
+    from apm_exp.data.generate.prompts import read_prompts
+    from apm_exp.data.sources.preflight import where_of
+
+    found = read_prompts(islice(component.bind("dataset", dataset)(), limit))
+    write_jsonl(found.refused, out / "refused.jsonl")
+    if not found.rows:
+        raise ValueError(f"{where_of(dataset)}: has no rows")
+    _judge(found.refused, found.rows, where_of(dataset), on_bad_row, out / "refused.jsonl")
+    rows = [
+        {
+            "prompt_id": prompt.prompt_id,
+            "prompt": stored(prompt.messages),
+            "tools": stored_tools(prompt.tools),
+            "source": prompt.source,
+        }
+        for prompt in found.accepted
+    ]
+    write_parquet(pa.Table.from_pylist(rows, SCHEMA), out / "prompts.parquet")
+    return {"rows": found.rows, "prompts": len(rows), "refused": len(found.refused)}
+
+
+def _judge(refused: list[dict[str, Any]], rows: int, where: str, on_bad_row: str, listed: Path) -> None:
+    if not refused:
+        return
+    reasons = Counter(refusal["reason"] for refusal in refused)
+    summary = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    if on_bad_row == "error":
+        first = refused[0]
+        problem = f"{first['source']} {first['reason']} ({first['detail']})"
+        remedy = "correct them or use dataset.on_bad_row=refuse"
+        raise ValueError(f"dataset.on_bad_row=error: {len(refused)} of {rows} rows: {problem}; {remedy}")
+    if len(refused) == rows:
+        raise ValueError(f"{where}: none of {rows:,} rows has a usable prompt ({summary}); see {listed}")
+    logger.warning("%s: %d of %d rows give no prompt (%s), listed in %s", where, len(refused), rows, summary, listed)
+
+
+def bounds(inputs: Mapping[str, Any], _known: Mapping[str, Counts]) -> Counts:
+    """Return the most prompts that there can be, if that is known before the rows are read."""
+    from apm_exp.data.sources.count import count_rows
+
+    rows = count_rows({**inputs["dataset"], "limit": inputs["limit"]})
+    return {} if rows is None else {"rows": rows, "prompts": rows}
