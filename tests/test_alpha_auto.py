@@ -98,7 +98,6 @@ def test_auto_is_a_setting_like_a_number() -> None:
     [
         (["compare=null"], r"^compare=null: must be metrics by name; write compare={} for none$"),
         (["tokens=simpo_2024", "tokens.max_length=20"], r"^tokens.max_prompt_length=1800: leaves no token .*=20$"),
-        (["generate.samples=1"], r"^generate.samples=1: a pair is made of two responses; give at least 2$"),
     ],
 )
 def test_values_that_are_wrong_together(changes: list[str], message: str) -> None:
@@ -106,7 +105,7 @@ def test_values_that_are_wrong_together(changes: list[str], message: str) -> Non
         check_config(compose(*changes))
 
 
-def test_the_rule_is_in_the_folders_name(tmp_path: Path) -> None:
+def test_the_rule_is_in_the_folders_name() -> None:
     assert alpha_words({"alpha": "auto", "alpha_rule": BALANCED, "metric": {"alpha": "auto"}}) == "alpha_balanced"
 
 

@@ -20,9 +20,13 @@ CASES = {
     "learning_rate=1": "learning_rate: no such setting; did you mean 'trainer.learning_rate' or 'model.learning_rate'?",
     "trainer.args.debug=x": "trainer.args.debug: new arguments need a plus; write +trainer.args.NAME=VALUE",
     "trainer.lr=1e-5": "trainer.lr: no such setting; did you mean 'trainer.learning_rate'?",
-    "dataset=jsonl model=tiny_from_data generate.samples=3": (
-        "generate.samples: no such setting; generate=on_policy has this setting; choose it too"
+    "generate=on_policy": "generate=on_policy: is there no more; write pipeline=on_policy",
+    "evals=micro_world": "evals=micro_world: is there no more; write evals=[win_rate,held_out_pairs]",
+    "generate.samples=1": "generate.samples=1: a pair is made of two responses; give at least 2",
+    "pipeline=offline generate.samples=3": (
+        "generate.samples=3: pipeline=offline samples no responses; leave it out, or write pipeline=on_policy"
     ),
+    "iterations=2": "iterations=2: pipeline._target_=apm_exp.pipeline.recipes.on_policy.on_policy has no iterations;",
     "alpha=1,2": "alpha=1,2: several values need a multirun; write: python -m apm_exp -m alpha=1,2",
     "model=./sft": "model=./sft: not an option; write model=local model.path=./sft",
     "dataset=my.jsonl": "dataset=my.jsonl: not an option; write dataset=jsonl dataset.path=my.jsonl",

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.stages.train import selected_pairs
-from tests.command import folders, small_run
+from tests.command import small_run
 from tests.training.cases import runtime, task, trained
 from tests.training.losses.nodes import NAMES, node
 
@@ -22,7 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Policy, pa.Table]:
     root = tmp_path_factory.mktemp("world")
     result = small_run(root)
     assert result.returncode == 0, result.stderr
-    (run,) = folders(root, "runs")
+    run = root / "outputs" / "runs" / "latest"
     part = {name: Artifact(name, run / name, "k", {}, 0.0) for name in ("logps", "rewards", "selection")}
     return Policy(run / "models" / "final", "small", "float32", "auto", False), selected_pairs([part])
 

@@ -8,6 +8,7 @@ from apm_exp.jobs.checks.missing_settings import say_where
 from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
 from apm_exp.jobs.job import Job, is_finished, job_of, known_job
 from apm_exp.jobs.request import Request
+from apm_exp.pipeline.nodes import samples
 from apm_exp.runtime.check_nodes import check_launcher, check_one_machine
 from apm_exp.selection.alpha_rules.choose import AUTO
 
@@ -26,8 +27,18 @@ def check_settings(request: Request) -> None:
     try:
         check_config(request.config)
         check_one_machine(request.config["runtime"])
+        _refuse_unused_sampling(request)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
+
+
+def _refuse_unused_sampling(request: Request) -> None:
+    """Raise ValueError for a typed setting of how responses are sampled or paired, if the pipeline samples none."""
+    for override in request.overrides:
+        name = override.lstrip("+~").partition("=")[0]
+        if name.partition(".")[0] in ("generate", "pairing") and not samples(request.config):
+            problem = f"pipeline={request.choices['pipeline']} samples no responses"
+            raise ValueError(f"{override.lstrip('+')}: {problem}; leave it out, or write pipeline=on_policy")
 
 
 def check_machine(request: Request) -> None:

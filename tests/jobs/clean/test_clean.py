@@ -120,7 +120,7 @@ def test_a_sweep_keeps_its_reports_and_its_policies(root: Path) -> None:
 
 @pytest.mark.parametrize("links", ["followed", "dropped"])
 def test_a_copy_that_has_no_links_loses_nothing(root: Path, tmp_path: Path, links: str) -> None:
-    used = {"policy": {"key": step(root, 3).key, "folder": step(root, 3).name}}
+    used = {"policy": {"key": step(root, 3).key, "folder": step(root, 3).place}}
     point(record(root, "20260101-000000-dpo-abcdef", json.dumps({"steps": used})) / "policy", step(root, 3).folder)
     shutil.rmtree(root / "runs" / "first")
     copied = tmp_path / "copied"
@@ -185,7 +185,7 @@ def test_a_job_of_a_sweep_that_cannot_be_read_stops_the_cleaning(root: Path, dam
 
 
 def test_runs_that_were_tidied_into_a_folder_are_runs(root: Path) -> None:
-    used = {"policy": {"key": step(root, 3).key, "folder": step(root, 3).name}}
+    used = {"policy": {"key": step(root, 3).key, "folder": step(root, 3).place}}
     record(root, "old/20260101-000000-dpo-abcdef", json.dumps({"steps": used}))
     (root / "runs" / ".20260102-000000-dpo-abcdef").mkdir()  # one that begins, or was killed in its first moment
     clean(root, delete_found=True)
