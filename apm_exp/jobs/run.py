@@ -26,7 +26,7 @@ from apm_exp.jobs.record import (
     what_next,
 )
 from apm_exp.jobs.report_step import draw_page
-from apm_exp.jobs.run_record import RunRecord
+from apm_exp.jobs.run_record import RunRecord, say_of_an_earlier_version
 from apm_exp.pipeline.build import artifacts, build, wants_rebuild, will_rebuild
 from apm_exp.pipeline.step import Step, lineage, read_done
 from apm_exp.report.tracking.mirror import Mirror
@@ -53,6 +53,7 @@ def run_job(job: Job) -> None:
 
 def _recorded(job: Job) -> None:
     """Do the job, with a record that says how it and each of its steps stand from its beginning."""
+    say_of_an_earlier_version(Path(job.config["output_root"]))
     record = RunRecord(job.request, job.steps)
     logger.info("settings     %s", job.config["hyperparameters"])
     _say_whose_model(job)

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_json, write_text
-from apm_exp.core.sealed import set_aside, write_sealed
+from apm_exp.core.sealed import Damaged, read_sealed, set_aside, write_sealed
 from apm_exp.core.step_names import last_of
 from apm_exp.jobs.ledger import write_record
 from apm_exp.jobs.request import Request
@@ -21,6 +21,17 @@ from apm_exp.pipeline.step import Step
 from apm_exp.runtime.provenance import provenance
 
 logger = logging.getLogger(__name__)
+
+
+def say_of_an_earlier_version(root: Path) -> None:
+    """Log a line if the newest run below an output_root has steps of the form that they had before they had states."""
+    try:
+        steps = read_sealed(root / "runs" / "latest" / "result.json").get("steps") or {}
+        earlier = any("state" not in step for step in steps.values())
+    except (OSError, Damaged, AttributeError, TypeError):
+        return
+    if earlier:
+        logger.info("%s: is of an earlier version; its steps are built again, and nothing of it is deleted", root)
 
 
 class RunRecord:
