@@ -1,10 +1,8 @@
 """Log-probs of many pairs: batches formed by a budget of tokens, longest first, smaller when memory runs out."""
 
-import gc
-import logging
 import math
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +10,13 @@ from torch import nn
 
 from apm_exp.core.types import TokenisedPair
 from apm_exp.models.allocator import freed_memory_kept
+from apm_exp.models.halving import fill, run_halving
 from apm_exp.models.pair_forward import responses_forward
 from apm_exp.runtime.settings import Runtime
 
-logger = logging.getLogger(__name__)
 _SUITS_CPU, _SUITS_GPU = 4096, 16384  # tokens
 Scored = list[tuple[Any, ...]]  # index of an item, then the log-prob of each of its responses (nats)
+Indexed = tuple[int, TokenisedPair]
 
 
 def score_pairs(
@@ -52,7 +51,7 @@ def form_batches(
     """
     longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], names[index]))
     _check_budget(lengths, names, longest_first, tokens_per_batch)
-    batches = _fill(longest_first, lengths, tokens_per_batch)
+    batches = fill(longest_first, lengths.__getitem__, tokens_per_batch)
     while len(batches) % ranks and len(largest := max(batches, key=len)) > 1:
         place, half = batches.index(largest), (len(largest) + 1) // 2
         batches[place : place + 1] = [largest[:half], largest[half:]]
@@ -71,37 +70,14 @@ def score_batches(
     When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the pairs' ids,
     for messages. Raises ValueError where memory does not suffice for one pair, and where a log-prob is not finite.
     """
-    budget = tokens_per_batch
-    waiting = deque(list(batch) for batch in batches)
+    setting = "runtime.tokens_per_batch"
+    named = ([(index, items[index]) for index in batch] for batch in batches)
+    score, too_large = partial(_score, model), partial(_too_large, model, names)
     with freed_memory_kept():
-        while waiting:
-            batch = waiting.popleft()
-            chosen = [items[index] for index in batch]
-            parts = _fill(batch, {i: item.length for i, item in zip(batch, chosen, strict=True)}, budget)
-            if len(parts) > 1:
-                waiting.extendleft(reversed(parts))
-            elif (logps := _score(model, chosen)) is None:
-                budget = _smaller(budget, model, chosen, f"pair {names[batch[0]]}")
-                waiting.appendleft(batch)
-            else:
-                scored = [(index, *each) for index, each in zip(batch, logps, strict=True)]
-                _check_finite(scored, names)
-                yield scored
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the device or the machine has no memory left."""
-    kinds = (torch.OutOfMemoryError, MemoryError)
-    texts = ("out of memory", "can't allocate memory")
-    spoken = isinstance(error, RuntimeError) and any(text in str(error).lower() for text in texts)
-    return isinstance(error, kinds) or spoken
-
-
-def free_memory() -> None:
-    """After memory ran out: give back to the device what is no longer used."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        for batch, logps in run_halving(score, named, _length, tokens_per_batch, setting, too_large):
+            scored = [(index, *each) for (index, _), each in zip(batch, logps, strict=True)]
+            _check_finite(scored, names)
+            yield scored
 
 
 def _check_budget(lengths: Sequence[int], names: Sequence[str], longest_first: Sequence[int], budget: int) -> None:
@@ -112,42 +88,24 @@ def _check_budget(lengths: Sequence[int], names: Sequence[str], longest_first: S
         )
 
 
-def _fill(indices: Sequence[int], lengths: Sequence[int] | Mapping[int, int], budget: int) -> list[list[int]]:
-    """The indices in order, in batches of at most `budget` tokens; one that alone exceeds it is a batch."""
-    batches: list[list[int]] = []
-    room = 0
-    for index in indices:
-        if not batches or lengths[index] > room:
-            batches.append([])
-            room = budget
-        batches[-1].append(index)
-        room -= lengths[index]
-    return batches
+def _score(model: nn.Module, batch: Sequence[Indexed]) -> list[list[float]]:
+    """The log-probs of the responses of each item of one batch."""
+    items = [item for _, item in batch]
+    with torch.inference_mode():
+        logp_N, _ = responses_forward(model, [(item.prompt_ids, item.responses) for item in items])
+        return [part.tolist() for part in logp_N.split([len(item.responses) for item in items])]
 
 
-def _score(model: nn.Module, items: Sequence[TokenisedPair]) -> list[list[float]] | None:
-    """The log-probs of the responses of each item of one batch, or None where memory ran out."""
-    try:
-        with torch.inference_mode():
-            logp_N, _ = responses_forward(model, [(item.prompt_ids, item.responses) for item in items])
-            return [part.tolist() for part in logp_N.split([len(item.responses) for item in items])]
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-    return None
+def _length(indexed: Indexed) -> int:
+    return indexed[1].length
 
 
-def _smaller(budget: int, model: nn.Module, batch: Sequence[TokenisedPair], longest: str) -> int:
-    """Half the budget; raises ValueError where the batch was a single item already."""
-    free_memory()
-    if len(batch) == 1:
-        raise ValueError(
-            f"runtime.device: out of memory for the {longest} alone ({batch[0].length} tokens; "
-            f"{_memory(model, batch[0].length)}); take a larger device, a smaller model.dtype, or a smaller "
-            "tokens.max_length"
-        )
-    logger.warning("out of memory: runtime.tokens_per_batch is now %d instead of %d", budget // 2, budget)
-    return budget // 2
+def _too_large(model: nn.Module, names: Sequence[str], indexed: Indexed) -> str:
+    index, item = indexed
+    return (
+        f"runtime.device: out of memory for the pair {names[index]} alone ({item.length} tokens; "
+        f"{_memory(model, item.length)}); take a larger device, a smaller model.dtype, or a smaller tokens.max_length"
+    )
 
 
 def _memory(model: Any, tokens: int) -> str:

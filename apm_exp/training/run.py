@@ -5,8 +5,8 @@ import os
 from typing import Any
 
 from apm_exp.core import component
+from apm_exp.models.halving import out_of_memory
 from apm_exp.models.quiet import quiet
-from apm_exp.models.score_pairs import out_of_memory
 from apm_exp.runtime.settings import Runtime
 from apm_exp.runtime.signals import sigterm_noted
 from apm_exp.training.adapters.merge import merge

@@ -38,10 +38,10 @@ def killed_share(out, **given):
     shards.ITEMS_PER_SHARD = 1
     count = iter(range(2))
 
-    def score(model, pairs):
+    def score(model, batch):
         if os.environ["RANK"] == "1" and next(count, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
-        return score_one(model, pairs)
+        return score_one(model, batch)
 
     scoring._score = score
     return score_table.score_share(out, **given)
@@ -51,10 +51,10 @@ def interrupted(monkeypatch, after):
     """Make the forward fail after so many, as a kill would; shards hold one forward each."""
     count = iter(range(after))
 
-    def score(model, pairs):
+    def score(model, batch):
         if next(count, None) is None:
             raise KeyboardInterrupt
-        return score_one(model, pairs)
+        return score_one(model, batch)
 
     monkeypatch.setattr(scoring, "_score", score)
     monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
@@ -64,9 +64,9 @@ def forwards(monkeypatch):
     """The pairs of each forward from here on."""
     seen = []
 
-    def score(model, pairs):
-        seen.append(list(pairs))
-        return score_one(model, pairs)
+    def score(model, batch):
+        seen.append([pair for _, pair in batch])
+        return score_one(model, batch)
 
     monkeypatch.setattr(scoring, "_score", score)
     return seen

@@ -45,8 +45,8 @@ def sample_responses(
     used, its end tokens are. Raises ValueError where the memory runs out.
     """
     from apm_exp.models.context import context_length
+    from apm_exp.models.halving import out_of_memory
     from apm_exp.models.load import load_model, load_tokenizer
-    from apm_exp.models.score_pairs import out_of_memory
 
     if len(known) == len(prompts):
         return

@@ -1,17 +1,16 @@
 """Scores of token sequences under a classifier: longest first, and fewer at once when memory runs out."""
 
-import logging
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
 import torch
 
-from apm_exp.models.score_pairs import free_memory
+from apm_exp.models.halving import run_halving
 
-logger = logging.getLogger(__name__)
 Ids = Sequence[Sequence[int]]  # the tokens of each sequence
+Indexed = tuple[int, Sequence[int]]
 
 
 def form_batches(ids: Ids, names: Sequence[str], known: Collection[str], batch_size: int) -> list[list[int]]:
@@ -34,37 +33,23 @@ def score_batches(
     ValueError where memory does not suffice for one sequence, and where the model does not give one number for each.
     """
     size = max(map(len, batches), default=1)
-    waiting = deque(batches)
-    while waiting:
-        batch = waiting.popleft()
-        chosen = [ids[index] for index in batch]
-        if len(batch) > size:
-            waiting.extendleft((batch[size:], batch[:size]))
-        elif (scores := _scores(model, chosen, pad, label)) is None:
-            size = _smaller(chosen)
-            waiting.appendleft(batch)
-        else:
-            yield list(zip(batch, scores, strict=True))
+    named = ([(index, ids[index]) for index in batch] for batch in batches)
+    score = partial(_scores, model, pad, label)
+    for batch, scores in run_halving(score, named, lambda _: 1, size, "reward.batch_size", _too_large):
+        yield [(index, reward) for (index, _), reward in zip(batch, scores, strict=True)]
 
 
-def _smaller(batch: Ids) -> int:
-    """Half a batch; raises ValueError where it was a single sequence already."""
-    free_memory()
-    if len(batch) == 1:
-        raise ValueError(
-            f"reward.max_length: out of memory for one response alone ({len(batch[0])} tokens with its prompt), so a "
-            "smaller reward.batch_size does not help; give a smaller reward.max_length or a larger device"
-        )
-    logger.warning("out of memory: reward.batch_size is now %d instead of %d", len(batch) // 2, len(batch))
-    return len(batch) // 2
+def _too_large(indexed: Indexed) -> str:
+    return (
+        f"reward.max_length: out of memory for one response alone ({len(indexed[1])} tokens with its prompt), so a "
+        "smaller reward.batch_size does not help; give a smaller reward.max_length or a larger device"
+    )
 
 
-def _scores(model: Any, ids: Ids, pad: int | None, label: str) -> list[float] | None:
-    """The only logit of each sequence, or None where memory ran out."""
-    try:
-        logits = _logits(model, ids, pad)
-    except torch.OutOfMemoryError:
-        return None
+def _scores(model: Any, pad: int | None, label: str, batch: Sequence[Indexed]) -> list[float]:
+    """The only logit of each sequence."""
+    ids = [each for _, each in batch]
+    logits = _logits(model, ids, pad)
     shape, wanted = tuple(getattr(logits, "shape", ())), (len(ids), 1)
     if shape != wanted:
         problem = f"the model gives scores of shape {shape} for {len(ids)} responses instead of {wanted}"
