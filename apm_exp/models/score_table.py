@@ -1,4 +1,4 @@
-"""Score a table of tokenised pairs, in one process or in several, going on from the shards of a killed attempt."""
+"""Score a table of tokenised pairs, in one process or in several; what a killed attempt has scored is kept."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from apm_exp.core import component
 from apm_exp.core.console import track
-from apm_exp.core.score_shards import Scores, read_shards, record
+from apm_exp.core.results_file import read_results, record
 from apm_exp.core.types import Policy, TokenisedPair
 from apm_exp.runtime.run_in_ranks import run_in_ranks
 from apm_exp.runtime.settings import all_processes
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 TOKENISED, SHARDS = "tokenised.parquet", "shards"
 _SECONDS_TO_SHOW, _SECONDS_BETWEEN_LOOKS = 90.0, 0.5
 PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
+Scores = dict[str, tuple[float, ...]]  # by pair_id: the log-probs of the chosen and the rejected response (nats)
 
 
 class StoredPairs(Sequence[TokenisedPair]):
@@ -52,12 +53,12 @@ def lengths_of(table: pa.Table) -> np.ndarray:
 def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Scores:
     """The log-probs of each pair of `out/tokenised.parquet` by pair_id, in as many processes as the runtime says.
 
-    Values that an earlier attempt left in `out/shards` are taken as they are; where nothing else changed, the rest is
-    scored in the batches in which it would have been. Raises ValueError as form_batches and score_batches do.
+    Values that an earlier attempt left in `out/shards` are reused; if nothing else has changed, the rest is scored in
+    the batches in which it would have been. Raises ValueError as form_batches and score_batches do.
     """
     table = pq.read_table(out / TOKENISED)
     names, lengths = table["pair_id"].to_pylist(), lengths_of(table).tolist()
-    known = read_shards(out / SHARDS)
+    known = _scores(out / SHARDS)
     batches = remaining(names, lengths, known.keys(), runtime)
     if known:
         logger.info("%d of %d pairs were scored before", len(known), len(names))
@@ -69,13 +70,17 @@ def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Scores:
             run_in_ranks(score_share, out, given, len(shares))
         else:
             score_share(out, **given)
-    return _all_shards(out / SHARDS, names)
+    return _all_scores(out / SHARDS, names)
 
 
-def _all_shards(folder: Path, names: Sequence[str]) -> Scores:
+def _scores(folder: Path, *, warn: bool = True) -> Scores:
+    return {name: tuple(logps) for name, logps in read_results(folder, warn=warn)}
+
+
+def _all_scores(folder: Path, names: Sequence[str]) -> Scores:
     """The log-probs of all pairs. A shared folder may show what another machine has written only after a while."""
     deadline = time.monotonic() + _SECONDS_TO_SHOW
-    while absent := len(set(names) - (known := read_shards(folder)).keys()):
+    while absent := len(set(names) - (known := _scores(folder, warn=False)).keys()):
         if time.monotonic() > deadline:
             remedy = "re-run the same command to resume; is it on a file system that all nodes share?"
             raise ValueError(
@@ -100,7 +105,7 @@ def remaining(names: Sequence[str], lengths: Sequence[int], known: Any, runtime:
 
 
 def score_share(out: Path, *, policy: Policy, shares: list[list[list[int]]], runtime: dict[str, Any]) -> dict[str, int]:
-    """Score this process's share of the batches, into shards; returns the number of pairs."""
+    """Score this process's share of the batches, into a file of its own; returns the number of pairs."""
     from apm_exp.models.load import load_model
     from apm_exp.models.score_pairs import score_batches, token_budget
 
@@ -111,7 +116,8 @@ def score_share(out: Path, *, policy: Policy, shares: list[list[list[int]]], run
     _check_ids(table, names, model.get_input_embeddings().weight.shape[0])
     share = shares[int(os.environ["RANK"]) if len(shares) > 1 else 0]
     budget = token_budget(settings, lengths_of(table).tolist())
-    scored = record(score_batches(model, pairs, names, share, budget), names, out / SHARDS)
+    batches = score_batches(model, pairs, names, share, budget)
+    scored = record(batches, lambda batch: {names[index]: logps for index, *logps in batch}, out / SHARDS)
     count = sum(map(len, share))
     part = f" (one of {len(shares)} equal shares)" if len(shares) > 1 else ""
     for _ in track((pair for batch in scored for pair in batch), f"scoring pairs{part}", count):

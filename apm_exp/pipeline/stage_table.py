@@ -82,7 +82,7 @@ STAGES = {
         logps.bounds,
         logps.work,
         grows_with=("pairs",),
-        resumes_from="shards/*.shard",
+        resumes_from="shards/*",
         texts=True,
         bad_rows="refused",
     ),

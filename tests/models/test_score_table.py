@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 
-from apm_exp.core import score_shards as shards
+from apm_exp.core.results_file import read_results
 from apm_exp.models import score_pairs as scoring
 from apm_exp.models import score_table
 from apm_exp.models.score_table import SHARDS, TOKENISED, StoredPairs, lengths_of, remaining
@@ -34,8 +34,7 @@ def scored(out, policy, settings=ONE):
 
 
 def killed_share(out, **given):
-    """score_share in ranks of which the second is killed in its third forward; each forward is a shard."""
-    shards.ITEMS_PER_SHARD = 1
+    """score_share in ranks of which the second is killed in its third forward."""
     count = iter(range(2))
 
     def score(model, batch):
@@ -48,7 +47,7 @@ def killed_share(out, **given):
 
 
 def interrupted(monkeypatch, after):
-    """Make the forward fail after so many, as a kill would; shards hold one forward each."""
+    """Make the forward fail after so many, as a kill would."""
     count = iter(range(after))
 
     def score(model, batch):
@@ -57,7 +56,6 @@ def interrupted(monkeypatch, after):
         return score_one(model, batch)
 
     monkeypatch.setattr(scoring, "_score", score)
-    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
 
 
 def forwards(monkeypatch):
@@ -94,16 +92,15 @@ def test_a_killed_scoring_goes_on_and_ends_with_the_same_bits(out, tiny_policy, 
     assert f"{sum(map(len, batches[:2]))} of 12 pairs were scored before" in caplog.text
 
 
-def test_a_damaged_shard_is_scored_again(out, tiny_policy, monkeypatch, caplog):
-    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
+def test_a_damaged_line_is_scored_again(out, tiny_policy, monkeypatch, caplog):
     whole = scored(out, tiny_policy)
-    cut, flipped, *_ = sorted((out / SHARDS).iterdir())
-    cut.write_bytes(cut.read_bytes()[:-9])
-    content = bytearray(flipped.read_bytes())
-    content[80] ^= 1
-    flipped.write_bytes(content)
+    (path,) = (out / SHARDS).iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1].replace(b"-", b"+", 1) + b"".join(lines[2:])[:-9])
+    seen = forwards(monkeypatch)
     assert scored(out, tiny_policy) == whole
-    assert caplog.messages == [f"{path}: damaged; what it holds is scored again" for path in (cut, flipped)]
+    assert len(seen) == 2
+    assert caplog.messages == [f"{path}: damaged lines: 2; what they held is computed again"]
 
 
 @pytest.mark.parametrize("change", [{"tokens_per_batch": 90}, {"tokens_per_batch": 45}])
@@ -111,7 +108,7 @@ def test_another_budget_scores_only_the_rest(out, tiny_policy, monkeypatch, chan
     interrupted(monkeypatch, after=2)
     with pytest.raises(KeyboardInterrupt):
         scored(out, tiny_policy)
-    known = shards.read_shards(out / SHARDS)
+    known = score_table._scores(out / SHARDS)
     seen = forwards(monkeypatch)
     found = scored(out, tiny_policy, {**ONE, **change})
     assert len(found) == 12
@@ -133,26 +130,25 @@ def test_what_remains_is_every_pair_that_is_not_known_equally_often_for_each_ran
     assert len(batches) % processes == 0
 
 
-def test_a_shard_that_is_shown_late_is_waited_for(out, tiny_policy, monkeypatch):
-    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
+def test_a_file_that_is_shown_late_is_waited_for(out, tiny_policy, monkeypatch):
     monkeypatch.setattr(score_table, "_SECONDS_BETWEEN_LOOKS", 0.01)
     whole = scored(out, tiny_policy)
-    first = sorted((out / SHARDS).iterdir())[0]
+    (first,) = (out / SHARDS).iterdir()
     hidden, looks = first.rename(out / "hidden"), iter(range(3))
 
-    def read(folder):
+    def read(folder, *, warn):
         if next(looks, None) is None and hidden.exists():
             hidden.rename(first)
-        return shards.read_shards(folder)
+        return read_results(folder, warn=warn)
 
-    monkeypatch.setattr(score_table, "read_shards", read)
-    assert score_table._all_shards(out / SHARDS, list(whole)) == whole
+    monkeypatch.setattr(score_table, "read_results", read)
+    assert score_table._all_scores(out / SHARDS, list(whole)) == whole
     first.unlink()
     monkeypatch.setattr(score_table, "_SECONDS_TO_SHOW", 0.0)
     with pytest.raises(
         ValueError, match=r"^output_root: the scores of \d+ pairs were written and are not in .*/shards; "
     ):
-        score_table._all_shards(out / SHARDS, list(whole))
+        score_table._all_scores(out / SHARDS, list(whole))
 
 
 def test_two_ranks_one_killed_and_started_again_score_as_one_process(out, tiny_policy, monkeypatch, capfd):
@@ -162,7 +158,7 @@ def test_two_ranks_one_killed_and_started_again_score_as_one_process(out, tiny_p
     with pytest.raises(ValueError, match=r"^rank 1 was killed \(SIGKILL; the system .*; re-run the same command"):
         scored(out, tiny_policy, two)
     assert set(psutil.Process().children()) <= before
-    known = shards.read_shards(out / SHARDS)
+    known = score_table._scores(out / SHARDS)
     monkeypatch.undo()
     found = scored(out, tiny_policy, two)
     assert 0 < len(known) < 12

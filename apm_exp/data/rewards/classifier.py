@@ -3,7 +3,8 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from apm_exp.core.component import UNHASHED
 from apm_exp.core.console import track
 from apm_exp.core.digest import text_digest
 from apm_exp.core.messages import fields_of, read_messages, read_responses, read_tools, text_of
-from apm_exp.core.score_shards import read_shards, record
+from apm_exp.core.results_file import read_results, record
 from apm_exp.core.types import Message, Refusal, Tools
 from apm_exp.models.pretrained import folder_of
 from apm_exp.models.tokens.control import as_text, control_pattern
@@ -169,10 +170,14 @@ def _scores(
     """The score of each token sequence by its name; those that an earlier attempt has left in `scored` are taken."""
     from apm_exp.data.rewards.sequence_scores import form_batches, score_batches
 
-    names, sequences, known = list(ids), list(ids.values()), read_shards(scored)
+    names, sequences, known = list(ids), list(ids.values()), dict(read_results(scored))
     if known:
         logger.info("%d of %d different responses were scored before", len(known), len(names))
     batches = form_batches(sequences, names, known.keys(), batch_size)
-    new = record(score_batches(model, sequences, batches, pad, label), names, scored)
+    new = record(score_batches(model, sequences, batches, pad, label), partial(_named, names), scored)
     each = track((item for batch in new for item in batch), "rewards: responses", sum(map(len, batches)))
-    return {name: score for name, (score,) in known.items()} | {names[index]: score for index, score in each}
+    return known | {names[index]: score for index, score in each}
+
+
+def _named(names: Sequence[str], batch: Sequence[tuple[int, float]]) -> dict[str, float]:
+    return {names[index]: score for index, score in batch}

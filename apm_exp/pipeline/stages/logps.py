@@ -14,9 +14,8 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.console import track
 from apm_exp.core.files import atomic, write_jsonl, write_parquet
-from apm_exp.core.score_shards import Scores
 from apm_exp.core.types import Policy, Refusal, TokenisedPair
-from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, lengths_of, score_table
+from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, Scores, lengths_of, score_table
 from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
 from apm_exp.models.tokens.sampled import sampled_pairs
 from apm_exp.pipeline.work import Counts, Lengths, Work

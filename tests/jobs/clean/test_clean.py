@@ -220,9 +220,7 @@ def test_a_killed_training_stays_as_long_as_its_run_has_a_record(
     assert f"unfinished, its command resumes from it: {step(root, 4).folder}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("kind", "kept"), [("rewards", "scored/000000000-0.shard"), ("logps", "shards/000000000-0.shard")]
-)
+@pytest.mark.parametrize(("kind", "kept"), [("rewards", "scored/17-0.jsonl"), ("logps", "shards/17-0.jsonl")])
 def test_what_a_killed_scoring_has_kept_is_gone_on_from(tmp_path: Path, kind: str, kept: str) -> None:
     folder = StepFolder(tmp_path, kind, "name-01234567", "01234567", None)
     assert not goes_on(folder)

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from apm_exp.core import component
-from apm_exp.core import score_shards as shards
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.messages import EXTRAS
 from apm_exp.data.rewards import sequence_scores
@@ -119,7 +118,6 @@ def test_a_killed_reward_model_goes_on_and_ends_with_the_same_file(
     stage(classifier)
     whole = (tmp_path / "rewards.parquet").read_bytes()
     (tmp_path / "rewards.parquet").unlink()
-    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
     forwards(monkeypatch, most=done)
     with pytest.raises(KeyboardInterrupt):
         stage(classifier)
@@ -134,7 +132,6 @@ def test_a_killed_reward_model_goes_on_and_ends_with_the_same_file(
 
 def test_another_batch_size_after_a_kill_scores_only_the_rest(stage, classifier, monkeypatch):
     _, whole = stage(classifier)
-    monkeypatch.setattr(shards, "ITEMS_PER_SHARD", 1)
     forwards(monkeypatch, most=1)
     with pytest.raises(KeyboardInterrupt):
         stage(classifier)
