@@ -57,7 +57,7 @@ STAGES = {
         generations.bounds,
         generations.work,
         grows_with=("responses",),
-        resumes_from=generations.JOURNAL,
+        resumes_from=f"{generations.JOURNAL}/*",
         texts=True,
     ),
     "rewards": Stage(

@@ -1,6 +1,7 @@
 """Stage: responses of a policy to prompts."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from apm_exp.core.messages import MESSAGES, read_messages, read_tools
 from apm_exp.core.types import Policy, Refusal
 from apm_exp.data.generate.journal import read_journal, record
 from apm_exp.data.generate.prompts import refusal
-from apm_exp.data.generate.samples import Samples
+from apm_exp.data.generate.samples import Samples, by_prompt
 from apm_exp.pipeline.work import Counts, Work
 
-VERSION = 4
-JOURNAL = "sampled.jsonl"
+VERSION = 5  # 5: each response has random numbers of its own
+JOURNAL = "sampled"
 logger = logging.getLogger(__name__)
 _IDS = pa.list_(pa.int32())
 SCHEMA = pa.schema(
@@ -51,8 +52,8 @@ def generations(
     response as it was sampled, in nats at temperature 1. prompt_ids, response_ids: the tokens of the prompt that was
     sampled from and of each response. tokenizer, sampler: whose tokens they are (tokens/identity.py), and which weights
     gave the logps. The last five are null if the sampler does not tell. Counts: prompts with responses, responses,
-    those that were truncated (cut_off), and refused prompts. A killed stage resumes with the batch that it had begun.
-    Raises ValueError if every prompt is refused.
+    those that were truncated (cut_off), and refused prompts. A killed stage resumes with the missing responses. Raises
+    ValueError if every prompt is refused.
     """
     table = pq.read_table(prompts.path / "prompts.parquet")
     sampled = _sample(out, table, policy, generate, runtime)
@@ -70,7 +71,7 @@ def generations(
         logger.warning("%d of %d prompts were not sampled; see %s", len(refused), len(table), out / "refused.jsonl")
     responses: list[Samples] = [sampled[index] for index in answered]  # type: ignore[misc]
     write_parquet(_table(table.take(answered), responses, _sampler(responses, policy)), out / "generations.parquet")
-    (out / JOURNAL).unlink()
+    shutil.rmtree(out / JOURNAL)
     finished = [flag for each in responses for flag in each.finished]
     counts = {"prompts": len(answered), "responses": len(finished), "cut_off": finished.count(False)}
     return counts | {"refused": len(refused)}
@@ -110,17 +111,21 @@ def _sample(
     out: Path, prompts: pa.Table, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
 ) -> dict[int, Samples | Refusal]:
     """Return what came of each prompt, by its row."""
-    journal = out / JOURNAL
-    known = read_journal(journal)
+    known = read_journal(out / JOURNAL)
+    numbers = range(generate["samples"])
     if known:
-        logger.info("%d of %d prompts were sampled before", len(known), len(prompts))
+        logger.info("%d of %d responses were sampled before", len(known), len(prompts) * len(numbers))
     sample = component.bind("generate", generate)
     messages = [read_messages(each) for each in prompts["prompt"].to_pylist()]
     tools = [read_tools(each) for each in prompts["tools"].to_pylist()]
-    if "tools" in component.positional_names(sample.func):
-        return known | dict(record(sample(policy, messages, runtime, known.keys(), tools), journal))
-    refused = dict.fromkeys((index for index, each in enumerate(tools) if each), _TAKES_NO_TOOLS)
-    return known | refused | dict(record(sample(policy, messages, runtime, known.keys() | refused.keys()), journal))
+    takes_tools = "tools" in component.positional_names(sample.func)
+    refused = {index: _TAKES_NO_TOOLS for index, each in enumerate(tools) if each and not takes_tools}
+    asked = (index for index in range(len(prompts)) if index not in refused)
+    missing = ((index, [number for number in numbers if (index, number) not in known]) for index in asked)
+    wanted = {index: rest for index, rest in missing if rest}
+    more = sample(policy, messages, runtime, wanted, *([tools] if takes_tools else []))
+    before = ((index, number, one) for (index, number), one in known.items())
+    return refused | by_prompt([*before, *record(more, out / JOURNAL)])
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:

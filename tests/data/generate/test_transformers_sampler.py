@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from apm_exp.core.types import Refusal
-from apm_exp.data.generate.samples import Samples
+from apm_exp.data.generate.samples import Samples, by_prompt
 from apm_exp.data.generate.transformers_sampler import sample_responses
 from apm_exp.data.worlds.micro_world.splits import draw_tasks
 from apm_exp.models.load import load_model, load_tokenizer
@@ -16,10 +16,20 @@ from tests.micro_world_policy import RUNTIME, SAMPLING
 
 TASKS = [task.prompt for task in draw_tasks("preferences", 10, 0)]
 PROMPTS = [[{"role": "user", "content": task}] for task in TASKS]
+BATCH = SAMPLING | {"batch_size": 30}  # all at once
 
 
-def sampled(policy, prompts=PROMPTS, known=(), **changes):
-    return dict(sample_responses(policy, prompts, RUNTIME, known, **SAMPLING | changes))
+def drawn(policy, prompts=PROMPTS, wanted=None, **changes):
+    """Each response by its prompt's index and its number; without `wanted` all of them."""
+    settings = SAMPLING | changes
+    wanted = wanted or {index: range(settings["samples"]) for index in range(len(prompts))}
+    each = list(sample_responses(policy, prompts, RUNTIME, wanted, **settings))
+    assert len(each) == sum(map(len, wanted.values()))
+    return {(index, number): one for index, number, one in each}
+
+
+def sampled(policy, prompts=PROMPTS, **changes):
+    return by_prompt((*place, one) for place, one in drawn(policy, prompts, **changes).items())
 
 
 def test_the_same_seed_gives_the_same_responses_and_leaves_torchs_random_state(micro_policy):
@@ -36,12 +46,40 @@ def test_responses_to_a_prompt_differ(micro_policy):
     assert len({text for one in sampled(micro_policy).values() for text in one.texts}) > 10
 
 
-def test_what_is_known_is_left_out_and_changes_nothing_else(micro_policy):
-    whole = sampled(micro_policy)
-    order = list(whole)  # batches of three prompts
-    assert sampled(micro_policy, known=set(order[:3])) == {index: whole[index] for index in order[3:]}
-    assert sampled(micro_policy, known=set(order[:4])).items() <= whole.items()
-    assert sampled(micro_policy, known=set(order)) == {}
+def test_a_response_depends_on_its_prompt_and_its_number_and_not_on_what_is_drawn_beside_it(micro_policy):
+    five = tokens(drawn(micro_policy, samples=5))
+    first = tokens(drawn(micro_policy))
+    assert len(set(five.values())) > 20
+    assert first == {place: ids for place, ids in five.items() if place[1] < 3}
+    more = tokens(drawn(micro_policy, wanted={index: [3, 4] for index in range(10)}, samples=5))
+    assert first | more == five
+    last = tokens(drawn(micro_policy, PROMPTS[7:], samples=5))
+    assert last == {(index - 7, number): ids for (index, number), ids in five.items() if index >= 7}
+    for batch_size in (1, 4, 50):
+        assert tokens(drawn(micro_policy, batch_size=batch_size)) == first
+
+
+def tokens(responses):
+    """Log-probs differ by rounding from batch to batch."""
+    return {place: tuple(one.ids) for place, one in responses.items()}
+
+
+def test_nothing_is_loaded_if_nothing_is_wanted(micro_policy):
+    gone = replace(micro_policy, folder=micro_policy.folder / "gone")
+    assert list(sample_responses(gone, PROMPTS, RUNTIME, {}, **SAMPLING)) == []
+
+
+def test_fewer_tokens_are_the_beginning_of_more(micro_policy):
+    whole, short = drawn(micro_policy), drawn(micro_policy, max_new_tokens=5)
+    assert {place: ids[:5] for place, ids in tokens(whole).items()} == tokens(short)
+
+
+def test_a_response_is_there_as_soon_as_it_has_ended(micro_policy):
+    """And so a kill costs those that were not."""
+    wanted = {index: range(3) for index in range(10)}
+    lengths = [one.length for _, _, one in sample_responses(micro_policy, PROMPTS, RUNTIME, wanted, **BATCH)]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[-1]
 
 
 def greedy(policy, prompt, most):
@@ -136,9 +174,9 @@ def test_a_prompt_that_the_template_does_not_take_is_refused(micro_policy):
 
 
 def test_running_out_of_memory_names_the_setting(micro_policy, monkeypatch):
-    def generate(*_, **__):
+    def forward(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("transformers.LlamaForCausalLM.generate", generate)
+    monkeypatch.setattr("transformers.LlamaForCausalLM.forward", forward)
     with pytest.raises(ValueError, match=r"^batch_size=9: out of memory while sampling; give a smaller one$"):
         sampled(micro_policy)

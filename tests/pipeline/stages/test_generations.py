@@ -13,7 +13,7 @@ from apm_exp.core.digest import FileDigests
 from apm_exp.core.files import read_jsonl
 from apm_exp.core.messages import read_messages
 from apm_exp.core.types import Policy, Refusal
-from apm_exp.data.generate.samples import Samples
+from apm_exp.data.generate.samples import Response
 from apm_exp.data.generate.transformers_sampler import sample_responses
 from apm_exp.data.sources.rows import SourceRow
 from apm_exp.pipeline.stages import pairs as pairs_stage
@@ -24,7 +24,7 @@ from tests.micro_world_policy import SAMPLING, small_policy
 from tests.pipeline.stages.generated import MAX_MIN, asked, paired, responded, rewarded
 
 FOUR = {"_target_": f"{__name__}.four_rows"}
-SCRIPT = {"_target_": f"{__name__}.scripted"}
+SCRIPT = {"_target_": f"{__name__}.scripted", "samples": 4}
 LENGTHS = {"_target_": f"{__name__}.lengths"}
 WORLD = {"_target_": "apm_exp.data.worlds.micro_world.prompts.prompts", "prompts": 12, "seed": 0}
 SAMPLE = {"_target_": "apm_exp.data.generate.transformers_sampler.sample_responses"} | SAMPLING
@@ -36,24 +36,36 @@ def four_rows():
         yield SourceRow(f"f:{line}", {"prompt": prompt}, None)
 
 
-def scripted(policy, prompts, runtime, known):
+def scripted(policy, prompts, runtime, wanted, *, samples: int):
     """Responses that a test can follow by hand; the second prompt gives no pair."""
     texts = {"p1": ["aa", "a", "aaa", "b"], "p2": ["same", "same", "same", "same"], "p3": ["c", "dd", "ee", "f"]}
-    for index in (2, 0, 1):
-        yield index, Samples(texts[prompts[index][0]["content"]], [True, True, False, True], [3, 2, 4, 2])
+    for number in (2, 0, 3, 1):
+        for index, numbers in sorted(wanted.items(), reverse=True):
+            if number in numbers:
+                text = texts[prompts[index][0]["content"]][number]
+                yield index, number, Response(text, number != 2, [3, 2, 4, 2][number])
 
 
-def refusing(policy, prompts, runtime, known):
-    for index in range(3):
-        yield index, Refusal("prompt too long", "9 tokens")
+def refusing(policy, prompts, runtime, wanted, *, samples: int):
+    for index, numbers in wanted.items():
+        yield from ((index, number, Refusal("prompt too long", "9 tokens")) for number in numbers)
 
 
-def interrupted(policy, prompts, runtime, known, *, after: int):
-    """The real thing, killed after so many prompts."""
-    for count, item in enumerate(sample_responses(policy, prompts, runtime, known, **SAMPLING)):
+def interrupted(policy, prompts, runtime, wanted, *, samples: int, after: int):
+    """The real thing, killed after so many responses."""
+    for count, item in enumerate(sample_responses(policy, prompts, runtime, wanted, **SAMPLING)):
         if count == after:
             raise KeyboardInterrupt
         yield item
+
+
+def remembered(policy, prompts, runtime, wanted, *, samples: int):
+    """The real thing, which remembers what it was asked for."""
+    wanted_before.append(wanted)
+    return sample_responses(policy, prompts, runtime, wanted, **SAMPLING)
+
+
+wanted_before: list[dict[int, list[int]]] = []
 
 
 def lengths(responses: pa.Table) -> list[list[float]]:
@@ -152,7 +164,7 @@ def test_a_pairing_rule_may_make_several_pairs_of_a_prompt(tmp_path):
 
 def test_prompts_that_are_all_refused_are_an_error_and_the_reasons_are_there(tmp_path):
     with pytest.raises(ValueError, match=r"^generate: all 3 prompts were refused, the first: prompt too long: 9 token"):
-        responded(tmp_path, FOUR, NOWHERE, {"_target_": f"{__name__}.refusing"})
+        responded(tmp_path, FOUR, NOWHERE, {"_target_": f"{__name__}.refusing", "samples": 2})
     listed = [row["reason"] for row in read_jsonl(tmp_path / "generations" / "refused.jsonl")]
     assert listed == ["prompt too long"] * 3
 
@@ -211,23 +223,29 @@ def micro_policy(tmp_path_factory):
     return small_policy(tmp_path_factory.mktemp("micro_policy"))
 
 
-def test_a_killed_stage_resumes_and_ends_with_the_same_file(micro_policy, tmp_path):
+def test_a_killed_stage_resumes_and_ends_with_the_same_responses(micro_policy, tmp_path):
     whole = responded(tmp_path / "whole", WORLD, micro_policy, SAMPLE)
-    node = {"_target_": f"{__name__}.interrupted", "after": 4}
+    node = {"_target_": f"{__name__}.interrupted", "samples": 3, "after": 4}
     with pytest.raises(KeyboardInterrupt):
         responded(tmp_path / "killed", WORLD, micro_policy, node)
-    journal = tmp_path / "killed" / "generations" / "sampled.jsonl"
-    with journal.open("a") as file:
-        file.write('{"index": 5, "Sam')  # a line that the kill cut off
-    resumed = responded(tmp_path / "killed", WORLD, micro_policy, SAMPLE)
+    (journal,) = (tmp_path / "killed" / "generations" / "sampled").iterdir()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 4
+    journal.write_bytes(b"".join(lines)[:-9])  # the kill truncated the last line
+    wanted_before.clear()
+    resumed = responded(tmp_path / "killed", WORLD, micro_policy, {"_target_": f"{__name__}.remembered", "samples": 3})
+    assert sum(map(len, wanted_before[0].values())) == whole.counts["responses"] - 3
     assert resumed.counts == whole.counts
-    assert (resumed.path / "generations.parquet").read_bytes() == (whole.path / "generations.parquet").read_bytes()
-    assert not journal.exists()
+    ended, expected = (pq.read_table(made.path / "generations.parquet") for made in (resumed, whole))
+    assert ended.drop("logps").equals(expected.drop("logps"))
+    for logps in zip(ended["logps"].to_pylist(), expected["logps"].to_pylist(), strict=True):
+        assert logps[0] == pytest.approx(logps[1], abs=1e-4)  # other batches, other rounding
+    assert not journal.parent.exists()
 
 
 def test_multi_turn_prompts_stay_messages(tmp_path):
     responses = responded(
-        tmp_path, {"_target_": f"{__name__}.conversations"}, NOWHERE, {"_target_": f"{__name__}.two_each"}
+        tmp_path, {"_target_": f"{__name__}.conversations"}, NOWHERE, {"_target_": f"{__name__}.two_each", "samples": 2}
     )
     made = paired(tmp_path, responses, {"_target_": f"{__name__}.by_length"}, holdout=0.0)
     (row,) = pq.read_table(made.path / "pairs.parquet").to_pylist()
@@ -237,7 +255,7 @@ def test_multi_turn_prompts_stay_messages(tmp_path):
 
 def test_the_tools_of_a_prompt_reach_the_sampler_the_reward_and_the_pairs(tmp_path):
     responses = responded(
-        tmp_path, {"_target_": f"{__name__}.with_tools"}, NOWHERE, {"_target_": f"{__name__}.named_tools"}
+        tmp_path, {"_target_": f"{__name__}.with_tools"}, NOWHERE, {"_target_": f"{__name__}.named_tools", "samples": 2}
     )
     made = paired(tmp_path, responses, {"_target_": f"{__name__}.by_tools"}, holdout=0.0)
     assert (made.counts["pairs"], made.counts["refused"]) == (1, 1)
@@ -248,7 +266,9 @@ def test_the_tools_of_a_prompt_reach_the_sampler_the_reward_and_the_pairs(tmp_pa
 
 
 def test_a_sampler_that_takes_no_tools_is_not_asked_about_prompts_that_have_some(tmp_path):
-    made = responded(tmp_path, {"_target_": f"{__name__}.with_tools"}, NOWHERE, {"_target_": f"{__name__}.two_each"})
+    made = responded(
+        tmp_path, {"_target_": f"{__name__}.with_tools"}, NOWHERE, {"_target_": f"{__name__}.two_each", "samples": 2}
+    )
     assert refused(made) == [("f:1", "tools")]
     assert made.counts["refused"] == 1
 
@@ -261,10 +281,11 @@ def with_tools():
     yield SourceRow("f:2", {"prompt": "p", "tools": None}, None)
 
 
-def named_tools(policy, prompts, runtime, known, tools):
+def named_tools(policy, prompts, runtime, wanted, tools, *, samples: int):
     for index, of_prompt in enumerate(tools):
         name = of_prompt[0]["function"]["name"] if of_prompt else "none"
-        yield index, Samples([name, f"{name} {name}"], [True, True], [2, 3])
+        yield index, 0, Response(name, True, 2)
+        yield index, 1, Response(f"{name} {name}", True, 3)
 
 
 def by_tools(responses: pa.Table) -> list[list[float] | None]:
@@ -279,9 +300,9 @@ def conversations():
     yield SourceRow("f:1", {"prompt": CONVERSATION}, None)
 
 
-def two_each(policy, prompts, runtime, known):
-    made = Samples(["x", "long"], [True, True], [2, 2])
-    yield from ((index, made) for index in range(len(prompts)) if index not in known)
+def two_each(policy, prompts, runtime, wanted, *, samples: int):
+    for index, numbers in wanted.items():
+        yield from ((index, number, Response(["x", "long"][number], True, 2)) for number in numbers)
 
 
 def by_length(responses: pa.Table) -> list[list[float]]:

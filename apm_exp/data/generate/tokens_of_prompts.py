@@ -1,0 +1,49 @@
+"""The tokens that a prompt is sampled from, by the policy's chat template."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from apm_exp.core.types import Message, Refusal, Tools
+from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
+from apm_exp.models.tokens.pairs import prompt_text
+from apm_exp.models.tokens.render import token_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Asked = tuple[list[Message], Tools | None]
+
+
+def tokens_of_prompts(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    asked: Mapping[int, Asked],
+    max_new_tokens: int,
+    control_tokens: ControlTokens,
+) -> dict[int, list[int] | Refusal]:
+    """Return the tokens of each prompt, or why it is refused, by its index."""
+    from apm_exp.models.context import context_length
+
+    room, pattern = context_length(model), control_pattern(tokenizer)
+    safe = {index: checked(pattern, (prompt,), tools, control_tokens) for index, (prompt, tools) in asked.items()}
+    return {
+        index: one if isinstance(one, Refusal) else _prompt_ids(tokenizer, room, one, max_new_tokens)
+        for index, one in safe.items()
+    }
+
+
+def _prompt_ids(
+    tokenizer: "PreTrainedTokenizerBase",
+    room: int | None,
+    asked: tuple[list[list[Message]], Tools | None],
+    max_new_tokens: int,
+) -> list[int] | Refusal:
+    (prompt,), tools = asked
+    text = prompt_text(tokenizer, prompt, tools)
+    if isinstance(text, Refusal):
+        return text
+    ids = token_ids(tokenizer, [text])[0]
+    if room is not None and len(ids) + max_new_tokens > room:
+        detail = f"{len(ids)} tokens and {max_new_tokens} new ones; the model takes {room}"
+        return Refusal("prompt too long", detail)
+    return ids
