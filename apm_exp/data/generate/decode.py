@@ -1,6 +1,7 @@
 """Decoding: each prompt is computed once for all its responses, and responses that have ended leave the batch."""
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ class Rows:
     """The rows of a batch: the tokens and what the model remembers of them.
 
     kwargs: what transformers' generate has prepared for the model beside the tokens: mask, positions and the cache.
-    A model whose memory is no Cache (RWKV, XLNet) cannot `choose` rows once it has begun.
+    cache: what the model remembers of them; if None, rows cannot be chosen once it has begun.
     """
 
     def __init__(self, model: Any, ids: Tensor, kwargs: dict[str, Any]) -> None:
@@ -89,8 +90,7 @@ def _decode(
     numbers_TN, ends = (
         torch.as_tensor(each, device=input_ids.device) for each in (uniform_TN, generation_config.eos_token_id)
     )
-    rows, place_R = Rows(model, input_ids, kwargs), torch.tensor(of_prompt, device=input_ids.device)
-    logits_RV = _first_logits(rows, place_R)
+    rows, logits_RV = _begin(model, input_ids, kwargs, torch.tensor(of_prompt, device=input_ids.device))
     place_R = torch.arange(len(of_prompt), device=input_ids.device)
     logp_R, open_R = torch.zeros_like(place_R, dtype=torch.float64), torch.ones_like(place_R, dtype=torch.bool)
     for left, uniform_N in zip(range(len(numbers_TN) - 1, -1, -1), numbers_TN, strict=True):
@@ -110,11 +110,22 @@ def _decode(
         logits_RV = rows.logits()
 
 
-def _first_logits(rows: Rows, of_prompt_N: Tensor) -> Tensor:
-    """The logits of each response's first token; from then on there is a row a response."""
-    if rows.cache is None:
-        rows.choose(of_prompt_N)
-        return rows.logits()
-    logits_PV = rows.logits()
+def _begin(model: Any, ids: Tensor, kwargs: dict[str, Any], of_prompt_N: Tensor) -> tuple[Rows, Tensor]:
+    """A row a response, and the logits of their first tokens; each prompt is computed once if the model allows it."""
+    rows = Rows(model, ids, deepcopy(kwargs))  # whose cache is empty yet
+    if rows.cache is not None:
+        logits_PV = rows.logits()
+        if _holds_all(rows.cache, model):
+            rows.choose(of_prompt_N)
+            return rows, logits_PV[of_prompt_N]
+    rows = Rows(model, ids, kwargs)
     rows.choose(of_prompt_N)
-    return logits_PV[of_prompt_N]
+    logits_NV = rows.logits()
+    rows.cache = None
+    return rows, logits_NV
+
+
+def _holds_all(cache: Cache, model: Any) -> bool:
+    """Whether a model remembers nothing beside its cache; RecurrentGemma keeps its states in its own modules."""
+    states = (getattr(layer, name, {}) for layer in cache.layers for name in ("conv_states", "recurrent_states"))
+    return not getattr(model, "_is_stateful", False) or any(x is not None for each in states for x in each.values())

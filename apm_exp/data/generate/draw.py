@@ -36,10 +36,8 @@ def draw(logits_NV: Tensor, uniform_N: Tensor, temperature: float, top_p: float)
     if top_p < 1:
         probability_NV = probability_NV.where(probability_NV >= _least_kept(probability_NV, top_p), 0.0)
     sum_NV = probability_NV.cumsum(dim=-1, dtype=torch.float64)
-    if not sum_NV[:, -1].isfinite().all():
-        raise ValueError(
-            "model.path: the policy gives logits that are not finite; take model.dtype=float32 or bfloat16"
-        )
+    if not (sum_NV[:, -1] > 0).all():
+        raise ValueError("model.dtype: the policy gives logits that are not finite; try float32, or other weights")
     share_N1 = uniform_N[:, None] * sum_NV[:, -1:]  # below the sum, as uniform numbers are at most 1 - 2**-53
     return torch.searchsorted(sum_NV, share_N1, right=True)[:, 0]
 
