@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from apm_exp.core import component
@@ -18,6 +17,7 @@ from apm_exp.models.tokens.control import ControlTokens
 from apm_exp.models.tokens.end_tokens import end_tokens
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from apm_exp.data.generate.decode import Draw
@@ -80,8 +80,6 @@ def _settings(
 
     own = model.generation_config.eos_token_id if model.generation_config else None
     return GenerationConfig(
-        do_sample=True,
-        top_k=0,
         max_new_tokens=max_new_tokens,
         eos_token_id=end_tokens(tokenizer, own),
         pad_token_id=tokenizer.pad_token_id,
@@ -89,8 +87,10 @@ def _settings(
     )
 
 
-def _uniform_numbers(seed: int, asked: Mapping[int, Asked], tokens: int, batch: Sequence[Place]) -> np.ndarray:
+def _uniform_numbers(seed: int, asked: Mapping[int, Asked], tokens: int, batch: Sequence[Place]) -> "np.ndarray":
     """The random numbers of each response of a batch, one a token, [tokens, responses]."""
+    import numpy as np
+
     from apm_exp.data.generate.draw import uniform_numbers
 
     return np.stack([uniform_numbers(seed, asked[index], number, tokens) for index, number in batch], axis=1)
@@ -102,7 +102,7 @@ def _sample_batch(
     ids: Mapping[int, Sequence[int]],
     draw: "Draw",
     batch: Sequence[Place],
-    uniform_TN: np.ndarray,
+    uniform_TN: "np.ndarray",
 ) -> Iterator[Drawn]:
     """Yield the responses of a batch as they end."""
     from apm_exp.data.generate.decode import decode_prompts
