@@ -19,11 +19,6 @@ def programs(monkeypatch):
     ("runtime", "environ", "message"),
     [
         (
-            {"nodes": 2},
-            {},
-            r"^runtime.nodes=2: runtime.launcher=torchrun starts the ranks of one machine; use runtime=s",
-        ),
-        (
             {"nodes": 2, "launcher": "srun"},
             {},
             r"^runtime=slurm: this is not a job of Slurm's; type .* hydra/launcher=",
