@@ -89,6 +89,7 @@ def test_the_script_that_slurm_is_given(tmp_path: Path, monkeypatch: pytest.Monk
     assert flags >= {"nodes=3", "ntasks-per-node=1", "gpus-per-node=8", "cpus-per-task=8", "partition=gpu", "time=90"}
     assert flags >= {"signal=TERM@300", "array=0-4%5", "mail-user=me@host"}
     (started,) = [line for line in script.splitlines() if line.startswith("srun ")]
+    assert " --nodes=1 --ntasks=1 --overlap --quiet " in started  # the command runs once, on the first node
     assert " -u -m submitit.core._submit " in started
 
 

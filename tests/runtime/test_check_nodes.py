@@ -1,11 +1,16 @@
-"""What is refused before ranks are started on several machines."""
+"""What is refused before any work on several machines, by the command and by the tiny step on all of them."""
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
-from apm_exp.runtime.check_nodes import check_launcher, check_one_machine
+from apm_exp.runtime.check_nodes import check_launcher, check_one_machine, is_alike
+from apm_exp.runtime.provenance import versions
+from apm_exp.runtime.ranks import rank_main
 
 JOB = {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2"}
 
@@ -56,3 +61,31 @@ def test_one_machine_and_an_allocation_are_not(monkeypatch):
     for launcher, name in (("srun", "slurm"), ("mpirun", "mpi")):
         with pytest.raises(ValueError, match=f"^runtime={name}: "):
             check_launcher({"nodes": 2, "launcher": launcher}, JOB)
+
+
+def test_a_node_with_other_software_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURMD_NODENAME", "n2")
+    here = versions() | {"torch": "1.0"}
+    message = rf"^versions.torch={re.escape(str(versions()['torch']))} on n2: it is 1.0 on node 0; use the same software on all nodes$"
+    with pytest.raises(ValueError, match=message):
+        is_alike(tmp_path, versions_here=here, runtime={})
+
+
+def test_a_node_that_lacks_a_device_is_named(monkeypatch):
+    runtime = {"device": "mps" if sys.platform == "linux" else "cuda:9", "processes": 1, "nodes": 2}
+    monkeypatch.setenv("SLURMD_NODENAME", "n2")
+    monkeypatch.setenv("APM_EXP_LAUNCHER", "srun")
+    with pytest.raises(ValueError, match=r"^runtime.device=.*; use .* \(on n2\)$"):
+        rank_main._check_machine(runtime)
+
+
+def test_a_node_that_does_not_see_the_folder_is_named(tmp_path):
+    code = "import pathlib, apm_exp.runtime.ranks.rank_main as rank; rank._SECONDS_TO_SEE = 0; "
+    code += f"rank.main(pathlib.Path({str(tmp_path / 'ranks' / 'exchange' / 'task.json')!r}))"
+    place = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_LOCALID": "0", "SLURMD_NODENAME": "n2"}
+    meet = {"MASTER_ADDR": "n1", "MASTER_PORT": "1", "LOCAL_WORLD_SIZE": "1", "APM_EXP_LAUNCHER": "srun"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | place | meet, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"apm_exp: output_root: {tmp_path}/ranks/exchange is not on n2; give a folder that ")
