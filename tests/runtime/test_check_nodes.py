@@ -66,7 +66,8 @@ def test_one_machine_and_an_allocation_are_not(monkeypatch):
 def test_a_node_with_other_software_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURMD_NODENAME", "n2")
     here = versions() | {"torch": "1.0"}
-    message = rf"^versions.torch={re.escape(str(versions()['torch']))} on n2: it is 1.0 on node 0; use the same software on all nodes$"
+    torch = re.escape(str(versions()["torch"]))
+    message = rf"^versions.torch={torch} on n2: it is 1.0 on node 0; use the same software on all nodes$"
     with pytest.raises(ValueError, match=message):
         is_alike(tmp_path, versions_here=here, runtime={})
 
