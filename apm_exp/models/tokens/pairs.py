@@ -22,6 +22,7 @@ from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
 from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
 from apm_exp.models.tokens.render import TurnEnd, chat_text, token_ids, turn_end
 from apm_exp.models.tokens.response import LEFT_OUT, REMEDY, Written, response_text
+from apm_exp.models.tokens.shorten import shortened
 from apm_exp.models.tokens.tool_calls import not_written, tool_names
 
 if TYPE_CHECKING:
@@ -41,16 +42,18 @@ def tokenise_pairs(
     chosen: Sequence[list[Message]],
     rejected: Sequence[list[Message]],
     tools: Sequence[Tools | None],
+    most: int | None = None,
 ) -> list[TokenisedPair | Refusal]:
     """Return the tokens of each pair, not truncated; each response includes its one end token.
 
+    most: how many tokens are kept of a text; of a far longer one only the first and the last are returned (shorten.py).
     tools: those that each prompt offers. Refused: a conversation that the template does not accept or of which it omits
-    a part, a message that contains a control token unless control_tokens is "text", and a response of which nothing is
-    left. Raises ValueError as turn_end.
+    a part, a message that contains a control token unless control_tokens is "text", a response of which nothing is
+    left, and a text too long to tokenize. Raises ValueError as turn_end.
     """
     end, pattern = turn_end(tokenizer), control_pattern(tokenizer)
     rows = zip(prompts, chosen, rejected, tools, strict=True)
-    texts = [_texts(tokenizer, end, pattern, control_tokens, *row) for row in rows]
+    texts = [_short(tokenizer, _texts(tokenizer, end, pattern, control_tokens, *row), most) for row in rows]
     whole = [text for text in texts if not isinstance(text, Refusal)]
     ids = iter(
         zip(
@@ -84,6 +87,16 @@ def _texts(
     sides = [response_text(tokenizer, end, text, prompt, side, tools) for side in (chosen, rejected)]
     refused = next((side for side in sides if isinstance(side, Refusal)), None)
     return refused or _Texts(text, *sides)  # type: ignore[arg-type]
+
+
+def _short(tokenizer: "PreTrainedTokenizerBase", texts: _Texts | Refusal, most: int | None) -> _Texts | Refusal:
+    if isinstance(texts, Refusal) or most is None:
+        return texts
+    short = shortened(tokenizer, (texts.prompt, texts.chosen.text, texts.rejected.text), most)
+    if isinstance(short, Refusal):
+        return short
+    prompt, chosen, rejected = short
+    return _Texts(prompt, texts.chosen._replace(text=chosen), texts.rejected._replace(text=rejected))
 
 
 def prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], tools: Tools | None) -> str | Refusal:

@@ -38,7 +38,7 @@ def per_response(
     """
     offered = tools or [None] * len(prompts)
     texts = {"prompts": prompts, "chosen": chosen, "rejected": rejected, "tools": offered}
-    pairs = sampled_or(partial(tokenise_pairs, tokenizer, control_tokens), texts, sampled)
+    pairs = sampled_or(partial(tokenise_pairs, tokenizer, control_tokens, most=max_length), texts, sampled)
     limits = (tokenizer.bos_token_id, max_length, max_prompt_length)
     return [pair if isinstance(pair, Refusal) else _cut(pair, *limits) for pair in pairs]
 

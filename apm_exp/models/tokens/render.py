@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from apm_exp.core.types import Message, Refusal, Tools
+from apm_exp.models.tokens.at_once import at_once
 from apm_exp.models.tokens.bounded import LIMIT, DidNotEnd, bounded
 from apm_exp.models.tokens.chat_settings import settings_of, with_fixed_day
 from apm_exp.models.tokens.tool_calls import forms
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 CUT = "\ufdd0"  # a noncharacter that marks where a text is split before tokenization (see control.py)
 THINKING = re.compile("think|thought|reason", re.IGNORECASE)
 _PROBE, _QUESTION = "PROBE", "QUESTION"
-_TEXTS_AT_ONCE = 1000  # the tokenizer keeps offsets and masks besides the ids of a batch, which need much memory
 _REMEDY = "set model.chat_template=FILE to a template that does"
 _NOT_TAKEN = "the chat template does not take the conversation"
 
@@ -114,8 +114,7 @@ def _failure(error: Exception) -> str:
 def token_ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
     """Return the token ids of each text, with nothing added: the template has written every special token."""
     ids: list[list[int]] = []
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        part = texts[start : start + _TEXTS_AT_ONCE]
+    for part in at_once(texts):
         whole = [text.replace(CUT, "") for text in part]
         new = tokenizer(whole, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
         ids += [_in_pieces(tokenizer, text) if CUT in text else own for text, own in zip(part, new, strict=True)]

@@ -16,6 +16,7 @@ from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
 from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
 from apm_exp.models.tokens.pairs import how_cut
 from apm_exp.models.tokens.render import chat_text, token_ids
+from apm_exp.models.tokens.shorten import shortened
 from apm_exp.models.tokens.tool_calls import not_written
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def simpo_2024(
     system = insert_empty_system and _knows_system(tokenizer)
     pattern, offered = control_pattern(tokenizer), tools or [None] * len(prompts)
     rows = zip(offered, prompts, chosen, rejected, strict=True)
-    texts = [_texts(tokenizer, system, pattern, control_tokens, *row) for row in rows]
+    whole = [_texts(tokenizer, system, pattern, control_tokens, *row) for row in rows]
+    texts = [text if isinstance(text, Refusal) else shortened(tokenizer, text, max_length) for text in whole]
     splits = iter(_tokenised(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
     limits = (tokenizer.bos_token_id, _end(tokenizer, end_of_sequence), max_length, max_prompt_length)
     return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
