@@ -25,11 +25,12 @@ def check_job(request: Request) -> bool:
 def check_settings(request: Request) -> None:
     """Check the names, types and ranges of a job. Raises UsageError."""
     try:
-        check_config(request.config)
+        with own_code_named(request.config):
+            check_config(request.config)
         check_one_machine(request.config["runtime"])
         _refuse_unused_sampling(request)
     except ValueError as error:
-        raise UsageError(one_line(error)) from error
+        raise UsageError(say_where(one_line(error), request)) from error
 
 
 def _refuse_unused_sampling(request: Request) -> None:
@@ -46,7 +47,7 @@ def check_machine(request: Request) -> None:
     try:
         check_launcher(request.config["runtime"])
     except ValueError as error:
-        raise UsageError(say_where(one_line(error), request)) from error
+        raise UsageError(one_line(error)) from error
 
 
 def check_for_elsewhere(request: Request) -> None:
