@@ -61,7 +61,7 @@ def _run(arguments: list[str]) -> int:
         return USAGE_ERROR
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and _only_shows(arguments):
-            raise  # of standard output
+            raise  # an error of standard output
         folder = os.environ.get(SWEEP_FOLDER)
         if folder and NO_TRIALS in str(error):
             print_error(no_trial_done(Path(folder)))
@@ -76,7 +76,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _only_shows(arguments: list[str]) -> bool:
-    """Whether Hydra prints something, and no job is done."""
+    """Return whether Hydra only prints something and runs no job."""
     return bool({"--cfg", "-c", "--hydra-help"} & {argument.partition("=")[0] for argument in arguments})
 
 

@@ -42,7 +42,7 @@ def prepare(arguments: list[str]) -> list[str]:
     rest = [_SBATCH.sub(r"++\1", a) for a in rest]
     rest = [a if a.startswith("-") else with_quotes(a, multirun=bool(multirun)) for a in rest]
     flags, settings = _flags_and_settings(_with_value_of_info(rest))
-    settings = list(dict.fromkeys(settings))  # the very same once more changes nothing
+    settings = list(dict.fromkeys(settings))  # repeating the same setting changes nothing
     overrides = [a for a in settings if "=" in a]
     for setting in settings:
         if "--shell-completion" not in flags and "-sc" not in flags:
@@ -103,14 +103,14 @@ def _refuse_form(argument: str) -> None:
 
 
 def _refuse_twice(settings: list[str]) -> None:
-    """Raise UsageLine for a setting or group with two values, of which Hydra takes the last without a word."""
-    given: dict[str, str] = {}
+    """Raise UsageLine for a setting or group with two values, of which Hydra silently uses the last."""
+    first: dict[str, str] = {}
     for setting in settings:
         name = setting.partition("=")[0].lstrip("+")
-        if name in given:
-            raise UsageLine(f"{given[name]} {setting}: {name} is given twice; leave one out")
-        if not name.startswith("~"):  # what is taken out may be put in anew
-            given[name] = setting
+        if name in first:
+            raise UsageLine(f"{first[name]} {setting}: {name} is given twice; remove one")
+        if not name.startswith("~"):  # a deleted setting may be added again
+            first[name] = setting
 
 
 def _refuse(override: str, *, multirun: bool) -> None:

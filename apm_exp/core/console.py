@@ -21,7 +21,7 @@ _PLAIN_WIDTH = 200  # characters, if standard output is not a terminal
 
 @contextmanager
 def _standard_output() -> Iterator[None]:
-    """Name standard output where it cannot be written: a full disk is another one than that of the results."""
+    """Name standard output in errors of writing to it: its disk may not be that of the results."""
     try:
         yield
     except BrokenPipeError:
@@ -34,7 +34,7 @@ class _Screen(Console):
     """A console that reports a broken pipe; rich's own exits the process silently."""
 
     def print(self, *objects: Any, **settings: Any) -> None:
-        """Print, as the file that cannot be written where it is so."""
+        """Print; an error names standard output."""
         with _standard_output():
             super().print(*objects, **settings)
 

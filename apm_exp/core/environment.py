@@ -26,7 +26,7 @@ _LAUNCHERS = (
     "PET_*",  # torchrun's own options
     *("OMPI_COMM_WORLD_*", "PMI_*", "PMIX_*", "MV2_COMM_WORLD_*", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
 )
-# How many times a launcher has started the command. Not PMI_SIZE: a batch script of Slurm's has it too.
+# How many copies of the command a launcher has started. Not PMI_SIZE: a Slurm batch script has it too.
 _COPIES = (
     *("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"),
     *("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"),
@@ -50,14 +50,14 @@ def without_launcher(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def started_too_often(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Why the command must not work, in one line with the remedy: a launcher has started it more than once. None if it
-    has not.
-    """
+    """Return an error line with a remedy if a launcher has started the command more than once, else None."""
     for name in _COPIES:
         if (value := environ.get(name, "")).isdecimal() and int(value) > 1:
-            once = "start it once, without a launcher; it starts its own ranks: runtime.processes=NUMBER on one machine"
+            once = (
+                "start it once, without a launcher, as it starts its own ranks: runtime.processes=NUMBER on one machine"
+            )
             remedy = f"{once}, runtime=slurm or runtime=mpi on several (docs/cluster.md); or unset {name}"
-            return f"{name}={value}: a launcher has started the command {value} times, or left that here; {remedy}"
+            return f"{name}={value}: a launcher has started the command {value} times, or left this; {remedy}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A warning is said once a command, whichever of its processes has it: each job of a multirun has one of its own."""
+"""Deduplication of warnings over all processes of a command, as each job of a multirun has its own."""
 
 import hashlib
 import logging
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SAID = "APM_EXP_SAID"  # the file of a command's warnings, which its processes find in their environment
+SAID = "APM_EXP_SAID"  # environment variable: the file with the hashes of a command's warnings
 
 
 @contextmanager
 def once_a_command() -> Iterator[None]:
-    """In the block the processes that are started share what was said. A job on another machine says it again."""
+    """Share the logged warnings with the processes that are started in the block; other machines log them again."""
     try:
         number, name = tempfile.mkstemp(prefix="apm_exp-said-")
-    except OSError:  # no folder for it: each process says it once
+    except OSError:  # without a temporary folder each process logs a warning once
         name = ""
     else:
         os.close(number)
@@ -30,7 +30,7 @@ def once_a_command() -> Iterator[None]:
 
 
 class Once(logging.Filter):
-    """Lets a warning through the first time."""
+    """A filter that passes each warning only the first time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Once(logging.Filter):
 
 
 def _new_in_command(text: str) -> bool:
-    """Whether no other process has said it; True if there is no such file here."""
+    """Return whether no other process has logged the warning; True without a shared file."""
     import fcntl
 
     line = hashlib.sha256(text.encode(errors="replace")).hexdigest() + "\n"

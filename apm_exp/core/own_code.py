@@ -1,4 +1,4 @@
-"""What a user's own component raises, as one line that names it."""
+"""Errors in a user's own component, reported as one line that names the component."""
 
 import builtins
 import sys
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _ROOT = Path(__file__).parents[1]
-_TYPED = {"evaluation": "evals"}  # what a stage calls one of a group
-_OF_THE_MACHINE = (OSError, MemoryError)  # they name what is to be mended by themselves
+_TYPED = {"evaluation": "evals"}  # the group's name for a stage's argument
+_OF_THE_MACHINE = (OSError, MemoryError)  # these errors are clear by themselves
 
 
 class _Component(NamedTuple):
-    """label: `group._target_=NAME`."""
+    """A component of another package. label: `group._target_=NAME`."""
 
     file: Path
     function: str
@@ -23,11 +23,10 @@ class _Component(NamedTuple):
 
 @contextmanager
 def own_code_named(nodes: Mapping[str, Any]) -> Iterator[None]:
-    """In the block: raise what the code of a component of another package raises as ValueError, with its `_target_`
-    and the line of its file.
+    """Convert errors in the code of another package's component to a ValueError with its `_target_`, file and line.
 
-    nodes: the settings of components by group, at any depth. What this project's own code raises, which names its
-    setting, and what the machine lacks stays as it is, whoever called it.
+    nodes: the settings of components by group, at any depth. Errors of this project's own code, which name a setting,
+    and errors of the machine are not changed, regardless of the caller.
     """
     try:
         yield
@@ -41,10 +40,10 @@ def _problem(error: Exception, nodes: Mapping[str, Any]) -> str | None:
     if isinstance(error, _OF_THE_MACHINE) or type(error).__module__ != builtins.__name__:
         return None
     frames = traceback.extract_tb(error.__traceback__)
-    found = _called(frames, list(_components(nodes)))
-    if found is None or (isinstance(error, ValueError) and Path(frames[-1].filename).is_relative_to(_ROOT)):
+    called = _called(frames, list(_components(nodes)))
+    if called is None or (isinstance(error, ValueError) and Path(frames[-1].filename).is_relative_to(_ROOT)):
         return None
-    label, file = found
+    label, file = called
     last = next(frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(file.parent))
     text = " ".join(str(error).split())
     kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
@@ -52,16 +51,16 @@ def _problem(error: Exception, nodes: Mapping[str, Any]) -> str | None:
 
 
 def _called(frames: Iterable[traceback.FrameSummary], components: list[_Component]) -> tuple[str, Path] | None:
-    """The component whose function was called, or else another one of its file; with that file."""
+    """Return the component whose function was called, or else another one of its file, with that file."""
     calls = [(Path(frame.filename), frame.name) for frame in frames]
-    by_name = (one for call in calls for one in components if call == (one.file, one.function))
-    by_file = (one for file, _ in calls for one in components if file == one.file)
-    found = next(by_name, None) or next(by_file, None)
-    return None if found is None else (found.label, found.file)
+    by_name = (each for call in calls for each in components if call == (each.file, each.function))
+    by_file = (each for file, _ in calls for each in components if file == each.file)
+    component = next(by_name, None) or next(by_file, None)
+    return None if component is None else (component.label, component.file)
 
 
 def _components(nodes: Mapping[str, Any], group: str = "") -> Iterator[_Component]:
-    """Those of other packages that are imported."""
+    """Yield the imported components of other packages."""
     module_name, _, function = str(nodes.get("_target_", "")).rpartition(".")
     file = getattr(sys.modules.get(module_name), "__file__", None)
     if file and not Path(file).is_relative_to(_ROOT):

@@ -1,4 +1,4 @@
-"""Whether the numbers of a config.json can be right, before a library computes with them."""
+"""Validation of the numbers in a config.json before a library computes with them."""
 
 import json
 import math
@@ -11,16 +11,21 @@ from huggingface_hub.errors import StrictDataclassError
 
 from apm_exp.core.errors import library_error
 
-_TEXT = re.compile(r"(^|_)(text|llm|language|decoder)(_config)?$|^rope_(parameters|scaling)$")  # what is inside counts
+# the contents of these sections are checked too
+_TEXT = re.compile(r"(^|_)(text|llm|language|decoder)(_config)?$|^rope_(parameters|scaling)$")
 _MOST_POSITIONS = 2**31 - 1
-_LARGEST = 3.4e38  # of float32, in which frequencies are computed
+_LARGEST = 3.4e38  # the largest float32, as frequencies are computed in float32
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
-_NO_PADDING = -1  # pad_token_id of the first Llama folders
-_ENDLESS = re.compile("^time_step")  # Mamba-2's limit is from 0 to infinity
+_NO_PADDING = -1  # the pad_token_id of the first Llama folders
+_ENDLESS = re.compile("^time_step")  # Mamba-2's limits are 0 and infinity
 
 
 class _Rule(NamedTuple):
-    """right: whether a number can be right, given the largest dimension of the weights. must: the same in words."""
+    """A rule for some settings.
+
+    names: pattern of their names. right: whether a number is valid, given the largest dimension of the weights. must:
+    the same in words.
+    """
 
     names: re.Pattern[str]
     right: Callable[[float, float], bool]
@@ -71,22 +76,23 @@ _RULES = (
         "must be from 0 to 1",
     ),
 )
-_NUMBER_NEEDED = re.compile(f"{_SIZES}|{_POSITIONS}|rope_theta")  # others may be words: n_inner=null, scale="inv_sqrt"
+# the others may be words or null: n_inner=null, scale="inv_sqrt"
+_NUMBER_NEEDED = re.compile(f"{_SIZES}|{_POSITIONS}|rope_theta")
 
 
 def check_values(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], label: str) -> None:
-    """Raise ValueError for a size, a position, a frequency, a special token id or the like that cannot be right.
+    """Raise ValueError for an invalid size, position, frequency, special token id or similar number.
 
-    config: as config.json has it. shapes: of the weights beside it, whose largest dimension no size exceeds.
-    A value that an architecture leaves out, or has as null, is left to transformers.
+    config: the content of config.json. shapes: of the weights, whose largest dimension is the limit of all sizes. A
+    value that is missing or null is left to transformers.
     """
     largest = max((size for shape in shapes.values() for size in shape), default=_MOST_POSITIONS)
     for name, problem in _problems(config, largest, config.get("vocab_size")):
-        raise ValueError(f"{label}: config.json: {name}: {problem}; correct it, or fetch config.json again")
+        raise ValueError(f"{label}: config.json: {name}: {problem}; fix it, or download config.json again")
 
 
 def _problems(config: Mapping[str, Any], largest: int, vocabulary: Any) -> Iterator[tuple[str, str]]:
-    """`NAME=VALUE` and what is wrong with it."""
+    """Yield `NAME=VALUE` and what is wrong with it."""
     for name, value in config.items():
         for number in value if isinstance(value, list) else [value]:
             if problem := _problem(name, number, largest):
@@ -113,7 +119,7 @@ def _problem(name: str, value: Any, largest: int) -> str | None:
 
 
 def _wrong_ids(config: Mapping[str, Any], vocabulary: Any) -> Iterator[tuple[str, str]]:
-    """Special tokens that the embedding has no row for; null, and -1 for no padding, are none."""
+    """Yield special tokens without a row in the embedding; null, and -1 for no padding, are valid."""
     if not isinstance(vocabulary, int):
         return
     for name in _IDS:
@@ -134,14 +140,16 @@ def _wrong_groups(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def library_problem(error: Exception, folder: Path) -> str:
-    """Why transformers cannot build the folder's model: with the setting of its config.json, if the error names one."""
+    """Return why transformers cannot build the folder's model, with the setting of its config.json if the error names
+    one.
+    """
     text = library_error(error)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return text
     if isinstance(error, KeyError) and (name := next(_named(config, error.args[0]), None)):
-        return f"config.json: {name}={_shown(error.args[0])}: transformers knows no such value"
+        return f"config.json: {name}={_shown(error.args[0])}: not a value that transformers knows"
     if isinstance(error, StrictDataclassError):
         field = re.search(r"for field '(\w+)': (.*)", text)
         found = field and field[1] in config
@@ -150,7 +158,7 @@ def library_problem(error: Exception, folder: Path) -> str:
 
 
 def _named(config: Mapping[str, Any], value: Any) -> Iterator[str]:
-    """The settings that have this value, at any depth."""
+    """Yield the settings that have this value, at any depth."""
     for name, own in config.items():
         if isinstance(own, Mapping):
             yield from (f"{name}.{inner}" for inner in _named(own, value))

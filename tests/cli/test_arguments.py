@@ -136,7 +136,9 @@ def test_a_secret_is_not_repeated() -> None:
 def test_one_setting_with_two_values_is_refused_with_both(typed: list[str], name: str | None) -> None:
     settings = [argument for argument in typed if argument != "-m"]
     name = name or settings[0].partition("=")[0]
-    with pytest.raises(UsageLine, match=rf"{re.escape(settings[-1])}: {re.escape(name)} is given twice; leave") as line:
+    with pytest.raises(
+        UsageLine, match=rf"{re.escape(settings[-1])}: {re.escape(name)} is given twice; remove"
+    ) as line:
         prepare(typed)
     assert settings[0].partition(".")[2] in str(line.value)
 

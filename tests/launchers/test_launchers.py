@@ -96,15 +96,15 @@ def test_the_script_that_slurm_is_given(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["hydra/launcher=joblib"], "hydra/launcher=joblib: starts the jobs of a multirun; add -m, or leave it out"),
+        (["hydra/launcher=joblib"], "hydra/launcher=joblib: only applies to a multirun; add -m, or remove it"),
         (
             ["-m", "hydra/launcher=slurm"],
-            "hydra/launcher=slurm: this machine has no Slurm (no sbatch or srun in PATH); leave it out for one job "
-            "after the other, or hydra/launcher=joblib hydra.launcher.n_jobs=2 for two at a time",
+            "hydra/launcher=slurm: this machine has no Slurm (no sbatch or srun in PATH); remove it for one job "
+            "after the other, or hydra/launcher=joblib hydra.launcher.n_jobs=2 for two in parallel",
         ),
         (
             ["-m", "runtime=slurm", "hydra/launcher=joblib"],
-            "runtime.nodes=2: hydra/launcher=joblib is for one machine; give runtime.nodes=1, or hydra/launcher=slurm",
+            "runtime.nodes=2: hydra/launcher=joblib supports only one machine; set runtime.nodes=1, or hydra/launcher=",
         ),
         (["-m", "hydra/launcher=jobli"], "hydra/launcher=jobli: no such option; did you mean 'joblib'?"),
         (["-m", "hydra.launcher.partition=a"], "hydra.launcher.partition: the launcher has no such setting; "),

@@ -55,7 +55,7 @@ RIGHT: list[dict[str, object]] = [  # of models on the Hub
         ("rope_scaling", {"type": "linear", "factor": math.inf}, "config.json: rope_scaling.factor=inf: must be more"),
         ("text_config", {"head_dim": HUGE}, f"config.json: text_config.head_dim={HUGE}: must be a whole number"),
         ("num_key_value_heads", 3, "config.json: num_key_value_heads=3: must divide num_attention_heads=4"),
-        ("hidden_act", "nonesuch", "config.json: hidden_act='nonesuch': transformers knows no such value"),
+        ("hidden_act", "nonesuch", "config.json: hidden_act='nonesuch': not a value that transformers knows"),
         ("mlp_bias", "maybe", "config.json: mlp_bias='maybe': TypeError: Field 'mlp_bias'"),
     ],
 )

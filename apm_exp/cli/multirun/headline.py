@@ -1,10 +1,10 @@
-"""What a job of a multirun returns to Hydra."""
+"""The value that a job of a multirun returns to Hydra."""
 
 from pathlib import Path
 
 
 def headline_value(folder: Path, number: int) -> float | None:
-    """The headline score of a job, from its record in the sweep's folder; None if it has none."""
+    """Return the headline score of a job from its record in the sweep's folder, or None if it has none."""
     from apm_exp.jobs.ledger import record_of
     from apm_exp.report.scores import headline_name
 

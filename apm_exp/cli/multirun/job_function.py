@@ -1,4 +1,4 @@
-"""What Hydra's launchers call with each composed job: in the command, or in a process of theirs."""
+"""The functions that Hydra's launchers call with each composed job, in the command's process or in another one."""
 
 import multiprocessing
 import os
@@ -21,50 +21,50 @@ from apm_exp.core.errors import FAILURE, INTERRUPTED
 from apm_exp.runtime import command_lock as side_by_side
 
 _GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
-_SECONDS_BETWEEN_LOOKS = 0.5  # at GPUs that others have
+_SECONDS_BETWEEN_LOOKS = 0.5  # between checks for GPUs that other jobs use
 
 
 class JobFunction:
-    """Does a job and returns its headline score, for a sweeper that searches; None where there is none.
+    """A function that runs a job and returns its headline score for a sweeper that searches, or None.
 
-    codes: the exit codes of the jobs done here. Unpickled it is a JobElsewhere.
+    codes: the exit codes of the jobs run in this process. Unpickled in another process it becomes a JobElsewhere.
     """
 
     def __init__(self) -> None:
         self.codes = [0]
 
     def __call__(self, composed: DictConfig) -> float | None:
-        """Do the job in a worker. Raises Interrupted."""
+        """Run the job in a worker. Raises Interrupted."""
         try:
             self.codes.append(run_one(composed))
             return _value()
-        except Exception as error:  # Hydra would print the overrides, which the user has typed, before it
+        except Exception as error:  # Hydra would print the typed overrides before the error
             self.codes.append(say_failed(error))
             return None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """The function for another process, with what this one's environment says."""
+        """Pickle as a JobElsewhere with the relevant part of this process's environment."""
         names = [*(name for name in os.environ if name.startswith("APM_EXP_")), _GPUS, _THREADS]
         return JobElsewhere, ({name: os.environ.get(name) for name in names},)
 
 
 class JobElsewhere:
-    """Does a job in a process of a launcher's, on this machine or another; returns as JobFunction does.
+    """A function that runs a job in a launcher's process, on this machine or another; it returns as JobFunction does.
 
-    environment: the command's; None for what is not set there.
+    environment: the command's environment; None for variables that are not set there.
     """
 
     def __init__(self, environment: Mapping[str, str | None]) -> None:
         self.environment = environment
 
     def __call__(self, composed: DictConfig) -> float | None:
-        """Do the job in a worker, if there are GPUs on some of its own; nothing if the command is over.
+        """Run the job in a worker, with its own GPUs if there are any; do nothing if the command has ended.
 
-        A job of Slurm's that fails or is stopped ends its process with the exit code, so that Slurm has it as FAILED.
+        A Slurm job that fails or is stopped ends its process with the exit code, so that Slurm reports it as FAILED.
         """
         ours = {name: value for name, value in self.environment.items() if value and name.startswith("APM_EXP_")}
         os.environ |= ours
-        clear_settings()  # of this machine's: the command has named its own
+        clear_settings()  # those of this machine; the command has reported its own
         multiprocessing.set_start_method("forkserver", force=True)  # joblib sets one that only its own processes know
         configure_logging()
         code = 0
@@ -72,17 +72,17 @@ class JobElsewhere:
             if not side_by_side.end_of_command():
                 with self._its_share(composed) as share:
                     code = run_one(composed, share)
-        except Interrupted as stopped:  # here it would end the launcher's process; the command knows
+        except Interrupted as stopped:  # it would end the launcher's process; the command has been told
             code = int(str(stopped.code))
         if code and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
             sys.exit(code)
         if side_by_side.end_of_command() == signal.SIGKILL:
-            os._exit(FAILURE)  # there is nobody who would take a result
+            os._exit(FAILURE)  # nobody is left to receive a result
         return _value()
 
     @contextmanager
     def _its_share(self, composed: DictConfig) -> Iterator[dict[str, str]]:
-        """What the worker's environment has besides: its part of a machine that it shares with other jobs."""
+        """Yield additional variables for the worker: its share of a machine that it shares with other jobs."""
         if side_by_side.COMMAND not in os.environ:
             yield {}
             return
@@ -98,7 +98,7 @@ class JobElsewhere:
             yield share | {_GPUS: ",".join(held)}
 
     def _threads(self, composed: DictConfig) -> dict[str, str]:
-        """joblib gives each job its share of the cores; ranks divide it."""
+        """Return the job's share of the cores, as joblib assigned it, divided by the number of ranks."""
         share = os.environ.get(_THREADS)
         if self.environment[_THREADS] or not share:
             return {}
@@ -112,6 +112,6 @@ def _pause() -> None:
 
 
 def _value() -> float | None:
-    """The headline score of the job of a multirun that was just done; None if it has none."""
+    """Return the headline score of the multirun job that was just run, or None if it has none."""
     folder = os.environ.get(SWEEP_FOLDER)
     return headline_value(Path(folder), HydraConfig.get().job.num) if folder else None

@@ -1,7 +1,7 @@
-"""Studies that search (hydra-optuna-sweeper): each job's settings come from the results of those before it.
+"""Sweeps that search (hydra-optuna-sweeper): each job's settings depend on the results of earlier jobs.
 
-A study keeps no state of its own. Its sampler is seeded, so that the same command proposes the same trials again: those
-that are done are found as any finished job is, and the search goes on where it ended.
+A search keeps no state of its own. Its sampler is seeded, so the same command proposes the same trials again: finished
+trials are found in the ledger like any finished job, and the search resumes after them.
 """
 
 import logging
@@ -12,11 +12,11 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-NO_TRIALS = "No trials are completed yet"  # what Optuna raises in the end of such a study
+NO_TRIALS = "No trials are completed yet"  # Optuna raises this at the end of a search without a completed trial
 
 
 def no_trial_done(folder: Path) -> str:
-    """What to say of a study of which every trial failed. folder: the sweep's."""
+    """Return the message for a search whose trials all failed. folder: the sweep's."""
     from apm_exp.jobs.ledger import called, records
 
     each = records(folder)
@@ -29,17 +29,17 @@ def no_trial_done(folder: Path) -> str:
 
 
 def is_study(config: DictConfig) -> bool:
-    """Whether the sweeper searches, rather than walking through a grid."""
+    """Return whether the sweeper searches instead of running a grid."""
     return str(config.hydra.sweeper._target_).endswith(".OptunaSweeper")
 
 
 def at_a_time(config: DictConfig) -> int | None:
-    """How many trials a study starts together; None for a grid, which starts all its jobs."""
+    """Return how many trials a search starts together; None for a grid, which starts all its jobs."""
     return int(config.hydra.sweeper.n_jobs) if is_study(config) else None
 
 
 def say_less(config: DictConfig) -> None:
-    """Have a study's libraries say nothing: each trial's job does, and its failure has had its line."""
+    """Silence the libraries of a search: each trial's job logs itself, and its failure has been reported."""
     if is_study(config):
         import optuna
 
@@ -48,7 +48,7 @@ def say_less(config: DictConfig) -> None:
 
 
 def study_identity(config: DictConfig) -> list[Any]:
-    """What makes a study another one, besides the settings at its ends: how it searches. Empty for a grid."""
+    """Return the settings of a search that identify it, besides the ends of its ranges; empty for a grid."""
     if not is_study(config):
         return []
     sweeper: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
@@ -56,7 +56,7 @@ def study_identity(config: DictConfig) -> list[Any]:
 
 
 def ends(overrides: Sequence[Override]) -> list[list[str]]:
-    """Jobs that between them have each end of every range that is searched, and each value of every list."""
+    """Return jobs that together contain each end of every searched range, and each value of every list."""
     values = [list(_ends(override)) for override in overrides]
     names = [override.get_key_element() for override in overrides]
     count = max(map(len, values), default=1)

@@ -1,4 +1,4 @@
-"""Hydra's launcher for Slurm, which waits for its jobs by Slurm's queue and takes their results from the ledger."""
+"""Hydra's launcher for Slurm, which waits for its jobs with Slurm's queue and takes their results from the ledger."""
 
 import os
 import shlex
@@ -16,16 +16,18 @@ from apm_exp.cli.multirun.slurm_queue import ended_jobs
 from apm_exp.cli.one_job import SWEEP_FOLDER
 from apm_exp.jobs.ledger import settle_lost
 
-_ON_FIRST_NODE = ["--nodes=1", "--ntasks=1", "--overlap"]  # the command starts its ranks on all of them itself
+_ON_FIRST_NODE = ["--nodes=1", "--ntasks=1", "--overlap"]  # the command itself starts its ranks on all nodes
 
 
 class SlurmLauncher(PluginsLauncher):
-    """A class because Hydra asks for one. The plugin's own takes a result file for the end of a job: a job that is
-    stopped and requeued writes one, a killed one never does, and an error in one of them ends the wait for all.
+    """Hydra's launcher for Slurm.
+
+    The plugin's own launcher takes a result file as the end of a job. But a job that is stopped and requeued writes
+    one, a killed job never does, and an error in one job ends the wait for all.
     """
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submit the jobs as one array, and return when each has ended: what it returns is its headline score."""
+        """Submit the jobs as one array, and return their headline scores when each has ended."""
         folder = Path(os.environ[SWEEP_FOLDER])
         submitted = self._submit(job_overrides, initial_job_idx)
         numbers = {job.job_id: initial_job_idx + index for index, job in enumerate(submitted)}
@@ -56,10 +58,10 @@ class SlurmLauncher(PluginsLauncher):
 
 
 def submitted_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """The launcher's settings as submitit gets them: one task on the first node, whose exit code is the job's."""
+    """Return the launcher's settings for submitit: one task on the first node, whose exit code is the job's."""
     settings = {name: value for name, value in settings.items() if name != "_target_"}
     if settings["nodes"] > 1:
         settings["srun_args"] = [*_ON_FIRST_NODE, *(settings["srun_args"] or [])]
-    if lines := settings.pop("teardown", None):  # after srun they would give the script another exit code
+    if lines := settings.pop("teardown", None):  # after srun they would change the script's exit code
         settings["setup"] = [*(settings["setup"] or []), f"trap {shlex.quote('; '.join(lines))} EXIT"]
     return settings

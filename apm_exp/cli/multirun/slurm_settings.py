@@ -1,4 +1,4 @@
-"""Settings of Slurm's launcher that its plugin hands on to submitit and does not declare."""
+"""Settings of the Slurm launcher that its plugin passes to submitit but does not declare."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from apm_exp.cli.multirun.slurm_launcher import SlurmLauncher
 
 @dataclass
 class SlurmSettings(SlurmQueueConf):
-    """As the plugin's, and what submitit takes besides (submitit/slurm/slurm.py says what each does)."""
+    """The plugin's settings, and further ones of submitit (documented in submitit/slurm/slurm.py)."""
 
     use_srun: bool = True
     srun_args: list[str] | None = None
@@ -24,8 +24,8 @@ class SlurmSettings(SlurmQueueConf):
 
 
 def declare() -> None:
-    """Put them, and our launcher, in the place of the plugin's, before Hydra composes."""
-    plugins = Plugins.instance()  # which runs the plugin's own file, and declares its settings
+    """Replace the plugin's settings and launcher by ours, before Hydra composes the configuration."""
+    plugins = Plugins.instance()  # runs the plugin's own file, which declares its settings
     plugins.class_name_to_class[SlurmQueueConf._target_] = SlurmLauncher
     ConfigStore.instance().store(
         group="hydra/launcher",

@@ -70,9 +70,10 @@ def linear_layers(model: nn.Module) -> list[str]:
 
 
 def unadapted_matrices(adapted: Any) -> dict[str, int]:
-    """The weights of a PeftModel that hold several matrices, as a rule one an expert, and have no adapter: their sizes.
+    """Return the sizes of the weights of a PeftModel that stack several matrices, typically one per expert, and have no
+    adapter.
 
-    peft knows some models' experts (Mixtral's, Qwen3's), and leaves out others' (gpt-oss's, Llama 4's).
+    peft adapts the experts of some models (Mixtral, Qwen3), and skips those of others (gpt-oss, Llama 4).
     """
     return {
         f"{name}.{own}": weight.numel()

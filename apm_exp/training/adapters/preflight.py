@@ -49,8 +49,8 @@ def check_adapter(
 def check_layers(node: Mapping[str, Any] | None, model: Any) -> None:
     """Raise ValueError if the model has none of the layers that the adapter names.
 
-    Warn of experts that all-linear leaves out. model: may be on torch's meta device, without weights. It is modified
-    and must not be used afterwards.
+    Logs a warning about experts that all-linear skips. model: may be on torch's meta device, without weights. It is
+    modified and must not be used afterwards.
     """
     adapter = adapter_of(node)
     if adapter is not None:

@@ -82,7 +82,7 @@ def test_killed_and_started_again_ends_with_the_same_bits(folder, tiny_policy, c
     logged = []
     assert run_stage(killed, folder, tiny_policy, log=logged.append) == {"pairs": 8, "steps": 4}
     assert "checkpoint-4 is incomplete" in caplog.text
-    assert "checkpoint-3: trainer_state.json has changed since it was written; moved to" in caplog.text
+    assert "checkpoint-3: trainer_state.json has changed since it was written; renamed to" in caplog.text
     assert "metrics.jsonl: damaged; restored" in caplog.text
     assert not (killed / "checkpoints").exists()
     assert [row["step"] for row in logged] == [3, 4]
