@@ -1,4 +1,4 @@
-"""The names of a run's steps: a kind, and after a point which step of that kind, as selection.2-evolved."""
+"""The names of a run's steps: a kind, optionally followed by a point and a place, such as selection.2-evolved."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -7,17 +7,17 @@ T = TypeVar("T")
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of the step of this name."""
+    """Return the kind of a step from its name."""
     return name.partition(".")[0]
 
 
 def place_of(name: str) -> str:
-    """Return which of a run's steps of its kind it is; "" if it is the only one."""
+    """Return the place of a step among those of its kind, or "" if it is the only one."""
     return name.partition(".")[2]
 
 
 def iteration_of(name: str) -> int | None:
-    """Return the iteration that the step of this name belongs to; None for a step outside of any."""
+    """Return the iteration of a step from its name; None for a step outside of iterations."""
     first = place_of(name).partition("-")[0]
     return int(first) if first.isdecimal() else None
 
@@ -28,5 +28,5 @@ def last_of(steps: Mapping[str, T], kind: str) -> T | None:
 
 
 def of_kind(steps: Mapping[str, T], kind: str) -> dict[str, T]:
-    """Return the steps of a kind by their places."""
+    """Return the steps of a kind by place."""
     return {place_of(name): step for name, step in steps.items() if kind_of(name) == kind}

@@ -1,4 +1,4 @@
-"""Evaluation: how often is the policy's response better than the starting policy's, as a judge's rewards say?"""
+"""An evaluation: how often the policy's response is better than the starting policy's, by the rewards of a judge."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from apm_exp.core.messages import read_messages, text_of
 from apm_exp.evals.estimate import mean
 from apm_exp.evals.repetition import repetition
 
-POLICIES = {"policy": "", "starting_policy": "starting_"}  # what the names of a policy's scores and columns start with
+POLICIES = {"policy": "", "starting_policy": "starting_"}  # prefixes of the names of a policy's scores and columns
 
 
 def win_rate(
@@ -27,11 +27,11 @@ def win_rate(
 ) -> None:
     """Write scores.json, and evaluation.parquet with every response and each score's outcome, one row per prompt.
 
-    responses, judgements: of both policies to the same prompts, several times each and independently, and the rewards
-    of these. win_rate: a prompt's share of wins (see `win_share`), averaged over prompts, which are what standard error
-    and interval are taken over. Also true_reward (the judge's reward), length (tokens, with the end token), repetition
-    (share of repeated runs of four words) and cut_off (share of responses without an end token) of both, and
-    reward_gain (paired). Raises ValueError for a prompt to which a policy gave no response, or the judge no rewards.
+    responses, judgements: of both policies, for the same prompts, several times each and independently, with their
+    rewards. win_rate: a prompt's share of wins (see `win_share`), averaged over prompts; standard error and interval
+    are over prompts. Also, for both policies: true_reward (the judge's reward), length (tokens, including the end
+    token), repetition (share of repeated runs of four words) and cut_off (share of responses without an end token); and
+    reward_gain (paired). Raises ValueError if a policy has no response to a prompt, or the judge gave no reward.
     """
     columns: dict[str, Any] = {}
     for policy, prefix in POLICIES.items():
@@ -44,16 +44,18 @@ def win_rate(
 
 
 def _columns(prefix: str, responses: Artifact, judgements: Artifact, prompts: list[str] | None) -> dict[str, list[Any]]:
-    """Return a policy's responses, their rewards, whether they ended, how much they repeat, their tokens, by prompt."""
+    """Return a policy's responses, their rewards, whether they ended, their repetition and tokens, by prompt."""
     table = pq.read_table(responses.path / "generations.parquet")
     rewards = pq.read_table(judgements.path / "rewards.parquet")
     texts, known = table["responses"].to_pylist(), rewards["all_rewards"].to_pylist()
     asked = ["\n".join(map(text_of, read_messages(prompt))) for prompt in table["prompt"].to_pylist()]
     refused = int(responses.counts["refused"])
     if refused or (prompts is not None and asked != prompts):
-        raise ValueError(f"evals: {refused} prompts were not sampled ({responses.path / 'refused.jsonl'}); give others")
+        raise ValueError(
+            f"evals: {refused} prompts were not sampled ({responses.path / 'refused.jsonl'}); use other prompts"
+        )
     if any(row is None or not np.isfinite(row).all() for row in known):
-        raise ValueError(f"evals: the judge gave some responses of {responses.path} no reward; take another judge")
+        raise ValueError(f"evals: the judge gave no reward to some responses of {responses.path}; use another judge")
     return {
         "prompt": asked,
         f"{prefix}responses": texts,
@@ -82,7 +84,7 @@ def scores(columns: dict[str, Any], confidence: float) -> dict[str, Any]:
 
 
 def outcomes(columns: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Each score's value for each prompt, by the score's name."""
+    """Return each score's value for each prompt, by the score's name."""
     reward, start = (_means(columns[f"{name}true_rewards"]) for name in POLICIES.values())
     found = {"win_rate": np.asarray(columns["win_rate"]), "true_reward": reward}
     found |= {"starting_true_reward": start, "reward_gain": reward - start}

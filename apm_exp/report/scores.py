@@ -106,9 +106,9 @@ def headline_name(records: Records) -> str:
 
 
 def interval_level(evaluation: Mapping[str, Any]) -> str:
-    """Return the level of an evaluation's intervals as its node gives it, such as `95%`; "" if it gives none.
+    """Return the confidence level of an evaluation's intervals, such as `95%`, or "" if its node has none.
 
-    An evaluation of several nodes gives it with its score.
+    An evaluation of several nodes has it in its node `score`.
     """
     confidence = evaluation.get("score", evaluation).get("confidence")
     return "" if confidence is None else f"{100 * confidence:g}%"

@@ -1,4 +1,4 @@
-"""The pairs that a training is given: of each of its parts, the scored pairs that the selection keeps."""
+"""The pairs of a training: for each of its parts, the scored pairs that the selection keeps."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,8 +15,8 @@ Part = Mapping[str, Artifact]  # logps, rewards, selection
 def kept_rows(parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa.Table:
     """Return the rows of logps.parquet that the selections keep, by pair_id.
 
-    columns: those wanted beside pair_id, or all. Raises ValueError for a pair_id that two parts keep. Asserts that
-    every kept pair was scored and is one for training.
+    columns: those to return besides pair_id, or all. Raises ValueError for a pair_id that two parts keep. Asserts that
+    every kept pair has log-probs and belongs to the train split.
     """
     tables = [kept_of_part(part, columns) for part in parts]
     for number, (part, table) in enumerate(zip(parts, tables, strict=True)):
@@ -25,8 +25,8 @@ def kept_rows(parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa
             if len(twice):
                 both = " and ".join(str(each["selection"].path) for each in (earlier, part))
                 raise ValueError(
-                    f"pipeline: {len(twice)} pairs are kept by two parts of a training, the first is {twice[0]} "
-                    f"({both}); a pair is trained on once"
+                    f"pipeline: two parts of a training keep the same {len(twice)} pairs, the first is {twice[0]} "
+                    f"({both}); make the parts disjoint"
                 )
     return pa.concat_tables(tables).sort_by("pair_id")
 
@@ -37,17 +37,17 @@ def kept_of_part(part: Part, columns: Sequence[str] | None = None) -> pa.Table:
     kept = chosen.filter(chosen["kept"]).sort_by("pair_id")["pair_id"].combine_chunks()
     wanted = None if columns is None else ["pair_id", "split", *columns]
     rows = rows_of(kept, part["logps"], "logps.parquet", wanted)
-    assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or has them twice"
+    assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or repeated ones"
     assert set(rows["split"].unique().to_pylist()) <= {"train"}, "a held-out pair was selected"
     return rows
 
 
 def rows_of(pair_ids: pa.Array, artifact: Artifact, file: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows of these pairs in an artifact's table, by pair_id."""
+    """Return the rows of an artifact's table for these pairs, by pair_id."""
     table = pq.read_table(artifact.path / file, columns=columns and list(columns))
     return table.filter(pc.is_in(table["pair_id"], value_set=pair_ids)).sort_by("pair_id")
 
 
 def tokens_of(rows: pa.Table) -> pa.Array:
-    """Return how many tokens each of the three texts of a pair has, as a table of columns."""
+    """Return the number of tokens of each of a pair's three texts, as a table of columns."""
     return pa.table({name: pc.list_value_length(rows[name]) for name in TOKENS})

@@ -47,7 +47,7 @@ class Run:
 
     @property
     def evaluations(self) -> dict[str, Artifact]:
-        """The evaluations by name."""
+        """Return the evaluations by name."""
         return of_kind(self.steps, "evaluation")
 
 
@@ -57,7 +57,7 @@ def write_page(run: Run, path: Path) -> Path:
 
 
 def context(run: Run) -> Context:
-    """What the template is given: plain values, and figures as markup."""
+    """Return the template's context: plain values, and figures as markup."""
     scored = read_scored_pairs(run.shown["selection"].path, run.shown["logps"].path)
     config = describe.with_alpha_in_words(run.config, run.shown["selection"].counts.get("alpha"))
     heading = describe.title(config, with_loss="policy" in run.shown)
@@ -144,7 +144,9 @@ def _collapse(run: Run) -> list[str]:
 
 
 def _refused(run: Run) -> list[Context]:
-    """Return what each step refused; its place in the run beside the title of its stage, if there are several."""
+    """Return what each step refused, with its name beside the title of its stage if there are several steps of the
+    stage.
+    """
     listed = {name: step for name, step in run.steps.items() if (step.path / "refused.jsonl").is_file()}
     kinds = Counter(map(kind_of, listed))
     words = {name: run.titles[kind_of(name)] + (f" ({name})" if kinds[kind_of(name)] > 1 else "") for name in listed}

@@ -1,4 +1,4 @@
-"""Pairing rule: the best response of a prompt against its worst."""
+"""The pairing rule `max_min`: the best response of a prompt and its worst."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,10 @@ from apm_exp.core.types import Refusal
 
 
 def max_min(responses: Sequence[str], rewards: Sequence[float]) -> list[tuple[int, int]] | Refusal:
-    """Return the index of the first response with the largest reward and of the first with the smallest.
+    """Return the index of the first response with the highest reward and of the first with the lowest.
 
-    That is the rule of SimPO's release. A Refusal if the two rewards are equal or one of the two responses is empty.
+    This is the rule of SimPO's release. Returns a Refusal if both rewards are equal or if one of the responses is
+    empty.
     """
     best, worst = rewards.index(max(rewards)), rewards.index(min(rewards))
     if rewards[best] == rewards[worst]:

@@ -141,7 +141,9 @@ def test_a_training_of_two_parts_has_the_pairs_of_both_by_pair_id(folder, tmp_pa
 def test_a_pair_of_two_parts_is_an_error_that_names_both(folder, tmp_path, scored):
     write_inputs(tmp_path, scored, SPLITS, [row == 3 for row in range(12)])
     both = f"{folder / 'selection'} and {tmp_path / 'selection'}"
-    with pytest.raises(ValueError, match=rf"^pipeline: 1 pairs are kept by two parts .* the first is p03 \({both}\)"):
+    with pytest.raises(
+        ValueError, match=rf"^pipeline: two parts .* keep the same 1 pairs, the first is p03 \({both}\)"
+    ):
         selected_pairs([part(folder), part(tmp_path)])
 
 
