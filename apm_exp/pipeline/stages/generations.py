@@ -16,6 +16,7 @@ from apm_exp.core.messages import MESSAGES, read_messages, read_tools
 from apm_exp.core.types import Policy, Refusal
 from apm_exp.data.generate.journal import read_journal, record
 from apm_exp.data.generate.prompts import refusal
+from apm_exp.data.generate.sampled_earlier import sampled_earlier
 from apm_exp.data.generate.samples import Samples, by_prompt
 from apm_exp.pipeline.work import Counts, Work
 
@@ -52,8 +53,9 @@ def generations(
     response as it was sampled, in nats at temperature 1. prompt_ids, response_ids: the tokens of the prompt that was
     sampled from and of each response. tokenizer, sampler: whose tokens they are (tokens/identity.py), and which weights
     gave the logps. The last five are null if the sampler does not tell. Counts: prompts with responses, responses,
-    those that were truncated (cut_off), and refused prompts. A killed stage resumes with the missing responses. Raises
-    ValueError if every prompt is refused.
+    those that were truncated (cut_off), and refused prompts. A killed stage resumes with the missing responses, and
+    those that another step has of the same policy, settings and prompt are taken from it. Raises ValueError if every
+    prompt is refused.
     """
     table = pq.read_table(prompts.path / "prompts.parquet")
     sampled = _sample(out, table, policy, generate, runtime)
@@ -111,8 +113,9 @@ def _sample(
     out: Path, prompts: pa.Table, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
 ) -> dict[int, Samples | Refusal]:
     """Return what came of each prompt, by its row."""
-    known = read_journal(out / JOURNAL)
     numbers = range(generate["samples"])
+    earlier = {(index, number): one for index, number, one in sampled_earlier(out, prompts, len(numbers))}
+    known = read_journal(out / JOURNAL) | earlier
     if known:
         logger.info("%d of %d responses were sampled before", len(known), len(prompts) * len(numbers))
     sample = component.bind("generate", generate)

@@ -22,7 +22,9 @@ REPOSITORY = str(Path(__file__).parents[3])
 
 def run(root: Path, *overrides: str) -> tuple[str, dict[str, Any]]:
     """What the command says, and the record of its run."""
-    result = apm_exp(root, *LINE, *overrides)
+    typed = {override.partition("=")[0] for override in overrides}
+    line = [override for override in LINE if override.partition("=")[0] not in typed]
+    result = apm_exp(root, *line, *overrides)
     assert result.returncode == 0, result.stderr
     record = json.loads((root / "outputs/runs/latest/result.json").read_text())
     return result.stderr, record
@@ -69,6 +71,22 @@ def test_another_reward_builds_no_responses_of_the_first_iteration(root: Path) -
     _, record = run(root, "reward.noise=0", "until=pairs")
     assert made(record) == ["rewards.1-responses", "pairs.1", "rewards.1-further-responses", "pairs.1-further"]
     assert {path.name for path in folders(root, "generations")} == before
+
+
+def test_more_samples_draw_only_the_new_ones(root: Path) -> None:
+    """5 responses to each of these prompts are there, to some in the other part."""
+    before = responses(root / "outputs/runs/latest/generations.1")
+    said, record = run(root, "generate.samples=8", "dataset.prompts=30", "until=generations")
+    assert "150 of 240 responses were sampled before" in said  # 24 prompts of the first part, 6 of the further one
+    assert made(record) == ["prompts", "generations.1"]
+    more = responses(root / "outputs/runs/latest/generations.1")
+    assert {prompt: texts[:5] for prompt, texts in more.items() if prompt in before} == before
+    assert {len(texts) for texts in more.values()} == {8}
+
+
+def responses(folder: Path) -> dict[str, list[str]]:
+    table = pq.read_table(folder / "generations.parquet").to_pylist()
+    return {row["prompt"][0]["content"]: row["responses"] for row in table}
 
 
 @pytest.mark.slow
