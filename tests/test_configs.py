@@ -67,7 +67,7 @@ def test_a_held_out_split_of_others_responses_is_refused_beside_samples_of_ones_
         ValueError, match=r"^dataset\.holdout_split=test: its pairs are not of responses that the pipel"
     ):
         check_inputs(compose(*chosen))
-    check_inputs(compose(*chosen, "dataset.holdout_split=null"))
+    check_inputs(compose(*chosen, "dataset.holdout_split=null", "reward=classifier"))
 
 
 @pytest.mark.parametrize("name", options_of("sweeps"))

@@ -1,6 +1,7 @@
 """The order of the rooms: what lies higher may import what lies lower, lazily too; nothing imports in a circle."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -73,3 +74,23 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         TopologicalSorter(GRAPH).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+# What others must know of a component, its module says (docs/extending.md). The launchers and sweepers that cli/ tells
+# apart are Hydra's.
+COMPARED = re.compile(
+    r"""_target_["'][\])].*\.(endswith|startswith|rpartition)\("""
+    r"""|_target_["'][\])]\)? *[!=]= |locate\(.*\) is |\.func is """
+)
+
+
+def test_no_place_knows_a_component_by_its_name() -> None:
+    files = (file for module, file in MODULES.items() if room(module) != "cli")
+    lines = (f"{file.name}: {line}" for file in files for line in file.read_text().splitlines())
+    assert not [line for line in lines if COMPARED.search(line)]
+    for line in (
+        'x["_target_"].endswith(".hub.hub")',
+        'component.locate("reward", x) is classifier',
+        "x.func is jsonl",
+    ):
+        assert COMPARED.search(line)

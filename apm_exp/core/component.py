@@ -75,6 +75,14 @@ def _where_it_is(module_name: str, name: str) -> str:
     return f"; write {' or '.join(names)}" if names else ""
 
 
+def name_of(node: Mapping[str, Any]) -> str:
+    """Return what a user calls a component: for ours the name of its file, for others that of the function."""
+    *packages, module, function = str(node["_target_"]).split(".")
+    if "worlds" in packages:
+        return packages[-1]  # a world has a folder, with a file for each of its components
+    return module if packages[:1] == ["apm_exp"] else function
+
+
 def source_of(function: Function) -> Path:
     """The file that a function stands in, not that of a decorator (`torch.no_grad()`) that wraps it."""
     return Path(inspect.getfile(inspect.unwrap(function)))
@@ -105,6 +113,11 @@ def _settings(function: Function) -> dict[str, inspect.Parameter]:
 def setting_names(function: Function) -> list[str]:
     """The names of a component's settings."""
     return list(_settings(function))
+
+
+def required_names(function: Function) -> list[str]:
+    """Return the names of the settings that have no default."""
+    return [name for name, p in _settings(function).items() if p.default is inspect.Parameter.empty]
 
 
 def positional_names(function: Function) -> list[str]:
@@ -175,15 +188,6 @@ def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) ->
     except ValidationError as error:
         problems = [_message(group, problem, parameters, values) for problem in error.errors()]
         raise ValueError(" | ".join(dict.fromkeys(problems))) from None
-
-
-def check_together(function: Function, node: Mapping[str, Any]) -> None:
-    """Let the `check` of a component's module, if it has one, look at the settings that its parameters name.
-
-    It raises a one-line ValueError for values that are right one by one and not together.
-    """
-    if own := getattr(inspect.getmodule(function), "check", None):
-        own(**settings_of(own, node))
 
 
 def bind(group: str, node: Mapping[str, Any], also: Iterable[Function] = ()) -> partial[Any]:

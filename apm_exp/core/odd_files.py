@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.core.digest import local_paths
+from apm_exp.core.nested import every
 
-_SETTINGS = (("dataset", "path"), ("model", "path"), ("model", "chat_template"), ("reward", "path"), ("keep", "path"))
+_SETTINGS = ("path", "chat_template")
 _IGNORED = {".git", "__pycache__", ".cache"}  # these do not count towards a folder's digest
 _KINDS = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"))
 
 
 def refuse_odd_files(config: Mapping[str, Any]) -> None:
     """Raise ValueError with the setting if an input path, or anything in an input folder, is not a regular file."""
-    for group, name in _SETTINGS:
-        path = (config[group] or {}).get(name)
+    nodes = ((place, node) for group, value in config.items() for place, node in every(group, value))
+    for setting, path in ((f"{place}.{name}", node.get(name)) for place, node in nodes for name in _SETTINGS):
         for file in (inner for outer in local_paths(path) for inner in _files(outer)):
             if kind := odd_kind(file):
                 raise ValueError(
-                    f"{group}.{name}={path}: {file} is {kind}, not a regular file; remove it or set another path"
+                    f"{setting}={path}: {file} is {kind}, not a regular file; remove it or set another path"
                 )
 
 

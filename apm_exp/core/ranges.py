@@ -26,3 +26,4 @@ Holdout = Annotated[
     Annotated[float, Field(ge=0, lt=1), Tag("number")] | Annotated[Literal["auto"], Tag("auto")],
     Discriminator(_number_or_auto, "holdout", "Input should be a number from 0 to below 1, or auto"),
 ]
+Temperature = Annotated[float, Field(ge=1e-6, le=100)]  # of sampling; far below 1e-6 the logits are not finite

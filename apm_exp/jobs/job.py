@@ -11,9 +11,8 @@ from apm_exp.core.step_names import last_of
 from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.report_step import report_step
 from apm_exp.jobs.request import Request
-from apm_exp.models.pretrained import is_here
 from apm_exp.pipeline.choices import Choices
-from apm_exp.pipeline.resolve import reward_is_here
+from apm_exp.pipeline.resolve import is_here
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Seen, Step, read_done
 from apm_exp.pipeline.unroll import unroll
@@ -57,7 +56,7 @@ def known_job(request: Request) -> Job | None:
     """Return the job of a request if that takes neither a model's weights nor the Hub; None else."""
     config, digests = request.config, FileDigests(Path(request.config["output_root"]) / ".digests.json")
     paths = [path for group in ("dataset", "model", "reward") for path in local_paths(config[group].get("path"))]
-    here = is_here(config["model"]) and reward_is_here(config["reward"])
+    here = is_here("model", config["model"]) and is_here("reward", config["reward"])
     return job_of(request) if here and all(map(digests.knows, paths)) else None
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.core.component import name_of
 from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.data.sources.holdout import AUTO, USUAL
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.step import Step
-from apm_exp.report.describe import component_name
 from apm_exp.report.scores import interval_level, items_of
 from apm_exp.report.tracking.job import TrackedJob
 from apm_exp.runtime.provenance import provenance
@@ -49,7 +49,7 @@ def untrained(last: Artifact, metric: Mapping[str, Any], held_out: int) -> str:
         return f"done until {last.kind}, in {last.path}"
     alpha = last.counts.get("alpha", metric.get("alpha"))
     shown = f"{alpha:g}" if isinstance(alpha, int | float) else alpha
-    by = component_name(metric) + ("" if alpha is None else f", alpha {shown}")
+    by = name_of(metric) + ("" if alpha is None else f", alpha {shown}")
     kept = f"{last.counts['kept']:,} of {last.counts['pairs']:,} pairs kept by {by}; {held_out or 'none'} held out"
     return f"{kept}: {last.path / 'selection.parquet'}"
 

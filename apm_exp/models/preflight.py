@@ -27,12 +27,12 @@ _SHOWN = 5  # names in an error
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 
 
-def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
+def preflight(folder: Path, node: Mapping[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Check that the folder holds a causal language model, its safetensors and a tokenizer that fit each other.
 
     node: the model's settings (path, dtype, attention, trust_remote_code, chat_template). Raises a one-line
     ValueError that starts with the setting to change. Reads the headers of the weights, not the weights; returns the
-    model without them (on torch's meta device).
+    model without them (on torch's meta device), and the tokenizer.
     """
     label = f"model.path={node.get('path', folder)}"
     config = _config(folder, label)
@@ -59,7 +59,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> PreTrainedModel:
         raise ValueError(
             f"{label}: the tokenizer has neither a pad nor an end token; add one to its tokenizer_config.json"
         )
-    return model
+    return model, tokenizer
 
 
 def _config(folder: Path, label: str) -> dict[str, Any]:

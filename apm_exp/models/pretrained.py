@@ -1,7 +1,6 @@
 """Existing models: a local Hugging Face folder, or one from the Hub."""
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -66,14 +65,14 @@ def _whole(folder: Path, label: str) -> Path:
     return folder
 
 
-def is_here(node: Mapping[str, Any]) -> bool:
-    """Return whether a model node's folder is available without a download: it is local or in the Hub's cache."""
-    if "path" not in node or Path(node["path"]).expanduser().is_dir() or not _HUB_NAME.fullmatch(node["path"]):
+def is_here(*, path: str, revision: str | None) -> bool:
+    """Return whether a model's folder is available without a download: it is local or in the Hub's cache."""
+    if Path(path).expanduser().is_dir() or not _HUB_NAME.fullmatch(path):
         return True  # or invalid, which loading will report
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot_download(node["path"], revision=node["revision"], allow_patterns="config.json", local_files_only=True)
+        snapshot_download(path, revision=revision, allow_patterns="config.json", local_files_only=True)
     except (OSError, ValueError):
         return False
     return True

@@ -74,6 +74,16 @@ def tiny_from_data(
         tokenizer.save_pretrained(out)
 
 
+def tokenizer(*, vocabulary: int) -> "PreTrainedTokenizerFast":
+    """Return a tokenizer with the template, the control tokens and the bytes of the one that will be trained."""
+    return train_tokenizer(iter(()), vocabulary)
+
+
+def context(*, positions: int) -> int:
+    """Return how many tokens the model will take."""
+    return positions
+
+
 def train_tokenizer(texts: Iterator[str], vocabulary: int) -> "PreTrainedTokenizerFast":
     """Train a byte-level BPE tokenizer of at most `vocabulary` tokens with a chat template for three roles."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

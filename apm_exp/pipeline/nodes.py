@@ -38,7 +38,7 @@ def built_model(node: Node) -> dict[str, Any]:
 
 def needs_given_pairs(node: Node) -> str:
     """Return what is wrong with a model that is made from pairs whose responses it is to sample."""
-    name = str(node["_target_"]).rpartition(".")[2]
+    name = component.name_of(node)
     problem = "is made from the pairs of the data set, whose responses the model is to sample (pipeline=)"
     remedy = "take dataset=jsonl dataset.path=FILE, pipeline=offline, or another model="
     return f"model={name}: {problem}; {remedy}"

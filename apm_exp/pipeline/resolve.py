@@ -6,8 +6,10 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
+from apm_exp.core.nested import changed, every
+from apm_exp.core.told import ask
 from apm_exp.core.types import TEMPLATE_DATE, Policy
-from apm_exp.models.pretrained import commit_of, folder_of, is_here
+from apm_exp.models.pretrained import commit_of
 from apm_exp.pipeline.step import Step
 from apm_exp.runtime.device import multiplies_bfloat16, pick_device
 
@@ -15,46 +17,35 @@ Node = Mapping[str, Any]
 
 
 def pinned_dataset(node: Node, task: str) -> Node:
-    """A Hub dataset with the commit in the place of its revision; any other as it is.
-
-    Raises ValueError where the commit is not known; a plan goes by the revision then.
-    """
-    from apm_exp.data.sources import hub
-
-    if component.locate("dataset", node) is not hub.hub:
-        return node
-    try:
-        return {**node, "revision": hub.commit_of(node["path"], node["revision"], node["subset"])}
-    except ValueError:
-        if task != "plan":
-            raise
-        return node
+    """Return a dataset node as `pinned` does. Raises ValueError as the dataset's own `pin`."""
+    return pinned("dataset", node, task)
 
 
 def pinned_reward(node: Node, task: str) -> Node:
-    """A reward model on the Hub with its snapshot's commit in the place of the revision; any other source as it is.
+    """Return a reward node as `pinned` does. Raises ValueError as the reward source's own `pin`."""
+    return pinned("reward", node, task)
 
-    Downloads the model where it is not cached; a plan downloads nothing and goes by the revision. Raises ValueError as
-    folder_of.
+
+def pinned(group: str, node: Node, task: str) -> Node:
+    """Return a node with the commit of whatever it takes from the Hub, as `pin` in each component's module says.
+
+    What is on the Hub is downloaded if it is not cached; a plan downloads nothing, and leaves what is not here.
     """
-    if not is_reward_model(node) or Path(node["path"]).expanduser().is_dir():
-        return node
-    if task == "plan" and not reward_is_here(node):
-        return node
-    folder = folder_of("reward", node["path"], node["revision"], node["trust_remote_code"])
-    return {**node, "revision": commit_of(folder)}
+
+    def pin(place: str, each: Node) -> Node:
+        leave = task == "plan" and ask(place, each, "is_here") is False
+        return each if leave else {**each, **(ask(place, each, "pin") or {})}
+
+    result: Node = changed(group, node, pin)
+    return result
 
 
-def reward_is_here(node: Node) -> bool:
-    """Whether a reward node's model can be had without a download; other sources than a reward model have none."""
-    return not is_reward_model(node) or is_here(node)
+def is_here(group: str, node: Node) -> bool:
+    """Return whether all that a node takes from the Hub can be had without a download, as each module's `is_here` says.
 
-
-def is_reward_model(node: Node) -> bool:
-    """Whether a reward node names the classifier of this project, with a folder or a Hub name as its path."""
-    from apm_exp.data.rewards.classifier import classifier
-
-    return component.locate("reward", node) is classifier
+    False too if it cannot be told which commit of it is meant.
+    """
+    return all(ask(place, each, "is_here") is not False for place, each in every(group, node))
 
 
 Config = Mapping[str, Any]
@@ -111,7 +102,7 @@ def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str, boo
     A plan downloads nothing and goes by the revision.
     """
     node = config["model"]
-    if config["task"] == "plan" and not is_here(node):
+    if config["task"] == "plan" and not is_here("model", node):
         return Path(node["path"]), str(node["revision"]), False
     folder = component.bind("model", node)()
     commit = commit_of(folder)

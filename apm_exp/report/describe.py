@@ -4,24 +4,16 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from apm_exp.selection.alpha_rules.choose import rule_name
+from apm_exp.core.component import name_of
 
 Node = Mapping[str, Any]
-
-
-def component_name(node: Node) -> str:
-    """Return the name of a component: the file name for ours, the function name for others."""
-    *packages, module, function = str(node["_target_"]).split(".")
-    if "worlds" in packages:
-        return packages[-1]  # a world has a folder with one file per component
-    return module if packages[:1] == ["apm_exp"] else function
 
 
 def source_name(node: Node) -> str:
     """Return a data set or model in words: the last part of its path, else the name of its function."""
     path = node.get("path")
     if not path:
-        return component_name(node)
+        return name_of(node)
     paths = path if isinstance(path, list) else [path]
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return f"{_short(str(paths[0]))}{more}"
@@ -47,21 +39,21 @@ def _plain(value: float | str) -> str:
 def with_settings(node: Node) -> str:
     """Return a component's name with its settings, if any, in parentheses."""
     values = settings(node)
-    return f"{component_name(node)} ({values})" if values else component_name(node)
+    return f"{name_of(node)} ({values})" if values else name_of(node)
 
 
 def with_alpha_in_words(config: Node, chosen: float | None) -> dict[str, Any]:
     """Return the configuration with the alpha that a rule has chosen, and the rule, in place of alpha=auto."""
     if chosen is None:
         return dict(config)
-    return {**config, "metric": {**config["metric"], "alpha": f"{chosen:g} by {rule_name(config['alpha_rule'])}"}}
+    return {**config, "metric": {**config["metric"], "alpha": f"{chosen:g} by {name_of(config['alpha_rule'])}"}}
 
 
 def title(config: Node, *, with_loss: bool = True) -> str:
     """Return the run in one line: metric, loss (of a run that trains), data set, model."""
-    metric = component_name(config["metric"])
+    metric = name_of(config["metric"])
     alpha = f" (alpha {config['metric']['alpha']})" if "alpha" in config["metric"] else ""
-    loss = f" with {component_name(config['loss'])}" if with_loss else ""
+    loss = f" with {name_of(config['loss'])}" if with_loss else ""
     dataset, model = source_name(config["dataset"]), source_name(config["model"])
     return f"{metric}{alpha}{loss} on {dataset}" + (f", {model}" if model != dataset else "")
 

@@ -18,18 +18,23 @@ def compile_blocks(model: Any, backend: str = "inductor") -> int:
     """Compile each part of the decoder layers except attention, with dynamic shapes, and return the number of parts.
 
     Compilation happens at the first call; equal parts of different layers share their code. backend: as in
-    torch.compile. Raises ValueError if the model has no list of layers.
+    torch.compile. Raises ValueError as parts_to_compile.
     """
+    parts = parts_to_compile(model)
+    for part in parts:
+        part.compile(dynamic=True, backend=backend)
+    return len(parts)
+
+
+def parts_to_compile(model: Any) -> list[nn.Module]:
+    """Return the parts of a decoder's layers but attention. Raises ValueError if the layers are not found."""
     layers = getattr(model.base_model, "layers", None)
     if not isinstance(layers, nn.ModuleList):
         name = type(model).__name__
         raise ValueError(
             f"trainer.torch_compile=true: {name} has no list of decoder layers to compile; set it to false"
         )
-    parts = [part for layer in layers for part in layer.children() if "attention" not in type(part).__name__.lower()]
-    for part in parts:
-        part.compile(dynamic=True, backend=backend)
-    return len(parts)
+    return [part for layer in layers for part in layer.children() if "attention" not in type(part).__name__.lower()]
 
 
 def check_compile(deepspeed: Mapping[str, Any] | None) -> None:

@@ -1,6 +1,5 @@
 """Set-up of DeepSpeed in this process, and its removal after the training."""
 
-import difflib
 import importlib.util
 import logging
 import os
@@ -13,25 +12,6 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.ranges import Count, Positive
 
-_SECTIONS = {  # those in conf/deepspeed, and others that are often added
-    "train_batch_size",
-    "train_micro_batch_size_per_gpu",
-    "gradient_accumulation_steps",
-    "gradient_clipping",
-    "steps_per_print",
-    "zero_allow_untested_optimizer",
-    "zero_force_ds_cpu_optimizer",
-    "zero_optimization",
-    "bf16",
-    "fp16",
-    "communication_data_type",
-    "prescale_gradients",
-    "gradient_predivide_factor",
-    "wall_clock_breakdown",
-    "activation_checkpointing",
-    "data_types",
-    "torch_autocast",
-}
 _MAPPINGS = {"zero_optimization", "bf16", "fp16", "activation_checkpointing", "data_types", "torch_autocast"}
 _OURS = {"optimizer": "trainer.optimizer", "scheduler": "trainer.lr_scheduler"}
 _GATHER = "stage3_gather_16bit_weights_on_model_save"
@@ -73,8 +53,7 @@ def stage_of(node: Mapping[str, Any] | None) -> int | None:
 def check_deepspeed(node: Mapping[str, Any] | None) -> None:
     """Check a DeepSpeed node; raises a one-line ValueError.
 
-    DeepSpeed's own class checks the ZeRO section. Sections whose name is close to a known one are refused, as DeepSpeed
-    ignores names that it does not know.
+    DeepSpeed's own class checks the ZeRO section. Names that DeepSpeed ignores are refused later: deepspeed_names.py.
     """
     if not node or importlib.util.find_spec("deepspeed") is None:
         return
@@ -84,10 +63,11 @@ def check_deepspeed(node: Mapping[str, Any] | None) -> None:
     for name in _MAPPINGS & set(node):
         if not isinstance(node[name], Mapping):
             raise ValueError(f"deepspeed.{name}={node[name]}: must be a section; set deepspeed.{name}.NAME=VALUE")
+    if not node.get("zero_optimization"):
+        name = next(iter(node))
+        problem = "without a section zero_optimization nothing says how DeepSpeed is to train"
+        raise ValueError(f"deepspeed.{name}={node[name]}: {problem}; take deepspeed=zero2, or leave it out")
     component.check("deepspeed", component.settings_of(_plain, node), (_plain,))
-    for name in set(node) - _SECTIONS:
-        if close := difflib.get_close_matches(name, _SECTIONS, 1, 0.8):
-            raise ValueError(f"deepspeed.{name}={node[name]}: no such setting; did you mean {close[0]!r}?")
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
     from pydantic import ValidationError
 

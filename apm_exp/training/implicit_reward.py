@@ -1,13 +1,12 @@
 """Implicit rewards of a loss, for the training curves."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from apm_exp.core import component
+from apm_exp.core.told import told
 from apm_exp.core.types import PairLogps
 from apm_exp.training.losses.log_ratios import log_ratios, mean_logps
 
@@ -21,7 +20,7 @@ def implicit_rewards(loss: Mapping[str, Any], *, with_reference: bool) -> Reward
     for a loss that reads the reference (DPO, Eq. 5), and beta * log-prob per token for one that does not (SimPO, Eq.
     4).
     """
-    own = getattr(inspect.getmodule(component.locate("loss", loss)), "rewards", None)
+    own = told("loss", loss, "rewards")
     return partial(own or (_of_log_ratios if with_reference else _of_mean_logps), beta=float(loss.get("beta", 1.0)))
 
 

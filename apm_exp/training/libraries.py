@@ -1,7 +1,7 @@
 """Early validation of training settings by the objects of transformers, torch and DeepSpeed themselves."""
 
 import copy
-import math
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,15 +10,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from transformers import Trainer, TrainingArguments, get_scheduler
 
+from apm_exp.core.component import nearest
 from apm_exp.core.types import Policy
 from apm_exp.runtime.settings import all_processes
 from apm_exp.training.arguments import training_arguments
 from apm_exp.training.batching import batching
+from apm_exp.training.deepspeed_names import names_read, refuse_unread
 from apm_exp.training.task import Settings, TrainingTask
 
 _STEPS = 10_000  # optimizer steps of a training whose length is not known yet
+_PEAK = 1 + 1e-9  # trainer.learning_rate is the highest rate; rounding aside
 _OWN_STEP = ("galore", "apollo")  # these optimizers wrap layers of the model: optim_target_modules
 _NO_SETTINGS = ("constant", "constant_with_warmup")
 
@@ -32,6 +36,7 @@ def ask_libraries(
     state are restored.
     """
     check_alone(trainer["args"], all_processes(runtime))
+    check_checkpointing(trainer["args"])
     settings = Settings(**{name: trainer[name] for name in Settings.__dataclass_fields__})
     with _left_as_it_was():
         arguments = _arguments(settings, runtime, deepspeed, dtype)
@@ -100,9 +105,13 @@ def _optimizer(arguments: TrainingArguments, settings: Settings) -> Any:
 
 
 def _check_schedule(arguments: TrainingArguments, settings: Settings, optimizer: Any) -> None:
-    """Check the learning rate at the beginning, in the middle and at the end of the schedule."""
+    """Check the schedule's settings, and the learning rate from its beginning to its end."""
     name, steps = settings.lr_scheduler, arguments.max_steps if arguments.max_steps > 0 else _STEPS
     keywords: Any = arguments.lr_scheduler_kwargs
+    for key, value in (keywords or {}).items():
+        if isinstance(value, int | float) and value < 0:
+            problem = "a schedule has no negative number"
+            raise ValueError(f"trainer.args.lr_scheduler_kwargs.{key}={value}: {problem}; give at least 0")
     with _one_line(
         f"trainer.lr_scheduler={name}", "set its own settings as '+trainer.args.lr_scheduler_kwargs={NAME: VALUE}'"
     ):
@@ -110,9 +119,9 @@ def _check_schedule(arguments: TrainingArguments, settings: Settings, optimizer:
             raise ValueError(f"lr_scheduler_kwargs={keywords} has no effect")
         warmup = arguments.get_warmup_steps(steps)
         schedule = get_scheduler(name, optimizer, warmup, steps, keywords)
-        for step in (0, 1, warmup, (warmup + steps) // 2, steps - 1):
+        for step in sorted({1, warmup, steps - 1, *range(0, steps, max(1, steps // 100))}):
             rates = [float(part(step)) for part in getattr(schedule, "lr_lambdas", [])]
-            if not all(0 <= rate < math.inf for rate in rates):
+            if not all(0 <= rate <= _PEAK for rate in rates):
                 raise ValueError(
                     f"the learning rate is {rates[0]:g} times its peak at optimizer step {step} of {steps}"
                 )
@@ -125,10 +134,21 @@ def check_alone(args: Mapping[str, Any], processes: int) -> None:
         raise ValueError(f"trainer.args.{name}={args[name]}: {problem}; remove it")
 
 
+def check_checkpointing(args: Mapping[str, Any]) -> None:
+    """Raise ValueError for a setting of gradient checkpointing that torch's function does not take."""
+    own = set(inspect.signature(torch.utils.checkpoint.checkpoint).parameters) | {"preserve_rng_state"}  # of its kwargs
+    known = own - {"function", "args", "kwargs", "context_fn"}
+    for argument in ("gradient_checkpointing_kwargs", "activation_checkpointing_kwargs"):
+        for name, value in (args.get(argument) or {}).items():
+            label = f"trainer.args.{argument}.{name}={value}"
+            if name not in known:
+                raise ValueError(f"{label}: no such setting; {nearest(name, known)}")
+            if not isinstance(value, bool | str) or (isinstance(value, str) and name != "determinism_check"):
+                raise ValueError(f"{label}: must be true or false")
+
+
 def _check_deepspeed_config(arguments: TrainingArguments) -> None:
     """Check DeepSpeed's settings against ours with transformers, and their values with DeepSpeed."""
-    from deepspeed.runtime.config import DeepSpeedConfig
-
     settings: Any = arguments.hf_deepspeed_config
     for mismatch in settings.mismatches:
         name, _, ours = mismatch.removeprefix("- ds ").partition(" vs hf ")
@@ -139,7 +159,8 @@ def _check_deepspeed_config(arguments: TrainingArguments) -> None:
         settings.trainer_config_finalize(arguments, model, _STEPS)
         batch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
         # of this process alone, as no process group is initialized
-        DeepSpeedConfig({**settings.config, "train_batch_size": batch})
+        names = names_read({**settings.config, "train_batch_size": batch})
+    refuse_unread(settings.config, names)
 
 
 @contextmanager

@@ -1,18 +1,27 @@
 """The arguments of transformers' TrainingArguments that `trainer.args` accepts."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from apm_exp.core import component
 from apm_exp.core.ranges import Count
+
+_BY_NAME = re.compile(r"\s*\w+\s*=[^,]+(,\s*\w+\s*=[^,]+)*")
+
+
+def _by_name(text: str) -> str:
+    if not _BY_NAME.fullmatch(text):
+        raise ValueError("not settings by name; write 'NAME=VALUE,NAME=VALUE'")
+    return text
 
 
 def passed(
     *,
     max_steps: Count = 1,
     lr_scheduler_kwargs: dict[str, Any] | None = None,
-    optim_args: Annotated[str, Field(pattern=r"^\s*\w+\s*=[^,]+(,\s*\w+\s*=[^,]+)*$")] | None = None,
+    optim_args: Annotated[str, AfterValidator(_by_name)] | None = None,
     optim_target_modules: str | list[str] | None = None,
     gradient_checkpointing_kwargs: dict[str, Any] | None = None,
     activation_checkpointing_kwargs: dict[str, Any] | None = None,

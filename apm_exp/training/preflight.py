@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from apm_exp.core import component
+from apm_exp.core.told import told
 from apm_exp.runtime.settings import all_processes
 from apm_exp.training.batching import batching
 from apm_exp.training.deepspeed_setup import check_deepspeed
 from apm_exp.training.optimizers import COMMON, check_optimizer
 
-TRL_LOSSES = ("dpo", "simpo")
 _PLAIN_SCHEDULES = ("cosine", "linear", "constant", "constant_with_warmup")
 _PLAIN = {"label_smoothing": 0.0, "form": "logistic", "sft_weight": 0.0}
 
@@ -82,13 +83,16 @@ def check_first_gpu(device: str) -> None:
 
 
 def check_trl_loss(loss: Mapping[str, Any]) -> str:
-    """Return the name of a loss that TRL also has; raises ValueError for any other."""
-    name = str(loss["_target_"]).rpartition(".")[2]
-    if name not in TRL_LOSSES:
+    """Return the name of TRL's trainer that equals a loss, as `IN_TRL` in the loss's module says.
+
+    Raises ValueError for a loss without.
+    """
+    trainer: str | None = told("loss", loss, "IN_TRL")
+    if trainer is None:
         remedy = "use loss=dpo, loss=simpo or trainer=pairs"
-        raise ValueError(f"trainer=trl: TRL has no equivalent of loss={name}; {remedy}")
+        raise ValueError(f"trainer=trl: TRL has no equivalent of loss={component.name_of(loss)}; {remedy}")
     for setting, plain in _PLAIN.items():
         if loss.get(setting, plain) != plain:
             remedy = f"set loss.{setting}={plain}, or use trainer=pairs"
             raise ValueError(f"loss.{setting}={loss[setting]}: not supported by trainer=trl; {remedy}")
-    return name
+    return trainer

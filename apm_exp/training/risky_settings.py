@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from apm_exp.core.told import ask
+
 logger = logging.getLogger(__name__)
 LARGE = 1e9  # parameters
 HIGHEST_RATE = 2e-6  # for full fine-tuning on preferences; the paper and the SimPO release stay at or below 1e-6
-LOWEST_SIMPO_BETA = 1.0  # SimPO's reward is a mean over tokens, so its beta is about 100 times DPO's
 
 
 def warn_unusual(
@@ -30,13 +31,8 @@ def warn_unusual(
         logger.warning(
             "runtime.pairs_per_device: the loss compares the pairs of a forward, which has only one; set at least 2"
         )
-    beta = loss.get("beta")
-    if loss["_target_"].endswith(".simpo") and beta is not None and beta < LOWEST_SIMPO_BETA:
-        logger.warning(
-            "loss.beta=%g: SimPO's reward is per token, so 2 to 10 is usual; below 1 (typical for DPO) its loss is "
-            "nearly linear",
-            beta,
-        )
+    if said := ask("loss", loss, "unusual"):
+        logger.warning("%s", said)
     if all_weights and learning_rate > HIGHEST_RATE and (size := parameters(model)) > LARGE:
         logger.warning(
             "trainer.learning_rate=%g: above %g, models of more than a billion parameters (this one: %.1f) often "

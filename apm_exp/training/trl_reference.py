@@ -37,7 +37,7 @@ def trl_trainer(
     Raises ValueError if TRL has no equivalent of the loss.
     """
     disable_progress_bars()
-    kind, made = (_dpo if check_trl_loss(task.loss) == "dpo" else _simpo)(task.loss, arguments)
+    kind, made = {"DPOTrainer": _dpo, "CPOTrainer": _simpo}[check_trl_loss(task.loss)](task.loss, arguments)
     tokenizer = load_tokenizer(task.policy)
     return kind(
         consumption=consumption,

@@ -28,7 +28,7 @@ def problem(folder, **changed):
 
 
 def test_good_folder(folder):
-    assert preflight(folder, NODE).device.type == "meta"
+    assert preflight(folder, NODE)[0].device.type == "meta"
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])

@@ -83,8 +83,8 @@ def test_cached_hub_model_needs_no_network(offline_cache):
     assert pretrained(path="owner/model", revision=None, **LOADING) == offline_cache
     assert pretrained(path="owner/model", revision=COMMIT, **LOADING) == offline_cache
     assert commit_of(offline_cache) == COMMIT
-    assert is_here({"path": "owner/model", "revision": None})
-    assert not is_here({"path": "owner/other", "revision": None})
+    assert is_here(path="owner/model", revision=None)
+    assert not is_here(path="owner/other", revision=None)
 
 
 @pytest.mark.usefixtures("offline_cache")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from apm_exp.jobs.checks.preflight import _check_reward_model
+from apm_exp.jobs.checks.preflight import _check_components
 from apm_exp.models import pretrained
 from apm_exp.pipeline.step import Step
 from tests.conftest import COMMIT
@@ -38,7 +38,7 @@ def test_a_plan_downloads_no_reward_model(caplog: pytest.LogCaptureFixture) -> N
     assert step("pipeline=offline", "task=plan").inputs["reward"]["revision"] == COMMIT  # it is cached
     elsewhere = ("pipeline=offline", "reward.path=owner/other")
     assert step("task=plan", *elsewhere).inputs["reward"]["revision"] is None
-    _check_reward_model(compose("task=plan", "reward=classifier", *elsewhere))
+    _check_components(compose("task=plan", "reward=classifier", *elsewhere))
     assert caplog.messages == ["reward.path=owner/other: not here yet; a run downloads it first"]
     with pytest.raises(ValueError, match=r"^reward\.path=owner/other: no such folder, and not available from"):
         step(*elsewhere)

@@ -40,7 +40,21 @@ def ask(changes: dict[str, Any], args: dict[str, Any], zero: dict[str, Any] | No
         ({}, {"lr_scheduler_kwargs": {"a": 1}}, "trainer.lr_scheduler=cosine: .* unexpected keyword argument 'a'"),
         ({}, {"lr_scheduler_kwargs": "a"}, "trainer.args.lr_scheduler_kwargs=a: input should be a valid dictionary"),
         ({}, {"max_steps": "abc"}, "trainer.args.max_steps=abc: input should be a valid integer"),
-        ({}, {"optim_args": "x"}, "trainer.args.optim_args=x: string should match pattern"),
+        (
+            {},
+            {"optim_args": "x"},
+            "^trainer.args.optim_args=x: not settings by name; write 'NAME=VALUE,NAME=VALUE'$",
+        ),
+        (
+            {"lr_scheduler": "cosine_with_min_lr"},
+            {"lr_scheduler_kwargs": {"min_lr_rate": -5}},
+            "^trainer.args.lr_scheduler_kwargs.min_lr_rate=-5: a schedule has no negative number; give at least 0$",
+        ),
+        (
+            {"lr_scheduler": "cosine_with_min_lr"},
+            {"lr_scheduler_kwargs": {"min_lr_rate": 5}},
+            r"^trainer.lr_scheduler=cosine_with_min_lr: the learning rate is 1\.\d+ times its peak at optimizer step ",
+        ),
         ({}, {"optim_args": "a=1"}, "trainer.optimizer=adamw_torch: optim_args=a=1 has no effect"),
         ({"optimizer": "rmsprop"}, {"optim_args": "eps=-1"}, "trainer.optimizer=rmsprop: "),
         (
@@ -48,6 +62,12 @@ def ask(changes: dict[str, Any], args: dict[str, Any], zero: dict[str, Any] | No
             {"optim_target_modules": "all"},
             "trainer.args.optim_target_modules: trainer.optimizer=adamw_torch does not use it",
         ),
+        (
+            {},
+            {"gradient_checkpointing_kwargs": {"reentrant": True}},
+            r"^trainer.args.gradient_checkpointing_kwargs.reentrant=True: no such .*; did you mean 'use_reentrant'\?$",
+        ),
+        ({}, {"gradient_checkpointing_kwargs": {"use_reentrant": "x"}}, "_kwargs.use_reentrant=x: must be true or "),
         ({}, {"debug": "zzz"}, "trainer.args.debug=zzz: input should be 'underflow_overflow'"),
         (
             {},
@@ -102,6 +122,12 @@ class TestDeepSpeed:
             ({"gradient_clipping": 7}, r"^deepspeed.gradient_clipping=7: the other settings give max_grad_norm=1.0; "),
             ({"bf16": {"enabled": True}}, r"^deepspeed.bf16.enabled=True: the other settings give "),
             ({"fp16": {"enabled": "auto", "loss_scale": "abc"}}, r"^deepspeed: .*fp16.loss_scale must be a number"),
+            ({"nope": 1}, r"^deepspeed.nope=1: no such setting; the nearest are "),
+            ({"gradient_cliping": 1.0}, r"^deepspeed.gradient_cliping=1.0: .*; did you mean 'gradient_clipping'\?$"),
+            (
+                {"activation_checkpointing": {"cpu_checkpoint": True}},
+                r"^deepspeed.activation_checkpointing.cpu_checkpoint=True: .*; did you mean 'cpu_checkpointing'\?$",
+            ),
         ],
     )
     def test_what_does_not_fit_is_one_line(self, changes: dict[str, Any], message: str) -> None:

@@ -60,8 +60,8 @@ def test_the_shipped_settings_pass():
             "^trainer.optimizer=galore_adamw: needs galore_torch, .*; pip install galore-torch, or .*=adamw_torch$",
         ),
         (
-            {"deepspeed": {"gradient_cliping": 1.0}},
-            "^deepspeed.gradient_cliping=1.0: .*'gradient_clipping'",
+            {"deepspeed": {"train_batch_size": 5}},
+            "^deepspeed.train_batch_size=5: without a section zero_optimization .*; take deepspeed=zero2, or leave it ",
         ),
         (
             {"runtime": runtime(device="cuda:1")},
@@ -69,7 +69,7 @@ def test_the_shipped_settings_pass():
         ),
         ({"deepspeed": {"zero_optimization": {"stage": 7}}}, "^deepspeed.zero_optimization.stage=7: "),
         (
-            {"trainer": trainer(implementation="trl"), "loss": {"_target_": "apm_exp.losses.other.hinge"}},
+            {"trainer": trainer(implementation="trl"), "loss": {"_target_": "apm_exp.training.losses.hinge.hinge"}},
             "^trainer=trl: TRL has no equivalent of loss=hinge; use loss=dpo, loss=simpo or trainer=pairs$",
         ),
     ],

@@ -10,11 +10,13 @@ from pydantic import Field
 from apm_exp.core import component
 from apm_exp.core.component import UNHASHED
 from apm_exp.core.console import track
+from apm_exp.core.ranges import Temperature
 from apm_exp.core.types import Message, Policy, Refusal, Tools
 from apm_exp.data.generate.samples import Drawn, Response
 from apm_exp.data.generate.tokens_of_prompts import Asked, tokens_of_prompts
 from apm_exp.models.tokens.control import ControlTokens
 from apm_exp.models.tokens.end_tokens import end_tokens
+from apm_exp.models.tokens.probe import check_room
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
 Place = tuple[int, int]  # a prompt's index, a response's number
 
 
+def check_policy(
+    place: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    positions: int | None,
+    shortest: Sequence[Message],
+    *,
+    max_new_tokens: int,
+) -> None:
+    """Raise ValueError if the model has no room for so many new tokens after the shortest prompt."""
+    check_room(f"{place}.max_new_tokens", max_new_tokens, tokenizer, positions, shortest)
+
+
 def sample_responses(
     policy: Policy,
     prompts: Sequence[list[Message]],
@@ -33,7 +47,7 @@ def sample_responses(
     tools: Sequence[Tools | None] | None = None,
     *,
     samples: Annotated[int, Field(ge=1, le=10_000)],
-    temperature: Annotated[float, Field(gt=0, le=100)],
+    temperature: Temperature,
     top_p: Annotated[float, Field(gt=0, le=1)],
     max_new_tokens: Annotated[int, Field(ge=1)],
     batch_size: Annotated[int, Field(ge=1), UNHASHED],

@@ -19,7 +19,8 @@ from apm_exp.core.digest import text_digest
 from apm_exp.core.messages import fields_of, read_messages, read_responses, read_tools, text_of
 from apm_exp.core.results_file import read_results, record
 from apm_exp.core.types import Message, Refusal, Tools
-from apm_exp.models.pretrained import folder_of
+from apm_exp.models.pretrained import commit_of, folder_of
+from apm_exp.models.pretrained import is_here as model_is_here
 from apm_exp.models.tokens.control import as_text, control_pattern
 from apm_exp.models.tokens.render import CUT, chat_text, token_ids
 from apm_exp.models.tokens.tool_calls import not_written, tool_names
@@ -79,6 +80,25 @@ def classifier(
     in_order, counts = iter(names), pc.list_value_length(responses["responses"]).to_pylist()
     rows = zip(counts, taken, strict=True)
     return [[rewards[next(in_order)] for _ in range(count)] if is_taken else None for count, is_taken in rows]
+
+
+def pin(*, path: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
+    """Return the commit of a model on the Hub as its revision, downloaded if it is not cached. Raises as folder_of."""
+    if Path(path).expanduser().is_dir():
+        return {}
+    return {"revision": commit_of(folder_of("reward", path, revision, trust_remote_code))}
+
+
+def is_here(*, path: str, revision: str | None) -> bool:
+    """Return whether the model can be had without a download."""
+    return model_is_here(path=path, revision=revision)
+
+
+def preflight(*, path: str, revision: str | None, max_length: int, trust_remote_code: bool) -> None:
+    """Check the model's folder without loading a weight. Raises a one-line ValueError."""
+    from apm_exp.data.rewards.preflight import check_folder
+
+    check_folder(path, revision, max_length, trust_remote_code=trust_remote_code)
 
 
 def _token_ids(

@@ -1,31 +1,35 @@
 """What can be wrong with a reward model's folder, found without loading a weight."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
+from apm_exp.core.types import Message, Refusal
 from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
 from apm_exp.models.config_values import check_values, library_problem
+from apm_exp.models.context import context_length
 from apm_exp.models.load import tokenizer_from
 from apm_exp.models.preflight import weight_shapes
 from apm_exp.models.pretrained import folder_of
 from apm_exp.models.quiet import quiet
+from apm_exp.models.tokens.probe import LETTER
+from apm_exp.models.tokens.render import chat_text, token_ids
 
+_TEMPLATE = "add one to the folder as chat_template.jinja"
 _ARMORM = "LlamaForRewardModelWithGating"  # without its code it is a plain classifier with a random head
 
 
-def preflight(node: Mapping[str, Any]) -> None:
+def check_folder(path: str, revision: str | None, max_length: int, *, trust_remote_code: bool) -> None:
     """Check that reward.path names a classifier with one label, its weights and a tokenizer with a chat template.
 
-    node: the settings of `classifier`. Raises a one-line ValueError that starts with the setting to change.
+    The settings are those of `classifier`. Raises a one-line ValueError that starts with the setting to change.
     Reads the headers of the weights, not the weights.
     """
-    label, trust = f"reward.path={node['path']}", bool(node["trust_remote_code"])
-    folder = folder_of("reward", node["path"], node["revision"], trust)
+    label, trust = f"reward.path={path}", trust_remote_code
+    folder = folder_of("reward", path, revision, trust)
     if not (folder / "config.json").is_file():
         raise ValueError(f"{label}: no config.json; give the folder of a reward model")
     if _ARMORM in (_config(folder).get("architectures") or []):
@@ -40,8 +44,15 @@ def preflight(node: Mapping[str, Any]) -> None:
     if lacking := sorted(set(told.get("missing_keys", ())) & _head_names(model)):
         problem = f"the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random"
         raise ValueError(f"{label}: {problem}; {_remedy(folder)}")
-    if not tokenizer_from(folder, label, trust).chat_template:
-        raise ValueError(f"{label}: its tokenizer has no chat template; add one to the folder as chat_template.jinja")
+    tokenizer = tokenizer_from(folder, label, trust)
+    if not tokenizer.chat_template:
+        raise ValueError(f"{label}: its tokenizer has no chat template; {_TEMPLATE}")
+    text = chat_text(tokenizer, [*LETTER, Message(role="assistant", content="b")], generation_prompt=False)
+    if isinstance(text, Refusal):
+        raise ValueError(f"{label}: its chat template takes no user's and assistant's turn: {text.detail}; {_TEMPLATE}")
+    count, most = len(token_ids(tokenizer, [text])[0]), context_length(model)
+    if most is not None and min(count, max_length) > most:
+        raise ValueError(f"{label}: takes {most} tokens, and the shortest conversation has {count}; give another")
 
 
 def _config(folder: Path) -> dict[str, Any]:

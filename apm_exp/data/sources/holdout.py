@@ -35,6 +35,11 @@ def held_out(orders: Iterable[str], fraction: float) -> set[str]:
     one if the fraction is above 0, and never all.
     """
     prompts = sorted(set(orders))
-    wanted = math.floor(Fraction(str(fraction)) * len(prompts) + Fraction(1, 2))
+    return set(prompts[: number_held_out(len(prompts), fraction)])
+
+
+def number_held_out(prompts: int, fraction: float) -> int:
+    """Return how many of so many prompts are held out."""
+    wanted = math.floor(Fraction(str(fraction)) * prompts + Fraction(1, 2))
     least = 1 if fraction > 0 else 0
-    return set(prompts[: max(0, min(max(wanted, least), len(prompts) - 1))])
+    return max(0, min(max(wanted, least), prompts - 1))

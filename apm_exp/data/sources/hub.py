@@ -60,6 +60,25 @@ def _loaded(path: str, split: str, subset: str | None, revision: str | None, set
     return rows
 
 
+def pin(*, path: _Path, revision: str | None, subset: str | None) -> dict[str, Any]:
+    """Return the commit of a dataset as its revision. Raises ValueError as commit_of."""
+    return {"revision": commit_of(path, revision, subset)}
+
+
+def is_here(*, path: _Path, revision: str | None, subset: str | None) -> bool:
+    """Return whether it can be told which commit is meant."""
+    try:
+        commit_of(path, revision, subset)
+    except ValueError:
+        return False
+    return True
+
+
+def hub_name(*, path: _Path) -> str | None:
+    """Return the dataset's name on the Hub; None for a local folder."""
+    return None if Path(path).exists() else path
+
+
 @functools.cache
 def commit_of(path: str, revision: str | None, subset: str | None) -> str | None:
     """Return the commit of a Hub dataset's revision, queried once per process, or the revision of a local folder.

@@ -1,10 +1,11 @@
 """The dataset component for local files."""
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
+from pathlib import Path
 
 from apm_exp.data.sources.rows import SourceRow
-from apm_exp.data.sources.source_files import files_of, rows_of
+from apm_exp.data.sources.source_files import count_in, files_of, rows_of
 
 
 def jsonl(*, path: str | list[str]) -> Iterator[SourceRow]:
@@ -14,3 +15,19 @@ def jsonl(*, path: str | list[str]) -> Iterator[SourceRow]:
     and later if a file is damaged.
     """
     return chain.from_iterable(map(rows_of, files_of(path)))
+
+
+def files(*, path: str | list[str]) -> list[Path]:
+    """Return the files that are read. Raises ValueError as `files_of`."""
+    return files_of(path)
+
+
+def rows(*, path: str | list[str]) -> int:
+    """Return the number of rows, without reading what is in them. Raises ValueError as `files_of`."""
+    return sum(map(count_in, files_of(path)))
+
+
+def first_rows(most: int, *, path: str | list[str]) -> Iterator[SourceRow]:
+    """Yield the first `most` readable rows of each file. Raises ValueError as `files_of`."""
+    for file in files_of(path):
+        yield from islice((row for row in rows_of(file) if row.row is not None), most)

@@ -2,34 +2,38 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any
 
-from apm_exp.data.sources.jsonl import jsonl
+from apm_exp.core.told import ask
 from apm_exp.data.sources.pairs import pair_of
 from apm_exp.data.sources.reader import reader
 from apm_exp.data.sources.recognition import ROWS_LOOKED_AT, with_columns
 from apm_exp.data.sources.rows import BadRow, SourceRow
 from apm_exp.data.sources.schemas import Columns, Recogniser
-from apm_exp.data.sources.source_files import files_of, rows_of
 
 
 def preflight(node: Mapping[str, Any]) -> bool | None:
-    """Whether the rows of a dataset node carry rewards; None for other sources than files.
+    """Whether the rows of a dataset node carry rewards; None if its module has no `first_rows`, which are looked at.
 
-    Looks at the first readable rows of each file. Raises ValueError with one line: a wrong setting, a missing
-    or unreadable file, columns that fit no schema or differ between files, a named reward column that is not
-    there, few rows of which none is a pair.
+    Raises ValueError with one line: a wrong setting, a missing or unreadable file, columns that fit no schema or
+    differ between files, a named reward column that is not there, few rows of which none is a pair.
     """
-    read = reader(node)
-    if read.func is not jsonl:
+    reader(node)
+    found = first_rows(node)
+    if found is None:
         return None
     recogniser = Recogniser(where_of(node), node["chosen_reward"], node["rejected_reward"])
-    first = list(with_columns(_first_rows(node["path"]), recogniser))
+    first = list(with_columns(found, recogniser))
     if not first:
         raise ValueError(f"{recogniser.where}: has no row that is a JSON object; give one JSON object a line")
     _refuse_if_none_is_usable(first, recogniser.where)
     return next((columns.has_rewards for _, columns in first if columns), None)
+
+
+def first_rows(node: Mapping[str, Any]) -> Iterator[SourceRow] | None:
+    """Return the first rows of a dataset node, of each file; None if its module does not give them."""
+    rows: Iterator[SourceRow] | None = ask("dataset", node, "first_rows", ROWS_LOOKED_AT)
+    return rows
 
 
 def _refuse_if_none_is_usable(first: list[tuple[SourceRow, Columns | None]], where: str) -> None:
@@ -61,8 +65,3 @@ def where_of(node: Mapping[str, Any]) -> str:
     if path is None:
         return "dataset"
     return f"dataset.path={path if isinstance(path, str) else '[' + ','.join(path) + ']'}"
-
-
-def _first_rows(path: str | list[str]) -> Iterator[SourceRow]:
-    for file in files_of(path):
-        yield from islice((row for row in rows_of(file) if row.row is not None), ROWS_LOOKED_AT)

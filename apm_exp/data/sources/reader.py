@@ -1,12 +1,12 @@
 """The functions of a dataset node: its own, the preparation of pairs, and the reader of a held-out split."""
 
-import inspect
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.component import Function
+from apm_exp.core.told import told
 from apm_exp.data.sources.prepare import prepare_pairs
 from apm_exp.data.sources.rows import SourceRow
 
@@ -33,4 +33,4 @@ def held_out_rows(node: Node) -> Iterator[SourceRow]:
 
 def _split_reader(node: Node) -> Function | None:
     """Return the function `held_out_rows` of the dataset's module, if it can read a second split."""
-    return getattr(inspect.getmodule(component.locate("dataset", node)), "held_out_rows", None)
+    return told("dataset", node, "held_out_rows")

@@ -1,8 +1,11 @@
 """The files of `dataset.path`, and the reader of each."""
 
+import gzip
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from apm_exp.core.digest import local_paths
 from apm_exp.core.odd_files import odd_kind
@@ -15,6 +18,7 @@ _READERS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
     ".jsonl.gz": line_rows,
     ".parquet": parquet_rows,
 }
+_CHUNK = 2**20  # bytes
 
 
 def files_of(path: str | list[str]) -> list[Path]:
@@ -34,6 +38,16 @@ def files_of(path: str | list[str]) -> list[Path]:
 def rows_of(file: Path) -> Iterator[SourceRow]:
     """Yield the rows of a file that `files_of` has checked."""
     return _READERS[_suffix(file)](file)
+
+
+def count_in(file: Path) -> int:
+    """Return the number of rows of a Parquet file, or of lines of a text file."""
+    if file.suffix.lower() == ".parquet":
+        return int(pq.read_metadata(file).num_rows)
+    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as content:
+        chunks = iter(lambda: content.read(_CHUNK), b"")
+        counted = [(chunk.count(b"\n"), chunk[-1:]) for chunk in chunks]
+    return sum(lines for lines, _ in counted) + bool(counted and counted[-1][1] != b"\n")
 
 
 def _suffix(file: Path) -> str:

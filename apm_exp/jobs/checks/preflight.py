@@ -9,12 +9,15 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.component import Function
 from apm_exp.core.credentials import flatten, refuse_secrets
+from apm_exp.core.nested import check_nodes, every
+from apm_exp.core.told import ask, told
 from apm_exp.jobs.checks.file_locks import check_lockable
+from apm_exp.jobs.checks.policy import check_model
 from apm_exp.jobs.checks.rewards import check_rewards, refuse_split_of_others
 from apm_exp.jobs.checks.top_level import NODES, check_top_level
 from apm_exp.pipeline.evaluations import STAGED
 from apm_exp.pipeline.nodes import samples
-from apm_exp.pipeline.resolve import is_reward_model, pinned_dataset, reward_is_here
+from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import check_rule
 from apm_exp.selection.metrics.preflight import check_metric
 
@@ -44,9 +47,7 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{label}={typed}: must be settings by name, with a _target_; write ~{label} to leave it out"
             )
-        function = component.locate(label, inner)
-        component.check(label, inner, (function, *_companions(group, inner)))
-        component.check_together(function, inner)
+        check_nodes(label, inner, _companions(group, inner))
 
 
 def _components(group: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -91,7 +92,6 @@ def check_inputs(config: Mapping[str, Any]) -> None:
     Raises a one-line ValueError.
     """
     from apm_exp.core.odd_files import refuse_odd_files
-    from apm_exp.data.sources.count import count_rows
     from apm_exp.runtime.settings import check_devices
     from apm_exp.selection.keep.preflight import check_keep
 
@@ -103,9 +103,32 @@ def check_inputs(config: Mapping[str, Any]) -> None:
         refuse_split_of_others(config["dataset"])
     else:
         check_rewards(config)
-    rows = count_rows(config["dataset"])
+    _check_prompts(config)
+    rows = _most_pairs(config)
     check_keep(config["keep"], rows)
     check_rule(config["metric"], config["alpha_rule"], config["keep"], rows)
+
+
+def _most_pairs(config: Mapping[str, Any]) -> int | None:
+    """Return how many training pairs there can be, None if that is not known. Sampled ones have a prompt each."""
+    from apm_exp.data.sources.count import count_rows
+    from apm_exp.data.sources.holdout import number_held_out, with_holdout
+
+    rows = count_rows(config["dataset"])
+    if rows is None or not samples(config):
+        return rows
+    return rows - number_held_out(rows, with_holdout(config["dataset"], config["until"])["holdout"])
+
+
+def _check_prompts(config: Mapping[str, Any]) -> None:
+    """Look at the prompts of the first rows: there are some to respond to, and the reward source takes them."""
+    from apm_exp.data.generate.preflight import check_prompts, first_prompts
+
+    if samples(config):
+        check_prompts(config["dataset"])
+    if told("reward", config["reward"], "check_prompt") is not None:
+        for prompt in first_prompts(config["dataset"]):
+            ask("reward", config["reward"], "check_prompt", prompt.messages)
 
 
 def check_work(config: Mapping[str, Any]) -> None:
@@ -121,15 +144,14 @@ def check_work(config: Mapping[str, Any]) -> None:
     trains = config["until"] is None
     if trains:
         check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
-    known = _check_model(config)
+    known = check_model(config)
     if trains:
         nodes = {name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")}
         check_training(**nodes, dtype=config["model"]["dtype"])
         check_numbers(config["loss"])
     if trains and known:
         check_before_work(config)
-    if is_reward_model(config["reward"]):
-        _check_reward_model(config)
+    _check_components(config)
 
 
 def _check_writable(root: Path) -> None:
@@ -145,33 +167,13 @@ def _check_writable(root: Path) -> None:
         ) from error
 
 
-def _check_model(config: Mapping[str, Any]) -> bool:
-    """Check the model node, and the folder that it names; returns False where a plan has no folder to look at."""
-    from apm_exp.models.loading import check_attention
-    from apm_exp.models.pretrained import is_here
-    from apm_exp.pipeline.resolve import builds_model
-    from apm_exp.runtime.device import pick_device
-    from apm_exp.training.adapters.preflight import check_layers
-
-    check_attention(config["model"]["attention"], pick_device(dict(config["runtime"])))
-    if not builds_model(config["model"]):
-        if config["task"] == "plan" and not is_here(config["model"]):
-            logger.warning("model.path=%s: not here yet; a run downloads it first", config["model"]["path"])
-            return False
-        from apm_exp.models.preflight import preflight
-
-        model = preflight(component.bind("model", config["model"])(), dict(config["model"]))
-        check_layers(config["adapter"], model)
-    elif template := config["model"].get("chat_template"):
-        raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
-    return True
-
-
-def _check_reward_model(config: Mapping[str, Any]) -> None:
-    """Check the folder of the reward model; a plan downloads none."""
-    if config["task"] == "plan" and not reward_is_here(config["reward"]):
-        logger.warning("reward.path=%s: not here yet; a run downloads it first", config["reward"]["path"])
-        return
-    from apm_exp.data.rewards.preflight import preflight
-
-    preflight(config["reward"])
+def _check_components(config: Mapping[str, Any]) -> None:
+    """Let the `preflight` of each component's module look at what its settings point at; a plan downloads nothing."""
+    for group in (*NODES, *_OPEN_NODES):
+        for place, node in every(group, config[group]):
+            if told(place, node, "preflight") is None:
+                continue
+            if config["task"] == "plan" and ask(place, node, "is_here") is False:
+                logger.warning("%s.path=%s: not here yet; a run downloads it first", place, node.get("path"))
+            else:
+                ask(place, node, "preflight")

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apm_exp.core import component
-from apm_exp.data.rewards.recorded import recorded
+from apm_exp.core.told import told
 from apm_exp.selection.metrics.preflight import needs_rewards
 
 
@@ -16,7 +15,7 @@ def check_rewards(config: Mapping[str, Any]) -> None:
     from apm_exp.data.sources.preflight import preflight
 
     rewarded = preflight(dict(config["dataset"]))
-    if rewarded is False and component.locate("reward", config["reward"]) is recorded:
+    if rewarded is False and told("reward", config["reward"], "OF_THE_DATA"):
         _refuse_metric(config)
         if config["until"] is None:
             _refuse_loss(config["loss"])

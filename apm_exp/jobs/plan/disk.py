@@ -1,7 +1,7 @@
 """The disk that the steps of a job will need, in bytes."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -9,8 +9,8 @@ from typing import Any
 
 from apm_exp.core.console import shown
 from apm_exp.core.step_names import of_kind
+from apm_exp.core.told import ask
 from apm_exp.data.sources.count import count_rows
-from apm_exp.data.sources.source_files import files_of
 from apm_exp.jobs.plan.memory.states import optimizer_bytes
 from apm_exp.jobs.plan.memory.training import Training
 from apm_exp.pipeline.stage_table import STAGES
@@ -99,5 +99,5 @@ def _table(step: Step, config: Mapping[str, Any]) -> int:
         generate, node = generations.inputs["generate"], generations.inputs["prompts"].inputs["dataset"]
         rows = count_rows({**node, "limit": generations.inputs["prompts"].inputs["limit"]}) or 0
         return rows * int(generate.get("samples", 1)) * int(generate.get("max_new_tokens", 0)) * _BYTES_A_TOKEN
-    files: Sequence[Path] = files_of(dataset["path"]) if dataset["_target_"].endswith(".jsonl") else []
+    files: Iterable[Path] = ask("dataset", dataset, "files") or ()
     return sum(file.stat().st_size for file in files)

@@ -18,8 +18,8 @@ from apm_exp.jobs.plan.memory.estimate import estimate
 from apm_exp.jobs.plan.memory.show import memory_table
 from apm_exp.jobs.plan.memory.training import Training
 from apm_exp.jobs.request import Request
-from apm_exp.models.pretrained import is_here
 from apm_exp.pipeline.build import wants_rebuild
+from apm_exp.pipeline.resolve import is_here
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Seen, Step, lineage, read_done
 from apm_exp.pipeline.work import Counts, Work
@@ -109,7 +109,7 @@ def _scoring_budget(config: Mapping[str, Any], training: Training) -> int:
 
 
 def _largest_training(config: Mapping[str, Any], missing: Mapping[str, Step]) -> Training | None:
-    if not is_here(config["model"]):
+    if not is_here("model", config["model"]):
         return None  # a plan downloads nothing
     trainings = [step_training(config, step) for step in of_kind(missing, "policy").values()]
     return max(filter(None, trainings), key=lambda training: estimate(training).total, default=None)

@@ -14,6 +14,8 @@ from apm_exp.models.tokens.sampled import Sampled, sampled_or
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+NO_BUDGET = "answer left without budget"
+
 
 def per_response(
     tokenizer: "PreTrainedTokenizerBase",
@@ -50,7 +52,7 @@ def _cut(pair: TokenisedPair, bos: int | None, max_length: int, max_prompt_lengt
         detail = (
             f"the prompt fills {len(prompt)} of tokens.max_length={max_length} tokens; lower tokens.max_prompt_length"
         )
-        return Refusal("response left without budget", detail)
+        return Refusal(NO_BUDGET, detail)
     chosen, rejected = pair.chosen_ids[:budget], pair.rejected_ids[:budget]
     if chosen == rejected:
         return Refusal("responses have the same tokens", f"within the {budget} tokens that the prompt leaves")

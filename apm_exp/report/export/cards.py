@@ -6,7 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from apm_exp.report.describe import component_name, title, training_words
+from apm_exp.core.component import name_of
+from apm_exp.report.describe import title, training_words
 from apm_exp.report.export.facts import made_with, refused, selection_facts
 from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.kept_pairs import score_columns
@@ -68,7 +69,7 @@ def write_model_card(run: FinishedRun, *, with_weights: bool, path: Path) -> Non
         datasets=[source.hub] if source.hub else None,
         library_name="transformers",
         pipeline_tag="text-generation",
-        tags=["preference", component_name(config["loss"]), "apm_exp"],
+        tags=["preference", name_of(config["loss"]), "apm_exp"],
     )
     records = read_scores(run.evaluations)
     values = {

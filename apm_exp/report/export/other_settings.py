@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from apm_exp.core.component import name_of
 from apm_exp.core.errors import UsageError
 from apm_exp.report.export.finished_run import FinishedRun
 
@@ -27,8 +28,8 @@ def check_settings_of(run: FinishedRun, typed: Mapping[str, Any]) -> None:
 
 
 def _value(config: Mapping[str, Any], name: str) -> Any:
-    """Return a setting's value; for a group that chooses a component, the name of its module."""
+    """Return a setting; of a group that chooses a component, what a user calls it."""
     value = OmegaConf.select(OmegaConf.create(dict(config)), name, default=_ABSENT)
     if isinstance(value, Mapping) or OmegaConf.is_dict(value):
-        return str(value.get("_target_", "")).rpartition(".")[0].rpartition(".")[2] or _ABSENT
+        return name_of(value) if value.get("_target_") else _ABSENT
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

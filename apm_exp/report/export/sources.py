@@ -1,11 +1,13 @@
 """The sources of a run's data set, policy and rewards in words, with their revisions or digests."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from apm_exp.report.describe import component_name, settings, source_name
+from apm_exp.core.component import name_of
+from apm_exp.core.told import ask, told
+from apm_exp.report.describe import settings, source_name
 from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.licence import licence_of
 from apm_exp.report.redact import last_parts
@@ -25,23 +27,31 @@ class Source:
 def dataset_source(run: FinishedRun) -> Source:
     """Return the data set from which the pairs were read."""
     node, read = run.config["dataset"], run.steps["pairs"].inputs["dataset"]
-    on_hub = node["_target_"].endswith(".hub.hub") and not Path(node["path"]).exists()
+    on_hub = _hub_name(node)
     revision = read.get("revision")
     if on_hub:
         aside = [f"held out {node['holdout_split']}"] if node.get("holdout_split") else []
         more = [f"split {node['split']}", *aside, f"revision {revision}" if revision else "no revision known"]
     else:
         more = [f"sha256 {digest}" for digest in _digests(read.get("path"))]
-    made = f"made by {component_name(node)} ({settings(node)})" if not node.get("path") else _named(node, more)
+    made = f"made by {name_of(node)} ({settings(node)})" if not node.get("path") else _named(node, more)
     licence = licence_of(node.get("path"), "dataset", revision)
-    return Source(made, node["path"] if on_hub else None, licence)
+    return Source(made, on_hub, licence)
+
+
+def _hub_name(dataset: Mapping[str, Any]) -> str | None:
+    """Return a dataset's name on the Hub, if its component is still here to tell."""
+    with suppress(ValueError):
+        name: str | None = ask("dataset", dataset, "hub_name")
+        return name
+    return None
 
 
 def policy_source(run: FinishedRun) -> Source:
     """Return the policy that scored the pairs; a run that trains starts from it."""
     node, key = run.config["model"], run.steps["logps"].inputs["policy"]["policy"]
     if not node.get("path"):
-        return Source(f"made by {component_name(node)} (key {key})", None, licence_of(None, "model", None))
+        return Source(f"made by {name_of(node)} (key {key})", None, licence_of(None, "model", None))
     on_hub = len(key) == _COMMIT
     text = _named(node, [f"revision {key}" if on_hub else f"sha256 {key}"])
     return Source(text, node["path"] if on_hub else None, licence_of(node["path"], "model", key if on_hub else None))
@@ -52,21 +62,27 @@ def reward_source(run: FinishedRun) -> str:
     node = run.config["reward"]
     if "rewards" not in run.steps:
         return "none: these pairs have no rewards"
-    if component_name(node) == "recorded":
+    if _is_recorded(node):
         return "recorded in the source"
     if not node.get("path"):
         return described(node)
     read = run.steps["generations" if "generations" in run.steps else "rewards"].inputs["reward"]
     revision = [f"revision {read['revision']}"] if read.get("revision") else []
     digests = [f"sha256 {digest}" for digest in _digests(read.get("path"))]
-    return f"{component_name(node)} {_named(node, digests or revision)}"
+    return f"{name_of(node)} {_named(node, digests or revision)}"
+
+
+def _is_recorded(reward: Mapping[str, Any]) -> bool:
+    with suppress(ValueError):
+        return bool(told("reward", reward, "OF_THE_DATA"))
+    return False
 
 
 def described(node: Mapping[str, Any]) -> str:
     """Return a component's name with its settings, without folders of this machine."""
     values = last_parts(settings({k: v for k, v in node.items() if k != "path"}))
     path = f" {source_name(node)}" if node.get("path") else ""
-    return f"{component_name(node)}{path}" + (f" ({values})" if values else "")
+    return f"{name_of(node)}{path}" + (f" ({values})" if values else "")
 
 
 def _named(node: Mapping[str, Any], more: list[str]) -> str:

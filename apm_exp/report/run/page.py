@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.core.component import name_of
 from apm_exp.core.step_names import kind_of, of_kind
 from apm_exp.report import describe, figure
 from apm_exp.report.render import render
@@ -70,7 +71,7 @@ def context(run: Run) -> Context:
         "within_noise": run.shown["selection"].counts["within_noise"],
         "evaluations": _evaluations(run),
         "margins": _margins(scored),
-        "values": _values(scored, describe.component_name(run.config["metric"])),
+        "values": _values(scored, name_of(run.config["metric"])),
         "overlap": _overlap(scored, run),
         "lengths": _lengths(scored),
         "training": _training(run.shown["policy"].path) if "policy" in run.shown else None,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from apm_exp.core import component
+from apm_exp.core.told import ask
 from apm_exp.core.types import PairScores
-from apm_exp.selection.keep.ids import ids
+from apm_exp.selection.keep.preflight import goes_by_ids
 from apm_exp.selection.margins import finite
 from apm_exp.selection.metrics.rescale import population_std
 
@@ -47,12 +48,12 @@ def check_rule(metric: Node, alpha_rule: Node | None, keep: Node, pairs: int | N
     """
     if metric.get("alpha") != AUTO or not alpha_rule:
         return
-    most = max(_DRAWN, 2 * keep.get("k", 0))
+    most = max(_DRAWN, 2 * (ask("keep", keep, "fewest_pairs") or 0))
     count = min(pairs or most, most)
     draw = np.random.default_rng(0)
     scores = PairScores(np.arange(count).astype(str), draw.normal(size=count), draw.normal(size=count))
-    by_name = component.locate("keep", keep) is ids
-    _chosen(alpha_rule, scores, _every_other if by_name else component.bind("keep", keep), rescale=True)
+    rule = _every_other if goes_by_ids(keep) else component.bind("keep", keep)
+    _chosen(alpha_rule, scores, rule, rescale=True)
 
 
 def _every_other(value_P: np.ndarray, pair_id_P: Any) -> np.ndarray:
@@ -62,7 +63,7 @@ def _every_other(value_P: np.ndarray, pair_id_P: Any) -> np.ndarray:
 
 def rule_name(alpha_rule: Node) -> str:
     """Return the rule's name, as in alpha_rule=NAME."""
-    return str(alpha_rule["_target_"]).rpartition(".")[2]
+    return component.name_of(alpha_rule)
 
 
 def _chosen(alpha_rule: Node, scores: PairScores, rule: Callable[..., np.ndarray], *, rescale: bool) -> float:

@@ -42,7 +42,7 @@ def ids(
     return kept_P
 
 
-def check_names(path: str, missing: str, pairs: int | None) -> None:
+def check_count(pairs: int | None, *, path: str, missing: str) -> None:
     """Check what can be known without the pairs: raises ValueError as `ids` for the file, or if it lists too many
     pairs.
     """

@@ -1,6 +1,5 @@
 """Checks of a keep rule that run before the metric's values exist."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +7,12 @@ import numpy as np
 
 from apm_exp.core import component
 from apm_exp.core.pair_ids import PairIds
+from apm_exp.core.told import ask, told
+
+
+def goes_by_ids(keep: Mapping[str, Any]) -> bool:
+    """Return whether a keep rule says nothing without the ids of the pairs: its module has a `check_count` instead."""
+    return told("keep", keep, "check_count") is not None
 
 
 def check_keep(keep: Mapping[str, Any], pairs: int | None, pair_id_P: PairIds | None = None) -> None:
@@ -15,16 +20,14 @@ def check_keep(keep: Mapping[str, Any], pairs: int | None, pair_id_P: PairIds | 
 
     pair_id_P: None if the ids are not known yet; a rule that selects by id then checks what it can without them.
     """
-    from apm_exp.selection.keep.ids import check_names, ids
-
     rule = component.bind("keep", keep)
-    if pair_id_P is None and rule.func is ids:
-        check_names(keep["path"], keep["missing"], pairs)
+    if pair_id_P is None and goes_by_ids(keep):
+        ask("keep", keep, "check_count", pairs)
     elif pairs is not None:
         rule(np.full(pairs, np.inf), np.arange(pairs) if pair_id_P is None else pair_id_P)
 
 
 def most_kept(keep: Mapping[str, Any], pairs: int) -> int:
     """Return how many of so many pairs a keep rule keeps at most: what `most_kept` of its module says, else all."""
-    own = getattr(inspect.getmodule(component.locate("keep", keep)), "most_kept", None)
-    return pairs if own is None else int(own(pairs, **component.settings_of(own, keep)))
+    kept: int | None = ask("keep", keep, "most_kept", pairs)
+    return pairs if kept is None else kept

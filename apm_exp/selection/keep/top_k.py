@@ -23,3 +23,8 @@ def top_k(value_P: np.ndarray, pair_id_P: np.ndarray | PairIds, *, k: Annotated[
 def most_kept(pairs: int, *, k: int) -> int:
     """Return how many of so many pairs are kept."""
     return min(pairs, k)
+
+
+def fewest_pairs(*, k: int) -> int:
+    """Return the fewest pairs of which that many can be kept."""
+    return k

@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 
 
 def adapter_name(node: Mapping[str, Any] | None) -> str | None:
-    """Return the adapter's name (its function's name), or None if all weights are trained."""
-    return str(node["_target_"]).rpartition(".")[2] if node else None
+    """Return the adapter's name, or None if all weights are trained."""
+    return component.name_of(node) if node else None
 
 
 def adapter_of(node: Mapping[str, Any] | None) -> Adapter | None:

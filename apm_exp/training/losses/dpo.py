@@ -10,6 +10,8 @@ from apm_exp.training.losses.smoothed_logistic import smoothed_logistic
 if TYPE_CHECKING:
     from torch import Tensor
 
+IN_TRL = "DPOTrainer"  # the trainer of TRL that equals it
+
 
 def dpo(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf = 0.0) -> "Tensor":
     """Return -log sigmoid(beta * (R_w - R_l)), R = log pi(y|x) - log pi_ref(y|x): nats, shape B.

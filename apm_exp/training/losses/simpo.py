@@ -10,6 +10,9 @@ from apm_exp.training.losses.smoothed_logistic import smoothed_logistic
 if TYPE_CHECKING:
     from torch import Tensor
 
+IN_TRL = "CPOTrainer"  # the trainer of TRL that equals it
+_LOWEST_BETA = 1.0  # SimPO's reward is a mean over tokens, so its beta is about 100 times DPO's
+
 
 def simpo(
     pairs: PairLogps,
@@ -34,3 +37,13 @@ def simpo(
         raise ValueError(f"loss.label_smoothing={label_smoothing}: the hinge form has none; set 0")
     loss_B = (1 - logit_B).clamp(min=0) if form == "hinge" else smoothed_logistic(logit_B, label_smoothing)
     return loss_B - sft_weight * chosen_B
+
+
+def unusual(*, beta: float) -> str | None:
+    """Return a warning about a beta that is a value for DPO."""
+    if beta >= _LOWEST_BETA:
+        return None
+    return (
+        f"loss.beta={beta:g}: SimPO's reward is per token, so 2 to 10 are usual; below {_LOWEST_BETA:g} (a value for "
+        "DPO) its loss is nearly a straight line"
+    )

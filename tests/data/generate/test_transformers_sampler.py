@@ -103,6 +103,13 @@ def test_cold_samples_are_the_greedy_answers_whatever_the_padding(micro_policy):
         assert [*map(list, one.ids)] == [ids] * 2
 
 
+def test_whole_numbers_are_temperatures_and_shares_too(micro_policy):
+    few = {"samples": 2, "max_new_tokens": 4}
+    assert sampled(micro_policy, temperature=1, top_p=1, **few) == sampled(
+        micro_policy, temperature=1.0, top_p=1.0, **few
+    )
+
+
 def test_log_probs_are_those_of_the_sampled_tokens_at_temperature_1_without_top_p(micro_policy):
     responses, model = sampled(micro_policy, temperature=0.5, top_p=0.6), load_model(micro_policy, "cpu")
     tokenizer = load_tokenizer(micro_policy)

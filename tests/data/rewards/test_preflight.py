@@ -3,24 +3,24 @@ import json
 import pytest
 from safetensors.torch import load_file, save_file
 
-from apm_exp.data.rewards.preflight import preflight
+from apm_exp.data.rewards.preflight import check_folder
 from tests.data.rewards.reward_folder import reward_folder
 from tests.models.tiny_folder import tiny_folder
 
 
-def node(folder):
-    return {"path": str(folder), "revision": None, "trust_remote_code": False}
+def check(folder, trust_remote_code=False):
+    check_folder(str(folder), None, 256, trust_remote_code=trust_remote_code)
 
 
 def problem(folder):
     with pytest.raises(ValueError, match=rf"^reward\.path={folder}: ") as error:
-        preflight(node(folder))
+        check(folder)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def test_good_folder(tmp_path):
-    assert preflight(node(reward_folder(tmp_path / "model"))) is None
+    assert check(reward_folder(tmp_path / "model")) is None
 
 
 def test_language_model_has_no_reward_head(tmp_path):
@@ -42,7 +42,7 @@ def test_head_that_transformers_does_not_know_would_be_random(tmp_path):
     armorm = config | own | {"architectures": ["LlamaForRewardModelWithGating"]}
     (folder / "config.json").write_text(json.dumps(armorm))
     with pytest.raises(ValueError, match=r": ArmoRM cannot be loaded: its own code needs transformers before 4\.52; "):
-        preflight(node(folder) | {"trust_remote_code": True})
+        check(folder, trust_remote_code=True)
 
 
 def test_config_that_is_no_json(tmp_path):
@@ -63,3 +63,17 @@ def test_nothing_there(tmp_path):
     folder = reward_folder(tmp_path / "model")
     (folder / "model.safetensors").unlink()
     assert "no weights" in problem(folder)
+
+
+def test_a_template_that_takes_no_response(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('never') }}")
+    assert "its chat template takes no user's and assistant's turn: " in problem(folder)
+
+
+def test_a_model_that_takes_fewer_tokens_than_any_conversation(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4}))
+    # <|begin|> <|user|> a <|end|> <|assistant|> b <|end|>
+    assert problem(folder).endswith(": takes 4 tokens, and the shortest conversation has 7; give another")

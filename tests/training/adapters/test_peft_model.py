@@ -185,7 +185,7 @@ def test_a_head_that_is_the_embedding_too_is_refused(tiny_policy):
 
 def test_layers_are_looked_for_in_a_model_without_weights(tiny_policy):
     node = {"path": str(tiny_policy.folder), "dtype": "auto", "attention": "auto", "trust_remote_code": False}
-    empty = preflight(tiny_policy.folder, {**node, "chat_template": None})
+    empty, _ = preflight(tiny_policy.folder, {**node, "chat_template": None})
     with pytest.raises(ValueError, match=r"^model.adapter.target_modules=\['q'\]: "):
         check_layers(adapter("lora", target_modules=["q"]), empty)
 

@@ -59,6 +59,9 @@ class Task:
         return ANSWERS[self.family](self.letters, self.arguments)
 
 
+SHORTEST_TASK = Task("copy", (), LETTERS[:SHORTEST])
+
+
 def draw_task(family: str, stream: random.Random) -> Task:
     """Return a random task of a family: 3 to 7 letters, each length equally likely."""
     letters = tuple(stream.choices(LETTERS, k=stream.randint(SHORTEST, LONGEST)))

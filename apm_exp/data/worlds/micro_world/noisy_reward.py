@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
 from pydantic import Field
@@ -29,7 +29,7 @@ def noisy_true_reward(
     independent of the order and of other rows. Raises ValueError for prompts that are not tasks of the micro world.
     """
     rows = responses.select(["prompt", "responses"]).to_pylist()
-    return [_rewards(_task_prompt(row), row["responses"], noise * spread, seed) for row in rows]
+    return [_rewards(_task(row["prompt"]), row["responses"], noise * spread, seed) for row in rows]
 
 
 def true_rewards(responses: pa.Table) -> list[list[float]]:
@@ -38,11 +38,15 @@ def true_rewards(responses: pa.Table) -> list[list[float]]:
     Raises ValueError for prompts that are not tasks of the micro world.
     """
     rows = responses.select(["prompt", "responses"]).to_pylist()
-    return [_rewards(_task_prompt(row), row["responses"], 0.0, 0) for row in rows]
+    return [_rewards(_task(row["prompt"]), row["responses"], 0.0, 0) for row in rows]
 
 
-def _task_prompt(row: dict[str, Any]) -> str:
-    prompt: Sequence[Message] = row["prompt"]
+def check_prompt(prompt: Sequence[Message]) -> None:
+    """Raise ValueError for a prompt that is not a task of the micro world."""
+    _rewards(_task(prompt), [""], 0.0, 0)
+
+
+def _task(prompt: Sequence[Message]) -> str:
     if len(prompt) != 1:
         raise ValueError(
             f"reward=micro_world: a prompt of {len(prompt)} turns is not a task of the micro world; {_REMEDY}"

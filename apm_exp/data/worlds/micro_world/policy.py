@@ -24,8 +24,13 @@ _PROMPT, _ANSWER = "PROMPT", "ANSWER"  # placeholders in the conversation that i
 Count = Annotated[int, Field(ge=1)]
 
 
-def check(*, hidden: int, heads: int) -> None:
-    """Raise ValueError if the head size is odd, as rotary embeddings need an even one."""
+def check(*, hidden: int, heads: int, learning_rate: float, weight_decay: float) -> None:
+    """Raise ValueError if the head size is odd, as rotary embeddings need an even one, or if the decay takes all of a
+    weight in a step.
+    """
+    if learning_rate * weight_decay >= 1:
+        problem = f"times model.learning_rate={learning_rate:g} it takes all of a weight in a step"
+        raise ValueError(f"model.weight_decay={weight_decay:g}: {problem}; give less than {1 / learning_rate:g}")
     if hidden % (2 * heads):
         raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; set a multiple")
 
@@ -57,7 +62,7 @@ def sft_policy(
     from apm_exp.models.quiet import quiet
     from apm_exp.models.supervised import fine_tune
 
-    check(hidden=hidden, heads=heads)
+    check(hidden=hidden, heads=heads, learning_rate=learning_rate, weight_decay=weight_decay)
     tokenizer = word_tokenizer(VOCABULARY, _LONGEST)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -76,6 +81,18 @@ def sft_policy(
     with quiet():
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
+
+
+def tokenizer() -> "PreTrainedTokenizerBase":
+    """Return the tokenizer that the policy will have."""
+    from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
+
+    return word_tokenizer(VOCABULARY, _LONGEST)
+
+
+def context() -> int:
+    """Return how many tokens the policy will take."""
+    return _LONGEST
 
 
 def _shape(

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from apm_exp.core.types import Message
 from apm_exp.data.sources.rows import SourceRow
+from apm_exp.data.worlds.micro_world.instructions import SHORTEST_TASK
 from apm_exp.data.worlds.micro_world.splits import Purpose, draw_tasks
 
 
@@ -30,3 +32,13 @@ def evaluation_prompts(*, prompts: Annotated[int, Field(ge=2, le=10**6)], seed: 
 def _rows(purpose: Purpose, prompts: int, seed: int) -> Iterator[SourceRow]:
     for number, task in enumerate(draw_tasks(purpose, prompts, seed), 1):
         yield SourceRow(f"micro_world:{number}", {"prompt": task.prompt}, None)
+
+
+def rows(*, prompts: int) -> int:
+    """Return the number of rows."""
+    return prompts
+
+
+def shortest_prompt() -> list[Message]:
+    """Return a prompt that is as short as any."""
+    return [Message(role="user", content=SHORTEST_TASK.prompt)]
