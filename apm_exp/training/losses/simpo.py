@@ -44,6 +44,6 @@ def unusual(*, beta: float) -> str | None:
     if beta >= _LOWEST_BETA:
         return None
     return (
-        f"loss.beta={beta:g}: SimPO's reward is per token, so 2 to 10 are usual; below {_LOWEST_BETA:g} (a value for "
-        "DPO) its loss is nearly a straight line"
+        f"loss.beta={beta:g}: SimPO's reward is per token, so 2 to 10 is usual; below {_LOWEST_BETA:g} (typical "
+        "for DPO) its loss is nearly linear"
     )
