@@ -78,7 +78,7 @@ def test_more_samples_draw_only_the_new_ones(root: Path) -> None:
     before = responses(root / "outputs/runs/latest/generations.1")
     said, record = run(root, "generate.samples=8", "dataset.prompts=30", "until=generations")
     assert "150 of 240 responses were sampled before" in said  # 24 prompts of the first part, 6 of the further one
-    assert made(record) == ["prompts", "generations.1"]
+    assert made(record) == ["prompts", "prompts.further", "generations.1", "generations.1-further"]
     more = responses(root / "outputs/runs/latest/generations.1")
     assert {prompt: texts[:5] for prompt, texts in more.items() if prompt in before} == before
     assert {len(texts) for texts in more.values()} == {8}
