@@ -7,13 +7,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from apm_exp.core.component import name_of
+from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.report.describe import title, training_words
 from apm_exp.report.export.facts import made_with, refused, selection_facts
 from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.kept_pairs import score_columns
 from apm_exp.report.export.licence import words
 from apm_exp.report.export.messages import message_columns
-from apm_exp.report.export.sources import dataset_source, described, policy_source, reward_source
+from apm_exp.report.export.parts import parts_of
+from apm_exp.report.export.sources import base_source, dataset_source, described, policy_source, reward_source
 from apm_exp.report.redact import public_command, replay_command
 from apm_exp.report.scores import interval_level, read_scores, results
 
@@ -25,7 +27,7 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) ->
     """Write the card of a data set with the given number of rows per split."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
-    source, policy = dataset_source(run), policy_source(run)
+    source, parts = dataset_source(run), parts_of(run)
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in rows]
     metadata = DatasetCardData(
         **source.licence,
@@ -38,19 +40,21 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) ->
     )
     values = {
         "title": _title(run),
-        "trained": run.trained,
+        "trained": run.policy is not None,
         "rows": rows,
         "source": source,
-        "policy": policy,
+        "policy": policy_source(run),
         "reward": reward_source(run),
-        "with_rewards": "rewards" in run.steps,
+        "with_rewards": any(part.rewarded for part in parts),
+        "parts": [part.name for part in parts] if len(parts) > 1 else [],
+        "selections": len(of_kind(run.steps, "selection")),
         "selection": selection_facts(run),
         "scores": score_columns(run),
-        "tools": message_columns(run.steps["pairs"].path / "pairs.parquet").tools,
+        "tools": message_columns(part.file("pairs") for part in parts).tools,
         "refused": refused(run),
-        "as_sampled": run.steps["logps"].counts.get("as_sampled", 0),
+        "as_sampled": sum(part.logps.counts.get("as_sampled", 0) for part in parts),
         "licence": words(source.licence),
-        "made_with": made_with(run.steps["logps"]),
+        "made_with": made_with(parts[-1].logps),
         "command": public_command(run.command),
         "replay": replay_command(run.command, HERE),
         "here": HERE,
@@ -62,7 +66,8 @@ def write_model_card(run: FinishedRun, *, with_weights: bool, path: Path) -> Non
     """Write the card of the policy that the run has trained."""
     from huggingface_hub import ModelCard, ModelCardData
 
-    source, base, config = dataset_source(run), policy_source(run), run.config
+    source, base, config, policy = dataset_source(run), base_source(run), run.config, last_of(run.steps, "policy")
+    assert policy is not None
     metadata = ModelCardData(
         **base.licence,
         base_model=base.hub,
@@ -81,19 +86,20 @@ def write_model_card(run: FinishedRun, *, with_weights: bool, path: Path) -> Non
         "training": training_words(config["trainer"], config["adapter"] or None),
         "trainer": _settings(config["trainer"]),
         "seed": config["seed"],
-        "policy": run.steps["policy"].counts,
+        "policy": policy.counts,
+        "trainings": [f"policy.{place}" for place in of_kind(run.steps, "policy") if place],
         "selection": selection_facts(run),
         "results": [result for name, scores in records.items() for result in results(name, scores)],
         "levels": sorted({interval_level(node) for node in (config["evals"] or {}).values()} - {""}),
         "licence": words(base.licence),
-        "made_with": made_with(run.steps["policy"]),
+        "made_with": made_with(policy),
         "command": public_command(run.command),
     }
     ModelCard(_card(metadata.to_yaml(), "model_card.md.jinja", values)).save(path)
 
 
 def _title(run: FinishedRun) -> str:
-    return title(run.config, with_loss=run.trained)
+    return title(run.config, with_loss=run.policy is not None)
 
 
 def _settings(trainer: Mapping[str, Any]) -> dict[str, Any]:

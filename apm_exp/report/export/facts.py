@@ -6,36 +6,60 @@ from typing import Any
 import numpy as np
 
 from apm_exp.core.sorted_parquet import read_column
+from apm_exp.core.step_names import kind_of
 from apm_exp.report.export.finished_run import FinishedRun, StepRecord
 from apm_exp.report.export.kept_pairs import MARGINS
+from apm_exp.report.export.parts import Part, made_from, parts_of
 from apm_exp.report.export.sources import described
 from apm_exp.report.run.refusals import refusals
 from apm_exp.selection.metrics.rescale import population_std
 
 _PACKAGES = ("apm-exp", "torch", "transformers", "trl", "datasets")
+_REFUSING = {"prompts": "prompts", "generations": "sampling", "pairs": "reading", "logps": "tokens"}
 
 
 def selection_facts(run: FinishedRun) -> dict[str, str]:
-    """Return the metric, the keep rule, the number of kept pairs, and how many of them are within noise."""
-    counts, metric = run.steps["selection"].counts, run.config["metric"]
+    """Return the metric, the rule, how many were kept, and how far that is noise; what parts differ in, for each."""
+    parts = parts_of(run)
+    facts = {part.name: _facts_of(run, part) for part in parts}
+    rows: dict[str, str] = {}
+    for name in dict.fromkeys(name for each in facts.values() for name in each):
+        texts = {part: each.get(name, "none") for part, each in facts.items()}
+        same = len(set(texts.values())) == 1
+        rows |= {name: texts[parts[0].name]} if same else {f"{name}, part {part}": texts[part] for part in texts}
+    return rows
+
+
+def _facts_of(run: FinishedRun, part: Part) -> dict[str, str]:
+    counts, metric = part.selection.counts, _node(part.selection.inputs["metric"], run.config["metric"])
     kept, pairs = int(counts["kept"]), int(counts["pairs"])
     facts = {"metric": described(metric)}
     if "alpha" in metric:
-        alpha = counts.get("alpha", metric["alpha"])
-        facts["alpha"] = f"{alpha}" if alpha == metric["alpha"] else f"{alpha:.6g} (requested: {metric['alpha']})"
-    facts |= {f"standard deviation of the {name} margin's size": text for name, text in _sigmas(run).items()}
-    facts["rule"] = described(run.config["keep"])
+        found = counts.get("alpha", metric["alpha"])
+        facts["alpha"] = f"{found}" if found == metric["alpha"] else f"{found:.6g} (asked for: {metric['alpha']})"
+    facts |= {f"standard deviation of the {name} margin's size": text for name, text in _sigmas(part).items()}
+    facts["rule"] = described(_node(part.selection.inputs["keep"], run.config["keep"]))
     facts["kept"] = f"{kept:,} of {pairs:,} pairs ({100 * kept / pairs:.1f}%)"
     if "within_noise" in counts:
         facts["within noise"] = f"rounding of the log-probs could replace at most {counts['within_noise']:,} kept pairs"
     return facts
 
 
-def _sigmas(run: FinishedRun) -> dict[str, str]:
-    """Return the sigmas of the alignment potential: of the absolute margins, over all ranked pairs."""
-    units, sigmas = {"explicit": "reward units", "implicit": "nats per token"}, {}
+def _node(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the configuration's node if the step was given that one, else what can be shown of the recorded one.
+
+    A recipe may give a part another rule. In the record a path is its digests, and an alpha of auto its rule's node.
+    """
+    shown = {name: value for name, value in recorded.items() if name not in ("_source_", "path")}
+    plain = {name: value for name, value in shown.items() if not isinstance(value, Mapping)}
+    return given if all(given.get(name) == value for name, value in plain.items()) else shown
+
+
+def _sigmas(part: Part) -> dict[str, str]:
+    """Return the sigmas of the alignment potential: of the absolute margins, over all pairs that were ranked."""
+    units, sigmas = {"explicit": "reward units", "implicit": "nats a token"}, {}
     for column in MARGINS:
-        margin_P = read_column(run.steps["selection"].path / "selection.parquet", column)
+        margin_P = read_column(part.file("selection"), column)
         name = column.removesuffix("_margin")
         if not np.isnan(margin_P).all():
             sigmas[name] = f"{population_std(np.abs(margin_P)):.6g} {units[name]}"
@@ -43,13 +67,16 @@ def _sigmas(run: FinishedRun) -> dict[str, str]:
 
 
 def refused(run: FinishedRun) -> list[tuple[str, str, int]]:
-    """Return (step, reason, count) of the refused rows; (step, "", 0) for a step that refused none."""
-    steps = {"generations": "sampling", "pairs": "reading", "logps": "tokens"}
+    """Return (step, reason, how many) of what was refused on the way; (step, "", 0) for a step that refused nothing."""
+    parts = parts_of(run)
+    steps = {name: step for part in parts for name, step in made_from(run, part.selection).items()}
     rows: list[tuple[str, str, int]] = []
-    for step, name in steps.items():
-        if step in run.steps:
-            reasons = refusals(run.steps[step].path)["reasons"]
-            rows += [(name, reason, count) for reason, count in reasons] or [(name, "", 0)]
+    for name, step in steps.items():
+        if (kind := kind_of(name)) in _REFUSING:
+            words = "pairing" if kind == "pairs" and step.inputs["sampled"] else _REFUSING[kind]
+            words += f" ({name})" if len(parts) > 1 else ""
+            reasons = refusals(step.path)["reasons"]
+            rows += [(words, reason, count) for reason, count in reasons] or [(words, "", 0)]
     return rows
 
 

@@ -14,9 +14,7 @@ from apm_exp.core.artifact import DONE, changed
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.errors import UsageError
 from apm_exp.core.sealed import Damaged, read_sealed
-
-_NEEDED = ("pairs", "logps", "selection")  # also the policy, if the run was to train one
-_ALSO = ("generations", "rewards", "models")
+from apm_exp.core.step_names import last_of, of_kind
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,9 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished run.
+    """name: of its folder. command: the line that made it. steps: by name, in the order in which they were built.
 
-    name: of its folder. command: its command line. steps: by name, evaluations as `evaluation_<name>`. A run with
-    until=selection has no policy and no evaluations.
+    A run that was to stop at a selection has no policy and no evaluations.
     """
 
     name: str
@@ -50,28 +47,28 @@ class FinishedRun:
     steps: Mapping[str, StepRecord]
 
     @property
-    def trained(self) -> bool:
-        """Return whether the run has trained a policy."""
-        return "policy" in self.steps
+    def policy(self) -> StepRecord | None:
+        """The policy that the run has trained last, if any."""
+        return last_of(self.steps, "policy")
 
     @property
     def evaluations(self) -> dict[str, Path]:
-        """Return the folders of the evaluations by name."""
-        prefix = "evaluation_"
-        return {n.removeprefix(prefix): s.path for n, s in self.steps.items() if n.startswith(prefix)}
+        """The folders of the evaluations by name."""
+        return {name: step.path for name, step in of_kind(self.steps, "evaluation").items()}
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """Read the run of a folder and verify its steps.
+    """Return the run of a folder, with what it was asked for.
 
-    Raises UsageError `run=...` if it did not succeed, stopped before its selection, or if a step's files have changed.
+    Raises UsageError `run=...` if it did not end well, is of an earlier version, has selected nothing, or a step of it
+    is not as written.
     """
     name = folder.name
     result = _result(folder, name)
     config = _yaml(folder / "config.yaml", name)
-    needed = _needed(folder, config.get("until"))
+    recorded = _recorded(folder, result, config.get("until"))
     digests = FileDigests(_root(folder) / ".digests.json")
-    steps = {step: _step(place, step, folder, digests) for step, place in _places(folder, result, needed).items()}
+    steps = {step: _step(_root(folder) / each["folder"], step, folder, digests) for step, each in recorded.items()}
     _check_builds(steps, name, folder)
     with suppress(OSError):  # read-only outputs: the digests are not cached
         digests.save()
@@ -90,28 +87,26 @@ def _command(folder: Path, result: Mapping[str, Any]) -> str:
         ) from None
 
 
-def _needed(folder: Path, until: str | None) -> tuple[str, ...]:
-    """Return the steps that a run must have; raises UsageError if it was to stop before the selection."""
-    if until == "logps":
-        remedy = f"re-run the line in {folder / 'command.txt'} without until=logps; finished steps are reused"
-        raise UsageError(f"run={folder.name}: it has no selection, as it stopped at until=logps; {remedy}")
-    return _NEEDED if until == "selection" else (*_NEEDED, "policy")
+def _recorded(folder: Path, result: Mapping[str, Any], until: str | None) -> dict[str, Mapping[str, Any]]:
+    """Return the steps of a run's record but for its page: that says where they lie, since links get lost in copies.
+
+    Raises UsageError for a record of an earlier version, whose steps have no states, and if nothing was selected.
+    """
+    line = f"the line in {folder / 'command.txt'}"
+    steps = {name: step for name, step in (result.get("steps") or {}).items() if name != "report"}
+    if not steps or any("state" not in step for step in steps.values()):
+        raise UsageError(f"run={folder.name}: was made by an earlier version, in another form; {line} builds it again")
+    if last_of(steps, "selection") is None:
+        remedy = f"type {line} without until={until}; finished steps are reused"
+        raise UsageError(f"run={folder.name}: nothing was selected, as it was to stop at until={until}; {remedy}")
+    if until is None and last_of(steps, "policy") is None:
+        raise UsageError(f"run={folder.name}: its step policy is gone; {line} builds it again")
+    return steps
 
 
 def _root(folder: Path) -> Path:
     """Return the output_root of a run's folder, which is below its `runs` folder."""
     return next((parent.parent for parent in folder.parents if parent.name == "runs"), folder.parent.parent)
-
-
-def _places(folder: Path, result: Mapping[str, Any], needed: tuple[str, ...]) -> dict[str, Path]:
-    """Return the folders of a run's steps by name: from its record, as copies may lose links; else from its links."""
-    recorded = result.get("steps") or {}
-    names = [*needed, *_ALSO, *sorted(name for name in recorded if name.startswith("evaluation_"))]
-    if recorded:
-        known = {name: _root(folder) / recorded[name]["folder"] for name in names if name in recorded}
-        return {name: folder / name for name in needed} | known
-    links = [folder / name for name in (*needed, *_ALSO)] + sorted(folder.glob("evaluation_*"))
-    return {link.name: link.resolve() for link in links if link.is_symlink() or link.name in needed}
 
 
 def _check_builds(steps: Mapping[str, StepRecord], run: str, folder: Path) -> None:

@@ -44,12 +44,19 @@ class MessageColumns:
         return {name: self.fields[name][1](value) if name in self.fields else value for name, value in message.items()}
 
 
-def message_columns(pairs: Path) -> MessageColumns:
-    """Return how the messages and tools of pairs.parquet are exported. Memory: all fields besides role and content.
+def message_columns(files: Iterable[Path]) -> MessageColumns:
+    """Return how the messages and tools of these pairs.parquet are exported.
 
-    Raises UsageError for pairs of an earlier version, whose messages have no further fields.
+    Memory: the fields besides role and content of all. Raises UsageError for pairs of an earlier version, whose
+    messages have no further fields.
     """
     values: dict[str, list[Any]] = defaultdict(list)
+    tools = [_collect(file, values) for file in files]
+    return MessageColumns({name: _column(name, values[name]) for name in sorted(values)}, any(tools))
+
+
+def _collect(pairs: Path, values: dict[str, list[Any]]) -> bool:
+    """Add the further fields of a file's messages to `values`; return whether any row has tools."""
     tools = False
     with pq.ParquetFile(pairs) as file:
         if "tools" not in file.schema_arrow.names:
@@ -61,7 +68,7 @@ def message_columns(pairs: Path) -> MessageColumns:
                 for extra in batch[part].flatten().field("extra").drop_null().to_pylist():
                     for name, value in json.loads(extra).items():
                         values[name].append(value)
-    return MessageColumns({name: _column(name, values[name]) for name in sorted(values)}, tools)
+    return tools
 
 
 def _column(name: str, values: list[Any]) -> tuple[pa.DataType, Written]:

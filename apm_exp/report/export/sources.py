@@ -1,15 +1,17 @@
 """The sources of a run's data set, policy and rewards in words, with their revisions or digests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from apm_exp.core.component import name_of
+from apm_exp.core.step_names import kind_of
 from apm_exp.core.told import ask, told
 from apm_exp.report.describe import settings, source_name
 from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.licence import licence_of
+from apm_exp.report.export.parts import Part, parts_of, step_of
 from apm_exp.report.redact import last_parts
 
 _COMMIT = 40  # hexadecimal digits of a commit; a digest has 64
@@ -25,8 +27,9 @@ class Source:
 
 
 def dataset_source(run: FinishedRun) -> Source:
-    """Return the data set from which the pairs were read."""
-    node, read = run.config["dataset"], run.steps["pairs"].inputs["dataset"]
+    """Return the data set that the pairs, or the prompts of sampled ones, were read from."""
+    node = run.config["dataset"]
+    read = next(each for each in _datasets_read(run) if each.get("_target_") == node["_target_"])
     on_hub = _hub_name(node)
     revision = read.get("revision")
     if on_hub:
@@ -47,9 +50,14 @@ def _hub_name(dataset: Mapping[str, Any]) -> str | None:
     return None
 
 
-def policy_source(run: FinishedRun) -> Source:
-    """Return the policy that scored the pairs; a run that trains starts from it."""
-    node, key = run.config["model"], run.steps["logps"].inputs["policy"]["policy"]
+def _datasets_read(run: FinishedRun) -> Iterator[Mapping[str, Any]]:
+    """Yield the nodes of the data sets that were read, those of the recipe before those of the evaluations."""
+    yield from (step.inputs["dataset"] for name, step in run.steps.items() if kind_of(name) in ("prompts", "pairs"))
+
+
+def base_source(run: FinishedRun) -> Source:
+    """Return the starting policy, which the trainings begin from."""
+    node, key = run.config["model"], _starting_key(run, parts_of(run)[0])
     if not node.get("path"):
         return Source(f"made by {name_of(node)} (key {key})", None, licence_of(None, "model", None))
     on_hub = len(key) == _COMMIT
@@ -57,16 +65,40 @@ def policy_source(run: FinishedRun) -> Source:
     return Source(text, node["path"] if on_hub else None, licence_of(node["path"], "model", key if on_hub else None))
 
 
+def policy_source(run: FinishedRun) -> str:
+    """Return the policy that scored the pairs: the starting policy, or one that the run has trained before."""
+    key, base = parts_of(run)[0].logps.inputs["policy"]["policy"], base_source(run).text
+    name = next((name for name, step in run.steps.items() if step.key == key and kind_of(name) == "policy"), None)
+    return base if name is None else f"{name} of the same run (key {key}); its base: {base}"
+
+
+def _starting_key(run: FinishedRun, part: Part) -> str:
+    """Return the key of the policy that the one that scored a part was trained from, first of all."""
+    key: str = part.logps.inputs["policy"]["policy"]
+    trained = {step.key: step for name, step in run.steps.items() if kind_of(name) == "policy"}
+    while key in trained:
+        key = trained[key].inputs["policy"]["policy"]
+    return key
+
+
 def reward_source(run: FinishedRun) -> str:
-    """Return the source of the rewards in words."""
-    node = run.config["reward"]
-    if "rewards" not in run.steps:
+    """Return what gave the rewards; of parts that differ in it, each."""
+    return "; ".join(dict.fromkeys(_reward_of(run, part) for part in parts_of(run)))
+
+
+def _reward_of(run: FinishedRun, part: Part) -> str:
+    """Return what gave the rewards of a part: of sampled responses they were given before the pairs were made."""
+    if not part.rewarded:
         return "none: these pairs have no rewards"
+    sampled = part.pairs.inputs["sampled"]
+    read = (step_of(run, sampled["rewards"]["artifact"]) if sampled else part.rewards).inputs["reward"]
+    node = run.config["reward"]
+    if node["_target_"] != read["_target_"]:  # a recipe may give another
+        node = {name: value for name, value in read.items() if name not in ("_source_", "path")}
     if _is_recorded(node):
         return "recorded in the source"
     if not node.get("path"):
         return described(node)
-    read = run.steps["generations" if "generations" in run.steps else "rewards"].inputs["reward"]
     revision = [f"revision {read['revision']}"] if read.get("revision") else []
     digests = [f"sha256 {digest}" for digest in _digests(read.get("path"))]
     return f"{name_of(node)} {_named(node, digests or revision)}"

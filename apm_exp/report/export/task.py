@@ -7,6 +7,7 @@ from typing import Any
 
 from apm_exp.core.console import print_line
 from apm_exp.core.errors import UsageError
+from apm_exp.core.step_names import of_kind
 from apm_exp.report.export.atomic_folder import place
 from apm_exp.report.export.cards import write_dataset_card, write_model_card
 from apm_exp.report.export.find_run import find_run
@@ -14,9 +15,10 @@ from apm_exp.report.export.finished_run import FinishedRun, read_run
 from apm_exp.report.export.kept_pairs import held_out_pairs, kept_pairs
 from apm_exp.report.export.other_settings import check_settings_of
 from apm_exp.report.export.parquet_shards import write_shards
+from apm_exp.report.export.parts import name_of, parts_of
 from apm_exp.report.export.push import POLICY, check_can_push, push
 
-VERSION = 2
+VERSION = 3
 
 
 def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
@@ -31,8 +33,8 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
     finished = read_run(find_run(root, run))
     check_settings_of(finished, typed or {})
     policy = settings["policy"]
-    if policy and not finished.trained:
-        raise UsageError(f"export.policy=true: run {finished.name} has no trained policy; remove export.policy")
+    if policy and finished.policy is None:
+        raise UsageError(f"export.policy=true: run {finished.name} has trained no policy; leave export.policy out")
     target = Path(settings["path"] or root / "exports" / finished.name).expanduser()
     written = place(
         target,
@@ -41,8 +43,8 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
         root=root,
         overwrite=settings["overwrite"],
     )
-    counted = f"{finished.steps['selection'].counts['kept']:,} pairs of {finished.name}"
-    print_line(f"{counted}: {target}" if written else f"{counted}: {target} already has them; nothing was written")
+    counted = f"{_kept(finished):,} pairs of {finished.name}{_which(finished)}"
+    print_line(f"{counted}: {target}" if written else f"{counted}: {target} has them already; nothing was written")
     for address in push(target, repo, private=settings["private"], policy=policy) if repo else []:
         print_line(f"sent to {address}" + (" (private)" if settings["private"] else ""))
 
@@ -52,14 +54,24 @@ def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:
     shards = folder / "data"
     shards.mkdir()
     rows = {"train": write_shards(kept_pairs(run), shards, "train")}
-    assert rows["train"] == run.steps["selection"].counts["kept"], "the written pairs are not exactly the kept ones"
+    assert rows["train"] == _kept(run), "not exactly the kept pairs were written"
     if held_out := write_shards(held_out_pairs(run), shards, "test"):
         rows["test"] = held_out
     write_dataset_card(run, rows, folder / "README.md")
-    if with_weights:
-        shutil.copytree(run.steps["policy"].path / "final", folder / POLICY)
-    if run.trained:
+    if run.policy and with_weights:
+        shutil.copytree(run.policy.path / "final", folder / POLICY)
+    if run.policy:
         write_model_card(run, with_weights=with_weights, path=folder / POLICY / "README.md")
+
+
+def _kept(run: FinishedRun) -> int:
+    return sum(int(part.selection.counts["kept"]) for part in parts_of(run))
+
+
+def _which(run: FinishedRun) -> str:
+    """Return which selections they are of, if the run has others."""
+    names = [name_of(run, part.selection) for part in parts_of(run)]
+    return f" ({', '.join(names)})" if len(of_kind(run.steps, "selection")) > 1 else ""
 
 
 def _keys(run: FinishedRun) -> dict[str, str]:

@@ -70,19 +70,20 @@ def test_the_cards_are_the_hubs_and_say_what_was_done(circle: tuple[Path, Path])
     card = DatasetCard.load(subset / "README.md")
     assert card.data.license == "unknown"
     assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "data/train-*.parquet"}
-    refused = (root / "outputs/runs/latest/generations/refused.jsonl").read_text().count("\n")
+    refused = (root / "outputs/runs/latest/pairs/refused.jsonl").read_text().count("\n")
     for expected in (
         f"| kept | {counts['kept']} of {counts['pairs']} pairs (",
         "| alpha | 0.25 |",
         "| rule | top_fraction (fraction 0.4) |",
-        f"| sampling | empty response | {refused} |",
+        "| sampling | nothing was refused | 0 |",
+        f"| pairing | empty response | {refused} |",
         f"python -m apm_exp {shlex.join(RUN)} keep=ids keep.path=FOLDER",
         f"python -m apm_exp {shlex.join(RUN)} output_root=outputs\n",
         f"{sampled:,} pairs were scored on the exact tokens that the policy sampled;",
     ):
         assert expected in card.text, expected
     model = ModelCard.load(subset / "policy" / "README.md")
-    scores = json.loads((root / "outputs/runs/latest/evaluation_held_out_pairs/scores.json").read_text())
+    scores = json.loads((root / "outputs/runs/latest/evaluation.held_out_pairs/scores.json").read_text())
     assert model.data.pipeline_tag == "text-generation"
     assert model.text.count("| held_out_pairs |") == sum(not name.startswith("starting_") for name in scores)
     assert "| objective | dpo (beta 0.5" in model.text
@@ -173,7 +174,9 @@ def test_a_copy_without_links_is_exported_too_and_a_run_of_two_builds_is_not(
     assert find_run(copied, "latest").parent == copied / "runs"
     done = here["policy"].path / "done"
     write_sealed(read_sealed(done) | {"build": "another"}, done)
-    with pytest.raises(UsageError, match=r"^run=\S+: policy/\S+ has been rebuilt since its step evaluation_"):
+    with pytest.raises(
+        UsageError, match=r"^run=\S+: policy/\S+ has been built again since its step evaluation\.held_out_pairs"
+    ):
         read_run(find_run(copied, run))
 
 

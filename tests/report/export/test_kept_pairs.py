@@ -1,6 +1,7 @@
 """Every kept pair with every score of its own, against a join of everything in memory."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -60,27 +61,41 @@ def run(request, tmp_path):
             "kept": [draw.random() < 0.5 for name in train],
         },
     }
-    if request.param:
-        rewards = {"chosen_reward": np.arange(PAIRS) + 1.5, "rejected_reward": np.arange(PAIRS) * 1.0}
-        tables["rewards"] = {"pair_id": names, **rewards}
+    known = {"chosen_reward": np.arange(PAIRS) + 1.5, "rejected_reward": np.arange(PAIRS) * 1.0}
+    rewards = known if request.param else {name: pa.nulls(PAIRS, pa.float64()) for name in known}
+    tables["rewards"] = {"pair_id": names, **rewards}
+    return FinishedRun("run", {}, "", written(tmp_path, tables, rewarded=request.param))
+
+
+def written(folder, tables, *, rewarded, at=""):
+    """Step records of these tables; the selection was given the others."""
     steps = {}
-    for name, columns in tables.items():
-        (tmp_path / name).mkdir()
-        pq.write_table(pa.table(columns), tmp_path / name / f"{name}.parquet", row_group_size=5)
-        steps[name] = StepRecord(tmp_path / name, name, {}, {}, {})
-    return FinishedRun("run", {"reward": {"margin": "chosen_minus_rejected"}}, "", steps)
+    for kind, columns in tables.items():
+        name = f"{kind}.{at}" if at else kind
+        (folder / name).mkdir()
+        pq.write_table(pa.table(columns), folder / name / f"{kind}.parquet", row_group_size=5)
+        counts = {"pairs": PAIRS} | ({} if rewarded else {"unrewarded": PAIRS})
+        steps[name] = StepRecord(folder / name, f"key of {name}", counts, {"sampled": None}, {})
+    given = {name.partition(".")[0]: {"artifact": step.key} for name, step in steps.items()}
+    selection = f"selection.{at}" if at else "selection"
+    steps[selection] = replace(steps[selection], inputs=given | {"margin": "chosen_minus_rejected"})
+    return steps
 
 
 def table_of(run, name):
-    return pq.read_table(run.steps[name].path / f"{name}.parquet")
+    return pq.read_table(run.steps[name].path / f"{name.partition('.')[0]}.parquet")
 
 
-def joined(run, rows):
+def joined(run, rows, *, rewarded):
     """Pandas-like: the rows, with those of the same pair_id of the other tables."""
     rows = rows.join(table_of(run, "logps").drop_columns("split"), "pair_id")
-    if "rewards" in run.steps:
+    if rewarded:
         rows = rows.join(table_of(run, "rewards"), "pair_id")
     return rows.sort_by("pair_id").to_pylist()
+
+
+def has_rewards(run):
+    return "unrewarded" not in run.steps["rewards"].counts
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
@@ -88,13 +103,13 @@ def test_the_kept_pairs_are_those_of_a_join_in_memory(run, monkeypatch, at_once)
     monkeypatch.setattr(module, "AT_ONCE", at_once)
     found = pa.concat_tables(kept_pairs(run)).to_pylist()
     selection = table_of(run, "selection")
-    wanted = joined(run, selection.filter(selection["kept"]).drop_columns("kept"))
+    wanted = joined(run, selection.filter(selection["kept"]).drop_columns("kept"), rewarded=has_rewards(run))
     assert len(found) == len(wanted) > 10
     for row, scores in zip(found, wanted, strict=True):
         for part in PARTS:
             assert row.pop(part) == turn("user", f"{part} {row['pair_id']}")
         scores["metric_chosen"] = scores.pop("chosen")  # the text has that name
-        if "rewards" not in run.steps:
+        if not has_rewards(run):
             del scores["explicit_margin"]
         assert row == scores
     assert score_columns(run) == ["metric_chosen", "value"]
@@ -102,13 +117,53 @@ def test_the_kept_pairs_are_those_of_a_join_in_memory(run, monkeypatch, at_once)
 
 def test_held_out_pairs_have_the_margins_and_nothing_of_the_metric(run):
     logps = table_of(run, "logps")
-    wanted = joined(run, logps.filter(pc.equal(logps["split"], "held_out")).select(["pair_id"]))
+    held = logps.filter(pc.equal(logps["split"], "held_out")).select(["pair_id"])
+    wanted = joined(run, held, rewarded=has_rewards(run))
     held_out = pa.concat_tables(held_out_pairs(run))
     assert held_out.schema == next(kept_pairs(run)).schema
     for row, scores in zip(held_out.to_pylist(), wanted, strict=True):
         assert row["implicit_margin"] == scores["chosen_logp"] / 2 - scores["rejected_logp"] / 4
-        assert row.get("explicit_margin") == (1.5 if "rewards" in run.steps else None)
+        assert row.get("explicit_margin") == (1.5 if has_rewards(run) else None)
         assert (row["value"], row["metric_chosen"], row["chosen_logp"]) == (None, None, scores["chosen_logp"])
+
+
+def test_all_parts_of_the_last_training_are_written_with_the_part_of_each_pair(tmp_path):
+    """Two parts, of which one has no rewards and a metric with another column; an earlier selection is left out."""
+    steps = {}
+    for at, (rewarded, own) in {"1": (True, "early"), "2": (True, "term"), "2-evolved": (False, "other")}.items():
+        names, texts = [f"{at}-{number}" for number in range(4)], pa.array([turn("user", at)] * 4, MESSAGES)
+        reward, split = pa.array([1.0 if rewarded else None] * 4, pa.float64()), ["train"] * 3 + ["held_out"]
+        tables = {
+            "pairs": {"pair_id": names, **dict.fromkeys(PARTS, texts), "tools": pa.nulls(4, pa.string())},
+            "rewards": {"pair_id": names, "chosen_reward": reward, "rejected_reward": reward},
+            "logps": {"pair_id": names, "chosen_logp": [-1.0] * 4, "rejected_logp": [-1.0] * 4},
+            "selection": {
+                "pair_id": names[:3],
+                "explicit_margin": pa.array([0.0 if rewarded else None] * 3, pa.float64()),
+            },
+        }
+        tables["pairs"]["split"] = tables["logps"]["split"] = split
+        tables["logps"] |= {"chosen_len": [2] * 4, "rejected_len": [4] * 4}
+        tables["selection"] |= {"implicit_margin": [-0.25] * 3, own: [7, 8, 9], "value": [3.0, 2.0, 1.0]}
+        tables["selection"]["kept"] = [True, False, True]
+        steps |= written(tmp_path, tables, rewarded=rewarded, at=at)
+    parts = [{"selection": {"artifact": f"key of selection.{at}"}} for at in ("2", "2-evolved")]
+    steps["policy.2"] = StepRecord(tmp_path, "policy", {}, {"parts": parts}, {})
+    run = FinishedRun("run", {}, "", steps)
+    kept, held_out = (pa.concat_tables(rows(run)) for rows in (kept_pairs, held_out_pairs))
+    assert kept.schema == held_out.schema
+    assert score_columns(run) == ["term", "value", "other"]
+    shown = ("part", "pair_id", "chosen_reward", "explicit_margin", "implicit_margin", "term", "other", "value")
+    assert [tuple(row[name] for name in shown) for row in kept.to_pylist()] == [
+        ("2", "2-0", 1.0, 0.0, -0.25, 7, None, 3.0),
+        ("2", "2-2", 1.0, 0.0, -0.25, 9, None, 1.0),
+        ("2-evolved", "2-evolved-0", None, None, -0.25, None, 7, 3.0),
+        ("2-evolved", "2-evolved-2", None, None, -0.25, None, 9, 1.0),
+    ]
+    assert [tuple(row[name] for name in shown) for row in held_out.to_pylist()] == [
+        ("2", "2-3", 1.0, 0.0, -0.25, None, None, None),
+        ("2-evolved", "2-evolved-3", None, None, -0.25, None, None, None),
+    ]
 
 
 def call(arguments):
@@ -134,7 +189,7 @@ def test_every_field_of_a_message_is_written_back(tmp_path, fields, written):
     tools = pa.array(['[{"name": "look"}]', None, None])
     table = pa.table({**columns, "tools": tools})
     pq.write_table(table, tmp_path / "pairs.parquet")
-    pq.write_table(message_columns(tmp_path / "pairs.parquet").of(table), tmp_path / "exported.parquet")
+    pq.write_table(message_columns([tmp_path / "pairs.parquet"]).of(table), tmp_path / "exported.parquet")
     exported = pq.read_table(tmp_path / "exported.parquet")
     names = sorted({name for each in fields for name in each})
     empty = {"role": "assistant", "content": None} | dict.fromkeys(names)
@@ -160,4 +215,4 @@ def test_pairs_of_an_earlier_version_are_refused_by_name(tmp_path):
     turns = pa.array([[{"role": "user", "content": "a"}]])
     pq.write_table(pa.table({"prompt": turns, "chosen": turns, "rejected": turns}), tmp_path / "pairs.parquet")
     with pytest.raises(UsageError, match=r"^run: \S+/pairs\.parquet was written by an earlier version"):
-        message_columns(tmp_path / "pairs.parquet")
+        message_columns([tmp_path / "pairs.parquet"])

@@ -1,0 +1,76 @@
+"""The sets of pairs that a run has kept pairs of: those of its last training, or that of its last selection."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.step_names import last_of, of_kind, place_of
+from apm_exp.report.export.finished_run import FinishedRun, StepRecord
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pairs with their rewards, log-probs and selection. name: the place of the selection in the run."""
+
+    name: str
+    pairs: StepRecord
+    rewards: StepRecord
+    logps: StepRecord
+    selection: StepRecord
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether any pair has rewards."""
+        return self.rewards.counts.get("unrewarded", 0) < self.rewards.counts["pairs"]
+
+    def file(self, kind: str) -> Path:
+        """Return the table of one of its steps."""
+        path: Path = getattr(self, kind).path / f"{kind}.parquet"
+        return path
+
+
+def parts_of(run: FinishedRun) -> list[Part]:
+    """Return the parts that the run's last training was given; without a training the pairs of its last selection."""
+    policy, selections = last_of(run.steps, "policy"), of_kind(run.steps, "selection")
+    if policy is None:
+        return [_part(run, [*selections.values()][-1])]
+    return [_part(run, step_of(run, part["selection"]["artifact"])) for part in policy.inputs["parts"]]
+
+
+def _part(run: FinishedRun, selection: StepRecord) -> Part:
+    made_of = {kind: step_of(run, selection.inputs[kind]["artifact"]) for kind in ("pairs", "rewards", "logps")}
+    return Part(place_of(name_of(run, selection)), **made_of, selection=selection)
+
+
+def step_of(run: FinishedRun, key: str) -> StepRecord:
+    """Return the step of a key."""
+    return next(step for step in run.steps.values() if step.key == key)
+
+
+def name_of(run: FinishedRun, step: StepRecord) -> str:
+    """Return the name that a step has in its run."""
+    return next(name for name, known in run.steps.items() if known.key == step.key)
+
+
+def made_from(run: FinishedRun, step: StepRecord) -> dict[str, StepRecord]:
+    """Return a step and what it was made from by name, in the order of the run, without the policies and their own."""
+    found, waiting = {step.key}, [step]
+    while waiting:
+        new = set(_artifacts(waiting.pop().inputs)) - found
+        found |= new
+        waiting += [step_of(run, key) for key in new]
+    return {name: known for name, known in run.steps.items() if known.key in found}
+
+
+def _artifacts(value: Any) -> Iterator[str]:
+    """Yield the keys of the artifacts in a step's inputs."""
+    if isinstance(value, dict):
+        if set(value) == {"artifact"}:
+            yield str(value["artifact"])
+        else:
+            for item in value.values():
+                yield from _artifacts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _artifacts(item)
