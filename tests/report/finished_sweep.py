@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from omegaconf import OmegaConf
 
-from apm_exp.core.files import write_json, write_jsonl, write_parquet
+from apm_exp.core.files import write_json, write_jsonl, write_parquet, write_text
 from apm_exp.core.types import PairScores
 from apm_exp.selection.keep.top_fraction import top_fraction
 from apm_exp.selection.metrics.map import alignment_potential
@@ -63,7 +64,7 @@ def _job(root: Path, number: int, swept: dict[str, str], pairs: int, prompts: in
     name = "-".join([chosen, *others.values(), f"seed{seed}"]).replace(" ", "_")
     reused = (root / "policy" / name).exists()
     kept = _write_selection(root, chosen, node, pairs)
-    _write_policy(root, name, kept)
+    _write_policy(root, name, kept, {"logps": "logps-l", "selection": f"selection-{chosen}"})
     record = _write_evaluation(root, name, 0.7 if (metric, alpha) == ("map", 0.5) else 0.5, int(seed), prompts)
     return {
         "number": number,
@@ -87,7 +88,7 @@ def _job(root: Path, number: int, swept: dict[str, str], pairs: int, prompts: in
             "logps": _step("logps", "l", 10.0, number > 0, pairs=pairs, tokens=100 * pairs),
             "selection": _step("selection", chosen, 0.5, reused, pairs=pairs, kept=kept, within_noise=1),
             "policy": _step("policy", name, 20.0, reused, pairs=kept, steps=3),
-            "evaluation_win_rate": _step("evaluation", name, 5.0, reused, scores=2),
+            "evaluation.win_rate": _step("evaluation", name, 5.0, reused, scores=2),
         },
     }
 
@@ -112,9 +113,13 @@ def _write_selection(root: Path, name: str, node: dict[str, Any], pairs: int) ->
     return int(kept.sum())
 
 
-def _write_policy(root: Path, name: str, kept: int) -> None:
-    (root / "policy" / name).mkdir(parents=True, exist_ok=True)
-    write_jsonl([{"step": 3, "pairs_seen": 2 * kept}], root / "policy" / name / "metrics.jsonl")
+def _write_policy(root: Path, name: str, kept: int, *parts: dict[str, str]) -> None:
+    """metrics.jsonl of two epochs, and inputs.yaml, which names the keys of the parts."""
+    folder = root / "policy" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_jsonl([{"step": 3, "pairs_seen": 2 * kept}], folder / "metrics.jsonl")
+    given = [{kind: {"artifact": key} for kind, key in part.items()} for part in parts]
+    write_text(OmegaConf.to_yaml({"stage": "train", "inputs": {"parts": given}}), folder / "inputs.yaml")
 
 
 def _write_evaluation(root: Path, name: str, rate: float, seed: int, prompts: int) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apm_exp.core.step_names import of_kind
+
 Job = Mapping[str, Any]
 REPEATED = ("seed", "dataset.seed")  # settings whose values are repetitions of an arm
 _CHOICES = ("metric", "loss", "keep", "model", "dataset", "reward", "experiment", "adapter", "tokens", "trainer")
@@ -51,8 +53,8 @@ def _by_seed(jobs: list[Job]) -> dict[tuple[str, ...], Job]:
 
 
 def _identity(job: Job) -> tuple[str, ...] | None:
-    """Return the keys of the policy and of its evaluations."""
-    keys = [job.get("policy_key"), *(step["key"] for name, step in steps_of(job).items() if "evaluation" in name)]
+    """The keys of the policy and of its evaluations."""
+    keys = [job.get("policy_key"), *(step["key"] for step in of_kind(steps_of(job), "evaluation").values())]
     return tuple(keys) if job.get("policy_key") else None
 
 

@@ -43,7 +43,7 @@ def compare(root: Path, arms: list[Arm], baseline: int, evaluation: str, score: 
 
 
 def _outcomes(root: Path, job: Job | None, evaluation: str, score: str) -> Outcomes | None:
-    step = steps_of(job).get(f"evaluation_{evaluation}") if job else None
+    step = steps_of(job).get(f"evaluation.{evaluation}") if job else None
     return read_outcomes(root / step["folder"], score) if step else None
 
 

@@ -1,7 +1,8 @@
-"""A check whether an arm had as many pairs and optimizer steps as the baseline arm."""
+"""Whether an arm had as many pairs and training steps as the baseline arm, in all trainings of a job together."""
 
 from collections.abc import Iterable
 
+from apm_exp.core.step_names import of_kind
 from apm_exp.report.compare.arms import Arm, Job, steps_of
 
 _NUMBERS = {"pairs kept": ("selection", "kept"), "training steps": ("policy", "steps")}
@@ -11,16 +12,16 @@ def unequal_numbers(arm: Arm, baseline: Arm) -> str | None:
     """Return `not at equal numbers: ...` with both arms' numbers over their common seeds, or None if they are equal."""
     seeds = arm.by_seed.keys() & baseline.by_seed.keys()
     differing = []
-    for words, (step, count) in _NUMBERS.items():
-        own, other = (_numbers((one.by_seed[seed] for seed in seeds), step, count) for one in (arm, baseline))
+    for words, (kind, count) in _NUMBERS.items():
+        own, other = (_numbers((one.by_seed[seed] for seed in seeds), kind, count) for one in (arm, baseline))
         if own != other:
             differing.append(f"{_range(own)} {words} here, {_range(other)} in the baseline")
     return f"not at equal numbers: {'; '.join(differing)}" if differing else None
 
 
-def _numbers(jobs: Iterable[Job], step: str, count: str) -> list[int]:
-    counts = (steps_of(job).get(step, {}).get("counts", {}).get(count) for job in jobs)
-    return sorted({int(number) for number in counts if number is not None})
+def _numbers(jobs: Iterable[Job], kind: str, count: str) -> list[int]:
+    each = ([step["counts"].get(count) for step in of_kind(steps_of(job), kind).values()] for job in jobs)
+    return sorted({sum(map(int, counts)) for counts in each if counts and None not in counts})
 
 
 def _range(numbers: list[int]) -> str:

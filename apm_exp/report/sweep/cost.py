@@ -1,4 +1,4 @@
-"""The cost of a sweep: forwards, tokens, and the seconds of each step, built or reused."""
+"""What a sweep cost: forwards, tokens, and the seconds of its steps, made or reused."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,31 +7,52 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from omegaconf import OmegaConf
 
+from apm_exp.core.step_names import kind_of, of_kind
 from apm_exp.report.compare.arms import Arm, Job, steps_of
 
 Context = dict[str, Any]
+Step = Mapping[str, Any]
 
 
 def cost(root: Path, arms: list[Arm], jobs: list[dict[str, Any]]) -> Context | None:
-    """Return a table of arms, and the seconds of all jobs, spent and without sharing; None if no job is finished."""
-    names = list(dict.fromkeys(name for job in jobs for name in steps_of(job)))
-    if not names:
+    """Return the table of arms by kinds of steps, that of the steps by name, and the seconds of all jobs.
+
+    These are what was spent, and what it would have been without sharing. None without any step that is made.
+    """
+    everything = [(name, step) for job in jobs for name, step in steps_of(job).items()]
+    if not everything:
         return None
-    everything = [step for job in jobs for step in steps_of(job).values()]
-    once = {step["key"]: step["seconds"] for step in everything}
+    kinds = list(dict.fromkeys(kind_of(name) for name, _ in everything))
     return {
-        "steps": [(name, name.removeprefix("evaluation_").replace("_", " ")) for name in names],
-        "rows": [_row(root, arm, names) for arm in arms],
-        "spent": sum(step["seconds"] for step in everything if not step["reused"]),
-        "once": sum(once.values()),
-        "apart": sum(step["seconds"] for step in everything),
-        "made": sum(not step["reused"] for step in everything),
-        "reused": sum(step["reused"] for step in everything),
+        "kinds": kinds,
+        "rows": [_row(root, arm, kinds) for arm in arms],
+        "names": [_name_row(name, everything) for name in dict.fromkeys(name for name, _ in everything)],
+        "spent": _spent(step for _, step in everything),
+        "once": _once(step for _, step in everything),
+        "apart": sum(step["seconds"] for _, step in everything),
+        "made": sum(not step["reused"] for _, step in everything),
+        "reused": sum(step["reused"] for _, step in everything),
     }
 
 
-def _row(root: Path, arm: Arm, names: list[str]) -> Context:
+def _name_row(name: str, everything: Iterable[tuple[str, Step]]) -> Context:
+    """Return the row of a step of all jobs. made: the jobs that made it. there: the jobs that reused it."""
+    steps = [step for other, step in everything if other == name]
+    made = sum(not step["reused"] for step in steps)
+    return {"name": name, "made": made, "there": len(steps) - made, "spent": _spent(steps), "once": _once(steps)}
+
+
+def _spent(steps: Iterable[Step]) -> float:
+    return sum(step["seconds"] for step in steps if not step["reused"])
+
+
+def _once(steps: Iterable[Step]) -> float:
+    return sum({step["key"]: step["seconds"] for step in steps}.values())
+
+
+def _row(root: Path, arm: Arm, kinds: list[str]) -> Context:
     finished = [job for job in arm.jobs if steps_of(job)]
     return {
         "label": arm.label,
@@ -39,38 +60,33 @@ def _row(root: Path, arm: Arm, names: list[str]) -> Context:
         "scored": _count(finished, "logps", "pairs"),
         "scored_tokens": _count(finished, "logps", "tokens"),
         "trained": _trained(root, finished),
-        "cells": [_cell([steps_of(job)[name] for job in finished if name in steps_of(job)]) for name in names],
-        "total": sum(step["seconds"] for job in finished for step in steps_of(job).values() if not step["reused"]),
+        "cells": [_cell(step for job in finished for step in of_kind(steps_of(job), kind).values()) for kind in kinds],
+        "total": _spent(step for job in finished for step in steps_of(job).values()),
     }
 
 
-def _cell(steps: Iterable[Mapping[str, Any]]) -> Context:
-    """Return the cost of an arm's steps.
-
-    made: seconds that the arm's own jobs spent, None if everything was reused. there: seconds of what was reused.
-    """
+def _cell(steps: Iterable[Step]) -> Context:
+    """made: seconds that the arm's own jobs spent, None where all was there. there: seconds of what was reused."""
     steps = list(steps)
     made = {step["key"]: step["seconds"] for step in steps if not step["reused"]}
     there = {step["key"]: step["seconds"] for step in steps if step["key"] not in made}
     return {"made": sum(made.values()) if made else None, "there": sum(there.values()) if there else None}
 
 
-def _distinct(jobs: Iterable[Job], name: str) -> list[Any]:
-    """Return the distinct steps of a name."""
-    return list({steps_of(job)[name]["key"]: steps_of(job)[name] for job in jobs if name in steps_of(job)}.values())
-
-
-def _count(jobs: list[Job], name: str, count: str) -> int | None:
-    counts = [step["counts"].get(count) for step in _distinct(jobs, name)]
+def _count(jobs: list[Job], kind: str, count: str) -> int | None:
+    """Return the sum of a count over the steps of a kind, each once; None if there is none, or one does not have it."""
+    steps = {step["key"]: step for job in jobs for step in of_kind(steps_of(job), kind).values()}
+    counts = [step["counts"].get(count) for step in steps.values()]
     return None if not counts or None in counts else sum(counts)
 
 
 def _trained(root: Path, jobs: list[Job]) -> tuple[int, int] | None:
-    """Return the number of pairs and response tokens in training, including repetitions; None if unknown."""
-    totals = []
-    for job in {job["policy_key"]: job for job in jobs if job["policy_key"]}.values():
-        seen = _pairs_seen(root / steps_of(job)["policy"]["folder"] / "metrics.jsonl")
-        kept, tokens = _kept_tokens(root, job)
+    """Pairs and response tokens that went through training, each time counted; None where it is not known."""
+    policies = {step["key"]: (job, step) for job in jobs for step in of_kind(steps_of(job), "policy").values()}
+    found = []
+    for job, policy in policies.values():
+        seen = _pairs_seen(root / policy["folder"] / "metrics.jsonl")
+        kept, tokens = _kept_tokens(root, job, policy)
         if seen is None or not kept:
             return None
         totals.append((seen, round(tokens * seen / kept)))
@@ -85,13 +101,22 @@ def _pairs_seen(log: Path) -> int | None:
         return None
 
 
-def _kept_tokens(root: Path, job: Job) -> tuple[int, int]:
-    """Return the number of pairs that a job keeps and the tokens of their responses; zeros if the files are missing."""
-    selection, logps = (root / steps_of(job)[name]["folder"] / f"{name}.parquet" for name in ("selection", "logps"))
+def _kept_tokens(root: Path, job: Job, policy: Step) -> tuple[int, int]:
+    """How many pairs a training was given, and the tokens of both of their responses; zeros where that is gone."""
+    folders = {step["key"]: root / step["folder"] for step in steps_of(job).values()}
     try:
-        chosen = pq.read_table(selection, columns=["pair_id"], filters=pc.field("kept"))["pair_id"]
-        table = pq.read_table(logps, columns=["pair_id", "chosen_len", "rejected_len"])
-    except (OSError, ValueError):
+        parts = OmegaConf.load(root / policy["folder"] / "inputs.yaml").inputs.parts
+        found = [
+            _kept_of(*(folders[part[kind].artifact] / f"{kind}.parquet" for kind in ("selection", "logps")))
+            for part in parts
+        ]
+    except (OSError, ValueError, AttributeError, KeyError):
         return 0, 0
+    return sum(kept for kept, _ in found), sum(tokens for _, tokens in found)
+
+
+def _kept_of(selection: Path, logps: Path) -> tuple[int, int]:
+    chosen = pq.read_table(selection, columns=["pair_id"], filters=pc.field("kept"))["pair_id"]
+    table = pq.read_table(logps, columns=["pair_id", "chosen_len", "rejected_len"])
     rows = table.filter(pc.is_in(table["pair_id"], value_set=chosen.combine_chunks()))
     return len(rows), sum(pc.sum(rows[name]).as_py() or 0 for name in ("chosen_len", "rejected_len"))

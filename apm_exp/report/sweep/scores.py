@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from apm_exp.core.step_names import of_kind
 from apm_exp.report.compare.arms import Arm, Job, steps_of
 from apm_exp.report.compare.compared import Compared, compare
 from apm_exp.report.compare.outcomes import compared_scores
 from apm_exp.report.compare.paired import Mean
 from apm_exp.report.scores import headline_name, is_share
-
-_PREFIX = "evaluation_"
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,13 @@ def _finished(arms: list[Arm]) -> Iterator[Job]:
 
 
 def _evaluations(arms: list[Arm]) -> list[str]:
-    names = (name for job in _finished(arms) for name in steps_of(job) if name.startswith(_PREFIX))
-    return [name.removeprefix(_PREFIX) for name in dict.fromkeys(names)]
+    return list(dict.fromkeys(name for job in _finished(arms) for name in of_kind(steps_of(job), "evaluation")))
 
 
 def _of_evaluation(root: Path, arms: list[Arm], baseline: int, evaluation: str) -> Iterator[ArmScores]:
     """Yield the scores of an evaluation; none if it has no scores in any job."""
     for job in _finished(arms):
-        if not (step := steps_of(job).get(_PREFIX + evaluation)):
+        if not (step := of_kind(steps_of(job), "evaluation").get(evaluation)):
             continue
         folder = root / step["folder"]
         records = _records(folder, job)

@@ -14,37 +14,41 @@ from apm_exp.core import component
 from apm_exp.core.pair_ids import PairIds
 from apm_exp.core.rounding import NOISE
 from apm_exp.core.sorted_parquet import read_column
+from apm_exp.core.step_names import last_of
 from apm_exp.core.types import PairScores
 from apm_exp.report.compare.arms import Arm, Job, steps_of, words
 from apm_exp.selection.stability import jaccard, kept_by, under_other_sigmas, under_rounding
 
+User = tuple[Arm, Job, Mapping[str, Any]]  # with its selection's record
+
 
 @dataclass(frozen=True)
 class Selected:
-    """One selection, used by the first finished job of some arms. path: selection.parquet."""
+    """One selection and the arms whose first finished job used it last.
+
+    path: selection.parquet. counts: pairs, kept, refused, within_noise.
+    """
 
     label: str
     path: Path
+    counts: Mapping[str, int]
     job: Job
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Return the counts pairs, kept, refused and within_noise."""
-        return steps_of(self.job)["selection"]["counts"]
 
 
 def selections_of(root: Path, arms: list[Arm]) -> list[Selected]:
-    """Return each distinct selection, in the order of the arms."""
-    users: dict[str, list[tuple[Arm, Job]]] = {}
+    """Return the last selection of each arm once, in the order of the arms."""
+    users: dict[str, list[User]] = {}
     for arm in arms:
-        job = next((job for job in arm.by_seed.values() if "selection" in steps_of(job)), None)
-        if job is not None:
-            users.setdefault(steps_of(job)["selection"]["key"], []).append((arm, job))
-    return [Selected(_label([arm for arm, _ in used]), _path(root, used[0][1]), used[0][1]) for used in users.values()]
+        job = next((job for job in arm.by_seed.values() if last_of(steps_of(job), "selection")), None)
+        if job is not None and (step := last_of(steps_of(job), "selection")):
+            users.setdefault(step["key"], []).append((arm, job, step))
+    return [_selected(root, used) for used in users.values()]
 
 
-def _path(root: Path, job: Job) -> Path:
-    return root / steps_of(job)["selection"]["folder"] / "selection.parquet"
+def _selected(root: Path, used: list[User]) -> Selected:
+    _, job, step = used[0]
+    path = root / step["folder"] / "selection.parquet"
+    return Selected(_label([arm for arm, *_ in used]), path, step["counts"], job)
 
 
 def _label(arms: list[Arm]) -> str:

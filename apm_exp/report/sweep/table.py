@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apm_exp.core.step_names import last_of
 from apm_exp.report.compare.arms import Arm, steps_of
 from apm_exp.report.compare.paired import Mean
 from apm_exp.report.scores import STARTING, is_share, items_of
@@ -13,7 +14,10 @@ Context = dict[str, Any]
 
 
 def arm_rows(arms: list[Arm], headlines: list[ArmScores]) -> list[Context]:
-    """Return the table's rows: settings, jobs, seeds, the headline scores with intervals, kept, steps, time."""
+    """The table's rows: settings, jobs, seeds, the headline scores with intervals, kept, steps, time.
+
+    kept, steps: of the last training of a job.
+    """
     keys = list(dict.fromkeys(key for arm in arms for key in arm.settings))
     return [_row(place, arm, keys, headlines) for place, arm in enumerate(arms)]
 
@@ -28,7 +32,7 @@ def _row(place: int, arm: Arm, keys: list[str], headlines: list[ArmScores]) -> C
         "seeds": len(finished),
         "scores": [_score(one.compared.means[place], one.unit) for one in headlines],
         "kept": _each([job["kept"] for job in finished]),
-        "steps": _each([steps_of(job).get("policy", {}).get("counts", {}).get("steps") for job in finished]),
+        "steps": _each([(last_of(steps_of(job), "policy") or {}).get("counts", {}).get("steps") for job in finished]),
         "seconds": sum(job["seconds"] or 0 for job in arm.jobs),
     }
 
