@@ -46,6 +46,11 @@ def read_results(folder: Path, *, warn: bool = True) -> Iterator[tuple[str, Any]
             logger.warning("%s: damaged lines: %d; what they held is computed again", path, damaged)
 
 
+def count_results(folder: Path) -> int:
+    """Return the number of results in a folder, which another process may be writing to."""
+    return len({name for name, _ in read_results(folder, warn=False)})
+
+
 def _results(line: bytes) -> dict[str, Any] | None:
     """The results of a line, or None if it is not as it was written."""
     digest, _, text = line.decode(errors="replace").partition(" ")

@@ -133,9 +133,14 @@ def settle_by_record(folder: Path, number: int, root: Path) -> None:
 
 
 def as_recorded(folder: Path, number: int, root: Path) -> bool:
-    """Whether the steps that a job's record names are still the builds that it tells of."""
+    """Whether the steps that a job's record names are still the builds that it tells of.
+
+    False for a record of an earlier version, whose steps have no states: there a job has other steps.
+    """
     steps = record_of(folder, number).get("steps", {}).values()
-    return all(_build_of(root / step["folder"]) == (step["key"], step.get("build")) for step in steps)
+    return all("state" in step for step in steps) and all(
+        _build_of(root / step["folder"]) == (step["key"], step.get("build")) for step in steps
+    )
 
 
 def _build_of(step: Path) -> tuple[str, str | None] | None:

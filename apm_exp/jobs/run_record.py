@@ -17,7 +17,9 @@ from apm_exp.core.step_names import last_of
 from apm_exp.jobs.ledger import write_record
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.choices import slug
-from apm_exp.pipeline.step import Step
+from apm_exp.pipeline.stage_table import STAGES
+from apm_exp.pipeline.step import Seen, Step, read_done
+from apm_exp.pipeline.work import Counts
 from apm_exp.runtime.provenance import provenance
 
 logger = logging.getLogger(__name__)
@@ -37,14 +39,16 @@ def say_of_an_earlier_version(root: Path) -> None:
 class RunRecord:
     """The record of a run, on disk from its beginning: how it stands, and each of its steps.
 
-    A step is waiting, running, done, reused or failed; one that is there has its counts, its build and its seconds.
+    A step is waiting, running, done, reused or failed; one that is there has its counts, its build and its seconds, the
+    others have bounds of their counts.
     """
 
     def __init__(self, request: Request, steps: Mapping[str, Step]) -> None:
         policy = last_of(steps, "policy")
         self.request, self.folder = request, run_folder(request, (policy or [*steps.values()][-1]).slug)
         run = self.folder.relative_to(request.config["output_root"]).as_posix()
-        waiting = {n: {"key": s.key, "folder": s.place, "state": "waiting"} for n, s in steps.items()}
+        self.steps, self.known = steps, _known(steps)
+        waiting = {name: self._waiting(step) for name, step in steps.items()}
         state = {"number": request.number, "swept": request.swept or {}, "state": "running", "reason": None}
         self.content: dict[str, Any] = state | {"command": request.command, "run": run, "steps": waiting}
         self._begin(steps)
@@ -66,13 +70,20 @@ class RunRecord:
         for name, step in steps.items():
             point(self.folder / name, step.folder)
 
+    def _waiting(self, step: Step) -> dict[str, Any]:
+        return {"key": step.key, "folder": step.place, "state": "waiting", "bounds": dict(self.known[step.key])}
+
     def begin(self, name: str) -> None:
-        """Say that a step is looked at or worked on."""
-        self.content["steps"][name]["state"] = "running"
+        """Say that a step is looked at or worked on. Its bounds are those that its inputs give, which are there now."""
+        step = self.steps[name]
+        if read_done(step) is None:
+            self.known[step.key] = STAGES[step.kind].bounds(step.inputs, self.known)
+        self.content["steps"][name] = self._waiting(step) | {"state": "running"}
         self._write()
 
     def made(self, name: str, artifact: Artifact) -> None:
         """Say that a step is there. reused: it was there, or another process made it while this one waited."""
+        self.known[artifact.key] = artifact.counts
         self.content["steps"][name] = {
             "key": artifact.key,
             "build": artifact.build,
@@ -99,6 +110,16 @@ class RunRecord:
         write_sealed(self.content, self.folder / "result.json")
         if self.request.sweep:
             write_record(Path(self.request.sweep), self.request.number, self.content)
+
+
+def _known(steps: Mapping[str, Step]) -> dict[str, Counts]:
+    """Return the counts of the steps by key, exact if they are there, else bounds."""
+    known: dict[str, Counts] = {}
+    seen: Seen = {}
+    for step in steps.values():
+        artifact = read_done(step, seen)
+        known[step.key] = artifact.counts if artifact else STAGES[step.kind].bounds(step.inputs, known)
+    return known
 
 
 def run_folder(request: Request, name: str) -> Path:

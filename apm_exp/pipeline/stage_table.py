@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
@@ -32,9 +33,10 @@ class Stage:
     title: of its rows in the report. run: the function that makes the artifact. bounds: upper bounds of its counts,
     from those of its inputs by key. work: what goes through a model, from its counts or their bounds. grows_with: the
     counts that its time is proportional to, of which the first that is known is taken. resumes_from: what a killed
-    attempt leaves for the next, as a pattern of files. foresee: raises ValueError for what can be known to be wrong,
-    given the artifacts by key that are there. texts: whether its table has the texts or tokens of all pairs, which is
-    most of the disk. bad_rows: the count of rows of the data that it refuses.
+    attempt leaves for the next, as a pattern of files. progress: of the first count of grows_with, how many an
+    unfinished attempt in a folder has done. foresee: raises ValueError for what can be known to be wrong, given the
+    artifacts by key that are there. texts: whether its table has the texts or tokens of all pairs, which is most of the
+    disk. bad_rows: the count of rows of the data that it refuses.
     """
 
     title: str
@@ -43,6 +45,7 @@ class Stage:
     work: Callable[[Inputs, Counts], Work | None] = lambda inputs, counts: None
     grows_with: tuple[str, ...] = ()
     resumes_from: str | None = None
+    progress: Callable[[Path], int] | None = None
     foresee: Callable[[Inputs, Mapping[str, Artifact]], None] = lambda inputs, built: None
     texts: bool = False
     bad_rows: str | None = None
@@ -58,6 +61,7 @@ STAGES = {
         generations.work,
         grows_with=("responses",),
         resumes_from=f"{generations.JOURNAL}/*",
+        progress=generations.progress,
         texts=True,
     ),
     "rewards": Stage(
@@ -66,6 +70,7 @@ STAGES = {
         rewards.bounds,
         grows_with=("responses", "pairs"),
         resumes_from="scored/*",
+        progress=rewards.progress,
         foresee=rewards.foresee,
     ),
     "pairs": Stage(
@@ -83,6 +88,7 @@ STAGES = {
         logps.work,
         grows_with=("pairs",),
         resumes_from="shards/*",
+        progress=logps.progress,
         texts=True,
         bad_rows="refused",
     ),
@@ -94,6 +100,7 @@ STAGES = {
         train.work,
         grows_with=("steps",),
         resumes_from="checkpoints/checkpoint-*/COMPLETE",
+        progress=train.progress,
         foresee=train.foresee,
     ),
     "evaluation": Stage("Evaluating", evaluate.evaluate, work=evaluate.work),

@@ -168,12 +168,22 @@ def test_a_job_whose_step_was_built_again_is_not_as_it_was_recorded(sweep: Path,
     step = tmp_path / "policy" / "dpo-01234567"
     step.mkdir(parents=True)
     done = {"key": "k", "counts": {}, "seconds": 1.0, "files": {}}
-    record = {**DONE, "steps": {"policy": {"key": "k", "folder": "policy/dpo-01234567", "build": "first"}}}
+    own = {"key": "k", "folder": "policy/dpo-01234567", "state": "done"}
+    record = {**DONE, "steps": {"policy": own | {"build": "first"}}}
     write_record(sweep, 0, record)
     assert not as_recorded(sweep, 0, tmp_path)
     for build, same in {"first": True, "second": False}.items():
         write_sealed(done | {"build": build}, step / "done")
         assert as_recorded(sweep, 0, tmp_path) is same
-    write_sealed(done, step / "done")  # both of a version without builds
-    write_record(sweep, 0, {**DONE, "steps": {"policy": {"key": "k", "folder": "policy/dpo-01234567"}}})
+    write_sealed(done, step / "done")  # made by a version without builds, and reused
+    write_record(sweep, 0, {**DONE, "steps": {"policy": own | {"state": "reused"}}})
     assert as_recorded(sweep, 0, tmp_path)
+
+
+def test_a_job_of_an_earlier_version_whose_steps_have_other_names_is_done_again(sweep: Path, tmp_path: Path) -> None:
+    step = tmp_path / "evaluation" / "win_rate-01234567"
+    step.mkdir(parents=True)
+    write_sealed({"key": "k", "counts": {}, "seconds": 1.0, "files": {}, "build": "b"}, step / "done")
+    old = {"key": "k", "folder": "evaluation/win_rate-01234567", "build": "b", "counts": {}, "reused": False}
+    write_record(sweep, 0, {**DONE, "steps": {"evaluation_win_rate": old}})
+    assert not as_recorded(sweep, 0, tmp_path)

@@ -1,4 +1,4 @@
-"""task=status: how the jobs of a sweep stand, or all sweeps and the newest runs of an output_root."""
+"""task=status: how the jobs of a sweep stand, or all sweeps and the newest runs of an output_root, and their steps."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,7 @@ from rich.table import Table
 from apm_exp.core.console import plain_table, print_line, print_table
 from apm_exp.core.sealed import Damaged, read_sealed
 from apm_exp.jobs.ledger import STATES, Record, named, records
+from apm_exp.jobs.progress import progress
 from apm_exp.jobs.request import Request
 
 _NEWEST = 10  # runs
@@ -26,13 +27,13 @@ def print_status(request: Request) -> None:
         print_line(f"{folder}: not started; task=plan shows its jobs and what they reuse")
         return
     jobs = records(folder)
-    print_table(f"{folder}: {_counted(job['state'] for job in jobs)}", _jobs(jobs))
+    print_table(f"{folder}: {_counted(job['state'] for job in jobs)}", _jobs(jobs, root))
 
 
-def _jobs(jobs: Sequence[Record]) -> Table:
+def _jobs(jobs: Sequence[Record], root: Path) -> Table:
     table = plain_table("job", "settings", "state", "seconds", "result")
     for job in jobs:
-        table.add_row(str(job["number"]), named(job["swept"]), job["state"], _seconds(job), _result(job))
+        table.add_row(str(job["number"]), named(job["swept"]), job["state"], _seconds(job), _result(job, root))
     return table
 
 
@@ -54,7 +55,7 @@ def _runs(root: Path) -> Table:
     for folder in folders[:_NEWEST]:
         run = _ended(folder / "result.json")
         state = "running or killed" if run["state"] == "running" else run["state"]  # nobody holds a lock for a run
-        table.add_row(folder.name, state, _seconds(run), _result(run))
+        table.add_row(folder.name, state, _seconds(run), _result(run, root))
     return table
 
 
@@ -81,5 +82,7 @@ def _seconds(record: Record) -> str:
     return f"{record['seconds']:g}" if record.get("seconds") is not None else ""
 
 
-def _result(record: Record) -> str:
-    return str(record.get("reason") or record.get("headline") or "")
+def _result(record: Record, root: Path) -> str:
+    """Return how a record ended, or how far its running step is; both of a job that was killed."""
+    said = str(record.get("reason") or record.get("headline") or "")
+    return " | ".join(filter(None, (said, progress(record, root))))

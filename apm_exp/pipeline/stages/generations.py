@@ -13,6 +13,7 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_jsonl, write_parquet
 from apm_exp.core.messages import MESSAGES, read_messages, read_tools
+from apm_exp.core.results_file import count_results
 from apm_exp.core.types import Policy, Refusal
 from apm_exp.data.generate.journal import read_journal, record
 from apm_exp.data.generate.prompts import refusal
@@ -129,6 +130,11 @@ def _sample(
     more = sample(policy, messages, runtime, wanted, *([tools] if takes_tools else []))
     before = ((index, number, one) for (index, number), one in known.items())
     return refused | by_prompt([*before, *record(more, out / JOURNAL)])
+
+
+def progress(folder: Path) -> int:
+    """Return how many responses an unfinished attempt has sampled."""
+    return count_results(folder / JOURNAL)
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:

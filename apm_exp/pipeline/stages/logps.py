@@ -14,6 +14,7 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.console import track
 from apm_exp.core.files import atomic, write_jsonl, write_parquet
+from apm_exp.core.results_file import count_results
 from apm_exp.core.types import Policy, Refusal, TokenisedPair
 from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, Scores, lengths_of, score_table
 from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
@@ -185,6 +186,11 @@ def _scored(table: pa.Table, logps: Scores) -> pa.Table:
         columns[f"{response}_logp"] = pa.array([both[place] for both in values], pa.float64())
         columns[f"{response}_len"] = pc.list_value_length(table[f"{response}_ids"])
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def progress(folder: Path) -> int:
+    """Return how many pairs an unfinished attempt has scored."""
+    return count_results(folder / SHARDS)
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:

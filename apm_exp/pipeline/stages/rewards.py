@@ -16,6 +16,7 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_parquet
 from apm_exp.core.messages import EXTRAS
+from apm_exp.core.results_file import count_results
 from apm_exp.data.rewards.source import SCORED, reward_source
 from apm_exp.pipeline.work import Counts
 from apm_exp.selection.margins import explicit_margin
@@ -83,6 +84,11 @@ def _inverted_and_tied(result: pa.Table) -> dict[str, int]:
             *(inverted, len(result), tied),
         )
     return {"inverted": inverted, "tied": tied}
+
+
+def progress(folder: Path) -> int:
+    """Return how many responses an unfinished attempt has rewarded, if the source keeps what it has."""
+    return count_results(folder / SCORED)
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:

@@ -17,6 +17,7 @@ from apm_exp.pipeline.work import Counts, Work
 from apm_exp.runtime.settings import all_processes
 from apm_exp.selection.kept_rows import TOKENS, Part, kept_of_part, kept_rows, rows_of, tokens_of
 from apm_exp.selection.margins import COLUMNS, explicit_margin
+from apm_exp.training.metrics_file import read_rows
 from apm_exp.training.risky_settings import warn_unusual
 from apm_exp.training.unfinished import say_unfinished
 
@@ -103,6 +104,12 @@ def selected_pairs(parts: Sequence[Part]) -> pa.Table:
 def _rewards_of(part: Part) -> pa.Table:
     kept = kept_of_part(part, [])["pair_id"].combine_chunks()
     return rows_of(kept, part["rewards"], "rewards.parquet", ["pair_id", *COLUMNS["chosen_minus_rejected"]])
+
+
+def progress(folder: Path) -> int:
+    """Return the optimizer step that an unfinished attempt has logged last."""
+    rows = read_rows(folder / "metrics.jsonl")
+    return int(rows[-1]["step"]) if rows else 0
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:

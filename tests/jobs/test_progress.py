@@ -1,0 +1,91 @@
+"""How far the running step of a run is, as task=status says it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apm_exp.core import score_shards
+from apm_exp.core.types import Refusal
+from apm_exp.data.generate import journal
+from apm_exp.data.generate.samples import Samples
+from apm_exp.jobs.progress import progress
+from apm_exp.jobs.request import Request
+from apm_exp.jobs.sweep.status import print_status
+
+STEPS = ("generations.1", "policy.1", "generations.2-evolved", "policy.2", "generations.win_rate")
+
+
+def record(running: str | None, **bounds: int) -> dict[str, Any]:
+    """The record of a run in which one step is worked on, in the folder that is named as it is."""
+    steps: dict[str, Any] = {name: {"key": name, "folder": name, "state": "waiting", "bounds": {}} for name in STEPS}
+    if running:
+        steps[running] = {"key": running, "folder": running, "state": "running", "bounds": bounds}
+    return {"state": "running", "reason": None, "steps": steps}
+
+
+def sample(folder: Path) -> None:
+    """Two prompts with three responses each, one that is refused, and the begin of a line that a kill has cut."""
+    folder.mkdir()
+    three = Samples(["a", "b", "c"], [True] * 3, [1] * 3, None, None, None)
+    sampled = [(0, three), (2, three), (1, Refusal("empty", "no prompt"))]
+    assert len(list(journal.record(sampled, folder / "sampled.jsonl"))) == 3
+    with (folder / "sampled.jsonl").open("a") as file:
+        file.write('0123 {"index": 3, "Samp')
+
+
+def test_responses_are_counted_and_the_iteration_is_said(tmp_path: Path) -> None:
+    sample(tmp_path / "generations.2-evolved")
+    said = progress(record("generations.2-evolved", prompts=4, responses=12_000), tmp_path)
+    assert said == "iteration 2 of 2, generations (evolved): 6 of 12,000"
+    assert "\n" not in (tmp_path / "generations.2-evolved" / "sampled.jsonl").read_text()[-10:]  # left as it was
+
+
+def test_without_iterations_and_bounds_the_name_and_the_unit_are_said(tmp_path: Path) -> None:
+    assert progress(record("generations.win_rate", responses=9), tmp_path) == "generations.win_rate: 0 of 9"
+    sample(tmp_path / "generations")
+    alone = {"steps": {"generations": {"folder": "generations", "state": "running"}}}
+    assert progress(alone, tmp_path) == "generations: 6 responses"
+    one = {"steps": {"generations.1": {"folder": "generations", "state": "running"}}}
+    assert progress(one, tmp_path) == "generations.1: 6 responses"
+
+
+def test_scored_pairs_rewarded_responses_and_optimizer_steps_are_counted(tmp_path: Path) -> None:
+    names, scored = ["a", "b", "c"], [[(0, -1.0, -2.0), (1, -1.0, -2.0)], [(2, -1.0, -2.0)]]
+    for folder in ("logps/shards", "rewards/scored"):
+        (tmp_path / folder).mkdir(parents=True)
+        assert len(list(score_shards.record(scored, names, tmp_path / folder))) == 2
+        (tmp_path / folder / "000000009-1.shard").write_text("damaged")
+    (tmp_path / "policy").mkdir()
+    rows = "".join(json.dumps({"step": step, "loss": 0.5}) + "\n" for step in (2, 4)) + '{"step": 6, "lo'
+    (tmp_path / "policy" / "metrics.jsonl").write_text(rows)
+    for kind, bounds in {"logps": {"pairs": 5}, "rewards": {"responses": 5}, "policy": {"steps": 8}}.items():
+        step = {"folder": kind, "state": "running", "bounds": bounds}
+        done, most = (4, 8) if kind == "policy" else (3, 5)
+        assert progress({"steps": {kind: step}}, tmp_path) == f"{kind}: {done} of {most}"
+    assert (tmp_path / "logps" / "shards" / "000000009-1.shard").exists()  # a look removes nothing
+
+
+@pytest.mark.parametrize("steps", [None, {}, {"policy": {"key": "k", "folder": "policy/p"}}])
+def test_a_record_without_a_running_step_or_of_an_earlier_version_says_nothing(tmp_path: Path, steps: Any) -> None:
+    assert progress({"state": "running", "steps": steps}, tmp_path) == ""
+    assert progress(record(None), tmp_path) == ""
+
+
+def test_status_says_it_of_runs_and_of_jobs_that_were_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = record("policy.2", steps=48)
+    for folder in (tmp_path / "runs" / "20260101-000000-dpo-0a0b0c", tmp_path / "sweeps" / "seeds-0" / "jobs"):
+        folder.mkdir(parents=True)
+    run, sweep = tmp_path / "runs" / "20260101-000000-dpo-0a0b0c", tmp_path / "sweeps" / "seeds-0"
+    (run / "config.yaml").touch()
+    (run / "result.json").write_text(json.dumps(said))
+    (sweep / "sweep.json").write_text(json.dumps({"jobs": [{"seed": "0"}]}))
+    (sweep / "jobs" / "0.json").write_text(json.dumps(said))
+    for name in (None, str(sweep)):
+        print_status(Request("status", {"output_root": str(tmp_path)}, {}, [], "", 0.0, sweep=name))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "running or killed iteration 2 of 2, policy: 0 of 48" in out
+    assert "failed killed; re-run the same command to resume | iteration 2 of 2, policy: 0 of 48" in out
