@@ -8,12 +8,12 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.component import name_of
-from apm_exp.core.step_names import last_of, of_kind
+from apm_exp.core.step_names import iteration_of, of_kind
 from apm_exp.data.sources.holdout import AUTO, USUAL
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.step import Step
 from apm_exp.report.scores import interval_level, items_of
-from apm_exp.report.tracking.job import TrackedJob
+from apm_exp.report.tracking.job import TrackedJob, Training
 from apm_exp.runtime.provenance import provenance
 
 logger = logging.getLogger(__name__)
@@ -88,8 +88,11 @@ def settings_compared(config: Mapping[str, Any], alpha: float | None) -> dict[st
 def tracked_job(request: Request, steps: Mapping[str, Step], folder: Path, *, trains: bool) -> TrackedJob:
     """Return the job of a request: the same policy and evaluations in the same sweep (or in none) are the same job."""
     known = {name: provenance()[name] for name in ("commit", "versions", "hardware")}
-    policy = last_of(steps, "policy")
-    assert policy is not None
+    policies = of_kind(steps, "policy")
+    trainings = [
+        Training(policy.folder / "metrics.jsonl", iteration_of(policy.name) or number if len(policies) > 1 else None)
+        for number, policy in enumerate(policies.values(), 1)
+    ]
     return TrackedJob(
         config=request.config | {"provenance": known},
         choices=request.choices,
@@ -98,7 +101,7 @@ def tracked_job(request: Request, steps: Mapping[str, Step], folder: Path, *, tr
         folder=folder,
         group=Path(request.sweep).name if request.sweep else None,
         records=Path(request.config["output_root"]) / ".tracking",
-        keys=(policy.key, *(step.key for step in of_kind(steps, "evaluation").values())),
-        history=policy.folder / "metrics.jsonl",
+        keys=([*policies.values()][-1].key, *(step.key for step in of_kind(steps, "evaluation").values())),
+        trainings=tuple(trainings),
         trains=trains,
     )

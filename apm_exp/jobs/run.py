@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.errors import one_line
-from apm_exp.core.step_names import last_of
+from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.job import Job, refuse_bad_rows
 from apm_exp.jobs.ledger import job_with, named, worked_on
@@ -87,18 +87,18 @@ def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
     with _mirror(job, record.folder, trains) as mirror:
         for name in job.steps:
             built[name] = _build(job, record, name, mirror, built)
-        selection = last_of(built, "selection")
+        selections = _selections(job, built)
+        counts = _together([each.counts for each in selections])
         result: dict[str, Any] = {"headline": _untrained(job, built)}
-        page = draw_page(job.request, job.steps, record.folder) if selection else None
+        page = draw_page(job.request, job.steps, record.folder) if selections else None
         if page is not None:
             record.made("report", page)
             result["report"] = str(page.path / "report.html")
-        if job.policy is not None and selection is not None:
+        if job.policy is not None:
             result |= _result(job, built) | {"trained": trains}
             mirror.rest_of_history()
-            mirror.summary(result["scores"], selection.counts)
-            mirror.send(selection.path, page.path if page else None)
-    counts = selection.counts if selection else {}
+            mirror.summary(result["scores"], counts)
+            mirror.send([each.path for each in selections], page.path if page else None)
     alpha = counts.get("alpha", job.config["metric"].get("alpha"))
     known = nothing_known() | settings_compared(job.config, alpha) | result
     return known | {"kept": counts.get("kept")}
@@ -110,8 +110,8 @@ def _build(job: Job, record: RunRecord, name: str, mirror: Mirror, built: Mappin
     if step.kind == "policy" and read_done(step) is None:
         with artifacts(*(each for part in step.inputs["parts"] for each in part.values())):
             check_before_training(job.config, step)
-    if step is job.policy:
-        also = {"log": mirror.row}  # the training step also mirrors its log
+    if step.kind == "policy":  # the training step also mirrors its log
+        also = {"log": mirror.log_of([*of_kind(job.steps, "policy").values()].index(step))}
     record.begin(name)
     artifact = build(step, rebuild=wants_rebuild(job.config, step), command=job.request.command_id, also=also)
     with artifacts(step) as given:  # another command may build it again before this one ends
@@ -128,6 +128,22 @@ def _say_what_is_ranked(job: Job, made: Artifact) -> None:
     selects = made.kind == "pairs" and job.config["until"] == "selection"
     if selects and (said := nothing_held_out(job.config["dataset"], int(made.counts["train"]))):
         logger.info(said)
+
+
+def _selections(job: Job, built: Mapping[str, Artifact]) -> list[Artifact]:
+    """Return the selections of the last training's parts; of a job that stops before any its last, if it has one."""
+    if job.policy is None:
+        last = last_of(built, "selection")
+        return [last] if last else []
+    return [built[part["selection"].name] for part in job.policy.inputs["parts"]]
+
+
+def _together(counts: Sequence[Mapping[str, int | float]]) -> dict[str, int | float]:
+    """Return the counts of several selections as one's: the sums, and the alpha that was chosen last."""
+    total: dict[str, int | float] = {}
+    for each in counts:
+        total |= {name: count if name == "alpha" else total.get(name, 0) + count for name, count in each.items()}
+    return total
 
 
 def _untrained(job: Job, built: Mapping[str, Artifact]) -> str:

@@ -7,12 +7,20 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Training:
+    """history: the policy's metrics.jsonl. iteration: of several trainings the one that it belongs to, else None."""
+
+    history: Path
+    iteration: int | None = None
+
+
+@dataclass(frozen=True)
 class TrackedJob:
     """A job as it is described to W&B.
 
-    config: resolved. choices: group -> option. swept: the settings in which it differs from other jobs of its sweep.
-    folder: the run's record. group: its sweep's name. records: the folder with the ids of W&B runs. keys: of the steps
-    that make its result. history: the policy's metrics.jsonl. trains: whether this job will write that file.
+    config: resolved. choices: group -> option. swept: the settings that it does not share with its sweep. folder: the
+    run's record. group: its sweep's name. records: the folder that remembers the ids of W&B runs. keys: of the steps
+    that make its result. trainings: in the order in which they are made. trains: whether this job makes the last one.
     """
 
     config: Mapping[str, Any]
@@ -23,5 +31,5 @@ class TrackedJob:
     group: str | None
     records: Path
     keys: tuple[str, ...]
-    history: Path
+    trainings: tuple[Training, ...]
     trains: bool

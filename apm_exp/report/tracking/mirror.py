@@ -1,7 +1,8 @@
 """A W&B run as a mirror of what the job writes itself; a failure is a warning and never stops the job."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,30 @@ Act = Callable[[Any], None]
 
 
 class Mirror:
-    """A W&B run, or none. megabytes: the size limit for files to send, 0 for no files."""
+    """A W&B run, or none; `megabytes` is how large a file it may be sent, 0 for none at all.
+
+    All trainings of a job are in one run: the rows of each come after those of the one before, on one axis of steps.
+    """
 
     def __init__(self, run: Any = None, job: TrackedJob | None = None, megabytes: float = 0) -> None:
         self.run, self.job, self.megabytes = run, job, megabytes
         self.next_step: int | None = None
+        self.read = 0  # the trainings whose earlier rows were looked for
+        self.starts = [0]  # of each training so far, how many steps came before it
         self.failed = False
 
-    def row(self, row: Mapping[str, Any]) -> None:
-        """Log a row of metrics.jsonl, preceded by rows of earlier attempts that this W&B run does not have."""
-        self._log(lambda run: self._rows(run, row))
+    def log_of(self, training: int) -> Callable[[Mapping[str, Any]], None]:
+        """Return what takes each row of a training's metrics.jsonl as it is made. training: its place in the job's."""
+        return partial(self.row, training=training)
+
+    def row(self, row: Mapping[str, Any], training: int = 0) -> None:
+        """Log a row, after those of earlier trainings and of earlier attempts that this run does not have."""
+        self._log(lambda run: self._rows(run, row, training))
 
     def rest_of_history(self) -> None:
-        """Log the rows of metrics.jsonl that this W&B run does not have: all of them if another job has trained."""
-        self._log(lambda run: self._rows(run, None))
+        """Log the rows of metrics.jsonl that this run does not have: all of them where other jobs have trained."""
+        last = len(self.job.trainings) - 1 if self.job else 0
+        self._log(lambda run: self._rows(run, None, last))
 
     def summary(self, scores: Mapping[str, Mapping[str, Any]], selected: Mapping[str, float]) -> None:
         """Set the run's summary: scores with their intervals, and the counts of the selection as selection_<count>.
@@ -40,11 +51,11 @@ class Mirror:
             self._log(lambda run: run.config.update({"alpha": selected["alpha"]}, allow_val_change=True))
         self._log(lambda run: run.summary.update(score_summary(scores) | counts))
 
-    def send(self, selection: Path, report: Path | None) -> None:
-        """Send the files of these two steps, if that is enabled; the scores do not depend on it."""
+    def send(self, selections: Sequence[Path], report: Path | None) -> None:
+        """Send what lies in the folders of these steps, where that is wanted; the scores do not depend on it."""
         job, megabytes = self.job, self.megabytes
         if job and megabytes and not self.failed:
-            self._try("take the selection and the report", lambda run: send(run, job, selection, report, megabytes))
+            self._try("take the selection and the report", lambda run: send(run, job, selections, report, megabytes))
 
     def finish(self, exit_code: int) -> None:
         """End the run."""
@@ -63,24 +74,40 @@ class Mirror:
             return False
         return True
 
-    def _rows(self, run: Any, last: Mapping[str, Any] | None) -> None:
-        """Log the rows before `last`, unless that is done, and then `last`; W&B only accepts ascending steps.
+    def _rows(self, run: Any, last: Mapping[str, Any] | None, training: int) -> None:
+        """Log what comes before `last` of a training, unless that is done, and `last`; None: all of that training.
 
-        Offline, each attempt logs all rows from the beginning, as `wandb sync` replaces an earlier record of the same
-        run with a later one. Online, the rows after the last step on the server are logged.
+        Offline, each attempt's record has all rows since the first step, since `wandb sync` lets a later record of
+        the same run replace an earlier one; online, those after the last step that the server has. W&B takes steps in
+        ascending order only.
         """
+        if self.job is None:
+            return
         if self.next_step is None:
             self.next_step = int(run.starting_step)
-            before = float("inf") if last is None else last["step"]
-            for row in read_rows(self.job.history) if self.job else []:
+        for place in range(self.read, training + 1):
+            before = float("inf") if last is None or place < training else last["step"]
+            for row in read_rows(self.job.trainings[place].history):
                 if row["step"] < before:
-                    self._one(run, row)
+                    self._one(run, row, place)
+        self.read = max(self.read, training + 1)
         if last is not None:
-            self._one(run, last)
+            self._one(run, last, training)
 
-    def _one(self, run: Any, row: Mapping[str, Any]) -> None:
-        step = int(row["step"])
+    def _one(self, run: Any, row: Mapping[str, Any], training: int) -> None:
+        assert self.job is not None
+        step = self._start_of(training) + int(row["step"])
         if self.next_step is None or step < self.next_step:
             return
-        run.log({key: value for key, value in row.items() if key != "step"}, step=step)
+        iteration = self.job.trainings[training].iteration
+        which = {} if iteration is None else {"iteration": iteration}
+        run.log({key: value for key, value in row.items() if key != "step"} | which, step=step)
         self.next_step = step + 1
+
+    def _start_of(self, training: int) -> int:
+        """Return the steps of the trainings before one, as they logged them: their files are whole when it begins."""
+        assert self.job is not None
+        for earlier in self.job.trainings[len(self.starts) - 1 : training]:
+            rows = read_rows(earlier.history)
+            self.starts.append(self.starts[-1] + (int(rows[-1]["step"]) if rows else 0))
+        return self.starts[training]

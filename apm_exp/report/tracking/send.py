@@ -2,36 +2,39 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from apm_exp.core.files import write_text
 from apm_exp.report.redact import local_folders, without_folders
 from apm_exp.report.tracking.job import TrackedJob
 from apm_exp.report.tracking.names import SAMPLE
-from apm_exp.report.tracking.sample import sample_of_pairs
+from apm_exp.report.tracking.sample import MOST_PAIRS, sample_of_pairs
 
 logger = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 
 
-def send(run: Any, job: TrackedJob, selection: Path, report: Path | None, megabytes: float) -> None:
+def send(run: Any, job: TrackedJob, selections: Sequence[Path], report: Path | None, megabytes: float) -> None:
     """Log the table `selection_sample` and the artifacts `selection-<step>` and `report-<step>` of a W&B run.
 
-    selection, report: the steps' folders. W&B references the files without copying them, as finished steps do not
-    change. The report contains folders of this machine, so a copy without them is sent. A file larger than `megabytes`
-    is not sent, which is logged.
+    selections, report: the steps' folders; of several selections each has a part of the sample. W&B is told where the
+    files lie and makes no copy of its own: steps do not change once they are there. The report names folders of this
+    machine, so a copy without them is sent. A file of more than `megabytes` stays here, and a line says so.
     """
     import wandb
 
-    pairs = selection / "selection.parquet"
-    sample = sample_of_pairs(pairs)
-    table = wandb.Table(columns=sample.column_names, data=[list(row.values()) for row in sample.to_pylist()])
+    tables = [selection / "selection.parquet" for selection in selections]
+    sample = pa.concat_tables([sample_of_pairs(table, MOST_PAIRS // len(tables)) for table in tables])
+    shown = wandb.Table(columns=sample.column_names, data=[list(row.values()) for row in sample.to_pylist()])
     with _copies_in(job.folder / "wandb" / "copies"):
-        run.log({SAMPLE: table})
-    _artifact(run, "selection", selection.name, pairs, megabytes)
+        run.log({SAMPLE: shown})
+    for table in tables:
+        _artifact(run, "selection", table.parent.name, table, megabytes)
     if report is None:
         return
     page = job.folder / "report_sent.html"

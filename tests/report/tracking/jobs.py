@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from apm_exp.report.tracking.job import TrackedJob
+from apm_exp.report.tracking.job import TrackedJob, Training
 from apm_exp.report.tracking.mirror import Mirror
 from apm_exp.report.tracking.wandb_mirror import wandb_mirror
 
@@ -35,7 +35,7 @@ def job_in(folder: Path, attempt: str = "run-1", **changes: Any) -> TrackedJob:
         group="alpha-0123",
         records=folder / ".tracking",
         keys=("policy key", "evaluation key"),
-        history=folder / "metrics.jsonl",
+        trainings=(Training(folder / "metrics.jsonl"),),
         trains=True,
     )
     return replace(job, **changes)
@@ -50,5 +50,5 @@ def mirror(
 def write_history(job: TrackedJob, *steps: int) -> list[Mapping[str, float]]:
     """metrics.jsonl with these steps; the loss of a step is one over it."""
     rows = [{"step": step, "loss": 1 / step} for step in steps]
-    job.history.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    job.trainings[0].history.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return rows

@@ -38,7 +38,7 @@ def test_selection_sample_and_report_are_recorded(tmp_path: Path) -> None:
     selection, report = write_selection(tmp_path / STEP, 10), write_report(tmp_path / "report" / STEP)
     with mirror(job_in(tmp_path), artifacts=True) as mirrored:
         mirrored.row({"step": 1, "loss": 0.5})
-        mirrored.send(selection, report)
+        mirrored.send([selection], report)
     run = read_offline_run(tmp_path)
     sent = [artifact for artifact in run.artifacts if artifact[0] in ("selection", "report")]
     assert sent == [
@@ -51,10 +51,22 @@ def test_selection_sample_and_report_are_recorded(tmp_path: Path) -> None:
     assert (tmp_path / "run-1" / "report_sent.html").read_text() == "<p>model.path=.../sft, 5 &gt; 3</p>"
 
 
+def test_the_selections_of_all_parts_are_sent_and_share_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "MOST_PAIRS", 12)
+    selections = [write_selection(tmp_path / name, 10) for name in ("one", "two")]
+    with mirror(job_in(tmp_path), artifacts=True) as mirrored:
+        mirrored.send(selections, None)
+    run = read_offline_run(tmp_path)
+    sent = [name for kind, name, _ in run.artifacts if kind == "selection"]
+    assert (sent, run.summary["selection_sample/nrows"]) == (["selection-one", "selection-two"], 12)
+
+
 def test_artifacts_can_be_left_out(tmp_path: Path) -> None:
     selection, report = write_selection(tmp_path / STEP, 10), write_report(tmp_path / "report" / STEP)
     with mirror(job_in(tmp_path), artifacts=False) as mirrored:
-        mirrored.send(selection, report)
+        mirrored.send([selection], report)
     run = read_offline_run(tmp_path)
     assert (run.artifacts, "selection_sample/_type" in run.summary, run.exit_code) == ([], False, 0)
 
@@ -66,7 +78,7 @@ def test_a_file_that_is_too_large_stays_here(
     caplog.set_level("INFO", "apm_exp")
     selection, report = write_selection(tmp_path / STEP, 10), write_report(tmp_path / "report" / STEP)
     with mirror(job_in(tmp_path), artifacts=True) as mirrored:
-        mirrored.send(selection, report)
+        mirrored.send([selection], report)
     kinds = {kind for kind, *_ in read_offline_run(tmp_path).artifacts}
     assert ("selection" in kinds, "report" in kinds) == (False, True)
     assert "tracking.artifact_megabytes=100 is the limit" in caplog.text
@@ -76,7 +88,7 @@ def test_a_selection_that_cannot_be_read_is_a_warning_and_the_run_is_whole(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with mirror(job_in(tmp_path), artifacts=True) as mirrored:
-        mirrored.send(tmp_path / "none", tmp_path / "none")
+        mirrored.send([tmp_path / "none"], tmp_path / "none")
     assert "W&B cannot take the selection and the report: FileNotFoundError" in caplog.text
     assert read_offline_run(tmp_path).exit_code == 0
 

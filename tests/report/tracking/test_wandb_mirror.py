@@ -1,12 +1,15 @@
 """W&B mirrors a job offline, degrades when it cannot go online, goes on where it stopped, and never fails a job."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wandb
 
 from apm_exp.report.tracking.claim import claim, release
+from apm_exp.report.tracking.job import TrackedJob, Training
 from apm_exp.report.tracking.mirror import Mirror
 from apm_exp.report.tracking.start import has_login
 from tests.offline_run import read_offline_run
@@ -109,6 +112,53 @@ def test_a_job_that_reuses_a_policy_has_its_history(tmp_path: Path) -> None:
     with mirror(job) as mirrored:
         mirrored.rest_of_history()
     assert [row["_step"] for row in read_offline_run(tmp_path).history] == [1, 2]
+
+
+def two_trainings(folder: Path, attempt: str = "run-1", **changes: Any) -> TrackedJob:
+    histories = [folder / f"{number}.jsonl" for number in (1, 2)]
+    return job_in(folder, attempt, trainings=tuple(Training(path, n) for n, path in enumerate(histories, 1)), **changes)
+
+
+def write_rows(path: Path, *steps: int) -> None:
+    path.write_text("".join(json.dumps({"step": step, "loss": 1 / step}) + "\n" for step in steps))
+
+
+def logged(folder: Path) -> list[tuple[int, float, int]]:
+    return [(row["_step"], row["loss"], row["iteration"]) for row in read_offline_run(folder).history]
+
+
+BOTH = [(1, 1.0, 1), (2, 0.5, 1), (3, 1 / 3, 1), (4, 1.0, 2), (5, 0.5, 2)]
+
+
+def test_two_trainings_are_one_run_on_one_axis_with_the_iteration_of_each_row(tmp_path: Path) -> None:
+    job = two_trainings(tmp_path)
+    with mirror(job) as mirrored:
+        for number, steps in enumerate([(1, 2, 3), (1, 2)]):
+            for step in steps:
+                mirrored.log_of(number)({"step": step, "loss": 1 / step})
+            write_rows(job.trainings[number].history, *steps)
+        mirrored.rest_of_history()
+    assert logged(tmp_path) == BOTH
+
+
+def test_a_job_that_goes_on_in_its_second_training_has_the_rows_of_both(tmp_path: Path) -> None:
+    """The first training is reused and logs nothing; the second resumed from a checkpoint after its first step."""
+    job = two_trainings(tmp_path)
+    write_rows(job.trainings[0].history, 1, 2, 3)
+    write_rows(job.trainings[1].history, 1)
+    with mirror(job) as mirrored:
+        mirrored.log_of(1)({"step": 2, "loss": 0.5})
+        mirrored.rest_of_history()
+    assert logged(tmp_path) == BOTH
+
+
+def test_two_reused_trainings_are_logged_from_their_files(tmp_path: Path) -> None:
+    job = two_trainings(tmp_path, trains=False)
+    write_rows(job.trainings[0].history, 1, 2, 3)
+    write_rows(job.trainings[1].history, 1, 2)
+    with mirror(job) as mirrored:
+        mirrored.rest_of_history()
+    assert logged(tmp_path) == BOTH
 
 
 def test_two_processes_with_one_job_make_one_record(tmp_path: Path) -> None:
@@ -217,7 +267,7 @@ def test_a_broken_service_is_a_warning(tmp_path: Path, caplog: pytest.LogCapture
     mirrored = Mirror(Broken(), job_in(tmp_path), megabytes=100)
     mirrored.row({"step": 1, "loss": 0.5})
     mirrored.row({"step": 2, "loss": 0.25})
-    mirrored.send(tmp_path, tmp_path)
+    mirrored.send([tmp_path], tmp_path)
     mirrored.finish(0)
     assert ours(caplog) == [
         "W&B cannot log any more, the rest is in metrics.jsonl only",
