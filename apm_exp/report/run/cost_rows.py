@@ -4,14 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
-from apm_exp.core.step_names import kind_of
+from apm_exp.core.step_names import kind_of, of_kind, place_of
 
 _SCORING = ("rewards", "logps", "selection")
 
 
 def cost(steps: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Return the seconds of each step, of scoring (rewards, log-probs, selection), of training, and their ratio."""
-    scoring = sum(step.seconds for name, step in steps.items() if kind_of(name) in _SCORING)
+    """Return the seconds of each step, of scoring (rewards, log-probs, selection), of training, and their ratio.
+
+    Rewards that an evaluation's judge gave are not of the scoring.
+    """
+    judged = set(of_kind(steps, "evaluation"))
+    own = {name: step for name, step in steps.items() if place_of(name).partition("-")[0] not in judged}
+    scoring = sum(step.seconds for name, step in own.items() if kind_of(name) in _SCORING)
     training = sum(step.seconds for name, step in steps.items() if kind_of(name) == "policy")
     return {
         "rows": [_cost_row(name, step) for name, step in steps.items()],

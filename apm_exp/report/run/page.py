@@ -67,6 +67,7 @@ def context(run: Run) -> Context:
         "heading": heading,
         "names": _names(config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
+        "shown": _shown(run),
         "collapse": _collapse(run),
         "within_noise": run.shown["selection"].counts["within_noise"],
         "evaluations": _evaluations(run),
@@ -82,6 +83,17 @@ def context(run: Run) -> Context:
         "configuration": OmegaConf.to_yaml(OmegaConf.create(dict(run.config))).rstrip(),
         "provenance": provenance_rows.provenance_rows(run.provenance),
     }
+
+
+def _shown(run: Run) -> Context | None:
+    """Return which of several selections and trainings the page looks into, and how many there are of them."""
+    kinds = [kind for kind in ("selection", "policy") if kind in run.shown]
+    counts = {kind: len(of_kind(run.steps, kind)) for kind in kinds}
+    if max(counts.values()) < 2:
+        return None
+    keys = {run.shown[kind].key for kind in kinds}
+    names = [name for name, step in run.steps.items() if step.key in keys]
+    return {"names": names, "selections": counts["selection"], "trainings": counts.get("policy", 0)}
 
 
 def _names(config: Mapping[str, Any]) -> Context:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -111,6 +112,28 @@ def test_refused_rows_are_counted_by_reason(page: str) -> None:
 def test_cost_is_seconds_of_each_artifact(page: str) -> None:
     # rewards 2.5, logps 12, selection 0.5; training 30.
     assert "took 15.0 s, training 30.0 s: 0.50 seconds of scoring" in text_of(page)
+
+
+def test_what_an_evaluations_judge_took_is_no_scoring(tmp_path: Path) -> None:
+    arguments = finished_run(tmp_path / "artifacts")
+    for name in ("rewards.win_rate", "rewards.win_rate-starting"):
+        arguments["steps"][name] = replace(arguments["steps"]["rewards"], key=name, seconds=100.0)
+    arguments["steps"]["rewards.responses"] = replace(arguments["steps"]["rewards"], key="of responses", seconds=3.0)
+    report(tmp_path, **arguments)
+    assert "took 18.0 s, training 30.0 s" in text_of((tmp_path / "report.html").read_text())
+
+
+def test_of_several_selections_and_trainings_the_page_says_which_it_looks_into(tmp_path: Path, page: str) -> None:
+    assert "This page looks into the last" not in text_of(page)
+    arguments = finished_run(tmp_path / "artifacts")
+    steps = arguments["steps"]
+    last = {f"{kind}.2": steps.pop(kind) for kind in ("selection", "policy")}
+    first = {name: replace(steps["logps"], key=name) for name in ("selection.1", "selection.1-evolved", "policy.1")}
+    report(tmp_path, **arguments | {"steps": steps | first | last})
+    text = text_of((tmp_path / "report.html").read_text())
+    said = "The run has 3 selections and 2 trainings. This page looks into the last: selection.2 , policy.2 ."
+    assert said in text
+    assert "scored with a policy that began as tiny-sft" in text
 
 
 def test_the_run_can_be_repeated_from_the_page(page: str) -> None:
