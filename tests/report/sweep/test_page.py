@@ -260,5 +260,47 @@ def test_an_arm_that_kept_fewer_pairs_is_said_to_be_so(swept: tuple[Path, list[d
     assert "1 of 2 not at equal numbers of pairs or steps." in page
 
 
+def iterated(root: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The jobs with an iteration before theirs, which all share, and trained on two parts: the same pairs twice."""
+    shared = {"logps.1": "logps/l", "selection.1": "selection/uniform0", "policy.1": "policy/first"}
+    counts = {"logps": {"pairs": 60, "tokens": 600}, "selection": {"pairs": 60, "kept": 24}, "policy": {"steps": 3}}
+    (root / "policy" / "first").mkdir(exist_ok=True)
+    (root / "policy" / "first" / "metrics.jsonl").write_text('{"step": 3, "pairs_seen": 48}')
+    part = "{logps: {artifact: first logps.1}, selection: {artifact: first selection.1}}"
+    (root / "policy" / "first" / "inputs.yaml").write_text(f"inputs: {{parts: [{part}, {part}]}}")
+    first = {
+        name: {"key": f"first {name}", "folder": folder, "seconds": 2.0, "counts": counts[name.partition(".")[0]]}
+        for name, folder in shared.items()
+    }
+    judge = {"key": "judge", "folder": "rewards/j", "seconds": 1.0, "counts": {"responses": 9}, "reused": False}
+    made = []
+    for job in jobs:
+        steps = {name: step | {"reused": job["number"] > 0} for name, step in first.items()}
+        steps |= {name if "." in name else f"{name}.2": step for name, step in job["steps"].items()}
+        made.append(job | {"steps": steps | {"rewards.win_rate": judge | {"key": str(job["number"])}}})
+    return made
+
+
+def test_jobs_with_two_iterations_are_compared_by_their_last_steps_and_cost_all_of_them(
+    swept: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    root, jobs = swept
+    found, plain = made(root, iterated(root, jobs)), made(root, jobs)
+    for part in ("arms", "comparisons", "selections"):
+        assert found[part] == plain[part]
+    cost = found["cost"]
+    assert cost["kinds"] == ["logps", "selection", "policy", "evaluation", "rewards"]
+    first = cost["rows"][0]
+    # Two seeds' own trainings as in one iteration, and the shared one's 48 pairs; 10 tokens each.
+    assert first["trained"] == (2 * 2 * 24 + 48, (2 * 2 * 24 + 48) * 10)
+    assert (first["scored"], first["scored_tokens"]) == (120, 6600)
+    assert first["cells"][0] == {"made": 2.0 + 10.0, "there": None}
+    names = {row.pop("name"): row for row in cost["names"]}
+    assert names["policy.1"] == {"made": 1, "there": 7, "spent": 2.0, "once": 2.0}
+    assert names["rewards.win_rate"] == {"made": 8, "there": 0, "spent": 8.0, "once": 8.0}
+    table = rows_of(page_of(root, iterated(root, jobs)), "Cost of the steps")
+    assert table[0] == "logps.1 1 2.0 s 7 2.0 s"
+
+
 def test_the_same_jobs_give_the_same_page(swept: tuple[Path, list[dict[str, Any]]]) -> None:
     assert page_of(*swept) == page_of(*swept)
