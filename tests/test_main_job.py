@@ -15,7 +15,13 @@ from tests.command import SMALL, apm_exp, folders, small_run, started
 from tests.offline_run import read_offline_run
 from tests.report.tracking.dashboard.metric_names import known, names, written_workspace
 
-KINDS = ("models", "generations", "pairs", "rewards", "logps", "selection", "policy", "evaluation", "report")
+KINDS = {
+    **dict.fromkeys(("models", "pairs", "logps", "selection", "policy", "report"), 1),
+    "prompts": 2,  # of the pairs, and of the win rate
+    "generations": 3,  # to these, and of both policies to the win rate's prompts
+    "rewards": 4,  # of the three, and of the pairs
+    "evaluation": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +45,31 @@ def weights(root: Path) -> list[str]:
 
 
 def test_every_step_is_there_and_done(ran: Path) -> None:
-    assert {kind: len(folders(ran, kind)) for kind in KINDS} == dict.fromkeys(KINDS, 1) | {"evaluation": 2}
+    assert {kind: len(folders(ran, kind)) for kind in KINDS} == KINDS
 
 
 def test_the_record_links_what_was_used(ran: Path) -> None:
     run = ran / "outputs" / "runs" / "latest"
-    assert json.loads((run / "result.json").read_text())["state"] == "done"
+    record = json.loads((run / "result.json").read_text())
+    assert (record["state"], {step["state"] for step in record["steps"].values()}) == ("done", {"done"})
+    assert {name: (run / name).resolve().name for name in record["steps"]} == {
+        name: Path(step["folder"]).name for name, step in record["steps"].items()
+    }
     assert (run / "report" / "report.html").is_file()
     for name in ("pairs", "logps", "selection", "policy"):
         assert (run / name).resolve() == folders(ran, name)[0].resolve()
 
 
 def test_the_tokens_that_are_scored_and_trained_on_are_those_that_were_sampled(ran: Path) -> None:
-    (generated,), (scored,), (policy,) = (folders(ran, kind) for kind in ("generations", "logps", "policy"))
+    (scored,), (policy,) = (folders(ran, kind) for kind in ("logps", "policy"))
+    generated = ran / "outputs" / "runs" / "latest" / "generations"
     sampled = {row["prompt_id"]: row for row in pq.read_table(generated / "generations.parquet").to_pylist()}
     rows = pq.read_table(scored / "logps.parquet").to_pylist()
     for row in rows:
         own = sampled[row["pair_id"]]
         assert row["prompt_ids"] == own["prompt_ids"]
-        assert row["chosen_ids"] in own["all_ids"]
-        assert row["rejected_ids"] in own["all_ids"]
+        assert row["chosen_ids"] in own["response_ids"]
+        assert row["rejected_ids"] in own["response_ids"]
     assert json.loads((scored / "done").read_text())["counts"]["as_sampled"] == len(rows)
     ends = json.loads((policy / "final" / "generation_config.json").read_text())["eos_token_id"]
     assert ends in {row["chosen_ids"][-1] for row in rows}
@@ -116,7 +127,7 @@ def test_the_same_command_again_builds_nothing_and_imports_nothing_large(
     assert "apm_exp.jobs.job" in imported
     assert not imported & {"torch", "transformers", "trl", "datasets", "wandb", "matplotlib"}
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count(" reused ") == 10
+    assert result.stderr.count(" reused ") == sum(KINDS.values())
     assert weights(ran) == before
     latest = (ran / "outputs" / "runs" / "latest").resolve()
     assert list(latest.rglob("*.wandb")) == []
@@ -125,9 +136,9 @@ def test_the_same_command_again_builds_nothing_and_imports_nothing_large(
 def test_another_alpha_scores_nothing_again(ran: Path) -> None:
     result = small_run(ran, "alpha=5")
     assert result.returncode == 0, result.stderr
-    for kind in ("models", "generations", "pairs", "rewards", "logps"):
-        assert len(folders(ran, kind)) == 1
-    assert len(folders(ran, "selection")) == 2
+    more = dict.fromkeys(("selection", "policy", "report"), 1) | {"generations": 1, "rewards": 1, "evaluation": 2}
+    # The new policy's responses to the win rate's prompts and their rewards; the starting policy's are there.
+    assert {kind: len(folders(ran, kind)) for kind in KINDS} == {k: n + more.get(k, 0) for k, n in KINDS.items()}
     assert " build " not in small_run(ran, "task=plan", "alpha=5.0").stdout
 
 
@@ -195,7 +206,7 @@ def test_what_is_gone_is_made_again_and_nothing_else(ran: Path, shared: Complete
     shutil.rmtree((ran / last).parent)
     again = small_run(ran, *UNUSED)
     assert re.findall(r"^job (\d): alpha=[\d.]+: done before \| win rate 0", again.stderr, re.MULTILINE) == ["0"]
-    assert again.stderr.count(" reused ") == 9  # all but the page
+    assert again.stderr.count(" reused ") == sum(KINDS.values()) - 1  # all but the page
     assert (ran / last).is_file()
     before, runs = ledger(ran), sorted((ran / "outputs" / "runs").iterdir())
     again = small_run(ran, *UNUSED)
