@@ -135,7 +135,7 @@ def settle_by_record(folder: Path, number: int, root: Path) -> None:
 def as_recorded(folder: Path, number: int, root: Path) -> bool:
     """Whether the steps that a job's record names are still the builds that it tells of.
 
-    False for a record of an earlier version, whose steps have no states: there a job has other steps.
+    False for a record of an earlier version, whose steps have no states: the steps of a job were others then.
     """
     steps = record_of(folder, number).get("steps", {}).values()
     return all("state" in step for step in steps) and all(

@@ -1,4 +1,4 @@
-"""How far the running step of a run is, from the run's record and the step's folder."""
+"""The progress of a run's running step, from the run's record and the step's folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +9,9 @@ from apm_exp.pipeline.stage_table import STAGES
 
 
 def progress(record: Mapping[str, Any], root: Path) -> str:
-    """Return which step of a run is worked on and how far it is; "" if none is. root: its output_root.
+    """Return the running step of a run and its progress in words; "" if no step is running. root: its output_root.
 
-    Of a run that was killed: which one was, and what the next attempt finds of it.
+    For a killed run it is the step that was running, with the work that the next attempt resumes from.
     """
     steps: Mapping[str, Mapping[str, Any]] = record.get("steps") or {}
     running = next((name for name, step in steps.items() if step.get("state") == "running"), None)
@@ -22,7 +22,7 @@ def progress(record: Mapping[str, Any], root: Path) -> str:
 
 
 def _where(name: str, iterations: set[int]) -> str:
-    """Return the name of a step in words: what its place says beside the iteration stands in brackets."""
+    """Return the name of a step in words: its iteration, its kind, and the rest of its place in brackets."""
     iteration = iteration_of(name)
     if iteration is None or len(iterations) < 2:
         return name

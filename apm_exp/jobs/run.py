@@ -131,7 +131,7 @@ def _say_what_is_ranked(job: Job, made: Artifact) -> None:
 
 
 def _selections(job: Job, built: Mapping[str, Artifact]) -> list[Artifact]:
-    """Return the selections of the last training's parts; of a job that stops before any its last, if it has one."""
+    """Return the selections of the last training's parts; the last selection, if any, of a job that does not train."""
     if job.policy is None:
         last = last_of(built, "selection")
         return [last] if last else []
@@ -139,7 +139,7 @@ def _selections(job: Job, built: Mapping[str, Artifact]) -> list[Artifact]:
 
 
 def _together(counts: Sequence[Mapping[str, int | float]]) -> dict[str, int | float]:
-    """Return the counts of several selections as one's: the sums, and the alpha that was chosen last."""
+    """Return the sums of the counts of several selections, and the last alpha."""
     total: dict[str, int | float] = {}
     for each in counts:
         total |= {name: count if name == "alpha" else total.get(name, 0) + count for name, count in each.items()}

@@ -40,7 +40,7 @@ class RunRecord:
     """The record of a run, on disk from its beginning: how it stands, and each of its steps.
 
     A step is waiting, running, done, reused or failed; one that is there has its counts, its build and its seconds, the
-    others have bounds of their counts.
+    others have upper bounds of their counts.
     """
 
     def __init__(self, request: Request, steps: Mapping[str, Step]) -> None:
@@ -74,7 +74,7 @@ class RunRecord:
         return {"key": step.key, "folder": step.place, "state": "waiting", "bounds": dict(self.known[step.key])}
 
     def begin(self, name: str) -> None:
-        """Say that a step is looked at or worked on. Its bounds are those that its inputs give, which are there now."""
+        """Say that a step is running. Its bounds are computed again, as its inputs are finished now."""
         step = self.steps[name]
         if read_done(step) is None:
             self.known[step.key] = STAGES[step.kind].bounds(step.inputs, self.known)

@@ -133,7 +133,7 @@ def _sample(
 
 
 def progress(folder: Path) -> int:
-    """Return how many responses an unfinished attempt has sampled."""
+    """Return the number of responses that an unfinished attempt has sampled."""
     return count_results(folder / JOURNAL)
 
 

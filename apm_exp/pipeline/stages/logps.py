@@ -189,7 +189,7 @@ def _scored(table: pa.Table, logps: Scores) -> pa.Table:
 
 
 def progress(folder: Path) -> int:
-    """Return how many pairs an unfinished attempt has scored."""
+    """Return the number of pairs that an unfinished attempt has scored."""
     return count_results(folder / SHARDS)
 
 

@@ -87,7 +87,7 @@ def _inverted_and_tied(result: pa.Table) -> dict[str, int]:
 
 
 def progress(folder: Path) -> int:
-    """Return how many responses an unfinished attempt has rewarded, if the source keeps what it has."""
+    """Return the number of responses that an unfinished attempt has rewarded, if its source saves them."""
     return count_results(folder / SCORED)
 
 

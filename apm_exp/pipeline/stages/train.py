@@ -107,7 +107,7 @@ def _rewards_of(part: Part) -> pa.Table:
 
 
 def progress(folder: Path) -> int:
-    """Return the optimizer step that an unfinished attempt has logged last."""
+    """Return the last logged optimizer step of an unfinished attempt."""
     rows = read_rows(folder / "metrics.jsonl")
     return int(rows[-1]["step"]) if rows else 0
 

@@ -53,7 +53,7 @@ def _by_seed(jobs: list[Job]) -> dict[tuple[str, ...], Job]:
 
 
 def _identity(job: Job) -> tuple[str, ...] | None:
-    """The keys of the policy and of its evaluations."""
+    """Return the keys of the policy and of its evaluations."""
     keys = [job.get("policy_key"), *(step["key"] for step in of_kind(steps_of(job), "evaluation").values())]
     return tuple(keys) if job.get("policy_key") else None
 

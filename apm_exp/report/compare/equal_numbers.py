@@ -1,4 +1,4 @@
-"""Whether an arm had as many pairs and training steps as the baseline arm, in all trainings of a job together."""
+"""A check whether an arm had as many pairs and optimizer steps as the baseline arm, over all trainings of a job."""
 
 from collections.abc import Iterable
 

@@ -19,7 +19,10 @@ _REFUSING = {"prompts": "prompts", "generations": "sampling", "pairs": "reading"
 
 
 def selection_facts(run: FinishedRun) -> dict[str, str]:
-    """Return the metric, the rule, how many were kept, and how far that is noise; what parts differ in, for each."""
+    """Return the metric, the keep rule, the number of kept pairs, and how many of them are within noise.
+
+    A fact in which parts differ is given for each of them.
+    """
     parts = parts_of(run)
     facts = {part.name: _facts_of(run, part) for part in parts}
     rows: dict[str, str] = {}
@@ -35,8 +38,8 @@ def _facts_of(run: FinishedRun, part: Part) -> dict[str, str]:
     kept, pairs = int(counts["kept"]), int(counts["pairs"])
     facts = {"metric": described(metric)}
     if "alpha" in metric:
-        found = counts.get("alpha", metric["alpha"])
-        facts["alpha"] = f"{found}" if found == metric["alpha"] else f"{found:.6g} (asked for: {metric['alpha']})"
+        alpha = counts.get("alpha", metric["alpha"])
+        facts["alpha"] = f"{alpha}" if alpha == metric["alpha"] else f"{alpha:.6g} (requested: {metric['alpha']})"
     facts |= {f"standard deviation of the {name} margin's size": text for name, text in _sigmas(part).items()}
     facts["rule"] = described(_node(part.selection.inputs["keep"], run.config["keep"]))
     facts["kept"] = f"{kept:,} of {pairs:,} pairs ({100 * kept / pairs:.1f}%)"
@@ -46,9 +49,10 @@ def _facts_of(run: FinishedRun, part: Part) -> dict[str, str]:
 
 
 def _node(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the configuration's node if the step was given that one, else what can be shown of the recorded one.
+    """Return the configuration's node if the step was given that one, else the plain settings of the recorded one.
 
-    A recipe may give a part another rule. In the record a path is its digests, and an alpha of auto its rule's node.
+    A recipe may give a part another rule. The record has digests in place of a path, and a rule's node in place of
+    alpha=auto.
     """
     shown = {name: value for name, value in recorded.items() if name not in ("_source_", "path")}
     plain = {name: value for name, value in shown.items() if not isinstance(value, Mapping)}
@@ -56,8 +60,8 @@ def _node(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str,
 
 
 def _sigmas(part: Part) -> dict[str, str]:
-    """Return the sigmas of the alignment potential: of the absolute margins, over all pairs that were ranked."""
-    units, sigmas = {"explicit": "reward units", "implicit": "nats a token"}, {}
+    """Return the sigmas of the alignment potential: of the absolute margins, over all ranked pairs."""
+    units, sigmas = {"explicit": "reward units", "implicit": "nats per token"}, {}
     for column in MARGINS:
         margin_P = read_column(part.file("selection"), column)
         name = column.removesuffix("_margin")
@@ -67,7 +71,7 @@ def _sigmas(part: Part) -> dict[str, str]:
 
 
 def refused(run: FinishedRun) -> list[tuple[str, str, int]]:
-    """Return (step, reason, how many) of what was refused on the way; (step, "", 0) for a step that refused nothing."""
+    """Return (step, reason, count) of the refused rows; (step, "", 0) for a step that refused none."""
     parts = parts_of(run)
     steps = {name: step for part in parts for name, step in made_from(run, part.selection).items()}
     rows: list[tuple[str, str, int]] = []

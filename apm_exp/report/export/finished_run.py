@@ -36,9 +36,10 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """name: of its folder. command: the line that made it. steps: by name, in the order in which they were built.
+    """A finished run.
 
-    A run that was to stop at a selection has no policy and no evaluations.
+    name: of its folder. command: its command line. steps: by name, in the order in which they were built. A run with
+    until=selection has no policy and no evaluations.
     """
 
     name: str
@@ -48,20 +49,20 @@ class FinishedRun:
 
     @property
     def policy(self) -> StepRecord | None:
-        """The policy that the run has trained last, if any."""
+        """Return the policy that was trained last; None if the run has trained none."""
         return last_of(self.steps, "policy")
 
     @property
     def evaluations(self) -> dict[str, Path]:
-        """The folders of the evaluations by name."""
+        """Return the folders of the evaluations by name."""
         return {name: step.path for name, step in of_kind(self.steps, "evaluation").items()}
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """Return the run of a folder, with what it was asked for.
+    """Read the run of a folder and verify its steps.
 
-    Raises UsageError `run=...` if it did not end well, is of an earlier version, has selected nothing, or a step of it
-    is not as written.
+    Raises UsageError `run=...` if it did not succeed, was made by an earlier version, stopped before its selection, or
+    if a step's files have changed.
     """
     name = folder.name
     result = _result(folder, name)
@@ -88,19 +89,21 @@ def _command(folder: Path, result: Mapping[str, Any]) -> str:
 
 
 def _recorded(folder: Path, result: Mapping[str, Any], until: str | None) -> dict[str, Mapping[str, Any]]:
-    """Return the steps of a run's record but for its page: that says where they lie, since links get lost in copies.
+    """Return the steps of a run's record, except its page. Links are not used, as copies may lose them.
 
     Raises UsageError for a record of an earlier version, whose steps have no states, and if nothing was selected.
     """
     line = f"the line in {folder / 'command.txt'}"
     steps = {name: step for name, step in (result.get("steps") or {}).items() if name != "report"}
     if not steps or any("state" not in step for step in steps.values()):
-        raise UsageError(f"run={folder.name}: was made by an earlier version, in another form; {line} builds it again")
+        raise UsageError(
+            f"run={folder.name}: was made by an earlier version, whose steps have other names; {line} rebuilds it"
+        )
     if last_of(steps, "selection") is None:
-        remedy = f"type {line} without until={until}; finished steps are reused"
-        raise UsageError(f"run={folder.name}: nothing was selected, as it was to stop at until={until}; {remedy}")
+        remedy = f"re-run {line} without until={until}; finished steps are reused"
+        raise UsageError(f"run={folder.name}: it has no selection, as it stopped at until={until}; {remedy}")
     if until is None and last_of(steps, "policy") is None:
-        raise UsageError(f"run={folder.name}: its step policy is gone; {line} builds it again")
+        raise UsageError(f"run={folder.name}: its step policy is missing; {line} rebuilds it")
     return steps
 
 

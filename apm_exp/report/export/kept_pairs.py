@@ -12,7 +12,7 @@ from apm_exp.report.export.messages import message_columns
 from apm_exp.report.export.parts import Part, parts_of
 from apm_exp.selection.margins import COLUMNS, explicit_margin, implicit_margin
 
-AT_ONCE = 4096  # rows of texts in memory, some tens of MB
+AT_ONCE = 4096  # rows of texts in memory, tens of MB
 PART = "part"
 TEXTS = ("prompt", "chosen", "rejected", "tools")
 REWARDS = ("chosen_reward", "rejected_reward")
@@ -24,9 +24,8 @@ def kept_pairs(run: FinishedRun) -> Iterator[pa.Table]:
     """Yield the pairs that the selections keep, one part of the training after the other.
 
     Columns: part (the place of the selection in the run, if there are several parts), pair_id, prompt, chosen, rejected
-    (message lists with all their fields; the prompt is not repeated in the responses), tools (JSON, if any row has
-    some), rewards, log-probs (nats, summed), lengths (tokens), margins, and the metric's own; no rewards if no pair has
-    any.
+    (message lists with all their fields; the responses do not repeat the prompt), tools (JSON, if any row has some),
+    rewards (if any pair has them), log-probs (nats, summed), lengths (tokens), margins, and the metric's own columns.
     """
     parts = parts_of(run)
     messages = message_columns(part.file("pairs") for part in parts)
@@ -39,10 +38,7 @@ def kept_pairs(run: FinishedRun) -> Iterator[pa.Table]:
 
 
 def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
-    """Yield the pairs that were held out for evaluation, with the same columns.
-
-    The metric never saw them: its own columns are null.
-    """
+    """Yield the held-out pairs with the same columns; the metric's own columns are null, as it did not score them."""
     parts = parts_of(run)
     messages = message_columns(part.file("pairs") for part in parts)
     for part in parts:
@@ -65,19 +61,19 @@ def _explicit(rows: pa.Table, margin: str) -> pa.Array:
 
 
 def score_columns(run: FinishedRun) -> list[str]:
-    """Return the metric's own columns, by the names that they have in the export."""
+    """Return the metric's own columns by their names in the export."""
     return [_free(field.name) for field in _scores(parts_of(run)) if field.name not in MARGINS]
 
 
 def _scores(parts: Sequence[Part]) -> pa.Schema:
-    """Return what the selections say of a pair: the columns of all parts, since a part may have a metric of its own."""
+    """Return the columns of the selections; those of all parts, as a part may have a metric of its own."""
     schemas = [pq.read_schema(part.file("selection")) for part in parts]
     schema = pa.unify_schemas(schemas, promote_options="permissive")
     return pa.schema([field for field in schema if field.name not in ("pair_id", "kept")])
 
 
 def _beside(part: Part, parts: Sequence[Part], split: str) -> list[Beside]:
-    """Return the texts, the rewards and the log-probs, to be asked for the pairs of a split in their order."""
+    """Return readers of the texts, rewards and log-probs of a split's pairs."""
     pairs = Beside(part.file("pairs"), ["pair_id", *TEXTS], split, AT_ONCE)
     logps = Beside(part.file("logps"), ["pair_id", *LOGPS], split, AT_ONCE)
     rewards = [Beside(part.file("rewards"), ["pair_id", *REWARDS], None, AT_ONCE)] if _any_rewards(parts) else []
@@ -89,7 +85,7 @@ def _any_rewards(parts: Sequence[Part]) -> bool:
 
 
 def _joined(table: pa.Table, part: Part, parts: Sequence[Part], beside: Sequence[Beside]) -> pa.Table:
-    """Return those columns and the scores of `table`, which come last; those that it lacks are null."""
+    """Return those columns followed by the scores of `table`; scores that it lacks are null."""
     names = table["pair_id"]
     columns = {PART: pa.repeat(part.name, len(table))} if len(parts) > 1 else {}
     columns["pair_id"] = names
@@ -106,5 +102,5 @@ def _joined(table: pa.Table, part: Part, parts: Sequence[Part], beside: Sequence
 
 
 def _free(name: str) -> str:
-    """Return the name of a metric's column; those of the part, the texts and the other scores are taken."""
+    """Return the exported name of a metric's column, prefixed if another column has that name."""
     return f"metric_{name}" if name in (PART, *TEXTS, *REWARDS, *LOGPS) else name

@@ -45,10 +45,10 @@ class MessageColumns:
 
 
 def message_columns(files: Iterable[Path]) -> MessageColumns:
-    """Return how the messages and tools of these pairs.parquet are exported.
+    """Return how the messages and tools of files pairs.parquet are exported.
 
-    Memory: the fields besides role and content of all. Raises UsageError for pairs of an earlier version, whose
-    messages have no further fields.
+    Memory: all fields besides role and content. Raises UsageError for pairs of an earlier version, whose messages have
+    no further fields.
     """
     values: dict[str, list[Any]] = defaultdict(list)
     tools = [_collect(file, values) for file in files]

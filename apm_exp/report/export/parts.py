@@ -1,4 +1,4 @@
-"""The sets of pairs that a run has kept pairs of: those of its last training, or that of its last selection."""
+"""The parts of a run's last training, each with the pairs that one selection has kept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Part:
 
 
 def parts_of(run: FinishedRun) -> list[Part]:
-    """Return the parts that the run's last training was given; without a training the pairs of its last selection."""
+    """Return the parts of the run's last training; the part of its last selection if it has trained nothing."""
     policy, selections = last_of(run.steps, "policy"), of_kind(run.steps, "selection")
     if policy is None:
         return [_part(run, [*selections.values()][-1])]
@@ -44,23 +44,26 @@ def _part(run: FinishedRun, selection: StepRecord) -> Part:
 
 
 def step_of(run: FinishedRun, key: str) -> StepRecord:
-    """Return the step of a key."""
+    """Return the step with a key."""
     return next(step for step in run.steps.values() if step.key == key)
 
 
 def name_of(run: FinishedRun, step: StepRecord) -> str:
-    """Return the name that a step has in its run."""
+    """Return the name of a step in its run."""
     return next(name for name, known in run.steps.items() if known.key == step.key)
 
 
 def made_from(run: FinishedRun, step: StepRecord) -> dict[str, StepRecord]:
-    """Return a step and what it was made from by name, in the order of the run, without the policies and their own."""
-    found, waiting = {step.key}, [step]
+    """Return a step and the steps that it was made from, by name in the order of the run, but for policies.
+
+    What a policy was made from is left out too.
+    """
+    keys, waiting = {step.key}, [step]
     while waiting:
-        new = set(_artifacts(waiting.pop().inputs)) - found
-        found |= new
+        new = set(_artifacts(waiting.pop().inputs)) - keys
+        keys |= new
         waiting += [step_of(run, key) for key in new]
-    return {name: known for name, known in run.steps.items() if known.key in found}
+    return {name: known for name, known in run.steps.items() if known.key in keys}
 
 
 def _artifacts(value: Any) -> Iterator[str]:

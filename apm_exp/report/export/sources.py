@@ -27,7 +27,7 @@ class Source:
 
 
 def dataset_source(run: FinishedRun) -> Source:
-    """Return the data set that the pairs, or the prompts of sampled ones, were read from."""
+    """Return the data set from which the pairs, or the prompts of sampled responses, were read."""
     node = run.config["dataset"]
     read = next(each for each in _datasets_read(run) if each.get("_target_") == node["_target_"])
     on_hub = _hub_name(node)
@@ -56,7 +56,7 @@ def _datasets_read(run: FinishedRun) -> Iterator[Mapping[str, Any]]:
 
 
 def base_source(run: FinishedRun) -> Source:
-    """Return the starting policy, which the trainings begin from."""
+    """Return the starting policy of the first training."""
     node, key = run.config["model"], _starting_key(run, parts_of(run)[0])
     if not node.get("path"):
         return Source(f"made by {name_of(node)} (key {key})", None, licence_of(None, "model", None))
@@ -66,14 +66,14 @@ def base_source(run: FinishedRun) -> Source:
 
 
 def policy_source(run: FinishedRun) -> str:
-    """Return the policy that scored the pairs: the starting policy, or one that the run has trained before."""
+    """Return the policy that scored the pairs: the starting policy, or one that the run has trained."""
     key, base = parts_of(run)[0].logps.inputs["policy"]["policy"], base_source(run).text
     name = next((name for name, step in run.steps.items() if step.key == key and kind_of(name) == "policy"), None)
     return base if name is None else f"{name} of the same run (key {key}); its base: {base}"
 
 
 def _starting_key(run: FinishedRun, part: Part) -> str:
-    """Return the key of the policy that the one that scored a part was trained from, first of all."""
+    """Return the key of the starting policy, from the policy that scored a part back through its trainings."""
     key: str = part.logps.inputs["policy"]["policy"]
     trained = {step.key: step for name, step in run.steps.items() if kind_of(name) == "policy"}
     while key in trained:
@@ -82,12 +82,12 @@ def _starting_key(run: FinishedRun, part: Part) -> str:
 
 
 def reward_source(run: FinishedRun) -> str:
-    """Return what gave the rewards; of parts that differ in it, each."""
+    """Return the source of the rewards in words; the sources of all parts if they differ."""
     return "; ".join(dict.fromkeys(_reward_of(run, part) for part in parts_of(run)))
 
 
 def _reward_of(run: FinishedRun, part: Part) -> str:
-    """Return what gave the rewards of a part: of sampled responses they were given before the pairs were made."""
+    """Return the source of a part's rewards; sampled responses were rewarded before pairs were made of them."""
     if not part.rewarded:
         return "none: these pairs have no rewards"
     sampled = part.pairs.inputs["sampled"]

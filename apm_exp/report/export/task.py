@@ -34,7 +34,7 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
     check_settings_of(finished, typed or {})
     policy = settings["policy"]
     if policy and finished.policy is None:
-        raise UsageError(f"export.policy=true: run {finished.name} has trained no policy; leave export.policy out")
+        raise UsageError(f"export.policy=true: run {finished.name} has no trained policy; remove export.policy")
     target = Path(settings["path"] or root / "exports" / finished.name).expanduser()
     written = place(
         target,
@@ -44,7 +44,7 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
         overwrite=settings["overwrite"],
     )
     counted = f"{_kept(finished):,} pairs of {finished.name}{_which(finished)}"
-    print_line(f"{counted}: {target}" if written else f"{counted}: {target} has them already; nothing was written")
+    print_line(f"{counted}: {target}" if written else f"{counted}: {target} already has them; nothing was written")
     for address in push(target, repo, private=settings["private"], policy=policy) if repo else []:
         print_line(f"sent to {address}" + (" (private)" if settings["private"] else ""))
 
@@ -54,7 +54,7 @@ def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:
     shards = folder / "data"
     shards.mkdir()
     rows = {"train": write_shards(kept_pairs(run), shards, "train")}
-    assert rows["train"] == _kept(run), "not exactly the kept pairs were written"
+    assert rows["train"] == _kept(run), "the written pairs are not exactly the kept ones"
     if held_out := write_shards(held_out_pairs(run), shards, "test"):
         rows["test"] = held_out
     write_dataset_card(run, rows, folder / "README.md")
@@ -69,7 +69,7 @@ def _kept(run: FinishedRun) -> int:
 
 
 def _which(run: FinishedRun) -> str:
-    """Return which selections they are of, if the run has others."""
+    """Return the names of the selections in brackets, if the run has several."""
     names = [name_of(run, part.selection) for part in parts_of(run)]
     return f" ({', '.join(names)})" if len(of_kind(run.steps, "selection")) > 1 else ""
 

@@ -12,7 +12,7 @@ _SCORING = ("rewards", "logps", "selection")
 def cost(steps: Mapping[str, Artifact]) -> dict[str, Any]:
     """Return the seconds of each step, of scoring (rewards, log-probs, selection), of training, and their ratio.
 
-    Rewards that an evaluation's judge gave are not of the scoring.
+    Rewards from the judge of an evaluation do not count as scoring.
     """
     judged = set(of_kind(steps, "evaluation"))
     own = {name: step for name, step in steps.items() if place_of(name).partition("-")[0] not in judged}

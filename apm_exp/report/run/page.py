@@ -86,7 +86,7 @@ def context(run: Run) -> Context:
 
 
 def _shown(run: Run) -> Context | None:
-    """Return which of several selections and trainings the page looks into, and how many there are of them."""
+    """Return the names of the selection and the policy that the page shows; None if the run has one of each."""
     kinds = [kind for kind in ("selection", "policy") if kind in run.shown]
     counts = {kind: len(of_kind(run.steps, kind)) for kind in kinds}
     if max(counts.values()) < 2:

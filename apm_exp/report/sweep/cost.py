@@ -1,4 +1,4 @@
-"""What a sweep cost: forwards, tokens, and the seconds of its steps, made or reused."""
+"""The cost of a sweep: forwards, tokens, and the seconds of its steps, built or reused."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ Step = Mapping[str, Any]
 
 
 def cost(root: Path, arms: list[Arm], jobs: list[dict[str, Any]]) -> Context | None:
-    """Return the table of arms by kinds of steps, that of the steps by name, and the seconds of all jobs.
+    """Return a table of arms by kinds of steps, a table of the steps by name, and the seconds of all jobs.
 
-    These are what was spent, and what it would have been without sharing. None without any step that is made.
+    The seconds are those that were spent, and those without sharing. None if no job is finished.
     """
     everything = [(name, step) for job in jobs for name, step in steps_of(job).items()]
     if not everything:
@@ -38,7 +38,7 @@ def cost(root: Path, arms: list[Arm], jobs: list[dict[str, Any]]) -> Context | N
 
 
 def _name_row(name: str, everything: Iterable[tuple[str, Step]]) -> Context:
-    """Return the row of a step of all jobs. made: the jobs that made it. there: the jobs that reused it."""
+    """Return the row of a step of all jobs. made: the number of jobs that built it. there: of those that reused it."""
     steps = [step for other, step in everything if other == name]
     made = sum(not step["reused"] for step in steps)
     return {"name": name, "made": made, "there": len(steps) - made, "spent": _spent(steps), "once": _once(steps)}
@@ -66,7 +66,10 @@ def _row(root: Path, arm: Arm, kinds: list[str]) -> Context:
 
 
 def _cell(steps: Iterable[Step]) -> Context:
-    """made: seconds that the arm's own jobs spent, None where all was there. there: seconds of what was reused."""
+    """Return the cost of an arm's steps.
+
+    made: seconds that the arm's own jobs spent, None if everything was reused. there: seconds of what was reused.
+    """
     steps = list(steps)
     made = {step["key"]: step["seconds"] for step in steps if not step["reused"]}
     there = {step["key"]: step["seconds"] for step in steps if step["key"] not in made}
@@ -74,16 +77,16 @@ def _cell(steps: Iterable[Step]) -> Context:
 
 
 def _count(jobs: list[Job], kind: str, count: str) -> int | None:
-    """Return the sum of a count over the steps of a kind, each once; None if there is none, or one does not have it."""
+    """Return the sum of a count over the distinct steps of a kind; None if there is none, or one lacks the count."""
     steps = {step["key"]: step for job in jobs for step in of_kind(steps_of(job), kind).values()}
     counts = [step["counts"].get(count) for step in steps.values()]
     return None if not counts or None in counts else sum(counts)
 
 
 def _trained(root: Path, jobs: list[Job]) -> tuple[int, int] | None:
-    """Pairs and response tokens that went through training, each time counted; None where it is not known."""
+    """Return the number of pairs and response tokens in all trainings, including repetitions; None if unknown."""
     policies = {step["key"]: (job, step) for job in jobs for step in of_kind(steps_of(job), "policy").values()}
-    found = []
+    totals = []
     for job, policy in policies.values():
         seen = _pairs_seen(root / policy["folder"] / "metrics.jsonl")
         kept, tokens = _kept_tokens(root, job, policy)
@@ -102,17 +105,17 @@ def _pairs_seen(log: Path) -> int | None:
 
 
 def _kept_tokens(root: Path, job: Job, policy: Step) -> tuple[int, int]:
-    """How many pairs a training was given, and the tokens of both of their responses; zeros where that is gone."""
+    """Return the number of pairs of a training and the tokens of their responses; zeros if files are missing."""
     folders = {step["key"]: root / step["folder"] for step in steps_of(job).values()}
     try:
         parts = OmegaConf.load(root / policy["folder"] / "inputs.yaml").inputs.parts
-        found = [
+        kept = [
             _kept_of(*(folders[part[kind].artifact] / f"{kind}.parquet" for kind in ("selection", "logps")))
             for part in parts
         ]
     except (OSError, ValueError, AttributeError, KeyError):
         return 0, 0
-    return sum(kept for kept, _ in found), sum(tokens for _, tokens in found)
+    return sum(pairs for pairs, _ in kept), sum(tokens for _, tokens in kept)
 
 
 def _kept_of(selection: Path, logps: Path) -> tuple[int, int]:

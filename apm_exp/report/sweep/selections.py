@@ -19,14 +19,14 @@ from apm_exp.core.types import PairScores
 from apm_exp.report.compare.arms import Arm, Job, steps_of, words
 from apm_exp.selection.stability import jaccard, kept_by, under_other_sigmas, under_rounding
 
-User = tuple[Arm, Job, Mapping[str, Any]]  # with its selection's record
+User = tuple[Arm, Job, Mapping[str, Any]]  # and the record of the job's last selection
 
 
 @dataclass(frozen=True)
 class Selected:
-    """One selection and the arms whose first finished job used it last.
+    """One selection, the last of the first finished job of some arms.
 
-    path: selection.parquet. counts: pairs, kept, refused, within_noise.
+    path: selection.parquet. counts: pairs, kept, refused and within_noise.
     """
 
     label: str
@@ -36,7 +36,7 @@ class Selected:
 
 
 def selections_of(root: Path, arms: list[Arm]) -> list[Selected]:
-    """Return the last selection of each arm once, in the order of the arms."""
+    """Return each distinct last selection, in the order of the arms."""
     users: dict[str, list[User]] = {}
     for arm in arms:
         job = next((job for job in arm.by_seed.values() if last_of(steps_of(job), "selection")), None)

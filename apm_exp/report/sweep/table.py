@@ -14,7 +14,7 @@ Context = dict[str, Any]
 
 
 def arm_rows(arms: list[Arm], headlines: list[ArmScores]) -> list[Context]:
-    """The table's rows: settings, jobs, seeds, the headline scores with intervals, kept, steps, time.
+    """Return the table's rows: settings, jobs, seeds, the headline scores with intervals, kept, steps, time.
 
     kept, steps: of the last training of a job.
     """

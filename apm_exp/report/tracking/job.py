@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Training:
-    """history: the policy's metrics.jsonl. iteration: of several trainings the one that it belongs to, else None."""
+    """One training of a job. history: the policy's metrics.jsonl. iteration: its number; None if the job has one."""
 
     history: Path
     iteration: int | None = None
@@ -18,9 +18,9 @@ class Training:
 class TrackedJob:
     """A job as it is described to W&B.
 
-    config: resolved. choices: group -> option. swept: the settings that it does not share with its sweep. folder: the
-    run's record. group: its sweep's name. records: the folder that remembers the ids of W&B runs. keys: of the steps
-    that make its result. trainings: in the order in which they are made. trains: whether this job makes the last one.
+    config: resolved. choices: group -> option. swept: the settings in which it differs from other jobs of its sweep.
+    folder: the run's record. group: its sweep's name. records: the folder with the ids of W&B runs. keys: of the steps
+    that make its result. trainings: in their order. trains: whether this job will make the last of them.
     """
 
     config: Mapping[str, Any]

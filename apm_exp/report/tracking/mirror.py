@@ -16,28 +16,28 @@ Act = Callable[[Any], None]
 
 
 class Mirror:
-    """A W&B run, or none; `megabytes` is how large a file it may be sent, 0 for none at all.
+    """A W&B run, or none. megabytes: the size limit for files to send, 0 for no files.
 
-    All trainings of a job are in one run: the rows of each come after those of the one before, on one axis of steps.
+    All trainings of a job are logged to one run on one axis of steps, the rows of each after those of the one before.
     """
 
     def __init__(self, run: Any = None, job: TrackedJob | None = None, megabytes: float = 0) -> None:
         self.run, self.job, self.megabytes = run, job, megabytes
         self.next_step: int | None = None
-        self.read = 0  # the trainings whose earlier rows were looked for
-        self.starts = [0]  # of each training so far, how many steps came before it
+        self.read = 0  # the number of trainings whose earlier rows are logged
+        self.starts = [0]  # of each training so far, the number of steps before it
         self.failed = False
 
     def log_of(self, training: int) -> Callable[[Mapping[str, Any]], None]:
-        """Return what takes each row of a training's metrics.jsonl as it is made. training: its place in the job's."""
+        """Return a function that logs a row of metrics.jsonl. training: the index of the row's training."""
         return partial(self.row, training=training)
 
     def row(self, row: Mapping[str, Any], training: int = 0) -> None:
-        """Log a row, after those of earlier trainings and of earlier attempts that this run does not have."""
+        """Log a row, preceded by rows of earlier trainings and attempts that this W&B run does not have."""
         self._log(lambda run: self._rows(run, row, training))
 
     def rest_of_history(self) -> None:
-        """Log the rows of metrics.jsonl that this run does not have: all of them where other jobs have trained."""
+        """Log the rows of metrics.jsonl that this W&B run does not have: all of them if another job has trained."""
         last = len(self.job.trainings) - 1 if self.job else 0
         self._log(lambda run: self._rows(run, None, last))
 
@@ -52,7 +52,7 @@ class Mirror:
         self._log(lambda run: run.summary.update(score_summary(scores) | counts))
 
     def send(self, selections: Sequence[Path], report: Path | None) -> None:
-        """Send what lies in the folders of these steps, where that is wanted; the scores do not depend on it."""
+        """Send the files of these steps, if that is enabled; the scores do not depend on it."""
         job, megabytes = self.job, self.megabytes
         if job and megabytes and not self.failed:
             self._try("take the selection and the report", lambda run: send(run, job, selections, report, megabytes))
@@ -75,11 +75,11 @@ class Mirror:
         return True
 
     def _rows(self, run: Any, last: Mapping[str, Any] | None, training: int) -> None:
-        """Log what comes before `last` of a training, unless that is done, and `last`; None: all of that training.
+        """Log the rows before `last` of a training, unless that is done, and then `last`; None: all its rows.
 
-        Offline, each attempt's record has all rows since the first step, since `wandb sync` lets a later record of
-        the same run replace an earlier one; online, those after the last step that the server has. W&B takes steps in
-        ascending order only.
+        W&B only accepts ascending steps. Offline, each attempt logs all rows from the beginning, as `wandb sync`
+        replaces an earlier record of the same run with a later one. Online, the rows after the last step on the server
+        are logged.
         """
         if self.job is None:
             return
@@ -105,7 +105,7 @@ class Mirror:
         self.next_step = step + 1
 
     def _start_of(self, training: int) -> int:
-        """Return the steps of the trainings before one, as they logged them: their files are whole when it begins."""
+        """Return the number of steps before a training, from the files of earlier ones, which are complete by then."""
         assert self.job is not None
         for earlier in self.job.trainings[len(self.starts) - 1 : training]:
             rows = read_rows(earlier.history)

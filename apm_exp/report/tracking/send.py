@@ -22,9 +22,9 @@ MEGABYTE = 1_000_000
 def send(run: Any, job: TrackedJob, selections: Sequence[Path], report: Path | None, megabytes: float) -> None:
     """Log the table `selection_sample` and the artifacts `selection-<step>` and `report-<step>` of a W&B run.
 
-    selections, report: the steps' folders; of several selections each has a part of the sample. W&B is told where the
-    files lie and makes no copy of its own: steps do not change once they are there. The report names folders of this
-    machine, so a copy without them is sent. A file of more than `megabytes` stays here, and a line says so.
+    selections, report: the steps' folders; several selections share the rows of the sample. W&B references the files
+    without copying them, as finished steps do not change. The report contains folders of this machine, so a copy
+    without them is sent. A file larger than `megabytes` is not sent, which is logged.
     """
     import wandb
 

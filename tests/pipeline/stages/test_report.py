@@ -123,15 +123,15 @@ def test_what_an_evaluations_judge_took_is_no_scoring(tmp_path: Path) -> None:
     assert "took 18.0 s, training 30.0 s" in text_of((tmp_path / "report.html").read_text())
 
 
-def test_of_several_selections_and_trainings_the_page_says_which_it_looks_into(tmp_path: Path, page: str) -> None:
-    assert "This page looks into the last" not in text_of(page)
+def test_of_several_selections_and_trainings_the_page_says_which_it_shows(tmp_path: Path, page: str) -> None:
+    assert "This page shows the last ones" not in text_of(page)
     arguments = finished_run(tmp_path / "artifacts")
     steps = arguments["steps"]
     last = {f"{kind}.2": steps.pop(kind) for kind in ("selection", "policy")}
     first = {name: replace(steps["logps"], key=name) for name in ("selection.1", "selection.1-evolved", "policy.1")}
     report(tmp_path, **arguments | {"steps": steps | first | last})
     text = text_of((tmp_path / "report.html").read_text())
-    said = "The run has 3 selections and 2 trainings. This page looks into the last: selection.2 , policy.2 ."
+    said = "The run has 3 selections and 2 trainings. This page shows the last ones: selection.2 , policy.2 ."
     assert said in text
     assert "scored with a policy that began as tiny-sft" in text
 

@@ -175,7 +175,7 @@ def test_a_copy_without_links_is_exported_too_and_a_run_of_two_builds_is_not(
     done = here["policy"].path / "done"
     write_sealed(read_sealed(done) | {"build": "another"}, done)
     with pytest.raises(
-        UsageError, match=r"^run=\S+: policy/\S+ has been built again since its step evaluation\.held_out_pairs"
+        UsageError, match=r"^run=\S+: policy/\S+ has been rebuilt since its step evaluation\.held_out_pairs"
     ):
         read_run(find_run(copied, run))
 

@@ -26,7 +26,7 @@ def test_a_run_of_an_earlier_version_is_refused_with_the_command_that_builds_it_
     tmp_path: Path, steps: Any
 ) -> None:
     folder = run_of(tmp_path, steps)
-    said = rf"^run={folder.name}: was made by an earlier version, in another form; the line in \S+command.txt builds"
+    said = rf"^run={folder.name}: was made by an earlier version, whose steps have other names; the line in "
     with pytest.raises(UsageError, match=said):
         read_run(folder)
 
@@ -34,8 +34,6 @@ def test_a_run_of_an_earlier_version_is_refused_with_the_command_that_builds_it_
 @pytest.mark.parametrize("until", ["logps", "generations.2-evolved"])
 def test_a_run_that_stopped_before_any_selection_has_nothing_to_export(tmp_path: Path, until: str) -> None:
     folder = run_of(tmp_path, {"logps": OLD | {"state": "done"}}, until)
-    said = (
-        rf"^run={folder.name}: nothing was selected, as it was to stop at until={until}; type the line in \S+ without"
-    )
+    said = rf"^run={folder.name}: it has no selection, as it stopped at until={until}; re-run the line in \S+ without"
     with pytest.raises(UsageError, match=said):
         read_run(folder)
