@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from apm_exp.report.export.task import export
 from tests.command import apm_exp, command, environment, folders
 from tests.pipeline.recipes.test_two_parts import RECIPE
 
@@ -64,6 +65,25 @@ def test_what_exists_is_reused_and_what_is_named_is_built_again_with_what_follow
     assert made(run(root)[1]) == []
     following = ["generations.win_rate", "rewards.win_rate", "evaluation.win_rate", "evaluation.held_out_pairs"]
     assert made(run(root, "rebuild=policy.2")[1]) == ["policy.2", *following, "report"]
+
+
+def test_an_export_has_the_kept_pairs_of_both_parts_of_the_last_training(root: Path, tmp_path: Path) -> None:
+    first = min((root / "outputs/runs").glob("2*"))
+    settings = {"path": str(tmp_path / "pairs"), "overwrite": False, "policy": True, "push": None, "private": True}
+    export(root / "outputs", first.name, settings)
+    (file,) = (tmp_path / "pairs/data").glob("train-*")
+    exported = [(row["part"], row["pair_id"]) for row in pq.read_table(file).to_pylist()]
+    kept = []
+    for part in ("2", "2-further"):
+        table = pq.read_table(first / f"selection.{part}" / "selection.parquet")
+        kept += [(part, name) for name in table.filter(table["kept"])["pair_id"].to_pylist()]
+    assert exported == kept
+    card = (tmp_path / "pairs/README.md").read_text()
+    counted = [f"| kept, part {part} | {sum(part == own for own, _ in kept)} of " for part in ("2", "2-further")]
+    for expected in ("| policy that was scored | policy.1 of the same run (key ", "| rule, part 2-further |", *counted):
+        assert expected in card, expected
+    assert "## Select the same pairs again" not in card
+    assert "| trainings | 2, each from" in (tmp_path / "pairs/policy/README.md").read_text()
 
 
 def test_another_reward_builds_no_responses_of_the_first_iteration(root: Path) -> None:
