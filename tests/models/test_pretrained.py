@@ -46,7 +46,7 @@ def test_replaced_weights_in_a_folder_called_snapshots_are_other_weights(tmp_pat
     keys = []
     for weights in ("first", "second"):
         (folder / "model.safetensors").write_text(weights)
-        keys.append(starting_policy(config, {}, FileDigests(tmp_path / "digests.json")).key)
+        keys.append(starting_policy(config, None, FileDigests(tmp_path / "digests.json")).key)
     assert keys[0] != keys[1]
 
 
