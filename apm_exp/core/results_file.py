@@ -1,7 +1,7 @@
-"""Results that a killed attempt leaves for the next one: a folder of files to which lines are only ever added.
+"""Partial results on disk that a later attempt resumes from: a folder of append-only files.
 
-Each attempt of each process adds to a file of its own, so several may write at once. A line is a JSON object of results
-by name, after the sha256 of its text. JSON keeps every bit of a float.
+Each process writes its own file in each attempt, so several may write at once. A line is a JSON object of results by
+name, preceded by the sha256 of its text. JSON keeps every bit of a float.
 """
 
 import json
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 def record(items: Iterable[Item], results_of: Callable[[Item], dict[str, Any]], folder: Path) -> Iterator[Item]:
-    """Pass on each item once its results, by name, are in the folder."""
+    """Yield each item after its results, by name, have been written to the folder."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{time.time_ns()}-{os.environ.get('RANK', '0')}.jsonl"
     with path.open("x", encoding="utf-8", newline="\n") as lines:
@@ -33,7 +33,7 @@ def record(items: Iterable[Item], results_of: Callable[[Item], dict[str, Any]], 
 def read_results(folder: Path, *, warn: bool = True) -> Iterator[tuple[str, Any]]:
     """Yield (name, result) of every line in the folder, in the order of the attempts.
 
-    Lines that are not as they were written, such as one that a kill truncated, are skipped, with a warning.
+    Damaged lines, such as one that a kill truncated, are skipped with a warning.
     """
     for path in sorted(folder.glob("*.jsonl")):
         damaged = 0
@@ -43,7 +43,7 @@ def read_results(folder: Path, *, warn: bool = True) -> Iterator[tuple[str, Any]
                 damaged += results is None
                 yield from (results or {}).items()
         if damaged and warn:
-            logger.warning("%s: damaged lines: %d; what they held is computed again", path, damaged)
+            logger.warning("%s: %d damaged lines; their results are computed again", path, damaged)
 
 
 def count_results(folder: Path) -> int:
@@ -52,7 +52,7 @@ def count_results(folder: Path) -> int:
 
 
 def _results(line: bytes) -> dict[str, Any] | None:
-    """The results of a line, or None if it is not as it was written."""
+    """Return the results of a line, or None if it is damaged."""
     digest, _, text = line.decode(errors="replace").partition(" ")
     whole = text.endswith("\n") and text_digest(text[:-1]) == digest
     return json.loads(text) if whole else None

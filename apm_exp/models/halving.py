@@ -1,4 +1,4 @@
-"""Forwards over batches of items, which become smaller when memory runs out."""
+"""Forwards over batches of items, with a batch size that is reduced when memory runs out."""
 
 import gc
 import logging
@@ -21,11 +21,11 @@ def run_halving(
     setting: str,
     too_large: Callable[[Item], str],
 ) -> Iterator[tuple[list[Item], Result]]:
-    """Yield each batch with what `run` returns for it, batch after batch.
+    """Yield each batch with the result of `run`, batch after batch.
 
-    No batch costs more than `budget`, the value of `setting`: one that does is divided. When memory runs out the
+    No batch costs more than `budget`, the value of `setting`: a more expensive one is split. When memory runs out, the
     budget is halved, with a warning. Raises ValueError, with the text that `too_large` returns for the item, if memory
-    does not suffice for one item alone.
+    is not sufficient for a single item.
     """
     for whole in batches:
         waiting = deque([whole])
@@ -65,14 +65,14 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Give back to the device what is no longer used, after memory ran out."""
+    """Release unused memory to the device after memory ran out."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def _unless_out_of_memory(run: Callable[[list[Item]], Result], batch: list[Item]) -> Result | None:
-    """The result, or None if memory ran out: once this has returned, no traceback keeps the tensors of the attempt."""
+    """Return the result, or None if memory ran out; no traceback then keeps the tensors of the attempt alive."""
     try:
         return run(batch)
     except (RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Log-probs of many pairs: batches formed by a budget of tokens, longest first, smaller when memory runs out."""
+"""Log-probs of many pairs: batches by a token budget, longest pairs first, reduced when memory runs out."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -32,9 +32,10 @@ def score_pairs(
 
 
 def token_budget(settings: Runtime, lengths: Sequence[int]) -> int:
-    """The tokens of one forward: `runtime.tokens_per_batch`, or what suits the device, and then the longest pair.
+    """Return the number of tokens per forward: `runtime.tokens_per_batch`, or a default for the device.
 
-    A CPU's caches hold what a layer of few tokens computes; a GPU wants many at once.
+    The default is at least the length of the longest pair. On a CPU the intermediate results of a layer should fit the
+    caches; a GPU needs many tokens at once.
     """
     if settings.tokens_per_batch is not None:
         return settings.tokens_per_batch
@@ -44,10 +45,10 @@ def token_budget(settings: Runtime, lengths: Sequence[int]) -> int:
 def form_batches(
     lengths: Sequence[int], names: Sequence[str], tokens_per_batch: int, ranks: int = 1
 ) -> list[list[int]]:
-    """The indices of the pairs of each forward: longest first, as many as fit the budget; equal lengths by name.
+    """Return the indices of the pairs of each forward: longest first, as many as fit the budget; equal lengths by name.
 
-    lengths: tokens of each pair. The number of batches is a multiple of `ranks` wherever there are pairs enough to
-    divide. Raises ValueError where one pair alone exceeds the budget.
+    lengths: tokens of each pair. The number of batches is a multiple of `ranks` if there are enough pairs to split.
+    Raises ValueError if a single pair exceeds the budget.
     """
     longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], names[index]))
     _check_budget(lengths, names, longest_first, tokens_per_batch)
@@ -67,8 +68,8 @@ def score_batches(
 ) -> Iterator[Scored]:
     """Yield the log-probs of each batch of indices into `items`, one forward each.
 
-    When memory runs out the budget is halved, with a warning, and what exceeds it is divided. names: the pairs' ids,
-    for messages. Raises ValueError where memory does not suffice for one pair, and where a log-prob is not finite.
+    When memory runs out the budget is halved, with a warning, and larger batches are split. names: the pairs' ids, for
+    messages. Raises ValueError if memory is not sufficient for a single pair, or if a log-prob is not finite.
     """
     setting = "runtime.tokens_per_batch"
     named = ([(index, items[index]) for index in batch] for batch in batches)
@@ -84,12 +85,12 @@ def _check_budget(lengths: Sequence[int], names: Sequence[str], longest_first: S
     if longest_first and lengths[longest_first[0]] > budget:
         name, needed = names[longest_first[0]], lengths[longest_first[0]]
         raise ValueError(
-            f"runtime.tokens_per_batch={budget}: the pair {name} alone takes {needed} tokens; give at least {needed}"
+            f"runtime.tokens_per_batch={budget}: the pair {name} alone takes {needed} tokens; set at least {needed}"
         )
 
 
 def _score(model: nn.Module, batch: Sequence[Indexed]) -> list[list[float]]:
-    """The log-probs of the responses of each item of one batch."""
+    """Return the log-probs of the responses of each item of one batch."""
     items = [item for _, item in batch]
     with torch.inference_mode():
         logp_N, _ = responses_forward(model, [(item.prompt_ids, item.responses) for item in items])
@@ -104,15 +105,15 @@ def _too_large(model: nn.Module, names: Sequence[str], indexed: Indexed) -> str:
     index, item = indexed
     return (
         f"runtime.device: out of memory for the pair {names[index]} alone ({item.length} tokens; "
-        f"{_memory(model, item.length)}); take a larger device, a smaller model.dtype, or a smaller tokens.max_length"
+        f"{_memory(model, item.length)}); use a larger device, a smaller model.dtype, or a smaller tokens.max_length"
     )
 
 
 def _memory(model: Any, tokens: int) -> str:
-    """An estimate of what a forward over so many tokens takes, in words.
+    """Return an estimate of the memory of a forward over so many tokens, in words.
 
-    At its widest a layer holds the MLP's gate, up and product and six rows of the hidden size: the residual, its
-    norm, query, key, value and the attention's output.
+    At its widest, a layer holds the MLP's gate, up projection and product, and six rows of the hidden size: the
+    residual, its norm, query, key, value and the attention's output.
     """
     config, weights = model.config.get_text_config(), list(model.parameters())
     hidden = model.get_input_embeddings().weight.shape[1]

@@ -1,4 +1,4 @@
-"""Score a table of tokenised pairs, in one process or in several; what a killed attempt has scored is kept."""
+"""Scoring of a table of tokenized pairs in one or several processes; results of a killed attempt are reused."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ Scores = dict[str, tuple[float, ...]]  # by pair_id: the log-probs of the chosen
 
 
 class StoredPairs(Sequence[TokenisedPair]):
-    """The pairs of a table, made when they are asked for: as Python integers they would take many times the memory."""
+    """The pairs of a table, created on access, as Python integers would need many times the memory."""
 
     def __init__(self, table: pa.Table) -> None:
         self.columns = [table[name] for name in PARTS]
@@ -41,20 +41,21 @@ class StoredPairs(Sequence[TokenisedPair]):
     def __getitem__(self, row: slice) -> Sequence[TokenisedPair]: ...
     def __getitem__(self, row: int | slice) -> TokenisedPair | Sequence[TokenisedPair]:
         if isinstance(row, slice):
-            return [self[one] for one in range(*row.indices(len(self)))]
+            return [self[index] for index in range(*row.indices(len(self)))]
         return TokenisedPair(*(column[row].as_py() for column in self.columns))
 
 
 def lengths_of(table: pa.Table) -> np.ndarray:
-    """The tokens of each pair: its prompt once, and both answers."""
+    """Return the number of tokens of each pair: its prompt once, and both responses."""
     return np.sum([pc.list_value_length(table[name]).to_numpy() for name in PARTS], axis=0)
 
 
 def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Scores:
-    """The log-probs of each pair of `out/tokenised.parquet` by pair_id, in as many processes as the runtime says.
+    """Return the log-probs of each pair of `out/tokenised.parquet` by pair_id, computed in as many processes as
+    configured.
 
-    Values that an earlier attempt left in `out/shards` are reused; if nothing else has changed, the rest is scored in
-    the batches in which it would have been. Raises ValueError as form_batches and score_batches do.
+    Results that an earlier attempt left in `out/shards` are reused; if nothing else has changed, the other pairs are
+    scored in the same batches as without the interruption. Raises ValueError as form_batches and score_batches do.
     """
     table = pq.read_table(out / TOKENISED)
     names, lengths = table["pair_id"].to_pylist(), lengths_of(table).tolist()
@@ -65,11 +66,11 @@ def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Scores:
     if batches:
         processes = all_processes(runtime)
         shares = [batches[rank::processes] for rank in range(processes)]
-        given: dict[str, Any] = {"policy": policy, "shares": shares, "runtime": runtime}
+        arguments: dict[str, Any] = {"policy": policy, "shares": shares, "runtime": runtime}
         if len(shares) > 1:
-            run_in_ranks(score_share, out, given, len(shares))
+            run_in_ranks(score_share, out, arguments, len(shares))
         else:
-            score_share(out, **given)
+            score_share(out, **arguments)
     return _all_scores(out / SHARDS, names)
 
 
@@ -78,34 +79,35 @@ def _scores(folder: Path, *, warn: bool = True) -> Scores:
 
 
 def _all_scores(folder: Path, names: Sequence[str]) -> Scores:
-    """The log-probs of all pairs. A shared folder may show what another machine has written only after a while."""
+    """Return the log-probs of all pairs, waiting for files of other machines to appear on a shared file system."""
     deadline = time.monotonic() + _SECONDS_TO_SHOW
     while absent := len(set(names) - (known := _scores(folder, warn=False)).keys()):
         if time.monotonic() > deadline:
-            remedy = "re-run the same command to resume; is it on a file system that all nodes share?"
+            remedy = "re-run the same command to resume; it must be on a file system that all nodes share"
             raise ValueError(
-                f"output_root: the scores of {absent} pairs were written and are not in {folder}; {remedy}"
+                f"output_root: the scores of {absent} pairs were written but do not appear in {folder}; {remedy}"
             )
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     return known
 
 
 def remaining(names: Sequence[str], lengths: Sequence[int], known: Any, runtime: dict[str, Any]) -> list[list[int]]:
-    """The batches (rows of the table) that are still to be scored, equally many for each process."""
+    """Return the batches (rows of the table) that are still to be scored, equally many for each process."""
     from apm_exp.models.score_pairs import form_batches, token_budget
 
     processes, budget = all_processes(runtime), token_budget(component.bind("runtime", runtime)(), lengths)
     batches = form_batches(lengths, names, budget, processes)
     rest = [batch for batch in batches if any(names[row] not in known for row in batch)]
-    if any(names[row] in known for batch in rest for row in batch):  # other batches were formed before
+    if any(names[row] in known for batch in rest for row in batch):  # the earlier attempt had formed other batches
         rows = [row for row, name in enumerate(names) if name not in known]
         formed = form_batches([lengths[row] for row in rows], [names[row] for row in rows], budget, processes)
         rest = [[rows[place] for place in batch] for batch in formed]
-    return rest + rest[-1:] * (-len(rest) % processes)  # the same again takes no longer than waiting for the others
+    # scoring a batch again takes no longer than waiting for the other processes
+    return rest + rest[-1:] * (-len(rest) % processes)
 
 
 def score_share(out: Path, *, policy: Policy, shares: list[list[list[int]]], runtime: dict[str, Any]) -> dict[str, int]:
-    """Score this process's share of the batches, into a file of its own; returns the number of pairs."""
+    """Score this process's share of the batches and write it to its own file; returns the number of pairs."""
     from apm_exp.models.load import load_model
     from apm_exp.models.score_pairs import score_batches, token_budget
 
@@ -126,7 +128,7 @@ def score_share(out: Path, *, policy: Policy, shares: list[list[list[int]]], run
 
 
 def _check_ids(table: pa.Table, names: Sequence[str], rows: int) -> None:
-    """Every part has tokens, and every token a row of the embedding."""
+    """Check that every part has tokens, and that every token has a row in the embedding."""
     for part in PARTS:
         lengths = pc.list_value_length(table[part]).to_numpy()
         if len(empty := np.flatnonzero(lengths == 0)):
@@ -135,6 +137,6 @@ def _check_ids(table: pa.Table, names: Sequence[str], rows: int) -> None:
         if len(wrong := np.flatnonzero((ids >= rows) | (ids < 0))):
             name = names[np.searchsorted(np.cumsum(lengths), wrong[0], side="right")]
             raise ValueError(
-                f"model.path: the pair {name} has the token {ids[wrong[0]]}, and the model's embedding has {rows} "
+                f"model.path: the pair {name} has the token {ids[wrong[0]]}, but the model's embedding has {rows} "
                 "rows; the tokenizer does not belong to this model"
             )

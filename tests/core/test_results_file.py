@@ -52,4 +52,4 @@ def test_a_damaged_line_is_skipped_with_a_warning_and_the_others_count(tmp_path,
     assert list(read_results(tmp_path, warn=False)) == [item for results in RESULTS[1:] for item in results.items()]
     assert not caplog.messages
     assert len(dict(read_results(tmp_path))) == 3
-    assert caplog.messages == [f"{path}: damaged lines: 1; what they held is computed again"]
+    assert caplog.messages == [f"{path}: 1 damaged lines; their results are computed again"]

@@ -100,7 +100,7 @@ def test_a_damaged_line_is_scored_again(out, tiny_policy, monkeypatch, caplog):
     seen = forwards(monkeypatch)
     assert scored(out, tiny_policy) == whole
     assert len(seen) == 2
-    assert caplog.messages == [f"{path}: damaged lines: 2; what they held is computed again"]
+    assert caplog.messages == [f"{path}: 2 damaged lines; their results are computed again"]
 
 
 @pytest.mark.parametrize("change", [{"tokens_per_batch": 90}, {"tokens_per_batch": 45}])
@@ -146,7 +146,7 @@ def test_a_file_that_is_shown_late_is_waited_for(out, tiny_policy, monkeypatch):
     first.unlink()
     monkeypatch.setattr(score_table, "_SECONDS_TO_SHOW", 0.0)
     with pytest.raises(
-        ValueError, match=r"^output_root: the scores of \d+ pairs were written and are not in .*/shards; "
+        ValueError, match=r"^output_root: the scores of \d+ pairs were written but do not appear in .*/shards; "
     ):
         score_table._all_scores(out / SHARDS, list(whole))
 

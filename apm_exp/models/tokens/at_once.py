@@ -1,4 +1,4 @@
-"""How many texts a tokenizer gets at once: it keeps offsets and masks besides the ids, some 200 bytes a character."""
+"""Batches of texts for a tokenizer, which keeps offsets and masks besides the ids: about 200 bytes per character."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ _CHARACTERS = 4_000_000
 
 
 def at_once(texts: list[str]) -> Iterator[list[str]]:
-    """Yield the texts in parts of at most so many texts and characters, or of one text that has more."""
+    """Yield the texts in parts with a limited number of texts and characters; a single longer text is a part."""
     part: list[str] = []
     characters = 0
     for text in texts:

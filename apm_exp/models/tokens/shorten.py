@@ -1,12 +1,13 @@
-"""Remove the middle of texts that are far longer than what is kept of their tokens, before tokenization.
+"""Removal of the middle of texts that are much longer than the tokens that are kept of them, before tokenization.
 
-A tokenizer needs some 200 bytes a character, and a file may have a line of megabytes. Of a text's tokens the profiles
-keep at most `most` from its start or from its end. The middle is removed from one space between two ASCII letters to
-another. If no token of the vocabulary has a letter followed by a space, no token crosses such a place: BPE's merges on
-one side do not depend on the other side (each merge's result is a token), nor does Unigram's best path (it is the best
-path of each side), and pre-tokenizers split there in any case. Normalizers change nothing there: a letter and a space
-do not compose. So the tokens of the start and of the end stay the same; that each end has more than `most` is counted.
-Texts for which that is not possible are tokenized whole, and refused if they are longer than LONGEST.
+A tokenizer needs about 200 bytes per character, and a file may have a line of megabytes. The profiles keep at most
+`most` tokens from a text's start or from its end. The middle is removed from a space between two ASCII letters to
+another such space. If no token of the vocabulary has a letter followed by a space, no token crosses such a place: BPE's
+merges on one side do not depend on the other side (each merge's result is a token), nor does Unigram's best path (it
+consists of the best path of each side), and pre-tokenizers split there in any case. Normalizers change nothing there: a
+letter and a space do not compose. So the tokens of the start and of the end stay the same; it is verified that each end
+has more than `most` tokens. If this is not possible, a text is tokenized completely, and refused if it is longer than
+LONGEST.
 """
 
 import re
@@ -20,23 +21,25 @@ from apm_exp.models.tokens.render import token_ids
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-LONGEST = 1_000_000  # characters of a text that is tokenized whole
-_PER_TOKEN = 32  # characters to begin with, far more than a token has on the average in any language
-_TIMES = 4  # a shorter text takes little more than its two ends
+LONGEST = 1_000_000  # maximum number of characters of a text that is tokenized completely
+_PER_TOKEN = 32  # characters per token, far above the average of any language
+_TIMES = 4  # a shorter text is not much longer than its two ends
 _PLACE = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
 _ACROSS = re.compile(r"[A-Za-z][ \u0120\u2581]")  # byte-level vocabularies write a space as U+0120, others as U+2581
 
 
 def shortened(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], most: int) -> tuple[str, ...] | Refusal:
-    """Return the texts, the long ones without their middle: the first and the last `most` tokens are the same, and each
-    end has more than `most`. A refusal if one is too long to tokenize whole and nothing can be removed.
+    """Return the texts, the long ones without their middle; their first and last `most` tokens are the same.
+
+    Each end has more than `most` tokens. Returns a Refusal if a text is too long to tokenize completely and cannot be
+    shortened.
     """
     kept = _PER_TOKEN * (most + 2)
     short = tuple(_without_middle(tokenizer, text, most, kept) for text in texts)
     if (longest := max(map(len, short))) <= max(LONGEST, _TIMES * kept):
         return short
-    problem = f"{longest:,} characters without a space between two letters at which it could be shortened"
-    return Refusal("text too long to be tokenized", f"{problem}; split it, or leave it out")
+    problem = f"{longest:,} characters without a space between two letters at which to shorten it"
+    return Refusal("text too long to be tokenized", f"{problem}; split it, or remove it")
 
 
 def _without_middle(tokenizer: "PreTrainedTokenizerBase", text: str, most: int, kept: int) -> str:
