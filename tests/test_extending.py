@@ -12,10 +12,16 @@ import pyarrow as pa
 import pytest
 import torch
 
+from apm_exp.core import component
+from apm_exp.core.digest import FileDigests
 from apm_exp.core.types import PairLogps
+from apm_exp.pipeline.unroll import unroll
 from tests.command import command, environment
+from tests.pipeline.test_graph import CHOICES
+from tests.test_configs import compose
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
+OPTIONS = ("dataset/tsv", "loss/squared", "metric/agreement", "pipeline/twice", "reward/length")
 CHOSEN = ("metric=agreement", "loss=squared", "dataset=tsv", "dataset.path=pairs.tsv", "reward=length")
 
 
@@ -25,8 +31,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("own")
     files = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
     assert sorted(files) == sorted(
-        ["mine/agreement.py", "mine/length.py", "mine/squared.py", "mine/tsv.py"]
-        + [f"my_conf/{name}.yaml" for name in ("dataset/tsv", "loss/squared", "metric/agreement", "reward/length")]
+        [f"mine/{name}.py" for name in ("agreement", "length", "squared", "tsv", "twice")]
+        + [f"my_conf/{name}.yaml" for name in OPTIONS]
     )
     for name, text in {**files, "mine/__init__.py": ""}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +60,15 @@ def test_the_pages_components_run_from_the_users_own_package(desk: Path) -> None
     trusted = plan("trusted_packages=[mine]")
     assert trusted.returncode == 0, trusted.stderr
     assert "squared-agreement-tiny_from_data" in trusted.stdout
+
+
+def test_the_pages_recipe_has_its_iterations(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "mine"})
+    config = compose("pipeline._target_=mine.twice.twice", "+pipeline.iterations=2", "iterations=2", "evals=[]")
+    steps = unroll(config, CHOICES, FileDigests(desk / "digests.json"))
+    assert [name for name in steps if name.startswith(("generations", "policy"))] == [
+        *("generations.1", "policy.1", "generations.2", "policy.2")
+    ]
 
 
 def test_the_pages_loss_is_what_it_says(desk: Path) -> None:
