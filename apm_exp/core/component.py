@@ -1,7 +1,7 @@
-"""Components: functions named by a YAML node, checked against their own signature, then bound.
+"""Components: functions that a YAML node names; the node is checked against the function's signature and bound to it.
 
-A node is a plain dict `{"_target_": "package.module.function", setting: value, ...}`. The keyword-only parameters
-of the function are its settings; positional parameters are given by the stage that calls it.
+A node is a plain dict `{"_target_": "package.module.function", setting: value, ...}`. The keyword-only parameters of
+the function are its settings; positional parameters are passed by the stage that calls it.
 """
 
 import difflib
@@ -18,24 +18,25 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, create_model
 
 Function = Callable[..., Any]
-UNHASHED = "how it is run"  # in a setting's Annotated: what changes a result by no more than rounding
+# an annotation of settings that change results at most by rounding and are not in the cache key
+UNHASHED = "how it is run"
 _trusted_packages = {"apm_exp"}
-_loaded: dict[Path, str] = {}  # source files, with the sha256 that each had when its code had just been loaded
+_loaded: dict[Path, str] = {}  # source files, with the sha256 that each had when its code was loaded
 _MOST_NAMES = 15
 
 
 def trust(packages: Iterable[str]) -> None:
-    """Let `_target_` name functions of these top-level packages too."""
+    """Allow `_target_` to name functions of these top-level packages too."""
     _trusted_packages.update(packages)
 
 
 def trusted() -> frozenset[str]:
-    """The top-level packages whose functions `_target_` may name."""
+    """Return the top-level packages whose functions `_target_` may name."""
     return frozenset(_trusted_packages)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the closest of `names`, else all of them, or the few that come nearest."""
+    """Return `did you mean 'x'?` for the closest of `names`, else all of them or the few closest."""
     known = sorted(names)
     if close := difflib.get_close_matches(name, known, n=1):
         return f"did you mean '{close[0]}'?"
@@ -46,7 +47,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def locate(group: str, node: Mapping[str, Any]) -> Function:
-    """The function that a node names. ValueError where the package is not trusted or has no such function."""
+    """Return the function that a node names. ValueError if its package is not trusted or has no such function."""
     target = str(node.get("_target_", ""))
     module_name, _, name = target.rpartition(".")
     if not target:
@@ -65,7 +66,7 @@ def locate(group: str, node: Mapping[str, Any]) -> Function:
 
 
 def _where_it_is(module_name: str, name: str) -> str:
-    """The remedy for a function of this project that stands in another file than a target says; "" if there is none."""
+    """Return a remedy for a function of this project that is in another file than the target says, or ""."""
     root = Path(__file__).parents[1]
     if module_name.split(".")[0] != root.name:
         return ""
@@ -76,25 +77,25 @@ def _where_it_is(module_name: str, name: str) -> str:
 
 
 def name_of(node: Mapping[str, Any]) -> str:
-    """Return what a user calls a component: for ours the name of its file, for others that of the function."""
+    """Return the name of a component: the file name for ours, the function name for others."""
     *packages, module, function = str(node["_target_"]).split(".")
     if "worlds" in packages:
-        return packages[-1]  # a world has a folder, with a file for each of its components
+        return packages[-1]  # a world has a folder with one file per component
     return module if packages[:1] == ["apm_exp"] else function
 
 
 def source_of(function: Function) -> Path:
-    """The file that a function stands in, not that of a decorator (`torch.no_grad()`) that wraps it."""
+    """Return the file that contains a function, not that of a decorator (`torch.no_grad()`) around it."""
     return Path(inspect.getfile(inspect.unwrap(function)))
 
 
 def loaded_source(file: Path) -> str | None:
-    """The sha256 that a source file had when its function was first located; None if it could not be read."""
+    """Return the sha256 that a source file had when its function was first located; None if it could not be read."""
     return _loaded.get(file)
 
 
 def note_sources() -> None:
-    """Note the sources of all loaded modules of trusted packages: jobs that are forked later may find them edited."""
+    """Record the sources of the loaded modules of trusted packages, which may be edited before a later job starts."""
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] in _trusted_packages:
             _note(Path(getattr(module, "__file__", None) or ""))
@@ -111,7 +112,7 @@ def _settings(function: Function) -> dict[str, inspect.Parameter]:
 
 
 def setting_names(function: Function) -> list[str]:
-    """The names of a component's settings."""
+    """Return the names of a component's settings."""
     return list(_settings(function))
 
 
@@ -121,20 +122,20 @@ def required_names(function: Function) -> list[str]:
 
 
 def positional_names(function: Function) -> list[str]:
-    """The names of what the stage gives to a component."""
+    """Return the names of the parameters that the stage passes to a component."""
     parameters = inspect.signature(function).parameters.values()
     return [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
 
 
 def settings_of(function: Function, node: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a node that belongs to `function`: the values of its keyword-only parameters."""
+    """Return the part of a node that belongs to `function`: the values of its keyword-only parameters."""
     return {name: node[name] for name in _settings(function) if name in node}
 
 
 def identifying(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A node without the settings that its function declares as UNHASHED: what is hashed of it.
+    """Return a node without the settings that its function declares as UNHASHED, for the cache key.
 
-    Raises ValueError as `locate`; a node without a `_target_` is returned as it is.
+    Raises ValueError as `locate`; a node without a `_target_` is returned unchanged.
     """
     if "_target_" not in node:
         return dict(node)
@@ -152,17 +153,17 @@ def _message(group: str, error: Mapping[str, Any], names: Iterable[str], values:
         return f"{group}.{key}={error['input']}: no such setting; {nearest(key, names)}"
     if error["type"] == "missing":
         return f"{group}.{key} is missing: give {group}.{key}=VALUE"
-    message = error["msg"].removeprefix("Value error, ")  # of a setting's own check
+    message = error["msg"].removeprefix("Value error, ")  # raised by a setting's own check
     return f"{group}.{_place(error['loc'], values)}={_typed(error['input'])}: {message[0].lower()}{message[1:]}"
 
 
 def _typed(value: Any) -> Any:
-    """A value as it is typed: null, not None."""
+    """Return a value as it is typed: null, not None."""
     return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
 
 
 def _place(parts: Sequence[Any], values: Mapping[str, Any]) -> str:
-    """The setting that an error is about, with the name inside it if it holds settings by name."""
+    """Return the setting of an error, with the name inside it if its value is a mapping."""
     first, *rest = parts
     inner = values.get(first)
     if rest and isinstance(inner, Mapping) and rest[0] in inner:
@@ -191,9 +192,9 @@ def check(group: str, node: Mapping[str, Any], functions: Iterable[Function]) ->
 
 
 def bind(group: str, node: Mapping[str, Any], also: Iterable[Function] = ()) -> partial[Any]:
-    """The function of a node with its settings filled in.
+    """Return the function of a node with its settings bound.
 
-    `also`: further functions whose settings may stand in the same node. Raises ValueError as `locate` and `check`.
+    also: further functions whose settings may be in the same node. Raises ValueError as `locate` and `check`.
     """
     function = locate(group, node)
     check(group, node, (function, *also))

@@ -1,4 +1,4 @@
-"""Nodes inside nodes: a component that is a setting of another one, at any depth, in mappings and lists."""
+"""Nested nodes: components that are settings of other components, at any depth, in mappings and lists."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ Change = Callable[[str, Node], Node]
 
 
 def every(place: str, value: Any) -> Iterator[tuple[str, Node]]:
-    """Yield each node in a value, outer ones first, with the place that its settings are typed at."""
+    """Yield each node in a value, outer ones first, with its dotted name."""
     if isinstance(value, Mapping) and "_target_" in value:
         yield place, value
     yield from _inside(place, value)
@@ -29,7 +29,7 @@ def _inside(place: str, value: Any) -> Iterator[tuple[str, Node]]:
 
 
 def changed(place: str, value: Any, change: Change) -> Any:
-    """Return a value whose nodes are each replaced by what `change` returns for its place and the node."""
+    """Return a value in which each node is replaced by what `change` returns for its dotted name and the node."""
     if isinstance(value, Mapping):
         parts = {name: changed(f"{place}.{name}", item, change) for name, item in value.items()}
         return change(place, parts) if "_target_" in parts else parts
@@ -39,10 +39,10 @@ def changed(place: str, value: Any, change: Change) -> Any:
 
 
 def check_nodes(group: str, node: Node, companions: Iterable[Function] = ()) -> None:
-    """Check a node and those inside it: names, types and ranges, and then what the `check` of each module says.
+    """Check a node and those inside it: names, types and ranges, and then with the `check` function of each module.
 
-    companions: functions whose settings stand in the outermost node beside its component's own. Raises ValueError as
-    `locate` and `component.check`, and for values that are right one by one and not together.
+    companions: functions whose settings are in the outermost node besides those of its component. Raises ValueError as
+    `locate` and `component.check`, and for values that are valid individually but not together.
     """
     nodes = [(group, node), *_inside(group, node)]
     for place, each in nodes:

@@ -1,6 +1,6 @@
-"""What a component's module tells others of it: optional names beside the component, in its own file.
+"""Optional properties of a component, declared in its own module.
 
-docs/extending.md lists the names. So nobody has to know a component by its name.
+docs/extending.md lists their names. They make it unnecessary to compare components by name.
 """
 
 import inspect
@@ -11,15 +11,15 @@ from apm_exp.core import component
 
 
 def told(group: str, node: Mapping[str, Any], name: str) -> Any:
-    """Return what the module of a node's component has under a name, or None. Raises ValueError as `locate`."""
+    """Return the value of a name in the module of a node's component, or None. Raises ValueError as `locate`."""
     return getattr(inspect.getmodule(component.locate(group, node)), name, None)
 
 
 def ask(group: str, node: Mapping[str, Any], name: str, *given: Any) -> Any:
-    """Return what the module's function of this name returns, or None if the module has none.
+    """Call the module's function of this name and return its result, or None if the module has none.
 
-    The function is called with `given`, and with the settings of the node that its keyword-only parameters name.
-    Raises ValueError as `locate`, for a setting that the node lacks, and what the function raises.
+    The function is called with `given`, and with the settings of the node that its keyword-only parameters name. Raises
+    ValueError as `locate`, for a setting that the node lacks, and what the function raises.
     """
     function = told(group, node, name)
     if function is None:

@@ -1,4 +1,4 @@
-"""What can be wrong with a model folder, found without loading a weight."""
+"""Checks of a model folder without loading its weights."""
 
 import json
 import logging
@@ -23,16 +23,16 @@ from apm_exp.models.tokens.chat_settings import check_variables, settings_of, wr
 from apm_exp.models.tokens.render import template_of, turn_end
 
 logger = logging.getLogger(__name__)
-_SHOWN = 5  # names in an error
+_SHOWN = 5  # maximum number of names in an error
 _PICKLED = ("*.bin", "*.pt", "*.pth")
 
 
 def preflight(folder: Path, node: Mapping[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Check that the folder holds a causal language model, its safetensors and a tokenizer that fit each other.
+    """Check that the folder has a causal language model, its safetensors and a tokenizer, and that these fit together.
 
-    node: the model's settings (path, dtype, attention, trust_remote_code, chat_template). Raises a one-line
-    ValueError that starts with the setting to change. Reads the headers of the weights, not the weights; returns the
-    model without them (on torch's meta device), and the tokenizer.
+    node: the model's settings (path, dtype, attention, trust_remote_code, chat_template). Raises a one-line ValueError
+    that starts with the setting to change. Only the headers of the weights are read. Returns the model without weights
+    (on torch's meta device), and the tokenizer.
     """
     label = f"model.path={node.get('path', folder)}"
     config = _config(folder, label)
@@ -43,7 +43,7 @@ def preflight(folder: Path, node: Mapping[str, Any]) -> tuple[PreTrainedModel, P
     policy = Policy(
         folder=folder,
         key="",
-        dtype="float32" if node["dtype"] == "auto" else node["dtype"],  # of tensors without storage
+        dtype="float32" if node["dtype"] == "auto" else node["dtype"],  # for tensors without storage
         attention=node["attention"],
         trust_remote_code=node["trust_remote_code"],
         chat_template=_template(node["chat_template"]),
@@ -75,9 +75,9 @@ def _config(folder: Path, label: str) -> dict[str, Any]:
 
 
 def _check_architecture(config: dict[str, Any], label: str) -> None:
-    """A folder that says that it holds another kind of model would be given a random head.
+    """Raise ValueError if the folder states another kind of model, whose head would be initialized randomly.
 
-    A name that says nothing is left to the weights, which are looked at by name.
+    An unknown name is only a warning; the weights are then checked by their names.
     """
     own = "AutoModelForCausalLM" in config.get("auto_map", {})
     known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
@@ -93,9 +93,9 @@ def _check_architecture(config: dict[str, Any], label: str) -> None:
 
 
 def weight_shapes(folder: Path, label: str) -> dict[str, list[int]]:
-    """The shapes of the tensors in a folder's safetensors files by their names, from their headers.
+    """Return the shapes of the tensors in a folder's safetensors files by name, from their headers.
 
-    Raises ValueError where there are none, one is missing or damaged, or there are only pickled ones.
+    Raises ValueError if there are none, if one is missing or damaged, or if there are only pickled ones.
     """
     shapes: dict[str, list[int]] = {}
     for file in _weight_files(folder, label):
@@ -134,7 +134,7 @@ def _template(path: str | None) -> str | None:
 
 
 def _check_template(tokenizer: PreTrainedTokenizerBase) -> None:
-    """The template ends a response, and reads what it is given; a template that writes the date gets a fixed one."""
+    """Check that the template ends a response and uses its variables; log the date that a template writes."""
     template = template_of(tokenizer)
     check_variables(tokenizer, template)
     turn_end(tokenizer)
@@ -144,7 +144,7 @@ def _check_template(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def empty_model(policy: Policy, label: str) -> PreTrainedModel:
-    """The model without its weights: names and shapes only. It also tells whether the attention can be had here."""
+    """Return the model without weights: only names and shapes. Fails if the attention is not available."""
     arguments = loading(
         dtype=policy.dtype,  # type: ignore[arg-type]
         attention=policy.attention,
@@ -156,12 +156,12 @@ def empty_model(policy: Policy, label: str) -> PreTrainedModel:
         with quiet(), torch.device("meta"):
             config = AutoConfig.from_pretrained(policy.folder, local_files_only=True, **trust)
             return AutoModelForCausalLM.from_config(config, **arguments)
-    except Exception as error:  # whatever a number of config.json leads to
+    except Exception as error:  # a number in config.json may lead to any error
         raise ValueError(f"{label}: {library_problem(error, policy.folder)}") from error
 
 
 def _check_weights(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]], label: str) -> None:
-    """All weights are in the folder, or tied to one that is: else loading would make random ones."""
+    """Check that all weights are in the folder or tied to one that is; loading would initialize others randomly."""
     told = told_of_loading(model, shapes)
     check_shapes(told, label)
     missing = sorted(told.get("missing_keys", ()))

@@ -1,16 +1,16 @@
-"""Which names DeepSpeed reads of a configuration: it passes over those that it does not know."""
+"""The names that DeepSpeed reads from a configuration, as it ignores unknown ones."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core.component import nearest
 
-# DeepSpeed reads each of their names whatever the others say; most other sections refuse names that they do not know.
+# DeepSpeed reads all names of these sections in any case; most other sections reject unknown names themselves.
 _SECTIONS = ("activation_checkpointing", "data_types", "torch_autocast")
 
 
 class _Read(dict[str, Any]):
-    """A mapping that notes the names that it is asked for, those of mappings inside it as `section.name`."""
+    """A mapping that records the names that are read, those of nested mappings as `section.name`."""
 
     def __init__(self, content: Mapping[str, Any], names: set[str], place: str = "") -> None:
         self.names, self.place = names, place
@@ -33,7 +33,7 @@ class _Read(dict[str, Any]):
         self.names.add(f"{self.place}{key}")
         return super().__contains__(key)
 
-    def keys(self) -> Any:  # DeepSpeed asks `name in config.keys()`
+    def keys(self) -> Any:  # DeepSpeed evaluates `name in config.keys()`
         return self
 
     def __copy__(self) -> "_Read":
@@ -44,7 +44,7 @@ class _Read(dict[str, Any]):
 
 
 def names_read(config: Mapping[str, Any]) -> set[str]:
-    """Return the names that DeepSpeed asks a configuration for, `section.name` inside its sections.
+    """Return the names that DeepSpeed reads from a configuration, `section.name` inside its sections.
 
     Raises whatever DeepSpeed raises.
     """
@@ -56,7 +56,7 @@ def names_read(config: Mapping[str, Any]) -> set[str]:
 
 
 def refuse_unread(node: Mapping[str, Any], names: set[str]) -> None:
-    """Raise ValueError for a name in a deepspeed node that DeepSpeed does not ask for. names: as names_read."""
+    """Raise ValueError for a name in a deepspeed node that DeepSpeed does not read. names: as names_read."""
     for section in ("", *_SECTIONS):
         inner, place = (node.get(section) or {}, f"{section}.") if section else (node, "")
         within = (name.removeprefix(place) for name in names if name.startswith(place))

@@ -1,4 +1,4 @@
-"""A cheap look at the dataset before any work starts."""
+"""A quick check of the dataset before any work."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,17 +13,17 @@ from apm_exp.data.sources.schemas import Columns, Recogniser
 
 
 def preflight(node: Mapping[str, Any]) -> bool | None:
-    """Whether the rows of a dataset node carry rewards; None if its module has no `first_rows`, which are looked at.
+    """Return whether the rows of a dataset node have rewards; None if its module does not provide `first_rows`.
 
-    Raises ValueError with one line: a wrong setting, a missing or unreadable file, columns that fit no schema or
-    differ between files, a named reward column that is not there, few rows of which none is a pair.
+    Raises ValueError with one line: an invalid setting, a missing or unreadable file, columns that match no schema or
+    differ between files, a missing reward column, or only a few rows of which none is a pair.
     """
     reader(node)
-    found = first_rows(node)
-    if found is None:
+    rows = first_rows(node)
+    if rows is None:
         return None
     recogniser = Recogniser(where_of(node), node["chosen_reward"], node["rejected_reward"])
-    first = list(with_columns(found, recogniser))
+    first = list(with_columns(rows, recogniser))
     if not first:
         raise ValueError(f"{recogniser.where}: has no row that is a JSON object; give one JSON object a line")
     _refuse_if_none_is_usable(first, recogniser.where)
@@ -31,13 +31,13 @@ def preflight(node: Mapping[str, Any]) -> bool | None:
 
 
 def first_rows(node: Mapping[str, Any]) -> Iterator[SourceRow] | None:
-    """Return the first rows of a dataset node, of each file; None if its module does not give them."""
+    """Return the first rows of each file of a dataset node; None if its module does not provide them."""
     rows: Iterator[SourceRow] | None = ask("dataset", node, "first_rows", ROWS_LOOKED_AT)
     return rows
 
 
 def _refuse_if_none_is_usable(first: list[tuple[SourceRow, Columns | None]], where: str) -> None:
-    """Raise ValueError if no row is a pair and these are all rows that there are."""
+    """Raise ValueError if no row is a pair and there are no further rows."""
     rows_of_file = Counter(row.file for row, _ in first)
     if max(rows_of_file.values()) >= ROWS_LOOKED_AT:
         return
@@ -60,7 +60,7 @@ def _problem(row: SourceRow, columns: Columns | None) -> str | None:
 
 
 def where_of(node: Mapping[str, Any]) -> str:
-    """How errors name the source of a dataset node, as the user would type it."""
+    """Return how errors name the source of a dataset node, in the form that the user would type."""
     path = node.get("path")
     if path is None:
         return "dataset"

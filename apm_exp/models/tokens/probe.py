@@ -1,6 +1,6 @@
-"""Whether a model has room for any pair, or any response: asked about the shortest prompt and responses of one letter.
+"""A check of whether a model has room for any pair or response, with the shortest prompt and one-letter responses.
 
-No pair has fewer tokens, so that what refuses this one for its length refuses all.
+No pair has fewer tokens, so if this one is refused for its length, all are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,17 +26,17 @@ def check_tokens(
     shortest: Sequence[Message],
     label: str,
 ) -> int:
-    """Return the tokens of the shortest pair, its prompt once; 0 if the profile refuses it for other than its length.
+    """Return the number of tokens of the shortest pair, with its prompt once; 0 if the profile refuses it for another
+    reason.
 
-    Raises ValueError for a profile that would refuse every pair, or does not fit the tokenizer. positions: the tokens
-    that the model takes, None if it states no limit. shortest: a prompt that is as short as any. label: how errors
-    name the model.
+    Raises ValueError for a profile that would refuse every pair, or does not fit the tokenizer. positions: the model's
+    context length, None without a stated limit. shortest: a shortest prompt. label: how errors name the model.
     """
     profile = component.bind("tokens", tokens)
     also = {name: [None] for name in ("tools", "sampled") if name in component.positional_names(profile.func)}
     (pair,) = profile(tokenizer, [list(shortest)], *([response] for response in _RESPONSES), **also)
     if isinstance(pair, Refusal):
-        if pair.reason == NO_BUDGET:  # what else it refuses may be due to the letters
+        if pair.reason == NO_BUDGET:  # refusals for other reasons may be due to the letters
             limits = " ".join(f"tokens.{name}={value}" for name, value in tokens.items() if name.startswith("max_"))
             raise ValueError(f"{limits}: would refuse every pair, as of the shortest one {pair.detail}")
         return 0
@@ -55,9 +55,9 @@ def check_room(
     positions: int | None,
     prompt: Sequence[Message],
 ) -> None:
-    """Raise ValueError if a model's positions do not suffice for a prompt and so many new tokens.
+    """Raise ValueError if a model's context length is not sufficient for a prompt and this many new tokens.
 
-    setting: the one that says how many.
+    setting: the setting with the number of new tokens.
     """
     text = prompt_text(tokenizer, list(prompt), None)
     if positions is None or isinstance(text, Refusal):

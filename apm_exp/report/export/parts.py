@@ -1,4 +1,4 @@
-"""The parts of a run's last training, each with the pairs that one selection has kept."""
+"""The parts of a run's last training, each with the pairs that one selection keeps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from apm_exp.report.export.finished_run import FinishedRun, StepRecord
 
 @dataclass(frozen=True)
 class Part:
-    """Pairs with their rewards, log-probs and selection. name: the place of the selection in the run."""
+    """The steps of one part: pairs, rewards, log-probs and selection. name: the place of the selection in the run."""
 
     name: str
     pairs: StepRecord
@@ -21,11 +21,11 @@ class Part:
 
     @property
     def rewarded(self) -> bool:
-        """Whether any pair has rewards."""
+        """Return whether any pair has rewards."""
         return self.rewards.counts.get("unrewarded", 0) < self.rewards.counts["pairs"]
 
     def file(self, kind: str) -> Path:
-        """Return the table of one of its steps."""
+        """Return the path of the table of one of its steps."""
         path: Path = getattr(self, kind).path / f"{kind}.parquet"
         return path
 
@@ -44,7 +44,7 @@ def _part(run: FinishedRun, selection: StepRecord) -> Part:
 
 
 def step_of(run: FinishedRun, key: str) -> StepRecord:
-    """Return the step with a key."""
+    """Return the step with this key."""
     return next(step for step in run.steps.values() if step.key == key)
 
 
@@ -54,9 +54,9 @@ def name_of(run: FinishedRun, step: StepRecord) -> str:
 
 
 def made_from(run: FinishedRun, step: StepRecord) -> dict[str, StepRecord]:
-    """Return a step and the steps that it was made from, by name in the order of the run, but for policies.
+    """Return a step and the steps that it was made from, by name in the order of the run, without policies.
 
-    What a policy was made from is left out too.
+    The inputs of policies are omitted too.
     """
     keys, waiting = {step.key}, [step]
     while waiting:
