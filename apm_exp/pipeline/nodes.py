@@ -78,9 +78,11 @@ def in_stream(node: Node, stream: str) -> dict[str, Any]:
 
 def needs_rewards(config: Node, metric: Node) -> bool:
     """Return whether the metric, or the loss of a job that trains, asks for rewards: pairs without are left out."""
-    from apm_exp.training.objective import fields_read
+    if metric_needs_rewards(metric) or config["until"] is not None:
+        return metric_needs_rewards(metric)
+    from apm_exp.training.objective import fields_read  # imports torch, which a reused run does without
 
-    return metric_needs_rewards(metric) or (config["until"] is None and "rewards" in fields_read(config["loss"]))
+    return "rewards" in fields_read(config["loss"])
 
 
 def alpha_words(config: Node) -> str:

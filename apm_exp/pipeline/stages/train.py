@@ -138,13 +138,11 @@ def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
 
 def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
     """Raise ValueError if the loss needs rewards and pairs of a part have none."""
-    from apm_exp.training.objective import NO_REWARDS, fields_read
+    rewards = [built.get(part["rewards"].key) for part in inputs["parts"]]
+    if not any(each and each.counts.get("unrewarded") == each.counts["pairs"] for each in rewards):
+        return
+    from apm_exp.training.objective import NO_REWARDS, fields_read  # imports torch, which a reused run does without
 
     loss = inputs["loss"]
-    for part in inputs["parts"]:
-        rewards = built.get(part["rewards"].key)
-        without = rewards is not None and rewards.counts.get("unrewarded") == rewards.counts["pairs"]
-        if without and "rewards" in fields_read(loss):
-            raise ValueError(
-                f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}"
-            )
+    if "rewards" in fields_read(loss):
+        raise ValueError(f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}")
