@@ -17,6 +17,7 @@ from apm_exp.pipeline.work import Counts, Work
 
 VERSION = 1
 GENERATE = {"samples": 5, "max_new_tokens": 9}
+TASKS = {"_target_": "apm_exp.data.worlds.micro_world.prompts.prompts", "prompts": 10, "seed": 0}
 TOKENS = {"max_length": 30, "max_prompt_length": 20}
 HELD_OUT = {"_target_": "apm_exp.evals.held_out_pairs.held_out_pairs", "confidence": 0.95}
 
@@ -51,7 +52,7 @@ def steps(tmp_path: Path) -> dict[str, Step]:
     def step(kind: str, stage: Any, **inputs: Any) -> Step:
         return Step(kind, "", "s", stage, inputs, tmp_path, digests)
 
-    prompts = step("prompts", anything, dataset={"prompts": 10}, limit=None)
+    prompts = step("prompts", anything, dataset=TASKS, limit=None)
     generations = step("generations", anything, prompts=prompts, generate=GENERATE)
     rewards = step("rewards", anything, responses=generations)
     pairs = step("pairs", anything, sampled={"generations": generations, "rewards": rewards})

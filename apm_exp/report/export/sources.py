@@ -29,7 +29,7 @@ class Source:
 def dataset_source(run: FinishedRun) -> Source:
     """Return the data set from which the pairs, or the prompts of sampled responses, were read."""
     node = run.config["dataset"]
-    read = next(each for each in _datasets_read(run) if each.get("_target_") == node["_target_"])
+    read = next(_datasets_read(run))
     on_hub = _hub_name(node)
     revision = read.get("revision")
     if on_hub:
@@ -52,7 +52,8 @@ def _hub_name(dataset: Mapping[str, Any]) -> str | None:
 
 def _datasets_read(run: FinishedRun) -> Iterator[Mapping[str, Any]]:
     """Yield the nodes of the data sets that were read, those of the recipe before those of the evaluations."""
-    yield from (step.inputs["dataset"] for name, step in run.steps.items() if kind_of(name) in ("prompts", "pairs"))
+    nodes = (step.inputs["dataset"] for name, step in run.steps.items() if kind_of(name) in ("prompts", "pairs"))
+    yield from (node for node in nodes if "_target_" in node)  # pairs of sampled responses have none
 
 
 def base_source(run: FinishedRun) -> Source:
@@ -93,7 +94,7 @@ def _reward_of(run: FinishedRun, part: Part) -> str:
     sampled = part.pairs.inputs["sampled"]
     read = (step_of(run, sampled["rewards"]["artifact"]) if sampled else part.rewards).inputs["reward"]
     node = run.config["reward"]
-    if node["_target_"] != read["_target_"]:  # a recipe may give another
+    if name_of(node) != name_of(read):  # a recipe may give another
         node = {name: value for name, value in read.items() if name not in ("_source_", "path")}
     if _is_recorded(node):
         return "recorded in the source"
