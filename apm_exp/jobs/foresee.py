@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.pipeline.stage_table import STAGES
-from apm_exp.pipeline.step import Step
+from apm_exp.pipeline.step import Step, earlier_steps
 
 
-def foresee(steps: Mapping[str, Step], built: Mapping[str, Artifact]) -> None:
-    """Let the stage of every step that is not built yet look at what is. built: by key. Raises what they raise."""
+def foresee(steps: Mapping[str, Step], built: Mapping[str, Artifact], new: Step | None = None) -> None:
+    """Let the stages of the steps that are not built yet look at what is, and raise what they raise.
+
+    built: by key. new: the step that has just been built; only those that it is given to are asked.
+    """
     for step in steps.values():
-        if step.key not in built:
+        if step.key not in built and (new is None or new in earlier_steps(step)):
             STAGES[step.kind].foresee(step.inputs, built)

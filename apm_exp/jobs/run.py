@@ -118,7 +118,7 @@ def _build(job: Job, record: RunRecord, name: str, mirror: Mirror, built: Mappin
         artifact = given[step.key] if artifact.reused else artifact
         refuse_bad_rows(job.config, artifact)
         _say_what_is_ranked(job, artifact)
-        foresee(job.steps, {each.key: each for each in [*built.values(), artifact]})
+        foresee(job.steps, {each.key: each for each in [*built.values(), artifact]}, step)
     record.made(name, artifact)
     return artifact
 
