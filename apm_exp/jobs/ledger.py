@@ -54,6 +54,11 @@ def called(number: int, swept: Mapping[str, str] | None) -> str:
     return f"job {number} ({named(swept)})" if swept else f"job {number}"
 
 
+def titled(number: int, swept: Mapping[str, str] | None) -> str:
+    """As `called`, at the head of what is said of the job."""
+    return f"job {number}: {named(swept)}" if swept else f"job {number}"
+
+
 def all_done(folder: Path, jobs: int) -> bool:
     """Whether every job is recorded as done."""
     return all(record_of(folder, number)["state"] == "done" for number in range(jobs))
@@ -61,8 +66,7 @@ def all_done(folder: Path, jobs: int) -> bool:
 
 def say_done(number: int, record: Record) -> None:
     """Say that a job was done by an earlier command, and how it ended."""
-    parts = (f"job {number}", named(record["swept"]), f"done before | {record['headline']}")
-    print(escaped(": ".join(part for part in parts if part)), file=sys.stderr)
+    print(escaped(f"{titled(number, record['swept'])}: done before | {record['headline']}"), file=sys.stderr)
 
 
 def reported(folder: Path) -> Path | None:

@@ -14,7 +14,7 @@ from apm_exp.core.errors import one_line
 from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.job import Job, refuse_bad_rows
-from apm_exp.jobs.ledger import job_with, named, worked_on
+from apm_exp.jobs.ledger import job_with, titled, worked_on
 from apm_exp.jobs.plan.memory.check import check_before_training
 from apm_exp.jobs.record import (
     headline,
@@ -43,7 +43,7 @@ def run_job(job: Job) -> None:
     if not request.sweep:
         _recorded(job)
         return
-    logger.info("job %d: %s", request.number, named(request.swept))
+    logger.info("%s", titled(request.number, request.swept))
     with worked_on(Path(request.sweep), request.number) as wanted:
         if wanted:
             _recorded(job)

@@ -57,12 +57,10 @@ def check_nodes(config: Mapping[str, Any]) -> None:
     root = Path(config["output_root"]).absolute()
     out = root / ".nodes" / uuid.uuid4().hex
     logger.info("%d ranks on %d nodes: checking versions, devices, output_root and network", ranks, nodes)
-    try:
-        run_in_ranks(is_alike, out, {"versions_here": versions(), "runtime": runtime}, ranks)
-    finally:
-        shutil.rmtree(out, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            out.parent.rmdir()
+    run_in_ranks(is_alike, out, {"versions_here": versions(), "runtime": runtime}, ranks)
+    shutil.rmtree(out, ignore_errors=True)  # logs of ranks that have failed stay
+    with contextlib.suppress(OSError):
+        out.parent.rmdir()
 
 
 def is_alike(out: Path, *, versions_here: Mapping[str, str | None], runtime: Mapping[str, Any]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from apm_exp.core import component
 from apm_exp.core.console import plain_table, print_line, print_table, wide_screen
 from apm_exp.core.step_names import of_kind
 from apm_exp.jobs.job import Job
-from apm_exp.jobs.ledger import named
+from apm_exp.jobs.ledger import titled
 from apm_exp.jobs.plan.disk import Disk, disk_line, job_disk
 from apm_exp.jobs.plan.duration import expected_seconds
 from apm_exp.jobs.plan.memory.check import step_training, tell
@@ -122,5 +122,5 @@ def plan_job(job: Job) -> Plan:
 
 def _title(request: Request) -> str:
     if request.sweep or request.swept:
-        return f"job {request.number}: {named(request.swept)}"
+        return titled(request.number, request.swept)
     return f"plan ({request.config['hyperparameters']})"
