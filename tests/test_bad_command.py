@@ -13,8 +13,8 @@ from tests.command import apm_exp, command, environment
 CASES = {
     "metrc=map": "metrc: no such setting; did you mean 'metric'?",
     "metric=mapp": "metric=mapp: no such option; did you mean 'map'?",
-    "runtime=nodes": "runtime=nodes: is there no more; type the command once, on the first machine: runtime=slurm in a "
-    "job of Slurm's, runtime=mpi with Open MPI elsewhere (docs/cluster.md)",
+    "runtime=nodes": "runtime=nodes: was removed; run the command once, on the first machine: runtime=slurm in a Slurm "
+    "job, runtime=mpi with Open MPI elsewhere (docs/cluster.md)",
     "sweeps=alpa": "sweeps=alpa: no such option; did you mean 'alpha'?",
     "+metric.alhpa=1": "metric.alhpa=1: no such setting; did you mean 'alpha'?",
     "learning_rate=1": "learning_rate: no such setting; did you mean 'trainer.learning_rate' or 'model.learning_rate'?",

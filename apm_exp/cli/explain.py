@@ -43,8 +43,8 @@ _ALIKE = (  # Hydra's message, our line
 )
 _MOST_NAMED = 3
 _GONE = {
-    "runtime=nodes": "is there no more; type the command once, on the first machine: runtime=slurm in a job of "
-    "Slurm's, runtime=mpi with Open MPI elsewhere (docs/cluster.md)",
+    "runtime=nodes": "was removed; run the command once, on the first machine: runtime=slurm in a Slurm job, "
+    "runtime=mpi with Open MPI elsewhere (docs/cluster.md)",
     "generate=on_policy": "is there no more; write pipeline=on_policy",
     "generate=none": "is there no more; write pipeline=offline",
     "evals=micro_world": "is there no more; write evals=[win_rate,held_out_pairs]",

@@ -50,12 +50,12 @@ def named(swept: Mapping[str, str] | None) -> str:
 
 
 def called(number: int, swept: Mapping[str, str] | None) -> str:
-    """A job by its number and its own settings, if it has any."""
+    """Return a job's number, and its own settings in parentheses if it has any."""
     return f"job {number} ({named(swept)})" if swept else f"job {number}"
 
 
 def titled(number: int, swept: Mapping[str, str] | None) -> str:
-    """As `called`, at the head of what is said of the job."""
+    """Return a job's number and its own settings as the start of a line."""
     return f"job {number}: {named(swept)}" if swept else f"job {number}"
 
 
@@ -125,7 +125,7 @@ def settle(folder: Path, number: int, *, finished: bool) -> None:
 
 
 def settle_lost(folder: Path, number: int, reason: str) -> None:
-    """Record a job as failed, for this reason, if whoever did it left no word of its end."""
+    """Record a job as failed for this reason, if its process left no record of its end."""
     record = record_of(folder, number)
     if record["state"] == "waiting" or record.get("reason") == KILLED:
         write_record(folder, number, record | {"state": "failed", "reason": reason})

@@ -1,4 +1,4 @@
-"""Whether all nodes of an allocation are as this machine, looked at before any work is done on them."""
+"""Check that all nodes of an allocation are set up as this machine, before any work starts on them."""
 
 import contextlib
 import logging
@@ -19,34 +19,34 @@ _AS_ROOT = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
 
 
 def check_one_machine(runtime: Mapping[str, Any]) -> None:
-    """Raise ValueError if a runtime node has several machines, and a launcher for one."""
+    """Raise ValueError if `runtime` has several machines, and a launcher for one."""
     launcher, nodes = runtime.get("launcher", "torchrun"), runtime.get("nodes", 1)
     if launcher == "torchrun" and nodes > 1:
-        remedy = "use runtime=slurm in a job of Slurm's, runtime=mpi with Open MPI, or runtime.nodes=1"
+        remedy = "use runtime=slurm in a Slurm job, runtime=mpi with Open MPI, or runtime.nodes=1"
         raise ValueError(f"runtime.nodes={nodes}: runtime.launcher=torchrun starts the ranks of one machine; {remedy}")
 
 
 def check_launcher(runtime: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
-    """Raise ValueError if what is to start the ranks of a runtime node is not on this machine."""
+    """Raise ValueError if the launcher that `runtime` names cannot start ranks from this machine."""
     launcher, nodes = runtime.get("launcher", "torchrun"), runtime.get("nodes", 1)
     if launcher == "mpirun" and shutil.which("mpirun") is None:
-        raise ValueError("runtime=mpi: no mpirun in PATH; load the module of Open MPI, or leave runtime=mpi out")
+        raise ValueError("runtime=mpi: no mpirun in PATH; load Open MPI's module, or leave out runtime=mpi")
     if launcher == "mpirun" and os.geteuid() == 0 and not all(environ.get(name) == "1" for name in _AS_ROOT):
         raise ValueError(
-            f"runtime=mpi: mpirun refuses to run as root; if it may (in a container), set {'=1 '.join(_AS_ROOT)}=1"
+            f"runtime=mpi: mpirun refuses to run as root; to allow it (in a container), set {'=1 '.join(_AS_ROOT)}=1"
         )
     if launcher != "srun":
         return
     if not environ.get("SLURM_JOB_NODELIST") or shutil.which("srun") is None:
-        remedy = "type the command in an sbatch script or in salloc, or add -m hydra/launcher=slurm"
-        raise ValueError(f"runtime=slurm: this is not a job of Slurm's; {remedy}")
+        remedy = "run the command in an sbatch script or in salloc, or add -m hydra/launcher=slurm"
+        raise ValueError(f"runtime=slurm: not in a Slurm job; {remedy}")
     if nodes > (allocated := int(environ.get("SLURM_JOB_NUM_NODES", 1))):
         remedy = f"use runtime.nodes={allocated}, or sbatch --nodes={nodes}"
-        raise ValueError(f"runtime.nodes={nodes}: this job of Slurm's has {allocated}; {remedy}")
+        raise ValueError(f"runtime.nodes={nodes}: this Slurm job has {allocated}; {remedy}")
 
 
 def check_nodes(config: Mapping[str, Any]) -> None:
-    """Start the ranks of one tiny step on all nodes, if a cluster's launcher starts them.
+    """Run one tiny step on all nodes, if a cluster's launcher starts the ranks.
 
     Raises a one-line ValueError for a node that lacks a device, has other versions or does not see `output_root`.
     """
@@ -58,7 +58,7 @@ def check_nodes(config: Mapping[str, Any]) -> None:
     out = root / ".nodes" / uuid.uuid4().hex
     logger.info("%d ranks on %d nodes: checking versions, devices, output_root and network", ranks, nodes)
     run_in_ranks(is_alike, out, {"versions_here": versions(), "runtime": runtime}, ranks)
-    shutil.rmtree(out, ignore_errors=True)  # logs of ranks that have failed stay
+    shutil.rmtree(out, ignore_errors=True)  # after a failure its logs are kept
     with contextlib.suppress(OSError):
         out.parent.rmdir()
 

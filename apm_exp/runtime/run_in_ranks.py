@@ -1,4 +1,4 @@
-"""The parent's side of ranks: one stage function in several processes, and what came of it."""
+"""Run a stage function in several processes (ranks), and raise what a rank raised."""
 
 import inspect
 import json
@@ -23,7 +23,7 @@ Counts = dict[str, int | float]
 def run_in_ranks(
     function: Callable[..., Mapping[str, int | float]], out: Path, arguments: Mapping[str, Any], processes: int
 ) -> Counts:
-    """Call `function(out, **arguments)` in so many processes; returns the counts that rank 0 returns.
+    """Call `function(out, **arguments)` in `processes` ranks; return the counts that rank 0 returns.
 
     torchrun starts them on this machine, srun or mpirun on the nodes of an allocation (`runtime.launcher`).
     function: at the top of a module; each rank calls it with torch.distributed initialised (gloo on a CPU, NCCL on
@@ -56,7 +56,7 @@ def run_in_ranks(
 
 
 def _run(task: Path, processes: int, runtime: Mapping[str, Any]) -> Report:
-    """Have the ranks do the task; returns what came of them."""
+    """Run the task in ranks; return how they ended."""
     nodes, threads = int(runtime.get("nodes", 1)), runtime["threads"]
     launchers = {
         "torchrun": lambda: torchrun(task, processes, threads),

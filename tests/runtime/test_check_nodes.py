@@ -26,12 +26,12 @@ def programs(monkeypatch):
         (
             {"nodes": 2, "launcher": "srun"},
             {},
-            r"^runtime=slurm: this is not a job of Slurm's; type .* hydra/launcher=",
+            r"^runtime=slurm: not in a Slurm job; run .* hydra/launcher=",
         ),
         (
             {"nodes": 3, "launcher": "srun"},
             JOB,
-            r"^runtime.nodes=3: this job of Slurm's has 2; use runtime.nodes=2, or ",
+            r"^runtime.nodes=3: this Slurm job has 2; use runtime.nodes=2, or ",
         ),
     ],
 )

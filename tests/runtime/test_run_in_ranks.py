@@ -138,7 +138,7 @@ def write(exchange, failures, ended):
             RuntimeError,
             r"code 2: srun: error: Unable .* no; see ",
         ),
-        ({}, {}, "", RuntimeError, "^the ranks ended with exit code 2 and said nothing; see "),
+        ({}, {}, "", RuntimeError, "^the ranks ended with exit code 2 and no message; see "),
     ],
 )
 def test_what_a_clusters_launcher_says_is_one_line(tmp_path, monkeypatch, failures, ended, said, kind, message):

@@ -1,4 +1,4 @@
-"""What crosses to a rank: a stage's arguments as JSON."""
+"""A stage's arguments as JSON, for ranks."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -12,7 +12,7 @@ _CROSSING = {kind.__name__: kind for kind in (Artifact, Policy)}
 
 
 def packed(value: Any) -> Any:
-    """A value as JSON can hold it; `unpacked` gives it back."""
+    """Return a value in a form that JSON can hold; `unpacked` restores it."""
     if isinstance(value, Path):
         return {"_crossing_": "Path", "value": str(value.absolute())}
     if is_dataclass(value) and type(value).__name__ in _CROSSING:
@@ -24,7 +24,7 @@ def packed(value: Any) -> Any:
 
 
 def unpacked(value: Any) -> Any:
-    """What `packed` was given; a tuple comes back as a list."""
+    """Return the value that `packed` was given; a tuple becomes a list."""
     if isinstance(value, list):
         return [unpacked(item) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A cluster's own launcher of ranks (srun, mpirun) as a child of this process, and what it says of their ends."""
+"""A cluster's own launcher of ranks (srun, mpirun) as a child of this process, and how it reports their ends."""
 
 import os
 import re
@@ -19,13 +19,13 @@ from apm_exp.runtime.ranks.launcher_process import ended_with_block, launcher_lo
 from apm_exp.runtime.ranks.rendezvous import LAUNCHER, free_port
 
 _PASSED_ON = {Stopped: signal.SIGUSR1, BaseException: signal.SIGTERM}
-_SECONDS_OF_ITS_OWN = 3.0  # after the first end: the launcher itself then ends the others, by SIGTERM and SIGKILL
-_SECONDS_TO_READ = 10.0  # what it said last
+_SECONDS_OF_ITS_OWN = 3.0  # after the first end; later signals are the launcher's, which ends the other ranks
+_SECONDS_TO_READ = 10.0  # the launcher's last lines
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 class End(NamedTuple):
-    """The end of a rank, in the launcher's words. who: the rank's number, or what else ended. code: the exit code, or
+    """The end of a rank as the launcher reports it. who: the rank's number, or another name. code: the exit code, or
     minus the number of the signal.
     """
 
@@ -38,10 +38,10 @@ class End(NamedTuple):
 def cluster_launcher(
     command: Sequence[str], environment: Mapping[str, str], task: Path, ends: Callable[[str], Iterable[End]]
 ) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run the command, which starts the ranks of the task's file; gone, with its ranks, when the block is left.
+    """Run the command, which starts the ranks of the task's file; at the end of the block it and its ranks are gone.
 
-    Both srun and mpirun pass SIGUSR1 on to the ranks, which then save: SIGTERM would have them kill the ranks at once.
-    ends: what a line of the launcher's own tells of ranks; it is written to ended.json beside the file.
+    srun and mpirun pass SIGUSR1 on to the ranks, which then save a checkpoint; on SIGTERM they would kill them at once.
+    ends: returns the ends of ranks that a line of the launcher's reports, which are written to ended.json.
     """
     dying = [sys.executable, "-m", "apm_exp.runtime.ranks.with_parent_main", str(os.getpid())]
     # The ranks' standard output is the screen. A session of its own keeps the terminal's Ctrl-C from the launcher.
@@ -70,7 +70,7 @@ def _listen(
     ends: Callable[[str], Iterable[End]],
     ended: dict[str, dict[str, Any]],
 ) -> None:
-    """Write the launcher's lines to its log, and the ends that they tell of to `ended`."""
+    """Write the launcher's lines to its log, and the ends that they report to `ended`."""
     assert started.stderr is not None
     first = float("inf")
     with log.open("w", buffering=1) as lines, started.stderr:
@@ -85,7 +85,7 @@ def _listen(
 
 
 def cluster_environment(launcher: str, each: int, threads: int | None, master: str) -> dict[str, str]:
-    """The environment of ranks, of which a node has `each`. master: the node of rank 0."""
+    """Return the environment of ranks, `each` of them on a node. master: the node of rank 0."""
     environment = rank_environment(each, threads) | {LAUNCHER: launcher, "LOCAL_WORLD_SIZE": str(each)}
     if not os.isatty(2):
         environment.setdefault(LINES, "")  # launchers give ranks a terminal whatever the screen is: no progress bar
@@ -93,6 +93,6 @@ def cluster_environment(launcher: str, each: int, threads: int | None, master: s
 
 
 def expanded(numbers: str) -> list[str]:
-    """The numbers of a list with ranges: 0-2,5 is 0, 1, 2, 5."""
+    """Return the numbers of a list with ranges: 0, 1, 2, 5 for 0-2,5."""
     ranges = ((int(low), int(high or low)) for low, high in _RANGE.findall(numbers))
     return [str(number) for low, high in ranges for number in range(low, high + 1)]

@@ -1,4 +1,4 @@
-"""How the ranks of a step ended, and which of all failures was the first."""
+"""How the ranks of a step ended, and which failure was the first."""
 
 import json
 import signal
@@ -10,15 +10,15 @@ from typing import Any
 
 from apm_exp.core.errors import Stopped
 
-_SECONDS_TO_NOTICE = 10  # a death is noticed some time after it; less than the 30 s after which torchrun kills
-_SECONDS_TO_SHOW = 10.0  # a shared folder may show late what another machine has written
+_SECONDS_TO_NOTICE = 10  # until other ranks notice a death; less than the 30 s after which torchrun kills them
+_SECONDS_TO_SHOW = 10.0  # until a shared folder shows another machine's files
 _RAISED = {
     "ValueError": ValueError,
     "OSError": OSError,
     "KeyboardInterrupt": KeyboardInterrupt,
     "Stopped": Stopped,
 }
-UNSEEN = "apm_exp: "  # how a rank begins a line that it can write to nothing but the launcher's log
+UNSEEN = "apm_exp: "  # the prefix of a line that a rank can only print, into the launcher's log
 
 
 class RankError(Exception):
@@ -27,11 +27,11 @@ class RankError(Exception):
 
 @dataclass(frozen=True)
 class Report:
-    """What came of the ranks of a step.
+    """How the ranks of a step ended.
 
     code: the launcher's exit code, minus the signal that killed it. ended: rank -> exit code, time (seconds since 1970)
-    and, of several machines, node of each that failed; None if the launcher could not say it. failures: rank -> what
-    rank_main.py wrote of its exception. log: what the launcher said.
+    and, on several machines, node of each that failed; None if the launcher was killed before it reported them.
+    failures: rank -> its exception, as rank_main.py wrote it. log: the launcher's.
     """
 
     code: int
@@ -41,7 +41,7 @@ class Report:
 
 
 def read_report(exchange: Path, code: int, log: Path) -> Report:
-    """The report of a step, from what its launcher and its ranks left in the exchange folder."""
+    """Return the report of a step, from the files of its launcher and its ranks in the exchange folder."""
     path = exchange / "ended.json"
     ended = json.loads(path.read_text()) if path.exists() else None
     raised = {rank for rank, end in (ended or {}).items() if end["code"] == 1 and "node" in end}
@@ -56,9 +56,9 @@ def _failures(exchange: Path) -> dict[str, Any]:
 
 
 def raise_first(report: Report, logs: Path) -> None:
-    """Raise what stopped the ranks, if anything did: the first failure, or a kill that came before it.
+    """Raise the first failure of a rank, or the kill that came before it; return if the ranks have succeeded.
 
-    The clocks of the machines are taken to agree within a few seconds. See run_in_ranks for what is raised.
+    The clocks of the machines must agree within a few seconds. See run_in_ranks for what is raised.
     """
     if not report.code:
         return
@@ -76,11 +76,11 @@ def raise_first(report: Report, logs: Path) -> None:
 
 
 def _raise_killed(report: Report, first: str | None, logs: Path) -> None:
-    """Raise the end of a rank by a signal, if one came before the others noticed anything."""
+    """Raise ValueError for a rank that a signal killed before the others failed, Stopped if it was SIGTERM for all."""
     ended = report.ended or {}
     times = [end["time"] for end in ended.values()] + ([report.failures[first]["time"]] if first else [])
     killed = {who: end for who, end in ended.items() if end["code"] < 0 or not who.isdecimal()}
-    # SIGTERM is how a launcher ends the others, and the last to be told of.
+    # A launcher ends the other ranks by SIGTERM, so that any other signal comes first.
     for who, end in sorted(killed.items(), key=lambda item: (item[1]["code"] == -signal.SIGTERM, item[1]["time"])):
         launchers_own = end["code"] == -signal.SIGTERM and (first is not None or len(killed) < len(ended))
         if end["time"] < min(times) + _SECONDS_TO_NOTICE and not launchers_own:
@@ -92,13 +92,13 @@ def _raise_killed(report: Report, first: str | None, logs: Path) -> None:
 
 
 def _said_nothing(report: Report, logs: Path) -> Exception:
-    """What to raise of ranks that left no word: a line that one could only print, or the launcher's first error."""
+    """Return the exception for ranks without a failure file: a line that one printed, or the launcher's first error."""
     if unseen := _unseen(report.log):
         return ValueError(unseen)
     lines = report.log.read_text().splitlines() if report.log.exists() else []
     errors = [line for line in lines if "error" in line.lower()]
     said = next((line for line in errors + lines if any(map(str.isalpha, line))), None)
-    words = f": {said.strip()}" if said else " and said nothing"
+    words = f": {said.strip()}" if said else " and no message"
     return RuntimeError(f"the ranks ended with exit code {report.code}{words}; see {logs}")
 
 
@@ -108,7 +108,7 @@ def _unseen(log: Path) -> str | None:
 
 
 def raise_stopped(report: Report) -> None:
-    """Raise Stopped as a rank put it, if one did: they have all agreed to stop and have saved."""
+    """Raise a rank's own Stopped, if there is one: all ranks have agreed to stop and have saved a checkpoint."""
     for failure in report.failures.values():
         if failure["kind"] == "Stopped":
             raise Stopped(*failure["arguments"])

@@ -13,7 +13,7 @@ from apm_exp.core.errors import Stopped
 
 
 def launcher_log(task: Path) -> Path:
-    """The log of what starts the ranks of a task: its own words, and those of a rank that has no log yet."""
+    """Return the path of the launcher's log: its own lines, and those of ranks that have not opened their logs yet."""
     return task.parent.parent / "launcher.log"
 
 
@@ -21,8 +21,8 @@ def launcher_log(task: Path) -> Path:
 def ended_with_block(
     started: "subprocess.Popen[bytes]", passed_on: Mapping[type[BaseException], signal.Signals]
 ) -> Iterator[None]:
-    """Leave no launcher behind when the block is left. If something is raised in it, send the signal that `passed_on`
-    has for the class, or the one for BaseException, and wait.
+    """End the launcher with the block. If an exception leaves the block, send it the signal that `passed_on` has for
+    the class, else the one for BaseException, and wait.
     """
     try:
         yield
@@ -33,13 +33,14 @@ def ended_with_block(
         started.wait()
         raise
     finally:
-        started.kill()  # only after a second Ctrl-C is there anything left to kill
+        started.kill()  # it still runs only after a second Ctrl-C
 
 
 def rank_environment(each: int, threads: int | None) -> dict[str, str]:
-    """This process's environment for ranks, of which a machine has `each`, less what another launcher left there.
+    """Return the environment of ranks, `each` of them on a machine: this process's without other launchers' variables.
 
-    Modules are found where they are here. threads: of each rank; None: OMP_NUM_THREADS, else its share of the cores.
+    Modules are imported from the same places as here. threads: of each rank; None: OMP_NUM_THREADS, else its share of
+    the cores.
     """
     kept = without_launcher(os.environ)
     kept |= {
@@ -51,5 +52,5 @@ def rank_environment(each: int, threads: int | None) -> dict[str, str]:
 
 
 def available_cores() -> int:
-    """The CPU cores that this process may use."""
+    """Return how many CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from apm_exp.runtime.ranks.cluster_process import End, cluster_environment, cluster_launcher
 
-# What belongs to this machine or to mpirun, and must not be sent to the others.
+# Variables of this machine or of mpirun, which must not be sent to the other machines.
 _NOT_SENT = (
     *("OMPI_*", "PMIX_*", "PRTE_*", "PBS_*", "SLURM_*", "SSH_*", "KUBERNETES_*", "CUDA_VISIBLE_DEVICES"),
     *("HOSTNAME", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "_", "DISPLAY", "TERM"),
@@ -25,7 +25,7 @@ _KILLED = re.compile(r"process rank (\d+) with PID \d+ on node (\S+) exited on s
 def mpirun(
     task: Path, processes: int, nodes: int, threads: int | None
 ) -> "AbstractContextManager[subprocess.Popen[bytes]]":
-    """mpirun with so many ranks of the task's file in all, as many on each node; gone when the block is left."""
+    """Return a context manager that runs `processes` ranks of the task's file with mpirun, as many on each node."""
     each = processes // nodes
     environment = cluster_environment("mpirun", each, threads, socket.gethostname())
     sent = [flag for name in sorted(environment) if _is_sent(name) for flag in ("-x", name)]
@@ -39,6 +39,6 @@ def _is_sent(name: str) -> bool:
 
 
 def ends(line: str) -> Iterator[End]:
-    """What a line of mpirun's says of the end of a rank: it names the first that a signal killed."""
+    """Yield the end of a rank that a line of mpirun's output reports: the first that a signal killed."""
     if match := _KILLED.search(line):
         yield End(match[1], -int(match[3]), match[2])

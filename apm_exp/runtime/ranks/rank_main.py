@@ -24,14 +24,16 @@ from apm_exp.runtime.settings import check_devices
 from apm_exp.runtime.signals import end_with_parent
 
 logger = logging.getLogger(__name__)
-_SECONDS_TO_SEE = 60.0  # NFS looks again within that time
+_SECONDS_TO_SEE = 60.0  # NFS looks for new files at least that often
 
 
 def main(file: Path) -> None:
-    """Do the task of the file; ends this process with 1, and leaves failure_<rank>.json, if it fails."""
-    screen = 0  # torchrun hands that on as it is
+    """Run the task of the file; if it fails, write failure_<rank>.json and end this process with 1."""
+    screen = 0  # torchrun passes standard input on unchanged
     if launcher := os.environ.get(LAUNCHER):
-        signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM))  # SIGTERM would end the launcher
+        signal.signal(
+            signal.SIGUSR1, lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        )  # the launcher keeps SIGTERM for itself
         take_place(launcher)
         screen = 1
         if not _seen(file, _SECONDS_TO_SEE):
@@ -54,7 +56,7 @@ def main(file: Path) -> None:
 
 
 def _seen(file: Path, seconds: float) -> bool:
-    """Whether the file is there: a shared folder may show what another machine has written only after a while."""
+    """Return whether the file exists, after a wait: a shared folder may show another machine's files late."""
     deadline = time.monotonic() + seconds
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -89,7 +91,7 @@ def _start_communication(runtime: dict[str, Any]) -> None:
 
 
 def _check_machine(runtime: dict[str, Any]) -> None:
-    """Raise ValueError, with the machine's name, if it lacks the devices; the command has looked at its own alone."""
+    """Raise ValueError with the machine's name if it lacks the devices; the command checked its own machine only."""
     if LAUNCHER in os.environ:
         try:
             check_devices(runtime)
@@ -98,10 +100,10 @@ def _check_machine(runtime: dict[str, Any]) -> None:
 
 
 def _open_logs(folder: Path, rank: int, stream: int) -> TextIO:
-    """Send what this process prints to its log, and its log lines also to the screen; returns the log.
+    """Redirect this process's output to its log, and its log lines to the screen too; return the log.
 
-    stream: the number of the one that is the screen. Of rank 0 the screen gets all lines and the progress, of the
-    others our own warnings.
+    stream: the file descriptor of the screen, which gets all lines and the progress of rank 0, and our own warnings of
+    the others.
     """
     log = (folder / f"{rank}.log").open("w", buffering=1, encoding="utf-8")
     screen = os.fdopen(os.dup(stream), "w", buffering=1, encoding="utf-8", errors="replace")
@@ -122,7 +124,7 @@ def _open_logs(folder: Path, rank: int, stream: int) -> TextIO:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """What the parent raises again: the kind, the constructor's arguments, and the moment that says who was first."""
+    """Return what the parent raises again: class, arguments, traceback, and the time that tells which was first."""
     kind = "RuntimeError"
     arguments: list[Any] = [f"{type(error).__name__}: {error}"]
     if isinstance(error, ValueError):

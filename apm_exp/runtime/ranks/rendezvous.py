@@ -1,4 +1,4 @@
-"""Where ranks find each other, and the names by which torch knows their places."""
+"""Where the ranks of a cluster's launcher meet: the variables that torch reads, and a free port."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ _KEPT = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE")
 
 
 def take_place(launcher: str) -> None:
-    """Put this rank's place, by the launcher's names, under those that torch reads; no other launcher's are left."""
+    """Set the variables that torch reads from those of the launcher, and remove all other launchers' variables."""
     place = {name: os.environ[theirs] for name, theirs in _NAMES[launcher].items()}
     place |= {name: os.environ[name] for name in _KEPT}
     clear_launcher()
@@ -26,12 +26,12 @@ def take_place(launcher: str) -> None:
 
 
 def this_node() -> str:
-    """The name of this machine, as its scheduler has it."""
+    """Return the name of this machine in its scheduler, else its host name."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def free_port() -> int:
-    """A port of this machine that nobody has."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         return int(probe.getsockname()[1])

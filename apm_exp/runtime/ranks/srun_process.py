@@ -12,8 +12,8 @@ from pathlib import Path
 
 from apm_exp.runtime.ranks.cluster_process import End, cluster_environment, cluster_launcher, expanded
 
-# What a job or a step that this command runs in has set for itself, and srun would take for options of the ranks' step:
-# a binding to its CPUs, one GPU a task, or another number of tasks.
+# Variables of the job or step that this command runs in, which srun would read as options of the ranks' step: a
+# binding to CPUs, one GPU a task, or another number of tasks.
 _NOT_FOR_RANKS = (
     *("SLURM_CPU_BIND*", "SLURM_MEM_BIND*", "SLURM_GPU_BIND", "SLURM_CPUS_PER_*", "SRUN_CPUS_PER_TASK"),
     *("SLURM_GPUS_PER_TASK", "SLURM_TRES_PER_TASK", "SLURM_NTASKS*", "SLURM_NPROCS", "SLURM_TASKS_PER_NODE"),
@@ -31,7 +31,7 @@ _SIGNALS = {signal.strsignal(number): int(number) for number in signal.valid_sig
 def srun(
     task: Path, processes: int, nodes: int, threads: int | None
 ) -> "AbstractContextManager[subprocess.Popen[bytes]]":
-    """srun with so many ranks of the task's file in all, as many on each node; gone when the block is left."""
+    """Return a context manager that runs `processes` ranks of the task's file with srun, as many on each node."""
     each = processes // nodes
     environment = _environment(each, threads, os.environ)
     sizes = [f"--nodes={nodes}", f"--ntasks={processes}", f"--ntasks-per-node={each}", "--job-name=apm_exp"]
@@ -47,7 +47,7 @@ def _environment(each: int, threads: int | None, job: Mapping[str, str]) -> dict
 
 
 def ends(line: str) -> Iterator[End]:
-    """What a line of srun's says of the ends of ranks: `srun: error: n2: tasks 2-3: Killed`."""
+    """Yield the ends of ranks that a line of srun's output reports: `srun: error: n2: tasks 2-3: Killed`."""
     if match := _NODE_FAILED.search(line):
         yield End(f"node {match[1]}", 0, match[1])
     if match := _ENDED.search(line):
@@ -57,7 +57,7 @@ def ends(line: str) -> Iterator[End]:
 
 
 def first_host(nodes: str) -> str:
-    """The first name in Slurm's short form of a list: `gpu[07-09,12],login1` begins with gpu07."""
+    """Return the first name in Slurm's short form of a list: `gpu[07-09,12],login1` begins with gpu07."""
     name = re.match(r"([^\[,]*)(?:\[(\w+)[^\]]*\]([^\[,]*))?", nodes)
     assert name is not None  # an empty list matches too
     return "".join(part or "" for part in name.groups())

@@ -1,6 +1,6 @@
 """torchrun, as `python -m apm_exp.runtime.ranks.torchrun_main PARENT FILE OPTION...`.
 
-It ends with its parent, and says how the ranks ended.
+It ends with its parent, and writes how the ranks ended.
 """
 
 import os
@@ -43,7 +43,7 @@ def main(parent: int, file: Path, options: Sequence[str]) -> None:
 
 
 def _pass_on(*_: object) -> None:
-    """Tell the ranks, and wait for them as before; end where there are none yet.
+    """Pass SIGTERM on to the ranks and keep waiting for them; end if there are none yet.
 
     torchrun's own handler would kill them 30 s later, and a checkpoint of a large model takes longer.
     """

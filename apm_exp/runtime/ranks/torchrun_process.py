@@ -16,7 +16,7 @@ _PASSED_ON = {KeyboardInterrupt: signal.SIGINT, Stopped: signal.SIGTERM, BaseExc
 
 @contextmanager
 def torchrun(task: Path, processes: int, threads: int | None) -> "Iterator[subprocess.Popen[bytes]]":
-    """torchrun with so many ranks of the task's file on this machine; gone, with its ranks, when the block is left.
+    """Run torchrun with `processes` ranks of the task's file; at the end of the block it and its ranks are gone.
 
     If this process is interrupted, so are the ranks. threads: see rank_environment.
     """
