@@ -142,7 +142,7 @@ def test_jobs_that_fail_or_are_killed_are_named_and_the_others_go_on(slurm: dict
     assert waiting.returncode == 1
     assert failed.startswith("error: job 1 (keep.minimum=1000000): keep.minimum=1000000: would keep 0 of ")
     lost = (
-        rf"error: job 2 \(keep.minimum=0.5\): Slurm's job {array}_2 ended as FAILED and left no result; its log: (.*)"
+        rf"error: job 2 \(keep.minimum=0.5\): the Slurm job {array}_2 ended as FAILED and left no result; its log: (.*)"
     )
     assert Path(re.fullmatch(lost, killed)[1]).is_file()  # type: ignore[index]
     assert last.startswith("1 of 3 jobs done | report: ")

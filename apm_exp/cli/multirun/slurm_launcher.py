@@ -33,8 +33,9 @@ class SlurmLauncher(PluginsLauncher):
         numbers = {job.job_id: initial_job_idx + index for index, job in enumerate(submitted)}
         logs = {job.job_id: job.paths.stdout for job in submitted}
         for job, state in ended_jobs(numbers):
-            how = f"ended as {state}" if state else "is no more in its queue"
-            settle_lost(folder, numbers[job], f"Slurm's job {job} {how} and left no result; its log: {logs[job]}")
+            how = f"ended as {state}" if state else "is no longer in the queue"
+            if state != "COMPLETED":  # its record may be shown late by a shared folder
+                settle_lost(folder, numbers[job], f"the Slurm job {job} {how} and left no result; its log: {logs[job]}")
         values = [headline_value(folder, number) for number in numbers.values()]
         return [JobReturn(status=JobStatus.COMPLETED, _return_value=value) for value in values]
 
