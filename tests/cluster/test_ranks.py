@@ -39,9 +39,9 @@ def told(command: list[str], environment: dict[str, str]) -> list[Any]:
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def assert_ends(ends: list[Any]) -> None:
-    assert [kind for kind, _ in ends] == [kind for kind, _ in ENDS]
-    for (_, message), (_, pattern) in zip(ends, ENDS, strict=True):
+def assert_ends(ends: list[Any], expected: list[list[str]]) -> None:
+    assert [kind for kind, _ in ends] == [kind for kind, _ in expected]
+    for (_, message), (_, pattern) in zip(ends, expected, strict=True):
         assert re.search(pattern, message), message
 
 
@@ -52,7 +52,7 @@ def test_srun_starts_ranks_on_all_nodes_and_what_fails_on_one_is_raised(slurm: d
     assert first == {"sum": 6, "world": 4}
     places = [(tmp_path / "places" / f"place_{rank}").read_text() for rank in range(4)]
     assert places == ["n1 0 of 2", "n1 1 of 2", "n2 0 of 2", "n2 1 of 2"]
-    assert_ends(ends)
+    assert_ends(ends, ENDS)
 
 
 @pytest.mark.slurm
@@ -77,10 +77,10 @@ def mpi() -> dict[str, str]:
 
 
 def test_mpirun_starts_ranks_and_what_fails_in_one_is_raised(mpi: dict[str, str], tmp_path: Path) -> None:
-    first, *ends = told(steps(tmp_path, "mpirun", "places", "fails", "killed", "stops"), mpi)
+    first, *ends = told(steps(tmp_path, "mpirun", "places", "killed", "stops"), mpi)
     assert first == {"sum": 1, "world": 2}
     assert [(tmp_path / "places" / f"place_{rank}").read_text() for rank in range(2)] == ["None 0 of 2", "None 1 of 2"]
-    assert_ends(ends)
+    assert_ends(ends, ENDS[1:])
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
