@@ -82,6 +82,9 @@ class Graph:
 
     def generations(self, prompts: Step, policy: Policy, node: Config, stream: str = "") -> Step:
         """Return the responses of a policy. stream: those of another stream are drawn independently of each other."""
+        if "samples" not in node:
+            target, remedy = node["_target_"], "give its option a line samples: NUMBER"
+            raise ValueError(f"generate._target_={target}: its settings have no number of responses; {remedy}")
         inputs = {"prompts": prompts, "policy": policy, "generate": nodes.in_stream(node, stream)}
         name = slug(prompts.slug, self._name_of(policy))
         return self.add("generations", name, inputs, runtime=self.config["runtime"])
