@@ -191,9 +191,10 @@ def test_a_training_on_two_nodes_that_loses_one_resumes_when_it_is_requeued(slur
 def test_a_time_limit_saves_a_checkpoint_and_a_killed_rank_is_named(slurm: dict[str, str], root: Path) -> None:
     """Slurm compares jobs with their time limits every 30 s."""
     arguments = [*TRAINING, "trainer.epochs=3000", *ON_TWO_NODES]
-    job = submitted(slurm, root, *arguments, options=("--time=9", "--signal=B:TERM@50"))
+    job = submitted(slurm, root, *arguments, options=("--time=9", "--signal=B:TERM@120"))
+    began = time.monotonic()
     trains(root, job.goes_on)
-    job.change("timelimit=1")
+    job.change(f"timelimit={int((time.monotonic() - began) / 60) + 2}")  # minutes: one or two from now
     wait_for(lambda: not job.goes_on(), 90)
     assert job.state == "FAILED 143:0"
     assert re.match(
