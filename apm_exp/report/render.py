@@ -27,6 +27,7 @@ def render(template: str, context: dict[str, Any], path: Path) -> Path:
     )
     environment.filters |= {"number": number, "count": count, "percent": percent, "seconds": seconds}
     environment.filters["breakable"] = breakable
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     write_text(environment.get_template(template).render(context), path)
     return path
 

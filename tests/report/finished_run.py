@@ -90,6 +90,7 @@ def write_pairs(root: Path, prompts: list[str], chosen: list[str], rejected: lis
                 stored([cast(Message, {"role": "assistant", "content": text, **FIELDS})]) for text in rejected
             ],
             "tools": pa.array([TOOLS] * len(prompts)),
+            "source": [f"my/pairs.jsonl:{number + 1}" for number in range(len(prompts))],
         }
     )
     write_parquet(table, made.path / "pairs.parquet")

@@ -1,5 +1,7 @@
 """The report page of one run, with everything in its artifacts."""
 
+import base64
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from apm_exp.report.render import render
 from apm_exp.report.run import collapse
 from apm_exp.report.run import cost_rows as provenance_rows
 from apm_exp.report.run.examples import examples
+from apm_exp.report.run.explorer.section import explorer, script
 from apm_exp.report.run.length_bias import length_figure, length_rows, quartile_figure
 from apm_exp.report.run.margins import margins_figure
 from apm_exp.report.run.metric_values import metric_figure, ties_at_cut
@@ -62,6 +65,7 @@ def context(run: Run) -> Context:
     scored = read_scored_pairs(run.shown["selection"].path, run.shown["logps"].path)
     config = describe.with_alpha_in_words(run.config, run.shown["selection"].counts.get("alpha"))
     heading = describe.title(config, with_loss="policy" in run.shown)
+    alpha, code = run.shown["selection"].counts.get("alpha"), script()
     return {
         "title": f"{heading} | apm_exp report",
         "heading": heading,
@@ -74,6 +78,9 @@ def context(run: Run) -> Context:
         "margins": _margins(scored),
         "values": _values(scored, name_of(run.config["metric"])),
         "overlap": _overlap(scored, run),
+        "explorer": explorer(scored, run.shown["pairs"].path, run.config, alpha, run.command),
+        "script": code,
+        "script_digest": base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
         "lengths": _lengths(scored),
         "training": _training(run.shown["policy"].path) if "policy" in run.shown else None,
         "examples": examples(scored, run.shown["pairs"].path),

@@ -1,5 +1,7 @@
 """The report on a run: its numbers against numbers made by hand, and what the page may never do."""
 
+import base64
+import hashlib
 import html
 import re
 from dataclasses import replace
@@ -10,10 +12,11 @@ import pytest
 
 from apm_exp.pipeline.stages.report import report
 from apm_exp.report.render import NONE
+from apm_exp.report.run.explorer.section import script
 from tests.report.finished_run import IMPLICIT, finished_run, score, write_evaluation
 
 ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m"
-VOID = {"meta", "link", "br", "wbr", "img"}
+VOID = {"meta", "link", "br", "wbr", "img", "input"}
 
 
 class Outline(HTMLParser):
@@ -42,7 +45,7 @@ def outline(page: str) -> Outline:
 
 def text_of(page: str) -> str:
     """What a reader sees, on one line."""
-    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    body = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).replace(NONE, "none").split())
 
 
@@ -164,11 +167,15 @@ def test_examples_show_all_fields_of_messages_and_the_tools(page: str) -> None:
 
 
 def test_texts_are_escaped(page: str) -> None:
-    assert "<script" not in page
+    (ours,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    assert page.count("<script") == page.count("</script") == 1
+    assert ours == script()
+    digest = base64.b64encode(hashlib.sha256(ours.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'\"" in page
     assert "<img" not in page
     assert html.escape(ATTACK.replace("\x1b", r"\x1b")) in page
     assert "\x1b" not in page
-    assert {tag for tag, _ in outline(page).elements} & {"script", "img", "iframe", "object"} == set()
+    assert {tag for tag, _ in outline(page).elements} & {"img", "iframe", "object"} == set()
 
 
 def test_the_page_asks_for_nothing_outside_itself(page: str) -> None:
