@@ -47,6 +47,14 @@ def layer(training: Training) -> int:
     return tokens * (a_token + adapter) + _copied(training) + _scores(training)
 
 
+def small_share(training: Training, most: int) -> float:
+    """The share of a layer's activations that lies in tensors of at most so many bytes."""
+    shape, row = training.shape, tokens_of(training) * _product(training)
+    tensors = ((4, shape.intermediate), (6, shape.hidden), (5, shape.attended))  # how many of each width
+    small = sum(count * width for count, width in tensors if row * width <= most)
+    return small / sum(count * width for count, width in tensors)
+
+
 def output_head(training: Training) -> int:
     """The output head at its largest, in the backward: a block of logits, hidden states, the gradient of its weight."""
     shape = training.shape

@@ -13,12 +13,12 @@ _BLOCK, _BLOCKS = 64, 256  # weights that share a scale; scales that share one w
 @dataclass(frozen=True)
 class Frozen:
     """weights: bytes of all that is not trained. a_token: bytes that the adapter keeps of a token of the forward.
-    results: bytes of a token that its matrices give, over all layers.
+    results: bytes of a token that each of its matrices gives.
     """
 
     weights: int
     a_token: int
-    results: int
+    results: tuple[int, ...]
 
 
 def adapt(shape: Shape, model: Any, adapter: Adapter, bytes_of_dtype: int) -> tuple[Shape, Frozen]:
@@ -44,8 +44,8 @@ def adapt(shape: Shape, model: Any, adapter: Adapter, bytes_of_dtype: int) -> tu
         factored=sum(sum(weight.shape) for weight in trained),
     )
     weights = (shape.parameters - rounded) * bytes_of_dtype + int(rounded * _four_bits(adapter))
-    left = [weight.shape[0] for name, weight in adapted.named_parameters() if "lora_B" in name]
-    return changed, Frozen(weights, _kept(adapter, entered, bytes_of_dtype), sum(left) * bytes_of_dtype)
+    left = (weight.shape[0] * bytes_of_dtype for name, weight in adapted.named_parameters() if "lora_B" in name)
+    return changed, Frozen(weights, _kept(adapter, entered, bytes_of_dtype), tuple(left))
 
 
 def _matrix(module: Any) -> Any:
