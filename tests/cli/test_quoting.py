@@ -51,6 +51,23 @@ def test_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("dataset.path=~/none.jsonl", "dataset.path=/home/me/none.jsonl"),
+        ("dataset.path=[~/a.jsonl,~/b.jsonl]", "dataset.path=[/home/me/a.jsonl,/home/me/b.jsonl]"),
+        ("output_root=~", "output_root=/home/me"),
+        ("dataset.path=a~/b.jsonl", "dataset.path=a~/b.jsonl"),
+        ("dataset.path=~no_such_user/x.jsonl", "dataset.path='~no_such_user/x.jsonl'"),
+        ("model.path='~/sft'", "model.path='~/sft'"),
+    ],
+)
+def test_a_path_below_the_home_folder_is_written_out(typed: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that does not exist, so that the message is about the path, not about Hydra's grammar."""
+    monkeypatch.setenv("HOME", "/home/me")
+    assert prepare([typed]) == [meant]
+
+
+@pytest.mark.parametrize(
     "override",
     ["seed=1", "alpha=1,2", "dataset.path=absent;file", "evals=[a,b]", "+trainer.args.x={a: 1}", "a='b c'", "~x"],
 )
