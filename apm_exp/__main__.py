@@ -31,6 +31,7 @@ def _main() -> None:
     gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)  # start-up allocates many objects, nearly all of which are kept
     from apm_exp.cli.arguments import UsageLine, prepare
     from apm_exp.cli.help import help_text
+    from apm_exp.cli.version import version_text
 
     if not __debug__:
         sys.exit(_usage("PYTHONOPTIMIZE, or python -O: disables the assertions that results depend on; run without it"))
@@ -43,6 +44,9 @@ def _main() -> None:
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
         print(help_text(), end="", flush=True)
+        return
+    if "--version" in arguments or "-V" in arguments:
+        print(version_text(), flush=True)
         return
     try:
         prepared = prepare(arguments)

@@ -31,7 +31,8 @@ Top-level settings
 Flags
   -m, --multirun      one job for each combination of comma-separated values
   --cfg job           print the configuration and stop         --config-dir DIR   your own options
-  --help              this text                                --hydra-help       Hydra's own flags
+  --help              this text                                --version          versions of apm_exp and its libraries
+  --hydra-help        Hydra's own flags
 
 All outputs are below outputs/: a run's record in outputs/runs/latest, its report in
 outputs/runs/latest/report/report.html, the steps it used in outputs/<step>/. A step that exists is reused; a killed
