@@ -124,9 +124,9 @@ def test_what_a_launcher_cannot_do_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sweeps=optuna_alpha"], "hydra/sweeper=optuna: not installed; pip install 'apm_exp[optuna]'"),
-        (["-m", "hydra/launcher=joblib"], "hydra/launcher=joblib: not installed; pip install 'apm_exp[joblib]'"),
-        (["-m", "hydra/launcher=slurm"], "hydra/launcher=submitit_slurm: not installed; pip install 'apm_exp[slurm]'"),
+        (["sweeps=optuna_alpha"], "hydra/sweeper=optuna: not installed; pip install -e '.[optuna]'"),
+        (["-m", "hydra/launcher=joblib"], "hydra/launcher=joblib: not installed; pip install -e '.[joblib]'"),
+        (["-m", "hydra/launcher=slurm"], "hydra/launcher=submitit_slurm: not installed; pip install -e '.[slurm]'"),
     ],
 )
 def test_a_missing_extra_is_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
