@@ -31,9 +31,11 @@ def batching(*, pairs: int, global_batch: int, epochs: int, pairs_per_device: in
     is not divisible.
     """
     if not _divides(global_batch, pairs_per_device, processes):
+        many = f"{processes} process{'es' if processes > 1 else ''}"
+        multiple = f"not a multiple of runtime.pairs_per_device={pairs_per_device} x {many}"
+        problem = f"cannot be divided among {many}" if global_batch % processes else multiple
         raise ValueError(
-            f"trainer.global_batch={global_batch}: not a multiple of runtime.pairs_per_device={pairs_per_device} x "
-            f"{processes} process{'es' if processes > 1 else ''}; "
+            f"trainer.global_batch={global_batch}: {problem}; "
             f"set trainer.global_batch={_nearest(global_batch, pairs_per_device, processes)}, or change the others"
         )
     share = global_batch // processes

@@ -26,7 +26,7 @@ def test_the_shipped_settings_pass():
         ),
         (
             {"runtime": runtime(processes=3)},
-            "^trainer.global_batch=4: not a multiple of runtime.pairs_per_device=4 x 3 processes; .*=3 or 6, or",
+            "^trainer.global_batch=4: cannot be divided among 3 processes; set trainer.global_batch=3 or 6, or",
         ),
         (
             {"runtime": runtime(processes=2), "trainer": trainer(implementation="trl")},
@@ -38,7 +38,7 @@ def test_the_shipped_settings_pass():
         ),
         (
             {"runtime": runtime(processes=10**12)},
-            r"^trainer.global_batch=4: not a multiple of .*; set trainer.global_batch=1000000000000, or",
+            r"^trainer.global_batch=4: cannot be divided among 1000000000000 processes; .*=1000000000000, or",
         ),
         (
             {"trainer": trainer(weight_decay=1e3)},
