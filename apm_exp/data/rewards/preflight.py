@@ -79,6 +79,11 @@ def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrained
     except Exception as error:  # whatever a number of config.json leads to
         raise ValueError(f"{label}: {library_problem(error, folder)}") from error
     if model.config.num_labels != 1:
+        if language := [
+            name for name in model.config.architectures or [] if name.endswith(("ForCausalLM", "LMHeadModel"))
+        ]:
+            problem = f"{language[0]} is a language model and no classifier, so it gives no rewards"
+            raise ValueError(f"{label}: {problem}; give a reward model, a sequence classifier with one label")
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")
     return model
 

@@ -25,7 +25,10 @@ def test_good_folder(tmp_path):
 
 def test_language_model_has_no_reward_head(tmp_path):
     folder = tiny_folder(tmp_path / "model")
-    assert "has 2 labels" in problem(folder)
+    assert problem(folder).endswith(
+        ": LlamaForCausalLM is a language model and no classifier, so it gives no rewards; give a reward model, "
+        "a sequence classifier with one label"
+    )
 
 
 def test_head_that_transformers_does_not_know_would_be_random(tmp_path):
