@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-LearningRate = Annotated[float, Field(gt=0, le=100)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]  # Adafactor and SGD take up to 1
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 BelowHalf = Annotated[float, Field(ge=0, lt=0.5)]
 Count = Annotated[int, Field(gt=0)]
+Epochs = Annotated[int, Field(gt=0, le=10_000)]
+Batch = Annotated[int, Field(gt=0, le=2**20)]  # pairs per optimizer step; thousands are already many
+Rank = Annotated[int, Field(gt=0, le=2**16)]  # of an adapter; layers are at most that wide
 
 
 def _number_or_auto(value: Any) -> str | None:

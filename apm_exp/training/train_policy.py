@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from apm_exp.core.component import UNHASHED
-from apm_exp.core.ranges import BelowOne, Count, LearningRate, NotNegative, Positive, Share
+from apm_exp.core.ranges import Batch, BelowOne, Count, Epochs, LearningRate, NotNegative, Positive, Share
 from apm_exp.training.task import Settings, TrainingTask
 
 Schedule = Literal[
@@ -26,8 +26,8 @@ def train_policy(
     *,
     implementation: Literal["pairs", "trl"],
     learning_rate: LearningRate,
-    epochs: Count,
-    global_batch: Count,
+    epochs: Epochs,
+    global_batch: Batch,
     warmup_ratio: Share,
     lr_scheduler: Schedule,
     optimizer: str,

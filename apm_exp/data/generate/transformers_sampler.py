@@ -49,7 +49,7 @@ def sample_responses(
     samples: Annotated[int, Field(ge=1, le=10_000)],
     temperature: Temperature,
     top_p: Annotated[float, Field(gt=0, le=1)],
-    max_new_tokens: Annotated[int, Field(ge=1)],
+    max_new_tokens: Annotated[int, Field(ge=1, le=2**24)],
     batch_size: Annotated[int, Field(ge=1), UNHASHED],
     seed: int,
     control_tokens: ControlTokens = "refuse",

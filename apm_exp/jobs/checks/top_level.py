@@ -26,7 +26,7 @@ def top_level(
     baseline: str | float | list[str | float] | None,
     rebuild: Annotated[str, Field(min_length=1)],
     until: Annotated[str, Field(min_length=1)] | None,
-    iterations: Annotated[int, Field(ge=1)],
+    iterations: Annotated[int, Field(ge=1, le=1000)],
     hyperparameters: str,
     trusted_packages: list[str],
 ) -> None:

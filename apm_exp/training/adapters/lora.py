@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from apm_exp.core.ranges import BelowOne, Count
+from apm_exp.core.ranges import BelowOne, Rank
 from apm_exp.training.adapters.adapter import Adapter
 
 Scale = Annotated[float, Field(gt=0, le=1e6)]
 Targets = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
 
 
-def lora(*, rank: Count, alpha: Scale, dropout: BelowOne, target_modules: Targets) -> Adapter:
+def lora(*, rank: Rank, alpha: Scale, dropout: BelowOne, target_modules: Targets) -> Adapter:
     """Return a LoRA adapter; the policy's own weights keep their dtype.
 
     B is initialized to zero, so the policy at the first optimizer step equals the starting policy.

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from apm_exp.core.ranges import BelowOne, Count
+from apm_exp.core.ranges import BelowOne, Rank
 from apm_exp.training.adapters.adapter import Adapter
 from apm_exp.training.adapters.lora import Scale, Targets, lora
 
 
 def qlora(
-    *, rank: Count, alpha: Scale, dropout: BelowOne, target_modules: Targets, double_quantisation: bool
+    *, rank: Rank, alpha: Scale, dropout: BelowOne, target_modules: Targets, double_quantisation: bool
 ) -> Adapter:
     """Return a LoRA adapter whose base linear layers (except the output head) are quantized to 4 bits.
 
