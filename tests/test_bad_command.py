@@ -17,9 +17,9 @@ CASES = {
     "job, runtime=mpi with Open MPI elsewhere (docs/cluster.md)",
     "sweeps=alpa": "sweeps=alpa: no such option; did you mean 'alpha'?",
     "+metric.alhpa=1": "metric.alhpa=1: no such setting; did you mean 'alpha'?",
-    "learning_rate=1": "learning_rate: no such setting; did you mean 'trainer.learning_rate' or 'model.learning_rate'?",
+    "learning_rate=1": "learning_rate=1: no such setting; write trainer.learning_rate=1",
     "trainer.args.debug=x": "trainer.args.debug: new arguments need a plus; write +trainer.args.NAME=VALUE",
-    "trainer.lr=1e-5": "trainer.lr: no such setting; did you mean 'trainer.learning_rate'?",
+    "trainer.lr=1e-5": "trainer.lr=1e-5: no such setting; write trainer.learning_rate=1e-5",
     "generate=on_policy": "generate=on_policy: is there no more; write pipeline=on_policy",
     "evals=micro_world": "evals=micro_world: is there no more; write evals=[win_rate,held_out_pairs]",
     "generate.samples=1": "generate.samples=1: a pair is made of two responses; give at least 2",
@@ -37,6 +37,23 @@ CASES = {
     "metric.alpha=2.5": "metric.alpha=2.5: alpha is a top-level setting; write alpha=2.5",
     "dataset=jsonl": "model is required: dataset=jsonl has none of its own; set model=local model.path=FOLDER, or",
     "output_root=/proc/outputs": "output_root=/proc/outputs: cannot write below /proc",
+    "bf16=true lora_r=8 trainer.gradient_accumulation_steps=8": (
+        "bf16=true: no such setting; write model.dtype=bfloat16 | lora_r=8: no such setting; write model.adapter=lora "
+        "model.adapter.rank=8 | trainer.gradient_accumulation_steps=8: no such setting; write trainer.global_batch=N; "
+    ),
+    "+trainer.args.bf16=true": "trainer.args.bf16=true: write model.dtype=bfloat16",
+    "loss.gamma=5": "loss.gamma=5: no such setting; write loss=simpo loss.gamma_beta_ratio=RATIO; SimPO's margin is ",
+    "keep.k=100": "keep.k=100: no such setting; write keep=top_k keep.k=100",
+    "keep.fraction=40": "keep.fraction=40: input should be less than or equal to 1; 40% is 0.4",
+    "loss=DPO": "loss=DPO: no such option; did you mean 'dpo'?",
+    "ALPHA=2": "ALPHA: no such setting; did you mean 'alpha'?",
+    "loss=sigmoid": "loss=sigmoid: no such option; write loss=dpo",
+    "dataset=parquet": "dataset=parquet: no such option; write dataset=jsonl dataset.path=FILE; ",
+    "model=a/b": "model=a/b: no such option; write model=local model.path=a/b",
+    "task=clean clean=true": "clean=true: input should be a valid dictionary; write task=clean clean.delete=true",
+    "trainer.learning_rate=5e7": "trainer.learning_rate=50000000.0: input should be less than or equal to 10; did you "
+    "mean 5e-07?",
+    "model.dtype=bf16": "model.dtype=bf16: input should be 'auto', 'float32', 'bfloat16' or 'float16'; write ",
     "+tracking.api_key=abc": "tracking.api_key=...: looks like a secret",
 }
 
@@ -128,7 +145,10 @@ def _environment() -> dict[str, str]:
     return dict(os.environ) | {"HF_HUB_OFFLINE": "1"}
 
 
-@pytest.mark.parametrize(("arguments", "more"), [(["--help"], {"hydra", "pydantic"}), (["--cfg", "job"], {"pydantic"})])
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [(["--help"], {"hydra", "pydantic"}), (["--version"], {"hydra", "pydantic"}), (["--cfg", "job"], {"pydantic"})],
+)
 def test_help_and_configuration_import_nothing_large(arguments: list[str], more: set[str], tmp_path: Path) -> None:
     import subprocess
     import sys

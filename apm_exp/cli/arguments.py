@@ -4,10 +4,12 @@ import re
 
 from apm_exp.cli.flags import FLAGS_WITH_VALUE, check_flags
 from apm_exp.cli.help import _GROUPS
+from apm_exp.cli.other_forms import without_equals
 from apm_exp.cli.own_options import check_own_options
 from apm_exp.cli.quoting import with_quotes
 from apm_exp.core.conf import conf_folder, options_of
 from apm_exp.core.credentials import refuse_secret_overrides
+from apm_exp.core.hints import hint_for_option
 
 _FOLLOWING = (  # groups of conf/ whose option is derived from other groups; a typed one would be ignored
     *("loss_defaults", "model_defaults", "model_dataset_defaults", "adapter_defaults", "adapter_model_defaults"),
@@ -17,7 +19,9 @@ _ADAPTER = re.compile(r"^([+~]*)model\.adapter(?=[.=]|$)")
 _HYDRAS_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir", "hydra.job.chdir")
 # names of sbatch options, which Hydra does not know
 _SBATCH = re.compile(r"^\+*(hydra\.launcher\.additional_parameters\.)")
-_BY_PATH = {"dataset": "dataset=jsonl", "model": "model=local"}  # options that read a path
+_NO_OPTION = re.compile(  # values that are no name of an option; Hydra reads some of them as another type
+    r"|null|true|false|nan|[-+]?inf|[-+\d.e]+|''|\[[-+\d.e]+\]|[./~].*|.*\.(jsonl|json|csv|parquet|ya?ml)(\.gz)?", re.I
+)
 
 
 class UsageLine(ValueError):
@@ -42,11 +46,13 @@ def prepare(arguments: list[str]) -> list[str]:
     rest = [_SBATCH.sub(r"++\1", a) for a in rest]
     rest = [a if a.startswith("-") else with_quotes(a, multirun=bool(multirun)) for a in rest]
     flags, settings = _flags_and_settings(_with_value_of_info(rest))
+    completes = not {"--shell-completion", "-sc"}.isdisjoint(flags)
+    if not completes:
+        _refuse_spaces(settings)
     settings = list(dict.fromkeys(settings))  # repeating the same setting changes nothing
     overrides = [a for a in settings if "=" in a]
-    for setting in settings:
-        if "--shell-completion" not in flags and "-sc" not in flags:
-            _refuse_form(setting)
+    for setting in () if completes else settings:
+        _refuse_form(setting)
     for override in overrides:
         _refuse(override, multirun=bool(multirun))
     _refuse_twice(settings)
@@ -79,6 +85,15 @@ def _flags_and_settings(arguments: list[str]) -> tuple[list[str], list[str]]:
         is_value = before in FLAGS_WITH_VALUE and not argument.startswith("-")
         (flags if argument.startswith("-") or is_value else settings).append(argument)
     return flags, settings
+
+
+def _refuse_spaces(settings: list[str]) -> None:
+    try:
+        line = without_equals(settings)
+    except ValueError as error:
+        raise UsageLine(str(error)) from None
+    if line:
+        raise UsageLine(line)
 
 
 def _refuse_form(argument: str) -> None:
@@ -128,13 +143,9 @@ def _refuse(override: str, *, multirun: bool) -> None:
         raise UsageLine(f"{override}: alpha is a top-level setting; write alpha={value}")
     if re.fullmatch(r"\[\s*\]|", value.strip()) and (multirun or value.strip() == "[]" or name == "alpha"):
         raise UsageLine(f"{override}: an empty list of values; give at least one, as {name}=VALUE")
-    if name in _BY_PATH and re.search(r"^[./~]|\.(jsonl|json|csv|parquet)(\.gz)?$", value):
-        raise UsageLine(f"{override}: not an option; write {_BY_PATH[name]} {name}.path={value}")
-    no_name = key in _GROUPS and re.fullmatch(
-        r"|null|true|false|nan|[-+]?inf|[-+\d.e]+|''|\[[-+\d.e]+\]", value.strip(), re.I
-    )
-    if no_name and value.strip() not in (options := options_of(name)):
-        raise UsageLine(f"{override}: not an option; choose {name}= one of {', '.join(options)}")
+    if key in _GROUPS and _NO_OPTION.fullmatch(value.strip()) and value.strip() not in (options := options_of(name)):
+        remedy = hint_for_option(name, value.strip()) or f"choose {name}= one of {', '.join(options)}"
+        raise UsageLine(f"{override}: not an option; {remedy}")
     if name == "sweeps" and "," in value:
         raise UsageLine(f"{override}: one study per command; run them one after another")
     if name in ("hyperparameters", *_FOLLOWING):
@@ -142,6 +153,3 @@ def _refuse(override: str, *, multirun: bool) -> None:
             "they are derived from model, dataset, loss and adapter; set single values, as trainer.learning_rate=1e-6"
         )
         raise UsageLine(f"{override}: not chosen by name; {hint}")
-    if name in ("gamma", "loss.gamma"):
-        hint = "gamma = gamma_beta_ratio * beta; write loss.gamma_beta_ratio=VALUE"
-        raise UsageLine(f"{override}: SimPO's margin is set as gamma_beta_ratio; {hint}")

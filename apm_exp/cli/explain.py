@@ -15,8 +15,8 @@ from yaml import MarkedYAMLError
 from apm_exp.cli.own_options import own_options_of
 from apm_exp.cli.quoting import typed_form
 from apm_exp.core.conf import conf_folder, options_of
+from apm_exp.core.hints import hint_for_option, hint_for_setting
 
-_SHORT_FOR = {"lr": "learning_rate", "bs": "global_batch", "batch_size": "global_batch", "num_train_epochs": "epochs"}
 _LEXER = re.compile(r"^LexerNoViableAltException: .*")
 _PARSING = re.compile(r"^Error parsing override .* (?=(extraneous|missing|mismatched) |\w+ while evaluating )")
 _EXPECTING = re.compile(r" expecting (\{|<EOF>).*")
@@ -69,16 +69,20 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         names = _settings(arguments)
         if match[1].startswith("hydra.launcher."):
             return f"{match[1]}: the launcher has no such setting; add hydra/launcher=slurm or joblib"
+        if hinted := _hinted(match[1], arguments, names):
+            return hinted
         if match[1].startswith("trainer.args"):
             return f"{match[1]}: new arguments need a plus; write +trainer.args.NAME=VALUE"
         if match[1].startswith("adapter.") and "adapter.rank" not in names:
             return f"model.{match[1]}: no adapter is chosen; add model.adapter=lora"
         return f"{match[1]}: no such setting; {_hint(match[1], names)}"
-    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
+    if match := re.search(r"Could not (?:find|load) '((?:hydra/)?[^'/]+)/([^']+)'", text):
         if gone := _GONE.get(f"{match[1]}={match[2]}"):
             return f"{match[1]}={match[2]}: {gone}"
         if missing := missing_extra(match[1], match[2]):
             return missing
+        if hint := hint_for_option(match[1], match[2]):
+            return f"{match[1]}={match[2]}: no such option; {hint}"
         known = options_of(match[1]) + own_options_of(match[1], arguments) + extras(match[1])
         return f"{match[1]}={match[2]}: no such option; {nearest(match[2], known)}"
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?: requires|\.? 1\.)", text):
@@ -103,16 +107,24 @@ def _interpolation(text: str, arguments: Sequence[str]) -> str:
     return f"{key}{problem}; fix the ${{...}}"
 
 
+def _hinted(name: str, arguments: Sequence[str], names: Sequence[str]) -> str:
+    """Return the hint for an unknown setting, and those for all other unknown ones; "" if the first has none."""
+    split = [(typed, *typed.lstrip("+").partition("=")[::2]) for typed in arguments]
+    hints = {key: (typed, hint_for_setting(key, value)) for typed, key, value in split if key not in names}
+    if hints.get(name, ("", None))[1] is None:
+        return ""
+    return " | ".join(f"{typed}: no such setting; {hint}" for typed, hint in hints.values() if hint)
+
+
 def _hint(name: str, names: Sequence[str]) -> str:
     """Return a hint for an unknown setting: the same last name, another option that has it, or the nearest name."""
     from apm_exp.core.component import nearest
 
     group, _, rest = name.rpartition(".")
-    last = _SHORT_FOR.get(rest, rest)
-    same = [full for full in names if full.split(".")[-1] == last and "." in full and full.startswith(group)]
+    same = [full for full in names if full.split(".")[-1] == rest and "." in full and full.startswith(group)]
     if 0 < len(same) <= _MOST_NAMED:
         return f"did you mean {' or '.join(repr(full) for full in sorted(same, key=_is_rarely_meant))}?"
-    if has := [option for option in options_of(group) if last in _settings_of(group, option)]:
+    if has := [option for option in options_of(group) if rest in _settings_of(group, option)]:
         return f"{' or '.join(f'{group}={option}' for option in has)} has this setting; choose it too"
     return nearest(name, names)
 
@@ -160,4 +172,4 @@ def extras(group: str) -> list[str]:
 def missing_extra(group: str, name: str) -> str | None:
     """Return what to install for a missing launcher or sweeper; None if no extra provides it."""
     extra = _EXTRAS.get(group, {}).get(name)
-    return extra and f"{group}={name}: not installed; pip install 'apm_exp[{extra}]'"
+    return extra and f"{group}={name}: not installed; pip install -e '.[{extra}]'"

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from apm_exp.cli.other_forms import as_settings
+
 _WITH_VALUE = {"--cfg": "-c", "--package": "-p", "--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
 _VALUES = {
     "--cfg": ("job", "hydra", "all"),
@@ -12,13 +14,15 @@ _PLAIN = {"--help": "-h", "--resolve": "", "--run": "-r", "--multirun": "-m", "-
 _SHORT = {short: flag for flag, short in (_WITH_VALUE | _PLAIN | {"--info": "-i"}).items() if short}
 _ONE_OF = {"--run", "--cfg", "--info", "--shell-completion"}
 _COMPLETION = ("install=", "uninstall=", "query=")
-_FLAGS = {*_SHORT, *_SHORT.values(), "--resolve", "--hydra-help", "--version"}
+_FLAGS = {*_SHORT, *_SHORT.values(), "--resolve", "--hydra-help"}
 FLAGS_WITH_VALUE = {*_WITH_VALUE, *_WITH_VALUE.values(), "--info", "-i"}
 
 
 def check_flags(arguments: Sequence[str]) -> None:
     """Raise ValueError with one line for an unknown flag, or one without a required value."""
     flags = {long_name(a.partition("=")[0]) for a in arguments if a.startswith("-")}
+    if line := as_settings(arguments, _FLAGS):
+        raise ValueError(line)
     for argument, after in zip(arguments, [*arguments[1:], ""], strict=False):  # of an empty list: nothing
         if argument.startswith("-"):
             flag, equals, value = argument.partition("=")
@@ -37,7 +41,9 @@ def check_flags(arguments: Sequence[str]) -> None:
 def _check(flag: str, value: str, *, equals: bool) -> None:
     """Check one flag with the value that follows it."""
     if flag not in _FLAGS:
-        raise ValueError(f"{flag}: no such flag; flags: --help, -m, --cfg job, --config-dir DIR, --hydra-help")
+        raise ValueError(
+            f"{flag}: no such flag; flags: --help, -m, --cfg job, --config-dir DIR, --hydra-help, --version"
+        )
     name = long_name(flag)
     if name not in _WITH_VALUE and name not in _VALUES and equals:
         raise ValueError(f"{flag}={value}: {flag} takes no value; write {flag}")

@@ -17,6 +17,9 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
 
+from apm_exp.core.hints import hint_for_setting, hint_for_value
+from apm_exp.core.value_hints import value_hint
+
 Function = Callable[..., Any]
 # an annotation of settings that change results at most by rounding and are not in the cache key
 UNHASHED = "how it is run"
@@ -38,10 +41,11 @@ def trusted() -> frozenset[str]:
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the closest of `names`, else all of them or the few closest."""
     known = sorted(names)
-    if close := difflib.get_close_matches(name, known, n=1):
-        return f"did you mean '{close[0]}'?"
+    lower = {each.lower(): each for each in known}
+    if close := difflib.get_close_matches(name.lower(), lower, n=1):
+        return f"did you mean '{lower[close[0]]}'?"
     if len(known) > _MOST_NAMES:
-        known = difflib.get_close_matches(name, known, n=5, cutoff=0.3) or known[:5]
+        known = [lower[each] for each in difflib.get_close_matches(name.lower(), lower, n=5, cutoff=0.3)] or known[:5]
         return f"the nearest are {', '.join(known)}"
     return f"choose from: {', '.join(known)}" if known else "it takes no settings"
 
@@ -149,17 +153,21 @@ def _is_unhashed(setting: inspect.Parameter) -> bool:
 
 def _message(group: str, error: Mapping[str, Any], names: Iterable[str], values: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"{group}.{key}={error['input']}: no such setting; {nearest(key, names)}"
     if error["type"] == "missing":
         return f"{group}.{key} is missing: give {group}.{key}=VALUE"
+    if error["type"] == "extra_forbidden":
+        remedy = hint_for_setting(f"{group}.{key}", typed(error["input"])) or nearest(key, names)
+        return f"{group}.{key}={error['input']}: no such setting; {remedy}"
     message = error["msg"].removeprefix("Value error, ")  # raised by a setting's own check
-    return f"{group}.{_place(error['loc'], values)}={_typed(error['input'])}: {message[0].lower()}{message[1:]}"
+    place = f"{group}.{_place(error['loc'], values)}"
+    remedy = hint_for_value(place.removeprefix("."), typed(error["input"])) or value_hint(error)
+    return f"{place}={typed(error['input'])}: {message[0].lower()}{message[1:]}{f'; {remedy}' if remedy else ''}"
 
 
-def _typed(value: Any) -> Any:
+def typed(value: Any) -> str:
     """Return a value as it is typed: null, not None."""
-    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
+    known = {None: "null", True: "true", False: "false"}
+    return known[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def _place(parts: Sequence[Any], values: Mapping[str, Any]) -> str:

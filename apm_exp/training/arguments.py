@@ -9,51 +9,11 @@ from typing import Any
 from transformers import TrainingArguments
 
 from apm_exp.core import component
-from apm_exp.core.component import nearest
+from apm_exp.core.component import nearest, typed
+from apm_exp.core.hints import hint_for_setting
 from apm_exp.training.batching import Batching
 from apm_exp.training.passed import PASSED, passed
 from apm_exp.training.task import Settings, TrainingTask
-
-_OURS = {
-    "output_dir": "output_root",
-    "learning_rate": "trainer.learning_rate",
-    "num_train_epochs": "trainer.epochs",
-    "per_device_train_batch_size": "runtime.pairs_per_device",
-    "gradient_accumulation_steps": "trainer.global_batch",
-    "auto_find_batch_size": "runtime.pairs_per_device",
-    "warmup_steps": "trainer.warmup_ratio",
-    "warmup_ratio": "trainer.warmup_ratio",
-    "lr_scheduler_type": "trainer.lr_scheduler",
-    "optim": "trainer.optimizer",
-    "weight_decay": "trainer.weight_decay",
-    "adam_beta1": "trainer.adam_beta1",
-    "adam_beta2": "trainer.adam_beta2",
-    "adam_epsilon": "trainer.adam_epsilon",
-    "max_grad_norm": "trainer.max_grad_norm",
-    "gradient_checkpointing": "trainer.gradient_checkpointing",
-    "activation_checkpointing": "trainer.gradient_checkpointing",
-    "torch_compile": "trainer.torch_compile",
-    "torch_compile_backend": "trainer.torch_compile",
-    "torch_compile_mode": "trainer.torch_compile",
-    "logging_steps": "trainer.log_every",
-    "save_steps": "trainer.save_every",
-    "save_total_limit": "trainer.keep_checkpoints",
-    "seed": "seed",
-    "data_seed": "seed",
-    "label_smoothing_factor": "loss.label_smoothing",
-    "logging_strategy": "trainer.log_every",
-    "logging_first_step": "trainer.log_every",
-    "save_strategy": "trainer.save_every",
-    "run_name": "tracking",
-    "deepspeed": "deepspeed",
-    "bf16": "model.dtype",
-    "fp16": "model.dtype",
-    "use_cpu": "runtime.device",
-    "tf32": "runtime.tf32",
-    "report_to": "tracking",
-}
-_FIXED = {"remove_unused_columns", "logging_nan_inf_filter", "save_only_model", "disable_tqdm", "ignore_data_skip"}
-_ORDER, _LOADER = {"train_sampling_strategy", "accelerator_config"}, "dataloader_"
 
 
 def check_args(args: Mapping[str, Any]) -> None:
@@ -63,14 +23,8 @@ def check_args(args: Mapping[str, Any]) -> None:
     """
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     for name, value in args.items():
-        if name in _OURS:
-            raise ValueError(f"trainer.args.{name}={value}: set {_OURS[name]} instead")
-        if name in _FIXED:
-            raise ValueError(
-                f"trainer.args.{name}={value}: fixed here, as other values would drop pairs or hide errors; remove it"
-            )
-        if name in _ORDER or name.startswith(_LOADER):
-            raise ValueError(f"trainer.args.{name}={value}: the order of pairs and the batches are fixed; remove it")
+        if name not in PASSED and (hint := hint_for_setting(f"trainer.args.{name}", typed(value))):
+            raise ValueError(f"trainer.args.{name}={typed(value)}: {hint}")
         if name not in PASSED:
             what = "has no effect here" if name in known else "not a training argument"
             raise ValueError(f"trainer.args.{name}={value}: {what}; {nearest(name, PASSED)}")

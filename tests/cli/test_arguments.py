@@ -56,10 +56,6 @@ from apm_exp.core.conf import options_of
         ("loss=1.5", "loss=1.5: not an option; choose loss= one of "),
         ("++hydra.foo=1", "++hydra.foo=1: Hydra's settings have fixed names; remove the +"),
         (
-            "loss.gamma=5",
-            "loss.gamma=5: SimPO's margin is set as gamma_beta_ratio; gamma = gamma_beta_ratio * beta; ",
-        ),
-        (
             "hyperparameters=typo",
             "hyperparameters=typo: not chosen by name; they are derived from model, dataset, loss and adapter",
         ),

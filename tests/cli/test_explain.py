@@ -69,5 +69,5 @@ def test_what_hydra_refuses_is_named_with_its_remedy(override: str, line: str) -
 
 
 def test_an_option_is_named_that_has_a_setting_which_must_be_given() -> None:
-    error = ConfigCompositionException("Could not override 'keep.k'. Key 'k' is not in struct")
-    assert explain(error, ["keep.k=5"]) == "keep.k: no such setting; keep=top_k has this setting; choose it too"
+    error = ConfigCompositionException("Could not override 'keep.path'. Key 'path' is not in struct")
+    assert explain(error, ["keep.path=x"]) == "keep.path: no such setting; keep=ids has this setting; choose it too"

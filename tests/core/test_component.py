@@ -56,7 +56,7 @@ def test_wrong_setting_is_named_with_its_value(changes: dict[str, object], messa
 
 
 def test_a_setting_inside_another_is_named_in_full() -> None:
-    with pytest.raises(ValueError, match=r"^clean\.switches\.delete=yes: input should be a valid boolean$"):
+    with pytest.raises(ValueError, match=r"^clean\.switches\.delete=yes: input should be a valid boolean; write true$"):
         component.check("clean", {"switches": {"delete": "yes"}, "path": "x"}, (listed,))
     with pytest.raises(ValueError, match=r"^clean\.path=null: input should be a valid string \| clean\.path=null: "):
         component.check("clean", {"switches": {}, "path": None}, (listed,))

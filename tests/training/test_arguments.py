@@ -16,18 +16,22 @@ def settings(**changes) -> Settings:
     ("name", "value", "message"),
     [
         ("max_step", 3, r"^trainer.args.max_step=3: not a training argument; did you mean 'max_steps'\?$"),
-        ("learning_rate", 1.0, r"^trainer.args.learning_rate=1.0: set trainer.learning_rate instead$"),
-        ("per_device_train_batch_size", 2, "set runtime.pairs_per_device instead"),
+        ("learning_rate", 1.0, r"^trainer.args.learning_rate=1.0: write trainer.learning_rate=1.0$"),
+        ("per_device_train_batch_size", 2, ": write runtime.pairs_per_device=2; the pairs of an "),
         ("ignore_data_skip", True, "would drop pairs"),
         (
             "dataloader_drop_last",
             True,
-            "the order of pairs and the batches are fixed; remove it$",
+            "the order of pairs and the batches are fixed$",
         ),
         ("train_sampling_strategy", "sequential", "order of pairs and the batches are fixed"),
-        ("label_smoothing_factor", 0.4, r"^trainer.args.label_smoothing_factor=0.4: set loss.label_smoothing instead$"),
-        ("ddp_backend", "zzz", r"^trainer.args.ddp_backend=zzz: input should be 'gloo', 'nccl', 'mpi' or 'ucc'$"),
-        ("eval_steps", 4, r"^trainer.args.eval_steps=4: has no effect here; did you mean 'max_steps'\?$"),
+        (
+            "label_smoothing_factor",
+            0.4,
+            r"^trainer.args.label_smoothing_factor=0.4: write loss=cdpo loss.label_smoothing=0.4$",
+        ),
+        ("ddp_backend", "zzz", r"^trainer.args.ddp_backend=zzz: input should be 'gloo', 'nccl', 'mpi' or 'ucc'"),
+        ("eval_steps", 4, r"^trainer.args.eval_steps=4: write evals=\[held_out_pairs\]; evaluations run after"),
     ],
 )
 def test_args_that_cannot_be(name, value, message):
