@@ -57,7 +57,7 @@ def prompt_of(row: Mapping[str, Any]) -> list[Message]:
     prompt = with_system(with_history(prompt, row.get("history")), row.get("system"))
     refuse_empty_prompt(prompt, "no turn has any text")
     if prompt[-1]["role"] == "assistant":
-        raise BadRow("last turn is the assistant's", "there is nothing to respond to")
+        raise BadRow("last turn is the assistant's", "there is nothing to respond to; leave out that turn")
     return prompt
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from apm_exp.core.component import nearest
+from apm_exp.data.sources.not_pairs import how_to_make_pairs
 
 RESPONSES, SCORES = "all_generated_responses", "all_rm_scores"
 IDENTIFIERS = ("pair_id", "id", "prompt_id")  # the first one that a file has is used
@@ -70,7 +71,8 @@ class Recogniser:
         if SCORES in names and RESPONSES not in names:
             missing.append(RESPONSES)
         if missing:
-            raise ValueError(f"{self.where}: {_lacking(names, missing)}; {EXPECTED}")
+            remedy = "; ".join(filter(None, (how_to_make_pairs(names), EXPECTED)))
+            raise ValueError(f"{self.where}: {_lacking(names, missing)}; {remedy}")
         reward_pair = self._reward_pair(names)
         return Columns(
             identifier=next((name for name in IDENTIFIERS if name in names), None),

@@ -38,7 +38,10 @@ def test_the_most_specific_id_column_is_used(names, identifier):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("completion", "label", "prompt"), "completion, label, prompt without chosen, rejected; expected SimPO's"),
+        (
+            ("completion", "label", "prompt"),
+            "completion, label, prompt without chosen, rejected; KTO's rows have one response",
+        ),
         (("chosen", "prompt"), "chosen, prompt without rejected; expected SimPO's"),
         ((), "(none) without chosen, rejected; expected SimPO's"),
         (
