@@ -79,13 +79,14 @@ def _check_for_elsewhere(requests: list[Request]) -> None:
 
 def _plan(requests: list[Request]) -> None:
     from apm_exp.jobs.checks.check import check_settings, check_work_of
-    from apm_exp.jobs.plan.plan import plan_job, print_plan
+    from apm_exp.jobs.plan.plan import for_its_device, plan_job
+    from apm_exp.jobs.plan.show import print_plan
     from apm_exp.jobs.plan.sweep_plan import print_sweep_plan
 
     plans = []
     for request in requests:
         check_settings(request)
-        plans.append(plan_job(check_work_of(request)[0]))
+        plans.append(plan_job(check_work_of(for_its_device(request))[0]))
     if requests[0].sweep is None:
         print_plan(plans[0])
     else:

@@ -11,6 +11,8 @@ from apm_exp.core.types import TEMPLATE_DATE
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SNAPSHOT = re.compile(r"models--[^/]+/snapshots/[0-9a-f]{40}")  # the layout of the Hub client's cache
 _FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md"]  # README.md has the license
+_SHAPES = Path(__file__).parent / "shapes"  # config.json, what of it decides shapes, of the models that presets name
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt", "*.pth", "adapter_config.json")
 _NOT_FILES = ["*/*", "consolidated*"]  # other formats of the same weights
 
 
@@ -69,13 +71,38 @@ def is_here(*, path: str, revision: str | None) -> bool:
     """Return whether a model's folder is available without a download: it is local or in the Hub's cache."""
     if Path(path).expanduser().is_dir() or not _HUB_NAME.fullmatch(path):
         return True  # or invalid, which loading will report
+    folder = _cached(path, revision)
+    return folder is not None and has_weights(folder)
+
+
+def has_weights(folder: Path) -> bool:
+    """Return whether a folder holds weights of any kind, or something else that loading will report."""
+    return not (folder / "config.json").is_file() or any(any(folder.glob(pattern)) for pattern in _WEIGHTS)
+
+
+def config_here(*, path: str, revision: str | None) -> Path | None:
+    """Return a folder with the model's config.json, without a download.
+
+    It is the model's own, local or in the Hub's cache, or that of a preset (models/shapes); None if there is none.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB_NAME.fullmatch(path):
+        return None
+    shipped = _SHAPES / path
+    return _cached(path, revision) or (shipped if (shipped / "config.json").is_file() else None)
+
+
+def _cached(path: str, revision: str | None) -> Path | None:
+    """Return the snapshot in the Hub's cache if it has a config.json."""
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot_download(path, revision=revision, allow_patterns="config.json", local_files_only=True)
+        folder = Path(snapshot_download(path, revision=revision, allow_patterns="config.json", local_files_only=True))
     except (OSError, ValueError):
-        return False
-    return True
+        return None
+    return folder if (folder / "config.json").is_file() else None
 
 
 def commit_of(folder: Path) -> str | None:

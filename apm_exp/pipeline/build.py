@@ -23,6 +23,7 @@ from apm_exp.core.sealed import write_sealed
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.edited import edited
 from apm_exp.pipeline.locks import locked, reading
+from apm_exp.pipeline.performed import performed
 from apm_exp.pipeline.room import make_room, moved_aside, prepare, refuse_edited, replaced, write_inputs
 from apm_exp.pipeline.step import Seen, Step, earlier_steps, read_done, record_of
 from apm_exp.runtime.provenance import provenance
@@ -120,7 +121,8 @@ def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any
         raise
     refuse_edited(step)
     artifact = Artifact(step.kind, step.folder, step.key, counts, seconds, uuid.uuid4().hex, reused=False)
-    made = {"key": step.key, "build": artifact.build, "inputs": builds, "command": command}
+    made: dict[str, Any] = {"key": step.key, "build": artifact.build, "inputs": builds, "command": command}
+    made |= {"performed": load} if (load := performed(step, counts)) else {}
     write_sealed({**made, "counts": counts, "seconds": seconds, "files": files}, step.folder / "done")
     return artifact
 

@@ -62,9 +62,11 @@ def needs_pairs(node: Config) -> bool:
 
 
 def resolve_dtype(name: str, runtime: Config) -> str:
-    """`auto` becomes bfloat16 where the device multiplies it faster, float32 elsewhere."""
+    """`auto` becomes bfloat16 where the device multiplies it faster (as all that plans know do), float32 elsewhere."""
     if name != "auto":
         return name
+    if runtime.get("plan_for") is not None:
+        return "bfloat16"
     return "bfloat16" if multiplies_bfloat16(pick_device(dict(runtime))) else "float32"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.pipeline.flops import Load
 from apm_exp.pipeline.stages import (
     evaluate,
     generations,
@@ -31,7 +32,8 @@ class Stage:
     """What a stage is called and what can be said of its step from the step's inputs alone.
 
     title: of its rows in the report. run: the function that makes the artifact. bounds: upper bounds of its counts,
-    from those of its inputs by key. work: what goes through a model, from its counts or their bounds. grows_with: the
+    from those of its inputs by key. work: what goes through a model, from its counts or their bounds. flops: how many
+    operations that takes, of a load. grows_with: the
     counts that its time is proportional to, of which the first that is known is taken. resumes_from: what a killed
     attempt leaves for the next, as a pattern of files. progress: of the first count of grows_with, how many an
     unfinished attempt in a folder has done. foresee: raises ValueError for what can be known to be wrong, given the
@@ -43,6 +45,7 @@ class Stage:
     run: Callable[..., Mapping[str, int | float]]
     bounds: Callable[[Inputs, Mapping[str, Counts]], Counts] = lambda inputs, known: {}
     work: Callable[[Inputs, Counts], Work | None] = lambda inputs, counts: None
+    flops: Callable[[Inputs, Counts, Load], float | None] = lambda inputs, counts, load: None
     grows_with: tuple[str, ...] = ()
     resumes_from: str | None = None
     progress: Callable[[Path], int] | None = None
@@ -59,6 +62,7 @@ STAGES = {
         generations.generations,
         generations.bounds,
         generations.work,
+        generations.flops,
         grows_with=("responses",),
         resumes_from=f"{generations.JOURNAL}/*",
         progress=generations.progress,
@@ -68,6 +72,7 @@ STAGES = {
         "Rewarding responses",
         rewards.rewards,
         rewards.bounds,
+        flops=rewards.flops,
         grows_with=("responses", "pairs"),
         resumes_from="scored/*",
         progress=rewards.progress,
@@ -86,6 +91,7 @@ STAGES = {
         logps.logps,
         logps.bounds,
         logps.work,
+        logps.flops,
         grows_with=("pairs",),
         resumes_from="shards/*",
         progress=logps.progress,
@@ -98,11 +104,12 @@ STAGES = {
         train.train,
         train.bounds,
         train.work,
+        train.flops,
         grows_with=("steps",),
         resumes_from="checkpoints/checkpoint-*/COMPLETE",
         progress=train.progress,
         foresee=train.foresee,
     ),
-    "evaluation": Stage("Evaluating", evaluate.evaluate, work=evaluate.work),
+    "evaluation": Stage("Evaluating", evaluate.evaluate, work=evaluate.work, flops=evaluate.flops),
     "report": Stage("Drawing the report", report.report),
 }

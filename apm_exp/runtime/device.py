@@ -18,8 +18,11 @@ def pick_device(runtime: dict) -> str:
     """The torch device that `runtime["device"]` names: "cpu", "cuda", "cuda:N" or "mps".
 
     "auto" is the first GPU where there is one, else the CPU; mps only when it is asked for. Raises ValueError
-    for a name of another form, and for a device that this machine does not have.
+    for a name of another form, and for a device that this machine does not have. A plan for another machine's GPU
+    (`plan_for`) is of "cuda" whatever is here.
     """
+    if runtime.get("plan_for") is not None:
+        return "cuda"
     name = str(runtime["device"])
     if not _FORM.fullmatch(name):
         raise ValueError(f"runtime.device={name}: not a device; choose from auto, cpu, cuda, cuda:N, mps")

@@ -35,10 +35,13 @@ def run_on(
     tokens_per_batch: Annotated[int, Field(gt=0)] | None,
     threads: Annotated[int, Field(gt=0, le=2**16)] | None,
     tf32: bool,
+    plan_for: str | int | None = None,
+    plan_pair: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=3, max_length=3)] | None = None,
 ) -> Runtime:
     """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
 
     processes: on each of `nodes` machines. launcher: what starts them (ranks/).
+    plan_for, plan_pair: the device and the tokens of a mean pair that task=plan assumes (accelerators.py).
     jobs_per_gpu: that share one, where jobs run at the same time (gpu_pool.py). tf32: whether CUDA may round the
     factors of float32 products to 10 bits; set here for this process.
 
@@ -52,7 +55,9 @@ def run_on(
         import torch
 
         torch.backends.cuda.matmul.fp32_precision = "tf32"
-    return Runtime(pick_device({"device": device}), nodes * processes, pairs_per_device, tokens_per_batch)
+    return Runtime(
+        pick_device({"device": device, "plan_for": plan_for}), nodes * processes, pairs_per_device, tokens_per_batch
+    )
 
 
 def all_processes(runtime: Mapping[str, Any]) -> int:
@@ -62,6 +67,8 @@ def all_processes(runtime: Mapping[str, Any]) -> int:
 
 def check_devices(runtime: Mapping[str, Any]) -> None:
     """Raise ValueError where this machine does not have the device, or not as many of them as there are processes."""
+    if runtime.get("plan_for") is not None:
+        return
     device, processes = pick_device(dict(runtime)), runtime["processes"]
     if all_processes(runtime) == 1 or device == "cpu":
         return

@@ -21,8 +21,8 @@ import torch
 from apm_exp.core.types import Policy, TokenisedPair
 from apm_exp.jobs.plan.memory.adapted import adapt
 from apm_exp.jobs.plan.memory.estimate import Estimate, estimate
-from apm_exp.jobs.plan.memory.shape import empty_model, shape_of_folder
 from apm_exp.jobs.plan.memory.training import training_of
+from apm_exp.models.shape import empty_model, shape_of_folder
 from apm_exp.training.adapters.preflight import adapter_of
 from tests.benchmarks.memory import peak_memory
 from tests.benchmarks.model_shape import SMALL, random_llama

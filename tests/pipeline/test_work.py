@@ -8,8 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from apm_exp.core.digest import FileDigests
-from apm_exp.core.sealed import write_sealed
-from apm_exp.jobs.plan.duration import expected_seconds
 from apm_exp.pipeline.build import build
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Step
@@ -112,18 +110,3 @@ def test_the_tokens_of_selected_pairs_are_counted(steps: dict[str, Step]) -> Non
     build(steps["selection"])
     build(steps["rewards"])
     assert work(steps, "policy", {"pairs": 2}) == Work(4, 2 * (6 + 12), exact=True)
-
-
-def record(root: Path, name: str, seconds: float, **counts: int) -> None:
-    folder = root / "logps" / name
-    folder.mkdir(parents=True)
-    write_sealed({"key": "k", "files": {}, "seconds": seconds, "counts": counts}, folder / "done")
-
-
-def test_expected_seconds_grow_with_the_pairs_and_prefer_the_same_name(tmp_path: Path, steps: dict[str, Step]) -> None:
-    assert expected_seconds(steps["selection"], {}) is None
-    record(tmp_path, "other-01234567", 100.0, pairs=10)
-    record(tmp_path, "s-01234567", 3.0, pairs=10)
-    record(tmp_path, "s-89abcdef", 5.0, pairs=10)
-    assert expected_seconds(steps["logps"], {"pairs": 20}) == 8.0  # the median of 3 and 5, for twice the pairs
-    assert expected_seconds(steps["logps"], {}) == 4.0

@@ -20,6 +20,7 @@ from apm_exp.core.messages import fields_of, read_messages, read_responses, read
 from apm_exp.core.results_file import read_results, record
 from apm_exp.core.types import Message, Refusal, Tools
 from apm_exp.models.pretrained import commit_of, folder_of
+from apm_exp.models.pretrained import config_here as model_config_here
 from apm_exp.models.pretrained import is_here as model_is_here
 from apm_exp.models.tokens.control import as_text, control_pattern
 from apm_exp.models.tokens.render import CUT, chat_text, token_ids
@@ -92,6 +93,11 @@ def pin(*, path: str, revision: str | None, trust_remote_code: bool) -> dict[str
 def is_here(*, path: str, revision: str | None) -> bool:
     """Return whether the model can be had without a download."""
     return model_is_here(path=path, revision=revision)
+
+
+def config_here(*, path: str, revision: str | None) -> Path | None:
+    """Return a folder with the model's config.json, without a download; None if there is none."""
+    return model_config_here(path=path, revision=revision)
 
 
 def preflight(*, path: str, revision: str | None, max_length: int, trust_remote_code: bool) -> None:

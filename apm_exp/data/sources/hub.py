@@ -12,6 +12,11 @@ from apm_exp.data.sources.hub_copies import cached_commits
 from apm_exp.data.sources.rows import SourceRow, without_fill
 
 _Path = Annotated[str, Field(min_length=1)]
+_ROWS = {  # about how many, as the Hub's pages show them, of what the presets name
+    "princeton-nlp/gemma2-ultrafeedback-armorm": {"train": 59_600, "test": 1_940},
+    "princeton-nlp/llama3-ultrafeedback-armorm": {"train": 59_900, "test": 1_960},
+    "princeton-nlp/llama3-ultrafeedback": {"train": 59_900, "test": 1_960},
+}
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -72,6 +77,16 @@ def is_here(*, path: _Path, revision: str | None, subset: str | None) -> bool:
     except ValueError:
         return False
     return True
+
+
+def about_rows(
+    *, path: _Path, split: str, holdout_split: str | None = None, limit: int | None = None
+) -> tuple[int | None, int | None]:
+    """Return about how many rows there are to train on and in the held-out split, for plans; None if nobody knows."""
+    known = _ROWS.get(path, {})
+    counts = (known.get(split, limit), known.get(holdout_split, limit) if holdout_split else 0)
+    train, held_out = (count if count is None or limit is None else min(count, limit) for count in counts)
+    return train, held_out
 
 
 def hub_name(*, path: _Path) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
+from apm_exp.data.sources.mean_pair import FEW, Lengths, mean_pair_of
 from apm_exp.data.sources.rows import SourceRow
 from apm_exp.data.sources.source_files import count_in, files_of, rows_of
 
@@ -25,6 +26,11 @@ def files(*, path: str | list[str]) -> list[Path]:
 def rows(*, path: str | list[str]) -> int:
     """Return the number of rows, without reading what is in them. Raises ValueError as `files_of`."""
     return sum(map(count_in, files_of(path)))
+
+
+def mean_pair(*, path: str | list[str]) -> Lengths | None:
+    """Return the tokens of a mean pair, by the characters of the first rows. Raises ValueError as `files_of`."""
+    return mean_pair_of(first_rows(FEW, path=path))
 
 
 def first_rows(most: int, *, path: str | list[str]) -> Iterator[SourceRow]:

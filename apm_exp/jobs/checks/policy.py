@@ -18,6 +18,7 @@ def check_model(config: Mapping[str, Any]) -> bool:
     Returns False if this is a plan and the folder is not here to be looked at. Raises a one-line ValueError.
     """
     from apm_exp.models.loading import check_attention
+    from apm_exp.models.pretrained import has_weights
     from apm_exp.pipeline.resolve import builds_model, is_here
     from apm_exp.runtime.device import pick_device
 
@@ -27,6 +28,9 @@ def check_model(config: Mapping[str, Any]) -> bool:
         _check_built(config)
     elif config["task"] == "plan" and not is_here("model", node):
         logger.warning("model.path=%s: not here yet; a run downloads it first", node["path"])
+        return False
+    elif config["task"] == "plan" and not has_weights(component.bind("model", node)()):
+        logger.warning("model.path=%s: only its config.json is here; a run needs its weights too", node["path"])
         return False
     else:
         _check_folder(config)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from apm_exp.core import component
 from apm_exp.core.ranges import Alpha
+from apm_exp.runtime.accelerators import accelerator
 
 NODES = (
     *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
@@ -52,3 +53,14 @@ def check_top_level(config: Mapping[str, Any]) -> None:
     except ValueError as error:
         raise ValueError(" | ".join(part.removeprefix(".") for part in str(error).split(" | "))) from None
     component.check("export", config["export"], (export,))
+    _check_plan_for(config["task"], config["runtime"])
+
+
+def _check_plan_for(task: str, runtime: Any) -> None:
+    """A device that is not here is one to plan for, not to run on."""
+    name = runtime.get("plan_for") if isinstance(runtime, Mapping) else None
+    if name is None:
+        return
+    accelerator(name)
+    if task != "plan":
+        raise ValueError(f"runtime.plan_for={name}: is for task=plan; write task=plan, or runtime.plan_for=null")

@@ -13,20 +13,33 @@ from apm_exp.core.told import ask
 from apm_exp.data.sources.count import count_rows
 from apm_exp.jobs.plan.memory.states import optimizer_bytes
 from apm_exp.jobs.plan.memory.training import Training
+from apm_exp.models.shape import Shape
+from apm_exp.pipeline.flops import ASSUMED, MeanLengths
+from apm_exp.pipeline.resolve import is_here
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Step, lineage
 from apm_exp.pipeline.work import Counts
 from apm_exp.training.callbacks.checkpoints import KEPT_MEANWHILE
 
+_OF_THE_HUB = 2  # bytes a weight: models on the Hub are in 16 bits
 _BYTES_A_TOKEN = 8  # of a sampled response: its text and its ids, in each table
 
 
 @dataclass(frozen=True)
 class Disk:
-    """stays: by the folder that it is in, so that what jobs share counts once. while_training: on top of that."""
+    """stays: by the folder that it is in, so that what jobs share counts once. while_training: on top of that.
+    downloads: the keys of what comes from the Hub. unknown: kinds of steps whose size nobody knows.
+    """
 
     stays: Mapping[Path, int]
     while_training: int = 0
+    downloads: frozenset[Path] = frozenset()
+    unknown: frozenset[str] = frozenset()
+
+    @property
+    def download(self) -> int:
+        """What comes from the Hub."""
+        return sum(self.stays[each] for each in self.downloads)
 
     @property
     def total(self) -> int:
@@ -35,30 +48,45 @@ class Disk:
 
 
 def job_disk(
-    config: Mapping[str, Any], missing: Mapping[str, Step], known: Mapping[str, Counts], training: Training | None
+    config: Mapping[str, Any],
+    missing: Mapping[str, Step],
+    known: Mapping[str, Counts],
+    training: Training | None,
+    shape: Shape | None = None,
+    pair: MeanLengths = ASSUMED,
 ) -> Disk:
     """Return what the steps that are to be built will write: tables, trained weights, and checkpoints meanwhile.
 
     known: the counts of all steps by key. training: the largest; None if there is none, or nothing is known of the
-    model. The built models of this project are too small to count.
+    model. shape: of the model, whose weights are downloaded if they are not here. The built models of this project are
+    too small to count.
     """
-    stays = {step.folder: _table(step, config) for step in missing.values() if STAGES[step.kind].texts}
-    meanwhile = 0
+    tables = {step: _table(step, config, known, pair) for step in missing.values() if STAGES[step.kind].texts}
+    stays = {step.folder: size for step, size in tables.items() if size is not None}
+    unknown = {step.kind for step, size in tables.items() if size is None}
+    downloads: frozenset[Path] = frozenset()
+    if missing and shape is not None and not is_here("model", config["model"]):
+        downloads = frozenset({Path(str(config["model"].get("path")))})
+        stays |= dict.fromkeys(downloads, _OF_THE_HUB * shape.parameters)
     if training is None:
-        return Disk(stays)
+        unknown |= {step.kind for step in of_kind(missing, "policy").values()}
+        return Disk(stays, 0, downloads, frozenset(unknown))
+    meanwhile = 0
     for policy in of_kind(missing, "policy").values():
         each = checkpoint_bytes(training)
-        saved, kept = _checkpoints(config["trainer"], known[policy.key].get("steps"))
+        saved, kept = _checkpoints(config["trainer"], known.get(policy.key, {}).get("steps"))
         stays[policy.folder] = training.bytes_of_dtype * training.shape.parameters + kept * each
         meanwhile = max(meanwhile, (min(saved, max(KEPT_MEANWHILE, kept) + 1) - kept) * each if saved else 0)
-    return Disk(stays, meanwhile)
+    return Disk(stays, meanwhile, downloads, frozenset(unknown))
 
 
 def together(jobs: Iterable[Disk]) -> Disk:
     """Of jobs one after the other: what they leave, and the checkpoints of the one that takes the most."""
     each = list(jobs)
     stays = {folder: size for job in each for folder, size in job.stays.items()}
-    return Disk(stays, max((job.while_training for job in each), default=0))
+    downloads = frozenset(path for job in each for path in job.downloads)
+    unknown = frozenset(kind for job in each for kind in job.unknown)
+    return Disk(stays, max((job.while_training for job in each), default=0), downloads, unknown)
 
 
 def disk_line(disk: Disk, root: Path) -> str:
@@ -67,9 +95,14 @@ def disk_line(disk: Disk, root: Path) -> str:
     while not parent.exists():
         parent = parent.parent
     free = shutil.disk_usage(parent).free
-    checkpoints = f", {shown(disk.while_training)} of it checkpoints that go when training is over"
+    parts = [f"{shown(disk.while_training)} of it checkpoints that go when training is over"] * (
+        disk.while_training > 0
+    )
+    parts += [f"{shown(disk.download)} of it weights to download"] * (disk.download > 0)
+    parts += [f"without {', '.join(sorted(disk.unknown))}, of unknown size"] * bool(disk.unknown and disk.total)
     short = f"; more than is free below {parent}" if disk.total > free else ""
-    return f"disk: {shown(disk.total)}{checkpoints if disk.while_training else ''}; {shown(free)} free{short}"
+    size = "unknown" if disk.unknown and not disk.total else shown(disk.total)
+    return f"disk: {', '.join([size, *parts])}; {shown(free)} free{short}"
 
 
 def checkpoint_bytes(training: Training) -> int:
@@ -91,13 +124,19 @@ def _checkpoints(trainer: Mapping[str, Any], steps: float | None) -> tuple[int, 
     return saved, min(saved, trainer["keep_checkpoints"])
 
 
-def _table(step: Step, config: Mapping[str, Any]) -> int:
-    """One table of all pairs: by the tokens that are sampled, or the files that are read (it is compressed too)."""
+def _table(step: Step, config: Mapping[str, Any], known: Mapping[str, Counts], pair: MeanLengths) -> int | None:
+    """One table of all pairs: by the tokens that are sampled, the files that are read (it is compressed too), or the
+    mean pair; None if nothing is known.
+    """
     dataset = config["dataset"]
     generations = next((each for each in lineage(step) if each.kind == "generations"), None)
     if generations is not None:
         generate, node = generations.inputs["generate"], generations.inputs["prompts"].inputs["dataset"]
-        rows = count_rows({**node, "limit": generations.inputs["prompts"].inputs["limit"]}) or 0
-        return rows * int(generate.get("samples", 1)) * int(generate.get("max_new_tokens", 0)) * _BYTES_A_TOKEN
-    files: Iterable[Path] = ask("dataset", dataset, "files") or ()
-    return sum(file.stat().st_size for file in files)
+        rows = count_rows({**node, "limit": generations.inputs["prompts"].inputs["limit"]})
+        each = int(generate.get("samples", 1)) * int(generate.get("max_new_tokens", 0)) * _BYTES_A_TOKEN
+        return None if rows is None else rows * each
+    files: Iterable[Path] | None = ask("dataset", dataset, "files")
+    if files is not None:
+        return sum(file.stat().st_size for file in files)
+    pairs = known.get(step.key, {}).get("pairs")
+    return None if pairs is None else int(pairs * sum(pair) * _BYTES_A_TOKEN)

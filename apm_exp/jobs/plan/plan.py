@@ -1,36 +1,41 @@
 """What a run would do: its steps, what is reused, and how much there is of everything. Nothing is built."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from apm_exp.core import component
-from apm_exp.core.console import plain_table, print_line, print_table, wide_screen
 from apm_exp.core.step_names import of_kind
+from apm_exp.core.told import told
+from apm_exp.core.types import Policy
 from apm_exp.jobs.job import Job
 from apm_exp.jobs.ledger import titled
-from apm_exp.jobs.plan.disk import Disk, disk_line, job_disk
-from apm_exp.jobs.plan.duration import expected_seconds
-from apm_exp.jobs.plan.memory.check import step_training, tell
-from apm_exp.jobs.plan.memory.device import device_memory
+from apm_exp.jobs.plan import device
+from apm_exp.jobs.plan.disk import Disk, job_disk
+from apm_exp.jobs.plan.duration import Takes, expected_seconds
+from apm_exp.jobs.plan.memory.check import step_training
 from apm_exp.jobs.plan.memory.estimate import estimate
-from apm_exp.jobs.plan.memory.show import memory_table
+from apm_exp.jobs.plan.memory.shape import shape_of
 from apm_exp.jobs.plan.memory.training import Training
+from apm_exp.jobs.plan.pairs import Pairs, about_pairs, pairs_of
 from apm_exp.jobs.request import Request
+from apm_exp.models.shape import Shape
 from apm_exp.pipeline.build import wants_rebuild
-from apm_exp.pipeline.resolve import is_here
+from apm_exp.pipeline.flops import Load, reward_shape
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Seen, Step, lineage, read_done
 from apm_exp.pipeline.work import Counts, Work
+from apm_exp.runtime.accelerators import on_accelerators
+from apm_exp.runtime.device import pick_device
+from apm_exp.runtime.settings import all_processes
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a job would do.
 
-    known: the counts of each step by name, exact if it is built, else upper bounds. missing: the steps to be built.
-    training: what the memory of its largest training is estimated from, if there is one and that can be.
+    known: the counts of each step by name, exact if it is built, else upper bounds, or about so many (`about`).
+    missing: the steps to be built. shape: of the model, None if unknown. training: what the memory of its largest
+    training is estimated from, if there is one and that can be.
     """
 
     title: str
@@ -38,17 +43,61 @@ class Plan:
     steps: Mapping[str, Step]
     known: Mapping[str, Counts]
     missing: Mapping[str, Step]
+    about: bool
+    pairs: Pairs
+    shape: Shape | None
     training: Training | None
     disk: Disk
 
     def seconds(self, name: str) -> float | None:
-        """Return how long a step may take, None if no earlier run says; a step that is built takes no time."""
-        return expected_seconds(self.steps[name], self.known[name]) if name in self.missing else 0.0
+        """Return how long a step may take, None if nothing says; a step that is built takes no time."""
+        if name not in self.missing:
+            return 0.0
+        step, counts, flops = self.steps[name], self.known[name], self.flops(name)
+        shape, runtime = self._shape(step), self.config["runtime"]
+        if flops is None or shape is None:
+            return expected_seconds(step, counts, None, through_model=self.has_model(name))
+        devices = device.devices_of(step, all_processes(runtime))
+        if planned := device.named(runtime):
+            seconds = device.seconds_at_peak(planned, flops, devices)
+            reading = step.kind == "generations"
+            return max(
+                seconds, device.sampling_seconds(planned, step, counts, shape, self.pairs.mean) if reading else 0.0
+            )
+        takes = Takes(flops, shape.parameters, pick_device(dict(runtime)).partition(":")[0], devices)
+        return expected_seconds(step, counts, takes)
+
+    def flops(self, name: str) -> float | None:
+        """Return the operations of a step; None if it has no model or nothing is known of it."""
+        step = self.steps[name]
+        if (shape := self.shape or self._shape(step)) is None:
+            return None
+        return STAGES[step.kind].flops(step.inputs, self.known[name], Load(shape, self.pairs.mean, self.pairs.held_out))
 
     def work(self, name: str) -> Work | None:
         """Return what a step puts through a model, None if it has none or nothing is known."""
         step = self.steps[name]
         return STAGES[step.kind].work(step.inputs, self.known[name])
+
+    def has_model(self, name: str) -> bool:
+        """Return whether a step puts tokens through a model."""
+        inputs = self.steps[name].inputs
+        if "reward" in inputs:
+            return told("reward", inputs["reward"], "config_here") is not None
+        return isinstance(inputs.get("policy", inputs.get("given", {}).get("policy")), Policy)
+
+    def tokens(self, name: str) -> tuple[int, str] | None:
+        """Return the tokens of a step and how sure that is: "", "about " or "at most "; None if nothing is known."""
+        work = self.work(name)
+        if work is None or work.tokens is None:
+            return None
+        mean = round(work.forwards * sum(self.pairs.mean))
+        if work.exact or self.steps[name].kind == "generations" or mean >= work.tokens:
+            return work.tokens, "" if work.exact else "at most "
+        return mean, "about "
+
+    def _shape(self, step: Step) -> Shape | None:
+        return reward_shape(step.inputs["reward"]) if step.kind == "rewards" else self.shape
 
 
 def plan_of(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) -> Plan:
@@ -56,61 +105,23 @@ def plan_of(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) ->
     known: dict[str, Counts] = {}  # by key
     missing: dict[str, Step] = {}
     seen: Seen = {}
+    about = False
     for name, step in steps.items():
         artifact = read_done(step, seen)
         if artifact is None or any(wants_rebuild(config, each) for each in lineage(step)):
             missing[name] = step
         known[step.key] = artifact.counts if artifact else STAGES[step.kind].bounds(step.inputs, known)
-    training = _largest_training(config, missing)
-    disk = job_disk(config, missing, known, training)
-    return Plan(title, config, steps, {name: known[step.key] for name, step in steps.items()}, missing, training, disk)
-
-
-def print_plan(plan: Plan) -> None:
-    """Print one line a step: reused or to be built, with exact counts where built and upper bounds elsewhere.
-
-    Then the memory of the training, where there is one to be made, and the disk that all will need. Raises a one-line
-    ValueError, after printing, where the training cannot fit its device.
-    """
-    table = plain_table("step", "state", "counts", "expected", "folder")
-    for name, step in plan.steps.items():
-        sign = "at most " if name in plan.missing else ""
-        counts = ", ".join(f"{sign}{key} {value:,}" for key, value in plan.known[name].items())
-        state = "build" if name in plan.missing else "reuse"
-        table.add_row(name, state, counts or "unknown", time_shown(plan.seconds(name)), str(step.folder))
-    print_table(plan.title, table)
-    print_memory(plan)
-    print_line(disk_line(plan.disk, Path(plan.config["output_root"])))
-    if plan.training:
-        tell(plan.training)
-
-
-def print_memory(plan: Plan) -> None:
-    """Print the memory of the training that is to be made, where there is one."""
-    if plan.training:
-        available = device_memory(plan.training.device)
-        wide_screen().print(memory_table(plan.training, available, _scoring_budget(plan.config, plan.training)))
-
-
-def time_shown(seconds: float | None) -> str:
-    """An expected time in words."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _scoring_budget(config: Mapping[str, Any], training: Training) -> int:
-    """The tokens of one scoring forward."""
-    from apm_exp.models.score_pairs import token_budget
-
-    return token_budget(component.bind("runtime", config["runtime"])(), list(map(sum, training.pairs)))
+        if step.kind == "pairs" and not known[step.key]:
+            known[step.key] = about_pairs(config)
+            about = bool(known[step.key])
+    training, shape = _largest_training(config, missing), shape_of(config["model"])
+    pairs = pairs_of(config, steps, known)
+    disk = job_disk(config, missing, known, training, shape, pairs.mean)
+    by_name = {name: known[step.key] for name, step in steps.items()}
+    return Plan(title, config, steps, by_name, missing, about, pairs, shape, training, disk)
 
 
 def _largest_training(config: Mapping[str, Any], missing: Mapping[str, Step]) -> Training | None:
-    if not is_here("model", config["model"]):
-        return None  # a plan downloads nothing
     trainings = [step_training(config, step) for step in of_kind(missing, "policy").values()]
     return max(filter(None, trainings), key=lambda training: estimate(training).total, default=None)
 
@@ -118,6 +129,11 @@ def _largest_training(config: Mapping[str, Any], missing: Mapping[str, Step]) ->
 def plan_job(job: Job) -> Plan:
     """Return what the job would do; writes nothing."""
     return plan_of(_title(job.request), job.steps, job.config)
+
+
+def for_its_device(request: Request) -> Request:
+    """Return a request with the runtime of the device that it is planned for."""
+    return replace(request, config={**request.config, "runtime": on_accelerators(request.config["runtime"])})
 
 
 def _title(request: Request) -> str:

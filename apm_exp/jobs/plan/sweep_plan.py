@@ -1,7 +1,7 @@
 """What a sweep would do: its jobs, what they share, and what all of it takes. Nothing is built."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ from apm_exp.core.step_names import last_of
 from apm_exp.jobs.plan.disk import disk_line, together
 from apm_exp.jobs.plan.memory.check import tell
 from apm_exp.jobs.plan.memory.estimate import estimate
-from apm_exp.jobs.plan.plan import Plan, print_memory, time_shown
+from apm_exp.jobs.plan.plan import Plan
+from apm_exp.jobs.plan.show import flops_shown, print_assumptions, print_memory, time_shown, total_line
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.work import Work
 
@@ -45,13 +46,15 @@ def print_sweep_plan(folder: Path, plans: Sequence[Plan]) -> None:
     print_table(f"{folder.name}: {len(plans)} jobs", _jobs(plans, own))
     print_table(f"{len(steps)} steps, each once ({shared} times another job wants one of them)", _stages(steps))
     trainings = [plan for plan in plans if plan.training]
-    if trainings:
-        print_memory(max(trainings, key=lambda plan: estimate(plan.training).total))  # type: ignore[arg-type]
+    widest = max(trainings, key=lambda plan: estimate(plan.training).total) if trainings else plans[0]  # type: ignore[arg-type]
+    print_line(total_line((one.plan, one.name) for one in steps if one.is_missing))
+    print_assumptions(widest)
+    print_memory(widest)
     root = Path(plans[0].config["output_root"])
     disk = disk_line(together(plan.disk for plan in plans), root)
     print_line(f"all {len(plans)} jobs, what they share counted once: {disk}")
     for plan in trainings:
-        tell(plan.training)  # type: ignore[arg-type]
+        tell(plan.training, plan.config)  # type: ignore[arg-type]
 
 
 def _own(plan: Plan, earlier: Sequence[Plan]) -> list[_Own]:
@@ -66,7 +69,7 @@ def _jobs(plans: Sequence[Plan], own: Sequence[Sequence[_Own]]) -> Table:
         missing = [one.name for one in steps if one.is_missing]
         same = next((n for n in range(number) if _policy(plan) and _policy(plans[n]) == _policy(plan)), None)
         what = ", ".join(missing) or ("nothing" if same is None else f"nothing: its model is that of job {same}")
-        table.add_row(plan.title, what, time_shown(_sum(plan.seconds(name) for name in missing)))
+        table.add_row(plan.title, what, _time(plan.seconds(name) for name in missing))
     return table
 
 
@@ -77,31 +80,43 @@ def _policy(plan: Plan) -> Path | None:
 
 def _stages(steps: Sequence[_Own]) -> Table:
     """How many of each step are there and how many are to be built; and what those put through a model."""
-    table = plain_table("step", "there", "to build", "forwards", "tokens", "expected")
+    table = plain_table("step", "there", "to build", "forwards", "tokens", "computes", "expected")
     missing = [one for one in steps if one.is_missing]
     there = Counter(one.name for one in steps if not one.is_missing)
     for name in dict.fromkeys(one.name for one in steps):
         these = [one for one in missing if one.name == name]
-        seconds = time_shown(_sum(one.plan.seconds(name) for one in these))
-        table.add_row(name, str(there[name]), str(len(these)), *_amounts([one.work for one in these]), seconds)
-    total = time_shown(_sum(one.plan.seconds(one.name) for one in missing))
-    table.add_row("all", str(sum(there.values())), str(len(missing)), "", "", total)
+        computes = flops_shown(one.plan.flops(name) for one in these)
+        table.add_row(name, str(there[name]), str(len(these)), *_amounts(these), computes, _seconds(these))
+    computes = flops_shown(one.plan.flops(one.name) for one in missing)
+    table.add_row("all", str(sum(there.values())), str(len(missing)), "", "", computes, _seconds(missing))
     return table
 
 
-def _amounts(works: Sequence[Work | None]) -> Iterator[str]:
-    known = [work for work in works if work is not None]
-    for amounts in ([work.forwards for work in known], [work.tokens for work in known]):
-        if not amounts:
-            yield ""
-        elif None in amounts:
-            yield "unknown"
-        else:
-            bound = "" if all(work.exact for work in known) else "at most "
-            yield f"{bound}{sum(filter(None, amounts)):,}"
+def _amounts(these: Sequence[_Own]) -> tuple[str, str]:
+    """Return the forwards and the tokens of steps of one name."""
+    works = [work for one in these if (work := one.work) is not None]
+    if not works:
+        return "", ""
+    forwards = "" if all(work.exact for work in works) else "about " if _is_about(these) else "at most "
+    tokens = [one.plan.tokens(one.name) for one in these if one.work is not None]
+    known = [each for each in tokens if each is not None]
+    sign = next((sign for sign in ("about ", "at most ") if any(sign == each[1] for each in known)), "")
+    total = f"{sign}{sum(count for count, _ in known):,}" if len(known) == len(tokens) else "unknown"
+    return f"{forwards}{sum(work.forwards for work in works):,}", total
 
 
-def _sum(seconds: Iterable[float | None]) -> float | None:
-    """The sum; None where any part is unknown."""
+def _is_about(these: Sequence[_Own]) -> bool:
+    return any(one.plan.about for one in these)
+
+
+def _seconds(these: Sequence[_Own]) -> str:
+    return _time(one.plan.seconds(one.name) for one in these)
+
+
+def _time(seconds: Iterable[float | None]) -> str:
+    """Return the time of all in words, "+" for those of which nothing is known."""
     each = list(seconds)
-    return None if None in each else sum(one for one in each if one is not None)
+    known = [one for one in each if one is not None]
+    if None not in each:
+        return time_shown(sum(known))
+    return f"{time_shown(sum(known))} + unknown" if any(known) else "unknown"

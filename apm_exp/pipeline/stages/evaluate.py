@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.core import component
+from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.step import read_done
 from apm_exp.pipeline.work import Counts, Work
 
@@ -49,3 +50,12 @@ def work(inputs: Mapping[str, Any], _counts: Counts) -> Work | None:
         return None
     forwards, tokens = own(scored)
     return Work(forwards, tokens, exact=True)
+
+
+def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
+    """Return the operations of a forward of each held-out pair, if the evaluation's module says that it makes them."""
+    if getattr(inspect.getmodule(component.locate("evals", inputs["evaluation"])), "work", None) is None:
+        return None
+    known = work(inputs, counts)
+    pairs = known.forwards if known else load.held_out
+    return None if pairs is None else pairs * forward_flops(load.shape, *load.pair)

@@ -19,6 +19,7 @@ from apm_exp.data.generate.journal import read_journal, record
 from apm_exp.data.generate.prompts import refusal
 from apm_exp.data.generate.sampled_earlier import sampled_earlier
 from apm_exp.data.generate.samples import Samples, by_prompt
+from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.work import Counts, Work
 
 VERSION = 5  # 5: each response has random numbers of its own
@@ -143,6 +144,16 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
     if prompts is None:
         return {}
     return {"prompts": prompts, "responses": prompts * inputs["generate"].get("samples", 1)}
+
+
+def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
+    """Return the operations of the responses, each of a mean length; a prompt's are shared by its responses."""
+    generate = inputs["generate"]
+    if "responses" not in counts or "max_new_tokens" not in generate:
+        return None
+    prompt, length = load.pair[0], min(generate["max_new_tokens"], max(load.pair[1:]))
+    samples = generate.get("samples", 1)
+    return float(counts["responses"] / samples * forward_flops(load.shape, prompt, *[length] * samples))
 
 
 def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:

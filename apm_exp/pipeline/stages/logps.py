@@ -19,6 +19,7 @@ from apm_exp.core.types import Policy, Refusal, TokenisedPair
 from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, Scores, lengths_of, score_table
 from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
 from apm_exp.models.tokens.sampled import sampled_pairs
+from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.work import Counts, Lengths, Work
 
 VERSION = 3  # 3: models whose padded rows are wrong, and pairs beyond the context, are refused
@@ -207,6 +208,11 @@ def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
         return None
     pairs = int(counts["pairs"])
     return Work(pairs, pairs * sum(longest_pair(inputs)), exact=False)
+
+
+def flops(_inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
+    """Return the operations of a forward of each pair."""
+    return counts["pairs"] * forward_flops(load.shape, *load.pair) if "pairs" in counts else None
 
 
 def longest_pair(inputs: Mapping[str, Any]) -> Lengths:

@@ -18,6 +18,7 @@ from apm_exp.core.files import write_parquet
 from apm_exp.core.messages import EXTRAS
 from apm_exp.core.results_file import count_results
 from apm_exp.data.rewards.source import SCORED, reward_source
+from apm_exp.pipeline.flops import Load, forward_flops, reward_shape
 from apm_exp.pipeline.work import Counts
 from apm_exp.selection.margins import explicit_margin
 
@@ -96,6 +97,15 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
     counts = known[inputs["responses"].key]
     names = ("pairs",) if inputs["responses"].kind == "pairs" else ("prompts", "responses")
     return {name: counts[name] for name in names if name in counts}
+
+
+def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
+    """Return the operations of a reward model's forwards, one of each response; None for a source without a model."""
+    shape = reward_shape(inputs["reward"])
+    responses = counts.get("responses", 2 * counts["pairs"] if "pairs" in counts else None)
+    if shape is None or responses is None:
+        return None
+    return float(responses * forward_flops(shape, load.pair[0], sum(load.pair[1:]) / 2))
 
 
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:

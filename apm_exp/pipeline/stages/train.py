@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.types import Policy
+from apm_exp.pipeline.flops import Load, training_flops
 from apm_exp.pipeline.stages.logps import longest_pair
 from apm_exp.pipeline.step import read_done
 from apm_exp.pipeline.work import Counts, Work
@@ -134,6 +135,15 @@ def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
         return Work(forwards, ceil(total * epochs), exact=True)
     longest = max(sum(longest_pair(part["logps"].inputs)) for part in parts)
     return Work(forwards, forwards * longest, exact=False)
+
+
+def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
+    """Return the operations of a forward and a backward of each pair."""
+    if "pairs" not in counts:
+        return None
+    trainer, frozen = inputs["trainer"], inputs.get("adapter") is not None
+    each = training_flops(load.shape, load.pair, checkpointing=trainer["gradient_checkpointing"], frozen=frozen)
+    return float(counts["pairs"] * trainer["epochs"] * each)
 
 
 def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:

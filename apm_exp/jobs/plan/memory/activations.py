@@ -6,6 +6,7 @@ the MLP's gate, its SiLU, up and product.
 """
 
 from apm_exp.jobs.plan.memory.training import Lengths, Training
+from apm_exp.models.shape import Shape
 
 _FLOAT32 = 4
 # As models/forward/output_head.py and row.py have them, which take torch; a test compares.
@@ -61,17 +62,17 @@ def output_head(training: Training) -> int:
     answers = sum(pair[1] + pair[2] for pair in training.forward)
     if training.padded:  # the logits of all of them, their softmax and its gradient
         return 3 * _FLOAT32 * tokens_of(training) * shape.vocabulary
-    block = logits_block(training, answers)
+    block = block_of_logits(shape, answers, training.on_gpu)
     weight = shape.vocabulary * shape.hidden * _FLOAT32
     gradient = 0 if training.frozen else weight
     casts = 0 if _product(training) == _FLOAT32 else weight + gradient // 2 + block // 2
     return block + gradient + casts + 2 * _FLOAT32 * answers * shape.hidden
 
 
-def logits_block(training: Training, answers: int) -> int:
+def block_of_logits(shape: Shape, answers: int, on_gpu: bool) -> int:
     """The logits of so many tokens that are there at once."""
-    tokens, entries = BLOCK["cuda" if training.on_gpu else "cpu"]
-    return _FLOAT32 * min(tokens, answers) * min(entries, training.shape.vocabulary)
+    tokens, entries = BLOCK["cuda" if on_gpu else "cpu"]
+    return _FLOAT32 * min(tokens, answers) * min(entries, shape.vocabulary)
 
 
 def _product(training: Training) -> int:

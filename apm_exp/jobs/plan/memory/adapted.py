@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apm_exp.jobs.plan.memory.shape import Shape
+from apm_exp.models.shape import Shape
 from apm_exp.training.adapters.adapter import Adapter
 
 _FLOAT32 = 4

@@ -6,16 +6,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from apm_exp.core import component
 from apm_exp.core.errors import library_error
+from apm_exp.jobs.plan.device import named
 from apm_exp.jobs.plan.memory.adapted import adapt
-from apm_exp.jobs.plan.memory.device import available_memory, device_memory
+from apm_exp.jobs.plan.memory.device import available_memory, device_memory, host_memory, memory_of
 from apm_exp.jobs.plan.memory.estimate import estimate
 from apm_exp.jobs.plan.memory.fits import problem
 from apm_exp.jobs.plan.memory.longest import longest_pairs, shortest_possible
-from apm_exp.jobs.plan.memory.shape import empty_llama, empty_model, shape_of
+from apm_exp.jobs.plan.memory.shape import config_folder, shape_of
 from apm_exp.jobs.plan.memory.training import Lengths, Training, training_of
-from apm_exp.pipeline.resolve import builds_model, resolve_dtype
+from apm_exp.models.shape import empty_llama, empty_model
+from apm_exp.pipeline.resolve import builds_model, is_here, resolve_dtype
 from apm_exp.pipeline.step import Step
 from apm_exp.runtime.device import pick_device
 from apm_exp.training.adapters.adapter import Adapter
@@ -28,21 +29,25 @@ Config = Mapping[str, Any]
 
 def check_before_work(config: Config) -> None:
     """Raise a one-line ValueError where a training cannot fit, however short its pairs are."""
-    if training := _training(config, shortest_possible(), False):
+    if (training := _training(config, shortest_possible(), False)) and named(config["runtime"]) is None:
         refuse(training)
 
 
 def check_before_training(config: Config, policy: Step) -> None:
     """Raise a one-line ValueError if the training cannot fit with the pairs that it has; warn if it may not."""
     if training := step_training(config, policy):
-        tell(training)
+        tell(training, config)
 
 
-def tell(training: Training) -> None:
-    """Raise where the training cannot fit with the pairs that it has; warn where it may not, or with longer pairs."""
-    if not training.bound:
+def tell(training: Training, config: Config) -> None:
+    """Raise if the training cannot fit with the pairs that it has; warn if it may not, or with longer pairs.
+
+    Of another machine's device, or a model that is not here, nothing is refused: a plan says how it is.
+    """
+    runtime = config["runtime"]
+    if not training.bound and named(runtime) is None and is_here("model", config["model"]):
         refuse(training)
-    if text := problem(training, device_memory(training.device), available_memory()):
+    if text := problem(training, memory_of(runtime), host_memory(runtime)):
         logger.warning("%s%s", text, " (if the pairs are as long as tokens allows)" if training.bound else "")
 
 
@@ -65,9 +70,9 @@ def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Traini
     """The training, if it can be estimated. What is wrong with the settings raises; a failing estimate only warns."""
     runtime, model = config["runtime"], config["model"]
     device, dtype = pick_device(dict(runtime)), resolve_dtype(model["dtype"], runtime)
-    folder: Path | None = None if builds_model(model) else component.bind("model", model)()
+    folder = None if builds_model(model) else config_folder("model", model)
     adapter = adapter_of(config["adapter"] or None)
-    if adapter and folder is None and (shape := shape_of(model)):
+    if adapter and builds_model(model) and (shape := shape_of(model)):
         check_layers(config["adapter"], empty_llama(shape))
     try:
         training = _estimated(config, folder, adapter, device, dtype, pairs, bound)

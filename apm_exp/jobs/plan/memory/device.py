@@ -3,12 +3,29 @@
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from apm_exp.jobs.plan.device import named
+from apm_exp.runtime.device import pick_device
 
 _LIMITS = (  # of a container: the most, and what is used, of which files can be given up
     ("memory.max", "memory.current", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
+
+
+def memory_of(runtime: Mapping[str, Any]) -> int | None:
+    """Bytes of the device of a runtime node: of the one that a plan is for, else of this machine's."""
+    if (planned := named(runtime)) is not None:
+        return planned.memory
+    return device_memory(pick_device(dict(runtime)))
+
+
+def host_memory(runtime: Mapping[str, Any]) -> int | None:
+    """Bytes of the machine's own memory; nothing is known of the machine of a device that a plan is for."""
+    return available_memory() if named(runtime) is None else None
 
 
 def device_memory(device: str) -> int | None:

@@ -1,28 +1,34 @@
 """The memory of the training that would run, and of the scoring before it, as a plan prints them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from apm_exp.core.console import shown
 from apm_exp.jobs.plan.memory.activations import tokens_of
 from apm_exp.jobs.plan.memory.estimate import estimate
-from apm_exp.jobs.plan.memory.scoring import scoring_bytes
+from apm_exp.jobs.plan.memory.stages import Row
 from apm_exp.jobs.plan.memory.training import Training
 
 
-def memory_table(training: Training, available: int | None, tokens_per_batch: int) -> Table:
-    """One row for what takes memory in each rank, the peak, and what the device has."""
-    table = Table(title=f"memory, {_setting(training)}", title_justify="left", box=None, pad_edge=False)
-    for column in ("of each rank", "size", "what"):
+def memory_table(training: Training | None, rows: Sequence[Row], device: str, available: int | None) -> Table:
+    """One row for what takes memory in each rank of a training, its peak, the other steps, and what the device has.
+
+    training: None if none is to be made, or nothing is known of it. rows: of the other steps.
+    """
+    title = f"memory, {_setting(training)}" if training else "memory"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("of each rank" if training else "of each process", "size", "what"):
         table.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
-    for row in _rows(training):
+    for row in _rows(training) if training else ():
         table.add_row(*row)
-    scoring = scoring_bytes(training, tokens_per_batch)
-    table.add_row("scoring", shown(scoring), f"before the training, {tokens_per_batch:,} tokens at a time")
+    for name, size, words in rows:
+        beyond = "; MORE than the device has" if available is not None and size > available else ""
+        table.add_row(name, shown(size), f"{words}{beyond}")
     has = "unknown" if available is None else shown(available)
-    device = "of one GPU" if training.on_gpu else f"available now, for {training.on_each_node} of these processes"
-    table.add_row(training.device, has, device)
+    processes = training.on_each_node if training else 1
+    words = "of one GPU" if device.startswith("cuda") else f"available now, for {processes} of these processes"
+    table.add_row(device, has, words)
     return table
 
 

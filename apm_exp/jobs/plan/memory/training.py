@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apm_exp.jobs.plan.memory.adapted import Frozen
-from apm_exp.jobs.plan.memory.shape import Shape
+from apm_exp.models.shape import Shape
 from apm_exp.pipeline.work import Lengths
 from apm_exp.runtime.settings import all_processes
 from apm_exp.training.batching import batching

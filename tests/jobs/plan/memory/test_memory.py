@@ -12,16 +12,10 @@ from apm_exp.jobs.plan.memory.check import check_before_work
 from apm_exp.jobs.plan.memory.device import available_memory
 from apm_exp.jobs.plan.memory.estimate import estimate
 from apm_exp.jobs.plan.memory.fits import changes, fits, problem
-from apm_exp.jobs.plan.memory.shape import (
-    Shape,
-    _shape_of_modules,
-    empty_llama,
-    llama,
-    shape_of_folder,
-    shape_of_node,
-)
+from apm_exp.jobs.plan.memory.shape import shape_of_node
 from apm_exp.jobs.plan.memory.states import optimizer_bytes, states_of
 from apm_exp.jobs.plan.memory.training import Training
+from apm_exp.models.shape import _shape_of_modules, empty_llama, llama, shape_of_folder
 from apm_exp.pipeline.stages.logps import longest_pair
 from apm_exp.training.adapters.preflight import adapter_of
 from tests.architectures import tiny
@@ -178,10 +172,9 @@ def test_the_peak_is_the_largest_moment() -> None:
     assert with_accumulation.total == moments[0] + 4 * N
 
 
-GEMMA = Shape(
-    **{"parameters": 9_241_705_984, "trainable": 54_018_048, "largest": 229_376, "factored": 0, "hidden": 3584},
-    **{"layers": 42, "heads": 16, "attended": 4096, "shared": 2048, "intermediate": 14336, "vocabulary": 256_000},
-    **{"tied": True, "scored": True},
+GEMMA = replace(  # as of its shape, with LoRA of rank 16
+    llama(hidden=3584, layers=42, heads=16, intermediate=14336, vocabulary=256_000, tied=True),
+    **{"parameters": 9_241_705_984, "trainable": 54_018_048, "attended": 4096, "shared": 2048, "scored": True},
 )
 
 

@@ -1,0 +1,95 @@
+"""The peak memory of steps that are no training, of one rank on its device, in bytes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from apm_exp.core import component
+from apm_exp.core.step_names import of_kind
+from apm_exp.jobs.plan.device import cache_bytes
+from apm_exp.jobs.plan.memory.activations import block_of_logits
+from apm_exp.models.shape import Shape
+from apm_exp.pipeline.flops import MeanLengths, reward_shape
+from apm_exp.pipeline.stages.logps import longest_pair
+from apm_exp.pipeline.step import Step
+
+_FLOAT32 = 4
+Row = tuple[str, int, str]
+
+
+def stage_rows(
+    config: Mapping[str, Any],
+    missing: Mapping[str, Step],
+    shape: Shape | None,
+    pair: MeanLengths,
+    *,
+    each: int,
+    gpu: bool,
+) -> Iterator[Row]:
+    """Yield the name, bytes and words of what is to be done besides training, the largest of each kind.
+
+    shape: of the run's model, None if unknown. each: bytes of an element of its weights.
+    """
+    if shape is not None:
+        yield from _scoring(config, missing, shape, each, gpu)
+        if sampling := [_sampling(step, shape, pair, each) for step in of_kind(missing, "generations").values()]:
+            yield max(sampling, key=lambda row: row[1])
+    if rewarding := list(filter(None, map(_rewarding, of_kind(missing, "rewards").values()))):
+        yield max(rewarding, key=lambda row: row[1])
+
+
+def _scoring(
+    config: Mapping[str, Any], missing: Mapping[str, Step], shape: Shape, each: int, gpu: bool
+) -> Iterator[Row]:
+    from apm_exp.models.score_pairs import token_budget
+
+    lengths = [sum(longest_pair(step.inputs)) for step in of_kind(missing, "logps").values()]
+    if lengths:
+        tokens = token_budget(component.bind("runtime", config["runtime"])(), lengths)
+        yield "scoring", scoring_bytes(shape, each, tokens, gpu), f"before the training, {tokens:,} tokens at a time"
+
+
+def scoring_bytes(shape: Shape, each: int, tokens: int, gpu: bool) -> int:
+    """Weights in the policy's dtype, the widest layer of a full batch of tokens, and a block of logits."""
+    return each * shape.parameters + widest_layer(shape, each, tokens) + block_of_logits(shape, tokens, gpu)
+
+
+def widest_layer(shape: Shape, each: int, tokens: int) -> int:
+    """The MLP's gate, up and product and six rows of the hidden size: the residual, its norm, query, key, value and the
+    attention's result.
+    """
+    return tokens * each * (3 * shape.intermediate + 6 * shape.hidden)
+
+
+def sampling_bytes(shape: Shape, each: int, rows: int, tokens: int) -> int:
+    """Weights, the cache of keys and values of so many rows of so many tokens, and the rows' logits in float32 with
+    their sorted probabilities.
+    """
+    cache = rows * tokens * cache_bytes(shape, each)
+    return each * shape.parameters + cache + 3 * _FLOAT32 * rows * shape.vocabulary
+
+
+def _sampling(step: Step, shape: Shape, pair: MeanLengths, each: int) -> Row:
+    generate = step.inputs["generate"]
+    rows, new = int(generate.get("batch_size", 1)), int(generate.get("max_new_tokens", 0))
+    tokens = round(pair[0]) + new
+    words = f"generate.batch_size={rows} responses of {tokens:,} tokens: weights, keys and values, logits"
+    return "sampling", sampling_bytes(shape, each, rows, tokens), words
+
+
+def reward_bytes(shape: Shape, each: int, rows: int, tokens: int) -> int:
+    """The reward model's weights and the widest layer of its batch."""
+    return each * shape.parameters + widest_layer(shape, each, rows * tokens)
+
+
+def _rewarding(step: Step) -> Row | None:
+    node = step.inputs["reward"]
+    shape = reward_shape(node)
+    if shape is None:
+        return None
+    each, rows, tokens = (
+        4 if node.get("dtype") == "float32" else 2,
+        int(node.get("batch_size", 1)),
+        int(node.get("max_length", 4096)),
+    )
+    words = f"reward model of {shape.parameters:,} parameters, reward.batch_size={rows} of up to {tokens:,} tokens"
+    return "rewards", reward_bytes(shape, each, rows, tokens), words

@@ -1,0 +1,70 @@
+"""The operations of a plan's steps against numbers worked out by hand (docs/performance.md shows the same)."""
+
+import pytest
+
+from apm_exp.models.pretrained import config_here
+from apm_exp.models.shape import Shape, llama, shape_of_folder
+from apm_exp.pipeline.flops import forward_flops, training_flops
+
+SHAPE = llama(hidden=4, layers=2, heads=2, intermediate=8, vocabulary=10, tied=False)
+ACTIVE = 2 * (4 * 4 * 4 + 3 * 4 * 8) + 10 * 4 + 5 * 4  # two layers, the head, five norms; the embedding is looked up
+PAIR = (200, 400, 400)
+
+
+def shape_of(name: str) -> Shape:
+    folder = config_here(path=name, revision=None)
+    assert folder is not None
+    return shape_of_folder(folder, False)
+
+
+@pytest.fixture(scope="module")
+def gemma() -> Shape:
+    return shape_of("google/gemma-2-9b-it")
+
+
+@pytest.fixture(scope="module")
+def llama3() -> Shape:
+    return shape_of("meta-llama/Meta-Llama-3-8B-Instruct")
+
+
+def test_a_forward_by_hand() -> None:
+    assert SHAPE.active == ACTIVE
+    seen = 3 * 3 / 2 + (2 * 3 + 2 * 2 / 2) + (1 * 3 + 1 * 1 / 2)  # earlier tokens that those of each part see
+    assert forward_flops(SHAPE, 3, 2, 1) == 2 * ACTIVE * 6 + 4 * 4 * 2 * seen
+
+
+@pytest.mark.parametrize(
+    ("checkpointing", "frozen", "products", "attention"),
+    [(False, False, 3, 3), (True, False, 4, 4), (False, True, 2, 3), (True, True, 3, 4)],
+)
+def test_a_backward_by_hand(checkpointing: bool, frozen: bool, products: int, attention: int) -> None:
+    seen = 3 * 3 / 2 + (2 * 3 + 2 * 2 / 2) + (1 * 3 + 1 * 1 / 2)
+    expected = products * 2 * ACTIVE * 6 + attention * 4 * 4 * 2 * seen
+    assert training_flops(SHAPE, (3, 2, 1), checkpointing=checkpointing, frozen=frozen) == expected
+
+
+def test_the_shapes_of_the_presets_are_those_of_the_models(gemma: Shape, llama3: Shape) -> None:
+    assert (gemma.parameters, gemma.active) == (9_241_705_984, 9_241_705_984)  # tied: the table is the head
+    assert (llama3.parameters, llama3.active) == (8_030_261_248, 8_030_261_248 - 128_256 * 4096)
+
+
+def test_gemmas_simpo_by_hand(gemma: Shape) -> None:
+    """23,840 pairs of 1,000 tokens, all weights, with checkpointing: 4 x (2 x 9.24e9 x 1,000 + attention)."""
+    attention = 4 * 4096 * 42 * (200**2 / 2 + 2 * (400 * 200 + 400**2 / 2))
+    pairs = 23_840 * training_flops(gemma, PAIR, checkpointing=True, frozen=False)
+    assert pairs == pytest.approx(23_840 * 4 * (2 * 9.2417e9 * 1000 + attention), rel=1e-4)
+    assert pairs == pytest.approx(1.785e18, rel=0.001)
+
+
+def test_llamas_dpo_with_lora_by_hand(llama3: Shape) -> None:
+    """23,960 pairs of 1,000 tokens, frozen weights, no checkpointing: 2 x 2 x 7.50e9 x 1,000, and 3 x attention."""
+    attention = 4 * 4096 * 32 * (200**2 / 2 + 2 * (400 * 200 + 400**2 / 2))
+    pairs = 23_960 * training_flops(llama3, PAIR, checkpointing=False, frozen=True)
+    assert pairs == pytest.approx(23_960 * (2 * 2 * 7.5049e9 * 1000 + 3 * attention), rel=1e-4)
+    assert pairs == pytest.approx(7.323e17, rel=0.001)
+
+
+def test_scoring_60_000_pairs_by_hand(gemma: Shape) -> None:
+    pairs = 60_000 * forward_flops(gemma, *PAIR)
+    assert pairs == pytest.approx(60_000 * 2 * 9.2417e9 * 1000, rel=0.02)  # attention is 1.3% of it
+    assert pairs == pytest.approx(1.123e18, rel=0.001)
