@@ -68,8 +68,13 @@ def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:
     page = f" | report: {record['report']}" if record["report"] else ""
     if record["kept"] is None or record["policy_key"] is not None:
         return page
+    return f"{page} | their texts: {export_command(run, output_root)}"
+
+
+def export_command(run: str, output_root: str) -> str:
+    """Return the command that exports the pairs that a run has kept."""
     elsewhere = [] if output_root == DEFAULT_ROOT else [f"output_root={output_root}"]
-    return f"{page} | their texts: {shlex.join(['python', '-m', 'apm_exp', 'task=export', f'run={run}', *elsewhere])}"
+    return shlex.join(["python", "-m", "apm_exp", "task=export", f"run={run}", *elsewhere])
 
 
 def nothing_known() -> dict[str, Any]:

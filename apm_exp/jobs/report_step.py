@@ -8,6 +8,7 @@ from typing import Any
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.errors import one_line
 from apm_exp.core.step_names import last_of
+from apm_exp.jobs.record import export_command
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.run_record import point
 from apm_exp.models.loading import in_key
@@ -25,10 +26,13 @@ Config = Mapping[str, Any]
 _WHICH = ("task", "clean", "run", "export", "rebuild", "until", "baseline")  # what is done of a job, or with it
 
 
-def report_step(config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any]) -> Step:
+def report_step(
+    config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any], run: str = ""
+) -> Step:
     """Return the page on a run that has selected its pairs, or also trained on them.
 
-    What is only shown (command, provenance, how it was run) does not make another report.
+    What is only shown (command, provenance, name of the run, how it was run) does not make another report: a run that
+    shares all steps with another also shares its page, and exports the same pairs.
     """
     shown = _shown(steps)
     settings = {name: value for name, value in config.items() if name not in (*_WHICH, *HOW)}
@@ -38,7 +42,8 @@ def report_step(config: Config, steps: Mapping[str, Step], *, command: str, prov
     inputs = {"steps": dict(steps), "shown": shown, "config": settings, "compare": config["compare"] or {}}
     how = {name: config[name] for name in (*HOW, "dataset", "model")}
     titles = {kind: stage.title for kind, stage in STAGES.items()}
-    beside = {"how": how, "command": command, "provenance": provenance, "titles": titles}
+    export = export_command(run, config["output_root"])
+    beside = {"how": how, "export": export, "command": command, "provenance": provenance, "titles": titles}
     last = shown.get("policy", shown["selection"])
     return Step("report", "", last.slug, report, inputs, last.root, last.digests, beside)
 
@@ -58,7 +63,7 @@ def draw_page(request: Request, steps: Mapping[str, Step], folder: Path) -> Arti
     What was selected, trained and evaluated stands.
     """
     try:
-        step = report_step(request.config, steps, command=request.command, provenance=provenance())
+        step = report_step(request.config, steps, command=request.command, provenance=provenance(), run=folder.name)
         point(folder / "report", step.folder)
         return build(step, rebuild=wants_rebuild(request.config, step), command=request.command_id)
     except Exception as error:

@@ -167,6 +167,7 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
         "config": CONFIG,
         "how": {},
         "command": COMMAND,
+        "export": "python -m apm_exp task=export run=the-run",
         "steps": shown | {"evaluation.win_rate": write_evaluation(root, "evaluation", win_rate)},
         "shown": shown,
         "compare": json.loads(json.dumps(COMPARE)),

@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from apm_exp.data.sources.holdout import prompt_order
-from apm_exp.data.sources.pairs import PreferencePair, identifier_of, pair_of, table_row
+from apm_exp.data.sources.pairs import PreferencePair, identifier_of, own_of, pair_of, table_row
 from apm_exp.data.sources.recognition import with_columns
 from apm_exp.data.sources.rows import BadRow, SourceRow, bad_row_of
 from apm_exp.data.sources.schemas import Columns, Recogniser
@@ -69,7 +69,7 @@ def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool:
             content, meaning = _readable(row, columns)
             identifier = identifier_of(content, meaning)
             pair = pair_of(content, meaning)
-            _accept(intake, row, meaning, identifier, pair, seed)
+            _accept(intake, row, meaning, identifier, pair, own_of(content, meaning), seed)
             intake.unused.update(unused_columns(content, pair))
             intake.unrewarded += meaning.has_rewards and pair.responses.rewards is None
         except BadRow as bad:
@@ -90,7 +90,13 @@ def _readable(row: SourceRow, columns: Columns | None) -> tuple[dict[str, Any], 
 
 
 def _accept(
-    intake: Intake, row: SourceRow, columns: Columns, identifier: str | None, pair: PreferencePair, seed: int
+    intake: Intake,
+    row: SourceRow,
+    columns: Columns,
+    identifier: str | None,
+    pair: PreferencePair,
+    own: Mapping[str, Any],
+    seed: int,
 ) -> None:
     digest = pair.digest
     shared = columns.identifier == "prompt_id"
@@ -102,7 +108,7 @@ def _accept(
     intake.groups.update([identifier] if shared and identifier else [])
     order = prompt_order(pair.prompt, seed)
     intake.accepted.append(Accepted(identifier, digest, order, intake.spool.tell(), row.held_out))
-    intake.spool.write(json.dumps(table_row(pair, row.source), ensure_ascii=False).encode() + b"\n")
+    intake.spool.write(json.dumps(table_row(pair, row.source, own), ensure_ascii=False).encode() + b"\n")
 
 
 def _pair_id(pair: Accepted, groups: Counter[str]) -> str:

@@ -1,5 +1,6 @@
 """Conversion of a source row to a checked preference pair with an identity."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,9 +12,10 @@ from apm_exp.core.types import Message, Tools
 from apm_exp.data.sources.conversation import split_pair
 from apm_exp.data.sources.responses import Responses, responses_of
 from apm_exp.data.sources.rows import BadRow
-from apm_exp.data.sources.schemas import Columns
+from apm_exp.data.sources.schemas import RESPONSES, SCORES, Columns
 
 _DIGEST_LENGTH = 16
+_CONVERSATION = ("system", "history", "tools", RESPONSES, SCORES)
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,17 @@ def identifier_of(row: Mapping[str, Any], columns: Columns) -> str | None:
     return str(value)
 
 
-def table_row(pair: PreferencePair, source: str) -> dict[str, Any]:
-    """Return the pair as a row of pairs.parquet, without pair_id and split, which depend on the other rows."""
+def own_of(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """Return the columns of a row that are not read: its own ids, topics, sources, ..."""
+    read = columns.used - {columns.identifier} | {*_CONVERSATION, "pair_id"}
+    return {name: value for name, value in row.items() if name not in read}
+
+
+def table_row(pair: PreferencePair, source: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pair as a row of pairs.parquet, without pair_id and split, which depend on the other rows.
+
+    own: the row's other columns, stored as JSON; values that JSON lacks, such as dates, become text.
+    """
     known = pair.responses
     return {
         "prompt": stored(pair.prompt),
@@ -75,6 +86,7 @@ def table_row(pair: PreferencePair, source: str) -> dict[str, Any]:
         "rejected_index": known.rejected_index,
         "recorded_rewards": known.rewards,
         "source": source,
+        "own": json.dumps(own, ensure_ascii=False, default=str) if own else None,
     }
 
 

@@ -27,6 +27,7 @@ PAIRS_SCHEMA = pa.schema(
         ("recorded_rewards", pa.list_(pa.float64())),
         ("split", pa.string()),
         ("source", pa.string()),
+        ("own", pa.string()),
     ]
 )
 _ROWS_PER_GROUP = 1000

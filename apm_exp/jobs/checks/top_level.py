@@ -41,6 +41,7 @@ def export(
     policy: bool,
     push: Annotated[str, Field(min_length=1)] | None,
     private: bool,
+    sort: Literal["value", "pair_id"],
 ) -> None:
     """The settings of task=export; conf/config.yaml says what each means."""
 

@@ -8,7 +8,7 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.pipeline.work import Counts
 
-VERSION = 3
+VERSION = 4
 
 
 def pairs(

@@ -15,6 +15,7 @@ def report(
     config: dict[str, Any],
     how: dict[str, Any],
     command: str,
+    export: str,
     steps: Mapping[str, Artifact],
     shown: Mapping[str, Artifact],
     compare: dict[str, dict[str, Any]],
@@ -26,10 +27,12 @@ def report(
     steps: the artifacts of the run by the names of its steps, in order. shown: the selection that the page looks into,
     the pairs, logps and rewards that it was made of, and the policy, if the run has trained one. how: the settings by
     which it was run (runtime, tracking, ...), shown beside those that made the result. titles: of the stages by the
-    kinds of their steps.
+    kinds of their steps. export: the command that writes the kept pairs with their texts.
     """
     from apm_exp.report.run.page import Run, write_page
 
-    page = write_page(Run(config | how, command, steps, shown, compare, provenance, titles), out / "report.html")
+    page = write_page(
+        Run(config | how, command, export, steps, shown, compare, provenance, titles), out / "report.html"
+    )
     text = page.read_text(encoding="utf-8")
     return {"figures": text.count("<figure>"), "bytes": page.stat().st_size}

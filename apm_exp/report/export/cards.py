@@ -11,7 +11,7 @@ from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.report.describe import title, training_words
 from apm_exp.report.export.facts import made_with, refused, selection_facts
 from apm_exp.report.export.finished_run import FinishedRun
-from apm_exp.report.export.kept_pairs import score_columns
+from apm_exp.report.export.kept_pairs import own_columns_of, score_columns
 from apm_exp.report.export.licence import words
 from apm_exp.report.export.messages import message_columns
 from apm_exp.report.export.parts import parts_of
@@ -23,8 +23,8 @@ HERE = "FOLDER"  # placeholder for the folder of the reader's copy
 _SIZES = {"n<1K": 1e3, "1K<n<10K": 1e4, "10K<n<100K": 1e5, "100K<n<1M": 1e6, "1M<n<10M": 1e7, "10M<n<100M": 1e8}
 
 
-def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) -> None:
-    """Write the card of a data set with the given number of rows per split."""
+def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path, *, by_value: bool) -> None:
+    """Write the card of a data set with so many rows per split. by_value: whether they are in that order."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
     source, parts = dataset_source(run), parts_of(run)
@@ -50,6 +50,8 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path) ->
         "selections": len(of_kind(run.steps, "selection")),
         "selection": selection_facts(run),
         "scores": score_columns(run),
+        "by_value": by_value,
+        "own": [*own_columns_of(run).named.values()],
         "tools": message_columns(part.file("pairs") for part in parts).tools,
         "refused": refused(run),
         "as_sampled": sum(part.logps.counts.get("as_sampled", 0) for part in parts),

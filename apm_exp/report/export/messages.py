@@ -48,7 +48,7 @@ def message_columns(files: Iterable[Path]) -> MessageColumns:
     """Return how the messages and tools of files pairs.parquet are exported.
 
     Memory: all fields besides role and content. Raises UsageError for pairs of an earlier version, whose messages have
-    no further fields.
+    no further fields, or which lack the rows' own columns.
     """
     values: dict[str, list[Any]] = defaultdict(list)
     tools = [_collect(file, values) for file in files]
@@ -59,7 +59,7 @@ def _collect(pairs: Path, values: dict[str, list[Any]]) -> bool:
     """Add the further fields of a file's messages to `values`; return whether any row has tools."""
     tools = False
     with pq.ParquetFile(pairs) as file:
-        if "tools" not in file.schema_arrow.names:
+        if not {"tools", "own"} <= {*file.schema_arrow.names}:
             remedy = "re-run the run's command (its command.txt), and export the new run"
             raise UsageError(f"run: {pairs} was written by an earlier version in another format; {remedy}")
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[*_EXTRAS, "tools"]):

@@ -18,7 +18,7 @@ from apm_exp.report.export.parquet_shards import write_shards
 from apm_exp.report.export.parts import name_of, parts_of
 from apm_exp.report.export.push import POLICY, check_can_push, push
 
-VERSION = 3
+VERSION = 4
 
 
 def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> None:
@@ -38,26 +38,42 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
     target = Path(settings["path"] or root / "exports" / finished.name).expanduser()
     written = place(
         target,
-        {"version": VERSION, "run": finished.name, "policy": policy, "steps": _keys(finished)},
-        lambda folder: write_export(finished, folder, with_weights=policy),
+        {
+            "version": VERSION,
+            "run": finished.name,
+            "policy": policy,
+            "sort": settings["sort"],
+            "steps": _keys(finished),
+        },
+        lambda folder: write_export(finished, folder, with_weights=policy, by_value=settings["sort"] == "value"),
         root=root,
         overwrite=settings["overwrite"],
     )
     counted = f"{_kept(finished):,} pairs of {finished.name}{_which(finished)}"
-    print_line(f"{counted}: {target}" if written else f"{counted}: {target} already has them; nothing was written")
+    files = _files(target)
+    print_line(f"{counted}: {files}" if written else f"{counted}: {files} already has them; nothing was written")
     for address in push(target, repo, private=settings["private"], policy=policy) if repo else []:
         print_line(f"sent to {address}" + (" (private)" if settings["private"] else ""))
 
 
-def write_export(run: FinishedRun, folder: Path, *, with_weights: bool) -> None:
-    """Write data/ and README.md to an empty folder, and policy/ if the run has trained."""
+def _files(target: Path) -> str:
+    """Return the file of the kept pairs; a pattern if there are several."""
+    files = sorted((target / "data").glob("train-*.parquet"))
+    return str(files[0]) if len(files) == 1 else f"{target / 'data' / 'train-*.parquet'} ({len(files)} files)"
+
+
+def write_export(run: FinishedRun, folder: Path, *, with_weights: bool, by_value: bool) -> None:
+    """Write data/ and README.md to an empty folder, and policy/ if the run has trained.
+
+    by_value: sort the kept pairs by rank, instead of by pair_id.
+    """
     shards = folder / "data"
     shards.mkdir()
-    rows = {"train": write_shards(kept_pairs(run), shards, "train")}
+    rows = {"train": write_shards(kept_pairs(run, folder if by_value else None), shards, "train")}
     assert rows["train"] == _kept(run), "the written pairs are not exactly the kept ones"
     if held_out := write_shards(held_out_pairs(run), shards, "test"):
         rows["test"] = held_out
-    write_dataset_card(run, rows, folder / "README.md")
+    write_dataset_card(run, rows, folder / "README.md", by_value=by_value)
     if run.policy and with_weights:
         shutil.copytree(run.policy.path / "final", folder / POLICY)
     if run.policy:

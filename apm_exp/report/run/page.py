@@ -36,13 +36,14 @@ Context = dict[str, Any]
 class Run:
     """A finished run: its configuration, command line, artifacts, and environment.
 
-    steps: the artifacts by the names of the steps. shown: the selection that the page looks into, the pairs, logps and
-    rewards that it was made of, and the policy. titles: of the stages by the kinds of their steps. A run that was to
-    stop at its selection has no policy, and no evaluations.
+    export: the command that writes the kept pairs. steps: the artifacts by the names of the steps. shown: the selection
+    that the page looks into, the pairs, logps and rewards that it was made of, and the policy. titles: of the stages by
+    the kinds of their steps. A run that was to stop at its selection has no policy, and no evaluations.
     """
 
     config: Mapping[str, Any]
     command: str
+    export: str
     steps: Mapping[str, Artifact]
     shown: Mapping[str, Artifact]
     compare: Mapping[str, Mapping[str, Any]]
@@ -87,6 +88,7 @@ def context(run: Run) -> Context:
         "refused": _refused(run),
         "cost": provenance_rows.cost(run.steps),
         "command": run.command,
+        "export": run.export,
         "configuration": OmegaConf.to_yaml(OmegaConf.create(dict(run.config))).rstrip(),
         "provenance": provenance_rows.provenance_rows(run.provenance),
     }

@@ -2,6 +2,7 @@ import json
 import logging
 import random
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import pyarrow as pa
@@ -37,8 +38,16 @@ def test_a_simpo_row_becomes_this_row_of_the_table(tmp_path):
             "recorded_rewards": [0.5, -1.0, 3.0],
             "split": "train",
             "source": "rows.jsonl:1",
+            "own": '{"prompt_id": "prompt-7"}',
         }
     ]
+
+
+def test_columns_that_are_not_read_are_kept_beside_the_pair(tmp_path):
+    row = {"prompt": "q", "chosen": "a", "rejected": "b", "system": "s", "chosen_reward": 1.0, "rejected_reward": 0.0}
+    own = {"id": 7, "topic": "Ärzte", "score": 0.5, "day": date(2026, 1, 2), "tags": [{"a": 1}], "note": None}
+    (pair,) = prepared(tmp_path, as_rows([row | own])).pairs
+    assert json.loads(pair["own"]) == own | {"day": "2026-01-02"}
 
 
 def test_the_fields_of_messages_and_the_tools_are_in_the_table_and_part_of_the_id(tmp_path):

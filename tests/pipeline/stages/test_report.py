@@ -142,6 +142,7 @@ def test_of_several_selections_and_trainings_the_page_says_which_it_shows(tmp_pa
 def test_the_run_can_be_repeated_from_the_page(page: str) -> None:
     text = text_of(page)
     assert "python -m apm_exp dataset=jsonl dataset.path=my/pairs.jsonl" in text
+    assert "python -m apm_exp task=export run=the-run" in text
     assert "_target_: apm_exp.selection.metrics.map.alignment_potential" in text
     assert "commit 0123abc with uncommitted changes (2 lines of diff)" in text
     assert "torch 2.13.0, trl 1.16.0" in text

@@ -16,7 +16,7 @@ from apm_exp.report.export.finished_run import read_run
 from apm_exp.report.export.task import export
 from tests.command import apm_exp, folders
 
-SETTINGS = {"path": None, "overwrite": False, "policy": False, "push": None, "private": True}
+SETTINGS = {"path": None, "overwrite": False, "sort": "value", "policy": False, "push": None, "private": True}
 RUN = ["dataset.prompts=60", "model.steps=5", "evals=held_out_pairs", "tracking=none"]
 
 

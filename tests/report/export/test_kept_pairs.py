@@ -1,5 +1,6 @@
 """Every kept pair with every score of its own, against a join of everything in memory."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -11,8 +12,8 @@ import pytest
 
 from apm_exp.core.errors import UsageError
 from apm_exp.core.messages import MESSAGES, stored
+from apm_exp.report.export import by_rank, parquet_shards
 from apm_exp.report.export import kept_pairs as module
-from apm_exp.report.export import parquet_shards
 from apm_exp.report.export.finished_run import FinishedRun, StepRecord
 from apm_exp.report.export.kept_pairs import held_out_pairs, kept_pairs, score_columns
 from apm_exp.report.export.messages import message_columns
@@ -20,6 +21,13 @@ from apm_exp.report.export.parquet_shards import write_shards
 
 PAIRS = 57
 PARTS = ("prompt", "chosen", "rejected")
+MAP = {"_target_": "apm_exp.selection.metrics.map.alignment_potential", "alpha": 1.0, "rescale": True}
+
+
+def own(number):
+    """The other columns of a source row, of each type; some rows lack some."""
+    columns = {"topic": f"topic {number}", "id": number, "share": number / 2, "tags": ["a"], "chosen_len": 5, "rank": 1}
+    return columns if number % 3 else {"topic": None}
 
 
 def turn(role, text):
@@ -42,7 +50,8 @@ def run(request, tmp_path):
             **texts,
             "tools": pa.nulls(PAIRS, pa.string()),
             "split": list(split.values()),
-            "source": ["/secret/folder:1"] * PAIRS,
+            "source": [f"/secret/folder/rows.jsonl:{number + 1}" for number in range(PAIRS)],
+            "own": [json.dumps(own(number)) for number in range(PAIRS)],
         },
         "logps": {
             "pair_id": scored,
@@ -78,7 +87,7 @@ def written(folder, tables, *, rewarded, at=""):
         steps[name] = StepRecord(folder / name, f"key of {name}", counts, {"sampled": None}, {})
     given = {name.partition(".")[0]: {"artifact": step.key} for name, step in steps.items()}
     selection = f"selection.{at}" if at else "selection"
-    steps[selection] = replace(steps[selection], inputs=given | {"margin": "chosen_minus_rejected"})
+    steps[selection] = replace(steps[selection], inputs=given | {"margin": "chosen_minus_rejected", "metric": MAP})
     return steps
 
 
@@ -111,8 +120,28 @@ def test_the_kept_pairs_are_those_of_a_join_in_memory(run, monkeypatch, at_once)
         scores["metric_chosen"] = scores.pop("chosen")  # the text has that name
         if not has_rewards(run):
             del scores["explicit_margin"]
+        number = int(row["pair_id"][1:])
+        assert row.pop("source") == f"rows.jsonl:{number + 1}"
+        theirs = dict.fromkeys(own(1)) | own(number)
+        theirs["tags"] = theirs["tags"] and '["a"]'
+        for taken in ("chosen_len", "rank"):
+            theirs[f"own_{taken}"] = theirs.pop(taken)
+        assert {name: row.pop(name) for name in theirs} == theirs
+        place = sorted(selection["value"].to_pylist(), reverse=True).index(row["value"]) + 1
+        assert row.pop("rank") == place
+        assert row.pop("reason") == f"kept: rank {place} of {len(selection)} by map"
         assert row == scores
     assert score_columns(run) == ["metric_chosen", "value"]
+
+
+def test_by_value_the_best_pair_is_first(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "AT_ONCE", 7)
+    monkeypatch.setattr(by_rank, "RANKS_AT_ONCE", 5)
+    found = pa.concat_tables(kept_pairs(run, tmp_path))
+    assert found["rank"].to_pylist() == sorted(found["rank"].to_pylist())
+    assert found["value"].to_pylist() == sorted(found["value"].to_pylist(), reverse=True)
+    assert found.sort_by("pair_id").equals(pa.concat_tables(kept_pairs(run)))
+    assert not list(tmp_path.glob(".by-rank-*"))
 
 
 def test_held_out_pairs_have_the_margins_and_nothing_of_the_metric(run):
@@ -142,6 +171,7 @@ def test_all_parts_of_the_last_training_are_written_with_the_part_of_each_pair(t
                 "explicit_margin": pa.array([0.0 if rewarded else None] * 3, pa.float64()),
             },
         }
+        tables["pairs"] |= {"source": ["rows:1"] * 4, "own": pa.nulls(4, pa.string())}
         tables["pairs"]["split"] = tables["logps"]["split"] = split
         tables["logps"] |= {"chosen_len": [2] * 4, "rejected_len": [4] * 4}
         tables["selection"] |= {"implicit_margin": [-0.25] * 3, own: [7, 8, 9], "value": [3.0, 2.0, 1.0]}
@@ -187,7 +217,7 @@ def test_every_field_of_a_message_is_written_back(tmp_path, fields, written):
     messages = [{"role": "assistant", "content": None, **each} for each in fields]
     columns = {part: pa.array([stored([message]) for message in messages], MESSAGES) for part in PARTS}
     tools = pa.array(['[{"name": "look"}]', None, None])
-    table = pa.table({**columns, "tools": tools})
+    table = pa.table({**columns, "tools": tools, "own": pa.nulls(3, pa.string())})
     pq.write_table(table, tmp_path / "pairs.parquet")
     pq.write_table(message_columns([tmp_path / "pairs.parquet"]).of(table), tmp_path / "exported.parquet")
     exported = pq.read_table(tmp_path / "exported.parquet")

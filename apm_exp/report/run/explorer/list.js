@@ -13,15 +13,14 @@ const number = (value, places = 2) => value.toLocaleString('en-US', { minimumFra
 const count = value => value.toLocaleString('en-US'), signed = value => String(value).replace('-', '\u2212');
 const percent = share => `${number(100 * share, 1)}%`;
 
-// The same words as reason.py has for an exported pair.
+// The same words as reason.py has for an exported pair. Margins are signed: a negative one prefers the rejected response.
 function reason(row, kept) {
-  const size = margin => (given.rescaled ? number(margin, 1) : String(Number(Math.abs(margin).toPrecision(2))));
-  const [reward, policy] = given.rescaled ? [explicitTerm[row], implicitTerm[row]] : [explicit[row], implicit[row]];
-  const [first, second] = given.rescaled ? [' sigma', ''] : [' reward units', ' nats per token'];
-  const inverted = explicit[row] < 0 ? ' (for the rejected response)' : '';
-  const sees = given.rewards ? `reward sees ${size(reward)}${first}${inverted}, policy ${size(policy)}${second}` :
-    `policy sees ${size(policy)}${second || first}`;
-  return `${kept ? 'kept' : 'not kept'}: ${sees}`;
+  const size = (margin, sigma) => (given.rescaled ? number((sigma ? Math.round(10 * margin / sigma) / 10 : 0) + 0, 1) :
+    signed(Number(margin.toPrecision(2))));
+  const [reward, policy] = [size(explicit[row], given.sigmas[0]), size(implicit[row], given.sigmas[1])];
+  const [first, second] = given.rescaled ? [' sigma', given.rewards ? '' : ' sigma'] : [' reward units', ' nats per token'];
+  const sees = given.rewards ? `reward sees ${reward}${first}, policy ${policy}` : `policy sees ${policy}`;
+  return `${kept ? 'kept' : 'not kept'}: ${sees}${second}`;
 }
 
 function item([row, name, source, ...texts], rank, value, kept) {
