@@ -1,11 +1,11 @@
 """The settings of a configuration as the steps are given them: what decides their results, and no more."""
 
 import hashlib
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core import component
+from apm_exp.core.told import told
 from apm_exp.data.sources.holdout import with_holdout
 from apm_exp.pipeline.resolve import builds_model, pinned_dataset
 from apm_exp.selection.alpha_rules.choose import AUTO, rule_name
@@ -65,7 +65,7 @@ def pairs_of(config: Node, *, sampled: bool) -> dict[str, Any]:
 
 def samples(config: Node) -> bool:
     """Return whether the pipeline samples the responses, so that the data set gives the prompts alone."""
-    return getattr(inspect.getmodule(component.locate("pipeline", config["pipeline"])), "SAMPLES", False)
+    return bool(told("pipeline", config["pipeline"], "SAMPLES"))
 
 
 def in_stream(node: Node, stream: str) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Stage: one evaluation of a policy against the starting policy."""
 
-import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from apm_exp.core import component
+from apm_exp.core.told import told
 from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.step import read_done
 from apm_exp.pipeline.work import Counts, Work
@@ -44,7 +44,7 @@ def inputs_of(evaluation: Mapping[str, Any], available: Mapping[str, Any]) -> di
 
 def work(inputs: Mapping[str, Any], _counts: Counts) -> Work | None:
     """Return what the `work` of the evaluation's module says, if it has one and the pairs are scored."""
-    own = getattr(inspect.getmodule(component.locate("evals", inputs["evaluation"])), "work", None)
+    own = told("evals", inputs["evaluation"], "work")
     logps = inputs["given"].get("logps")
     if own is None or logps is None or (scored := read_done(logps)) is None:
         return None
@@ -54,7 +54,7 @@ def work(inputs: Mapping[str, Any], _counts: Counts) -> Work | None:
 
 def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
     """Return the operations of a forward of each held-out pair, if the evaluation's module says that it makes them."""
-    if getattr(inspect.getmodule(component.locate("evals", inputs["evaluation"])), "work", None) is None:
+    if told("evals", inputs["evaluation"], "work") is None:
         return None
     known = work(inputs, counts)
     pairs = known.forwards if known else load.held_out

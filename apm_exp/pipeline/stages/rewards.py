@@ -1,6 +1,5 @@
 """Stage: the reward of every response, of pairs or of generations."""
 
-import inspect
 import logging
 import shutil
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_parquet
 from apm_exp.core.messages import EXTRAS
 from apm_exp.core.results_file import count_results
+from apm_exp.core.told import told
 from apm_exp.data.rewards.source import SCORED, reward_source
 from apm_exp.pipeline.flops import Load, forward_flops, reward_shape
 from apm_exp.pipeline.work import Counts
@@ -111,7 +111,7 @@ def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:
     """Raise ValueError for responses that are sampled here and a source of rewards that only a data set can bring."""
     source = component.locate("reward", inputs["reward"])
-    if inputs["responses"].kind == "generations" and getattr(inspect.getmodule(source), "OF_THE_DATA", False):
+    if inputs["responses"].kind == "generations" and told("reward", inputs["reward"], "OF_THE_DATA"):
         name = source.__name__
         remedy = "give a reward source, as reward=classifier reward.path=FOLDER"
         raise ValueError(f"reward={name}: the responses are sampled here, so nothing recorded their rewards; {remedy}")
