@@ -47,6 +47,7 @@ CASES = {
     "keep.fraction=40": "keep.fraction=40: input should be less than or equal to 1; 40% is 0.4",
     "loss=DPO": "loss=DPO: no such option; did you mean 'dpo'?",
     "ALPHA=2": "ALPHA: no such setting; did you mean 'alpha'?",
+    "rebuild=true": "rebuild=true: input should be a valid string; write rebuild=all",
     "loss=sigmoid": "loss=sigmoid: no such option; write loss=dpo",
     "dataset=parquet": "dataset=parquet: no such option; write dataset=jsonl dataset.path=FILE; ",
     "model=a/b": "model=a/b: no such option; write model=local model.path=a/b",

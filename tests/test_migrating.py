@@ -32,7 +32,7 @@ def test_a_flag_is_answered_with_the_settings_of_its_row(flags: str, settings: s
 
 
 def test_the_pasted_command_is_answered_as_the_page_says() -> None:
-    command, line = re.findall(r"^    \$ python -m apm_exp (.*)\n((?:    .*\n)+)", TEXT, re.MULTILINE)[0]
+    command, line = re.findall(r"^    \$ apm-exp (.*)\n((?:    .*\n)+)", TEXT, re.MULTILINE)[0]
     with pytest.raises(UsageLine) as caught:
         prepare(shlex.split(command))
     told = " ".join(line.split())

@@ -4,7 +4,7 @@ import re
 
 from apm_exp.cli.flags import FLAGS_WITH_VALUE, check_flags
 from apm_exp.cli.help import _GROUPS
-from apm_exp.cli.other_forms import without_equals
+from apm_exp.cli.other_forms import hint_for_word, without_equals
 from apm_exp.cli.own_options import check_own_options
 from apm_exp.cli.quoting import with_quotes
 from apm_exp.core.conf import conf_folder, options_of
@@ -105,6 +105,8 @@ def _refuse_form(argument: str) -> None:
     if not name:
         raise UsageLine(f"{argument}: no setting is named; write NAME={value or 'VALUE'}, without spaces around =")
     if not equals and not key.startswith("~"):
+        if hint := hint_for_word(argument):
+            raise UsageLine(f"{argument}: a setting without a name; {hint}")
         short, _, rest = argument.partition(":")
         raise UsageLine(
             f"{argument}: a setting without a value; write {short}={rest or 'VALUE'}, without spaces around ="

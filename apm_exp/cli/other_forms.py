@@ -7,8 +7,10 @@ from collections.abc import Collection, Sequence
 from apm_exp.core.conf import options_of
 from apm_exp.core.credentials import refuse_secrets
 from apm_exp.core.hints import Hint, hint_for_option, hint_for_setting
+from apm_exp.jobs.request import TYPED
 
 _FLAG = re.compile(r"--?(?=[A-Za-z])")
+_PATH = re.compile(r".*\.(jsonl|json|parquet)(\.gz)?")
 _SETTING = re.compile(r"[+~]*[\w./-]+=.*", re.DOTALL)
 
 
@@ -41,6 +43,13 @@ def without_equals(settings: Sequence[str]) -> str | None:
             between = f" {after}" if after != "=" else f" = {later}"
             return f"{setting}{between}: settings are typed with = and without spaces; {meant(name, value)}"
     return None
+
+
+def hint_for_word(word: str) -> Hint | None:
+    """Return what to write for an argument that is only a value: a task, or the path of a data set."""
+    if word in TYPED:
+        return Hint((f"task={word}",), "")
+    return hint_for_option("dataset", word) if _PATH.fullmatch(word) else None
 
 
 def meant(name: str, value: str) -> Hint:

@@ -38,6 +38,13 @@ DASHES, SPACES = "settings are typed without dashes", "settings are typed with =
         ("seed=1 bf16 true", f"bf16 true: {SPACES}; write model.dtype=bfloat16"),
         ("api_key abcdef", "api_key=...: looks like a secret; "),
         ("dataset=../x.parquet", "dataset=../x.parquet: not an option; write dataset=jsonl dataset.path=../x.parquet"),
+        ("plan", "plan: a setting without a name; write task=plan"),
+        ("clean", "clean: a setting without a name; write task=clean"),
+        ("./x.jsonl", "./x.jsonl: a setting without a name; write dataset=jsonl dataset.path=./x.jsonl"),
+        (
+            "--config x.yaml",
+            f"--config x.yaml: {DASHES}; put the settings into a file of your own and add --config-dir ",
+        ),
         ("keep=0.4", "keep=0.4: not an option; write keep.fraction=0.4"),
         ("keep=100", "keep=100: not an option; write keep=top_k keep.k=100"),
         ("deepspeed=ds/zero3.json", "deepspeed=ds/zero3.json: not an option; write deepspeed=zero3; settings of "),
