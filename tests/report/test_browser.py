@@ -102,12 +102,16 @@ def test_a_wide_window_shows_the_runs_tables_whole(browser: Any, pages: dict[str
     assert browser.execute_script(breaks) == "nowrap"
 
 
-def test_a_narrow_window_shows_the_headline_score_and_legible_figures(browser: Any, pages: dict[str, Path]) -> None:
+def test_a_narrow_window_shows_the_headline_score_and_whole_legible_figures(
+    browser: Any, pages: dict[str, Path]
+) -> None:
     show(browser, pages["sweep"], 380, "light")
     right = "return document.querySelector('table.sortable td.n').getBoundingClientRect().right"
     assert browser.execute_script(right) <= 380
-    narrowest = "return Math.min(...[...document.querySelectorAll('figure svg')].map(svg => svg.clientWidth))"
-    assert browser.execute_script(narrowest) >= 440
+    whole = "return [...document.querySelectorAll('.drawn')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert browser.execute_script(whole) == 0
+    heights = "[...document.querySelectorAll('figure svg text')].map(text => text.getBoundingClientRect().height)"
+    assert browser.execute_script(f"return Math.min(...{heights})") >= 8
 
 
 def column(browser: Any, place: int) -> list[str]:
