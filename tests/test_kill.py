@@ -50,10 +50,13 @@ def test_a_worker_that_is_killed_is_one_line(tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_multirun(tmp_path: Path) -> None:
     process = started(tmp_path, "models", "-m", *small("model.steps=3000"), "alpha=1,2")
     os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert "error: interrupted; finished steps are kept" in said
-    assert "job 1 (alpha=2): not started" in said
+    *_, interrupted, last = process.communicate(timeout=60)[1].splitlines()
+    assert interrupted == "error: interrupted; finished steps are kept; re-run the same command to resume"
+    assert last.startswith("0 of 2 jobs done, 1 interrupted, 1 not started | report: ")
     assert process.returncode == 130
+    status = apm_exp(tmp_path, "task=status", "-m", *small("model.steps=3000"), "tracking=none", "alpha=1,2").stdout
+    assert re.search(r"^0 +alpha=1 +interrupted +[\d.]+ +models", status, re.MULTILINE)
+    assert re.search(r"^1 +alpha=2 +waiting", status, re.MULTILINE)
 
 
 @pytest.mark.slow

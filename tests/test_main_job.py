@@ -1,8 +1,10 @@
 """The main job through the command line: what is built, what is shared, what is said, and how it fails."""
 
 import hashlib
+import html
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -30,10 +32,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("main job")
     result = apm_exp(root, *SMALL)
     assert result.returncode == 0, result.stderr
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("win rate 0.")
-    assert "95% interval" in last
-    assert Path(root / last.partition("report: ")[2]).is_file()
+    page, last = result.stderr.strip().splitlines()[-2:]
+    known = r"win rate \d+% \(\d+ to \d+\) against the starting policy"
+    whether = "whether M_AP beat random selection is not known from one run"
+    line = shlex.join(["python", "-m", "apm_exp", "-m", "metric=map,uniform", "seed=0,1,2", *SMALL])
+    assert re.fullmatch(f"{known}; {whether}: {re.escape(line)}", last)
+    assert Path(root / page.removeprefix("report: ")).is_file()
+    assert html.escape(line, quote=True) in Path(root / page.removeprefix("report: ")).read_text()
     return root
 
 
@@ -127,7 +132,10 @@ def test_the_same_command_again_builds_nothing_and_imports_nothing_large(
     assert "apm_exp.jobs.job" in imported
     assert not imported & {"torch", "transformers", "trl", "datasets", "wandb", "matplotlib"}
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count(" reused ") == sum(KINDS.values())
+    steps = sum(KINDS.values()) - 1  # the page is no step of its record
+    assert [line.partition(":")[0] for line in result.stderr.splitlines() if "reused" in line] == [
+        f"{steps} steps reused"
+    ]
     assert weights(ran) == before
     latest = (ran / "outputs" / "runs" / "latest").resolve()
     assert list(latest.rglob("*.wandb")) == []
@@ -205,10 +213,10 @@ def test_what_is_gone_is_made_again_and_nothing_else(ran: Path, shared: Complete
     last = Path(str(ledger(ran)[1]["report"]))
     shutil.rmtree((ran / last).parent)
     again = small_run(ran, *UNUSED)
-    assert re.findall(r"^job (\d): alpha=[\d.]+: done before \| win rate 0", again.stderr, re.MULTILINE) == ["0"]
-    assert again.stderr.count(" reused ") == sum(KINDS.values()) - 1  # all but the page
+    assert re.findall(r"^job (\d): alpha=[\d.]+: done before \| win rate \d", again.stderr, re.MULTILINE) == ["0"]
+    assert f"\n{sum(KINDS.values()) - 1} steps reused: models, prompts, " in again.stderr  # all but the page
     assert (ran / last).is_file()
     before, runs = ledger(ran), sorted((ran / "outputs" / "runs").iterdir())
     again = small_run(ran, *UNUSED)
-    assert re.findall(r"^job (\d): alpha=[\d.]+: done before \| win rate 0", again.stderr, re.MULTILINE) == ["0", "1"]
+    assert re.findall(r"^job (\d): alpha=[\d.]+: done before \| win rate \d", again.stderr, re.MULTILINE) == ["0", "1"]
     assert (ledger(ran), sorted((ran / "outputs" / "runs").iterdir())) == (before, runs)

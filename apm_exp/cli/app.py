@@ -21,7 +21,7 @@ from apm_exp.cli.one_job import (
 )
 from apm_exp.core.conf import conf_folder
 from apm_exp.core.environment import clear_settings
-from apm_exp.core.errors import FAILURE, USAGE_ERROR, print_error
+from apm_exp.core.errors import FAILURE, USAGE_ERROR, interrupts, print_error
 from apm_exp.core.once import once_a_command
 from apm_exp.runtime import command_lock as side_by_side
 
@@ -57,9 +57,13 @@ def _run(arguments: list[str]) -> int:
     except Interrupted as reason:
         codes.append(int(str(reason.code)))
     except TYPED_WRONG as error:
+        if interrupts(error):
+            raise KeyboardInterrupt from None
         print_error(explain(error, arguments))
         return USAGE_ERROR
     except Exception as error:
+        if interrupts(error):
+            raise KeyboardInterrupt from None
         if isinstance(error, OSError) and error.filename is None and _only_shows(arguments):
             raise  # an error of standard output
         folder = os.environ.get(SWEEP_FOLDER)

@@ -10,7 +10,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from apm_exp.core.errors import FAILURE
+from apm_exp.core.errors import FAILURE, INTERRUPTED, INTERRUPTION, print_error
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.worker import work
 
@@ -47,6 +47,9 @@ def start(
         with _signals_held_back():
             process.start()
         _wait(process, sent)
+    if process.exitcode == -signal.SIGINT:  # it came while the process was starting or ending
+        print_error(INTERRUPTION)
+        return INTERRUPTED
     if process.exitcode is None or process.exitcode < 0:
         print(f"error: {_killed(process.exitcode)}", file=sys.stderr)
         return FAILURE

@@ -1,5 +1,6 @@
 """Output on the terminal: tables, progress and logging."""
 
+import io
 import logging
 import os
 import sys
@@ -74,6 +75,14 @@ def plain_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def table_lines(table: Table) -> list[str]:
+    """Return a table as lines for the log: as wide as the terminal, or wide enough if the log is a file."""
+    width = Console(stderr=True).width if sys.stderr.isatty() else _PLAIN_WIDTH
+    text = io.StringIO()
+    Console(file=text, width=width, color_system=None).print(table)
+    return [line.rstrip() for line in text.getvalue().splitlines()]
 
 
 Item = TypeVar("Item")

@@ -15,6 +15,9 @@ STANDARD_OUTPUT = "standard output"  # the file that an error names if it was th
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130  # and TERMINATED
 
 
+INTERRUPTION = "interrupted; finished steps are kept; re-run the same command to resume"
+
+
 class UsageError(ValueError):
     """An error in what the user typed or in the files it refers to; nothing has been done."""
 
@@ -23,6 +26,17 @@ def exit_code(error: BaseException | None) -> int:
     """Return the exit code of a worker that ended with this exception, or with none."""
     kinds = ((type(None), 0), (UsageError, USAGE_ERROR), (KeyboardInterrupt, INTERRUPTED), (Stopped, TERMINATED))
     return next((code for kind, code in kinds if isinstance(error, kind)), FAILURE)
+
+
+def interrupts(error: BaseException | None) -> bool:
+    """Return whether an error is Ctrl-C, or was raised while Ctrl-C ended a library's work, which then hides it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def one_line(error: BaseException) -> str:

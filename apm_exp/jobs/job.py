@@ -73,7 +73,9 @@ def is_finished(job: Job) -> bool:
             if artifact := read_done(step, seen):
                 refuse_bad_rows(job.config, artifact)
         page = (
-            [report_step(job.config, job.steps, command="", provenance={})] if last_of(job.steps, "selection") else []
+            [report_step(job.config, job.steps, command="", provenance={}, metric_option="")]
+            if last_of(job.steps, "selection")
+            else []
         )
         return all(read_done(step, seen) for step in [*job.steps.values(), *page])
     except (OSError, ValueError):

@@ -18,7 +18,7 @@ from apm_exp.core.sealed import Damaged, read_sealed, set_aside, write_sealed
 
 logger = logging.getLogger(__name__)
 Record = dict[str, Any]
-STATES = ("waiting", "running", "done", "failed")
+STATES = ("waiting", "running", "done", "failed", "interrupted")
 KILLED = "killed; re-run the same command to resume"
 
 

@@ -7,14 +7,16 @@ from typing import Any
 from apm_exp.core.step_names import iteration_of, kind_of, place_of
 from apm_exp.pipeline.stage_table import STAGES
 
+_BEGUN = ("running", "interrupted")
+
 
 def progress(record: Mapping[str, Any], root: Path) -> str:
     """Return the running step of a run and its progress in words; "" if no step is running. root: its output_root.
 
-    For a killed run it is the step that was running, with the work that the next attempt resumes from.
+    For a killed or interrupted run it is the step that was running, with the work that the next attempt resumes from.
     """
     steps: Mapping[str, Mapping[str, Any]] = record.get("steps") or {}
-    running = next((name for name, step in steps.items() if step.get("state") == "running"), None)
+    running = next((name for name, step in steps.items() if step.get("state") in _BEGUN), None)
     if running is None:
         return ""
     iterations = {iteration for name in steps if (iteration := iteration_of(name)) is not None}

@@ -12,7 +12,6 @@ from apm_exp.core.step_names import iteration_of, of_kind
 from apm_exp.data.sources.holdout import AUTO, USUAL
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.step import Step
-from apm_exp.report.scores import interval_level, items_of
 from apm_exp.report.tracking.job import TrackedJob, Training
 from apm_exp.runtime.provenance import provenance
 
@@ -20,23 +19,6 @@ logger = logging.getLogger(__name__)
 
 
 DEFAULT_ROOT = "outputs"  # of conf/config.yaml
-Scores = Mapping[str, Mapping[str, Any]]
-
-
-def headline(evaluations: Mapping[str, Scores], nodes: Mapping[str, Mapping[str, Any]]) -> str:
-    """The first score in words: its value, its interval with the level that the evaluation's node gives, its n.
-
-    evaluations: scores.json by name of the evaluation, in order. nodes: `evals`.
-    """
-    first = next(((name, scores) for name, scores in evaluations.items() if scores), None)
-    if first is None:
-        return "done (no evaluation)"
-    evaluation, scores = first
-    name, score = next(iter(scores.items()))
-    (low, high), level = score["interval"], interval_level(nodes[evaluation])
-    interval = f"{level} interval" if level else "interval"
-    number = items_of(score["n"], score.get("prompts"))
-    return f"{name.replace('_', ' ')} {score['value']:.3f} ({interval} {low:.3f} to {high:.3f}, n {number})"
 
 
 def untrained(last: Artifact, metric: Mapping[str, Any], held_out: int) -> str:
@@ -63,6 +45,19 @@ def nothing_held_out(dataset: Mapping[str, Any], pairs: int) -> str | None:
     return f"until=selection: all {pairs:,} pairs are ranked, as nothing is evaluated; {later}, {remedy}"
 
 
+def say_result(record: Mapping[str, Any], run: str, output_root: str, *, in_sweep: bool) -> None:
+    """Log what a job has made: last its verdict, of which each job of a sweep says only its result.
+
+    So the last line of a run ends with a command, and that can be copied to the end of the line.
+    """
+    last = record["verdict"] if not in_sweep else None
+    trained = record["policy_key"] is not None
+    first = what_next(record, run, output_root)
+    logger.info("%s", f"{first}".removeprefix(" | ") if last and trained and first else f"{record['headline']}{first}")
+    if last:
+        logger.info("%s", last)
+
+
 def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:
     """What comes after the headline of a job: its page, and where it only selects the command for the texts."""
     page = f" | report: {record['report']}" if record["report"] else ""
@@ -79,7 +74,15 @@ def export_command(run: str, output_root: str) -> str:
 
 def nothing_known() -> dict[str, Any]:
     """The result of a job that has none: it waits, was killed, failed, or was to stop before training."""
-    return {"scores": {}, "kept": None, "trained": None, "policy_key": None, "report": None, "seconds": None}
+    return {
+        "scores": {},
+        "verdict": None,
+        "kept": None,
+        "trained": None,
+        "policy_key": None,
+        "report": None,
+        "seconds": None,
+    }
 
 
 def settings_compared(config: Mapping[str, Any], alpha: float | None) -> dict[str, Any]:

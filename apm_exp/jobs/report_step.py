@@ -27,14 +27,21 @@ _WHICH = ("task", "clean", "run", "export", "rebuild", "until", "baseline")  # w
 
 
 def report_step(
-    config: Config, steps: Mapping[str, Step], *, command: str, provenance: dict[str, Any], run: str = ""
+    config: Config,
+    steps: Mapping[str, Step],
+    *,
+    command: str,
+    provenance: dict[str, Any],
+    metric_option: str,
+    run: str = "",
 ) -> Step:
     """Return the page on a run that has selected its pairs, or also trained on them.
 
     What is only shown (command, provenance, name of the run, how it was run) does not make another report: a run that
-    shares all steps with another also shares its page, and exports the same pairs.
+    shares all steps with another also shares its page, and exports the same pairs. metric_option: what was chosen for
+    metric=.
     """
-    shown = _shown(steps)
+    shown = shown_steps(steps)
     settings = {name: value for name, value in config.items() if name not in (*_WHICH, *HOW)}
     model = config["model"]
     loaded = {"dtype": resolve_dtype(model["dtype"], config["runtime"]), "attention": in_key(model["attention"])}
@@ -44,11 +51,12 @@ def report_step(
     titles = {kind: stage.title for kind, stage in STAGES.items()}
     export = export_command(run, config["output_root"])
     beside = {"how": how, "export": export, "command": command, "provenance": provenance, "titles": titles}
+    beside["metric_option"] = metric_option
     last = shown.get("policy", shown["selection"])
     return Step("report", "", last.slug, report, inputs, last.root, last.digests, beside)
 
 
-def _shown(steps: Mapping[str, Step]) -> dict[str, Step]:
+def shown_steps(steps: Mapping[str, Step]) -> dict[str, Step]:
     """Return what the page looks into: the last part of the last training, or the last selection."""
     policy, last = last_of(steps, "policy"), last_of(steps, "selection")
     selection = policy.inputs["parts"][-1]["selection"] if policy else last
@@ -63,7 +71,14 @@ def draw_page(request: Request, steps: Mapping[str, Step], folder: Path) -> Arti
     What was selected, trained and evaluated stands.
     """
     try:
-        step = report_step(request.config, steps, command=request.command, provenance=provenance(), run=folder.name)
+        step = report_step(
+            request.config,
+            steps,
+            command=request.command,
+            provenance=provenance(),
+            metric_option=request.choices["metric"],
+            run=folder.name,
+        )
         point(folder / "report", step.folder)
         return build(step, rebuild=wants_rebuild(request.config, step), command=request.command_id)
     except Exception as error:

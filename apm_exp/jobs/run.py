@@ -10,26 +10,27 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
-from apm_exp.core.errors import one_line
+from apm_exp.core.errors import Stopped, one_line
 from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.job import Job, refuse_bad_rows
 from apm_exp.jobs.ledger import job_with, titled, worked_on
 from apm_exp.jobs.plan.memory.check import check_before_training
 from apm_exp.jobs.record import (
-    headline,
     nothing_held_out,
     nothing_known,
+    say_result,
     settings_compared,
     tracked_job,
     untrained,
-    what_next,
 )
-from apm_exp.jobs.report_step import draw_page
+from apm_exp.jobs.report_step import draw_page, shown_steps
+from apm_exp.jobs.reuse import reused, reused_line, trains
 from apm_exp.jobs.run_record import RunRecord, say_of_an_earlier_version
-from apm_exp.pipeline.build import artifacts, build, wants_rebuild, will_rebuild
-from apm_exp.pipeline.step import Step, lineage, read_done
+from apm_exp.pipeline.build import artifacts, build, wants_rebuild
+from apm_exp.pipeline.step import read_done
 from apm_exp.report.tracking.mirror import Mirror
+from apm_exp.report.verdict import first_score, verdict
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +62,14 @@ def _recorded(job: Job) -> None:
     try:
         result = _run_steps(job, record) | {"state": "done", "reason": None}
     except BaseException as error:
-        result = {"state": "failed", "reason": one_line(error)}
-        record.fail()
+        state = "interrupted" if isinstance(error, KeyboardInterrupt | Stopped) else "failed"
+        result = {"state": state, "reason": one_line(error)}
+        record.stop(state)
         raise
     finally:
         job.digests.save()
         record.end(result | {"seconds": round(time.monotonic() - started, 1)})
-    content = record.content
-    logger.info("%s%s", content["headline"], what_next(content, record.folder.name, job.config["output_root"]))
+    say_result(record.content, record.folder.name, job.config["output_root"], in_sweep=bool(job.request.sweep))
 
 
 def _say_whose_model(job: Job) -> None:
@@ -83,19 +84,24 @@ def _say_whose_model(job: Job) -> None:
 def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
     """Build the steps and the page; return the rest of the job's record."""
     built: dict[str, Artifact] = {}
-    trains = job.policy is not None and _trains(job, job.policy)
-    with _mirror(job, record.folder, trains) as mirror:
+    training = job.policy is not None and trains(job, job.policy)
+    if there := reused(job):
+        logger.info("%s", reused_line(there, record.folder))
+    with _mirror(job, record.folder, training) as mirror:
         for name in job.steps:
             built[name] = _build(job, record, name, mirror, built)
+            if built[name].reused and name not in there:
+                logger.info("%-12s reused    %s", name, built[name].path)
         selections = _selections(job, built)
         counts = _together([each.counts for each in selections])
         result: dict[str, Any] = {"headline": _untrained(job, built)}
+        result["verdict"] = _verdict(job, built) if selections else None
         page = draw_page(job.request, job.steps, record.folder) if selections else None
         if page is not None:
             record.made("report", page)
             result["report"] = str(page.path / "report.html")
         if job.policy is not None:
-            result |= _result(job, built) | {"trained": trains}
+            result |= _result(job, built) | {"trained": training}
             mirror.rest_of_history()
             mirror.summary(result["scores"], counts)
             mirror.send([each.path for each in selections], page.path if page else None)
@@ -152,11 +158,19 @@ def _untrained(job: Job, built: Mapping[str, Artifact]) -> str:
     return untrained(list(built.values())[-1], job.config["metric"], held_out)
 
 
+def _verdict(job: Job, built: Mapping[str, Artifact]) -> str:
+    """Return what this run shows, and the command that shows what it cannot."""
+    made = {kind: built[step.name] for kind, step in shown_steps(job.steps).items()}
+    scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
+    request = job.request
+    return str(verdict(request.config, request.choices["metric"], request.command, made, scores))
+
+
 def _result(job: Job, built: Mapping[str, Artifact]) -> dict[str, Any]:
     """Return what a job that trained has to show."""
     scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
     return {
-        "headline": headline(scores, job.config["evals"] or {}),
+        "headline": first_score(scores, job.config["evals"] or {}) or "done (no evaluation)",
         "scores": {name: score for each in scores.values() for name, score in each.items()},
         "policy_key": job.policy.key if job.policy else None,
     }
@@ -165,16 +179,6 @@ def _result(job: Job, built: Mapping[str, Artifact]) -> dict[str, Any]:
 def _scores(evaluation: Artifact) -> dict[str, Any]:
     scores: dict[str, Any] = json.loads((evaluation.path / "scores.json").read_text())
     return scores
-
-
-def _trains(job: Job, policy: Step) -> bool:
-    """Whether this job is to train: the policy is not there, or it or what it follows from is to be built again."""
-    again = (
-        step
-        for step in lineage(policy)
-        if wants_rebuild(job.config, step) and will_rebuild(step, job.request.command_id)
-    )
-    return read_done(policy) is None or any(again)
 
 
 def _mirror(job: Job, folder: Path, trains: bool) -> AbstractContextManager[Mirror]:

@@ -39,8 +39,8 @@ def say_of_an_earlier_version(root: Path) -> None:
 class RunRecord:
     """The record of a run, on disk from its beginning: how it stands, and each of its steps.
 
-    A step is waiting, running, done, reused or failed; one that is there has its counts, its build and its seconds, the
-    others have upper bounds of their counts.
+    A step is waiting, running, done, reused, failed or interrupted; one that is there has its counts, its build and its
+    seconds, the others have upper bounds of their counts.
     """
 
     def __init__(self, request: Request, steps: Mapping[str, Step]) -> None:
@@ -49,7 +49,13 @@ class RunRecord:
         run = self.folder.relative_to(request.config["output_root"]).as_posix()
         self.steps, self.known = steps, _known(steps)
         waiting = {name: self._waiting(step) for name, step in steps.items()}
-        state = {"number": request.number, "swept": request.swept or {}, "state": "running", "reason": None}
+        state = {
+            "number": request.number,
+            "swept": request.swept or {},
+            "sweep": _name_of(request.sweep),
+            "state": "running",
+            "reason": None,
+        }
         self.content: dict[str, Any] = state | {"command": request.command, "run": run, "steps": waiting}
         self._begin(steps)
 
@@ -95,10 +101,10 @@ class RunRecord:
         }
         self._write()
 
-    def fail(self) -> None:
-        """Say that the step that was worked on failed."""
+    def stop(self, state: str) -> None:
+        """Say that the step that was worked on failed or was interrupted."""
         for step in self.content["steps"].values():
-            step["state"] = "failed" if step["state"] == "running" else step["state"]
+            step["state"] = state if step["state"] == "running" else step["state"]
 
     def end(self, result: Mapping[str, Any]) -> None:
         """Write how the run ended."""
@@ -110,6 +116,10 @@ class RunRecord:
         write_sealed(self.content, self.folder / "result.json")
         if self.request.sweep:
             write_record(Path(self.request.sweep), self.request.number, self.content)
+
+
+def _name_of(sweep: str | None) -> str | None:
+    return Path(sweep).name if sweep else None
 
 
 def _known(steps: Mapping[str, Step]) -> dict[str, Counts]:

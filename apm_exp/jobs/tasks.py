@@ -1,7 +1,8 @@
 """What a worker does with the jobs that it is given: one function a task."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,12 +100,25 @@ def _run(requests: list[Request]) -> None:
     from apm_exp.runtime.check_nodes import check_nodes
 
     for request in requests:
-        check_settings(request)
-        check_machine(request)
-        job, finished = check_work_of(request)
-        if not finished:
-            check_nodes(request.config)
-        run_job(job)
+        with _indexed(None if request.sweep else Path(request.config["output_root"])):
+            check_settings(request)
+            check_machine(request)
+            job, finished = check_work_of(request)
+            if not finished:
+                check_nodes(request.config)
+            run_job(job)
+
+
+@contextmanager
+def _indexed(root: Path | None) -> Iterator[None]:
+    """Write the index of an output_root at the end of a command, however it ends; not after each job of a sweep."""
+    from apm_exp.jobs.index.page import write_index
+
+    try:
+        yield
+    finally:
+        if root is not None:
+            write_index(root)
 
 
 def _clean(requests: list[Request]) -> None:
@@ -112,7 +126,9 @@ def _clean(requests: list[Request]) -> None:
 
     (request,) = requests
     _check_top_level(request)
-    clean(Path(request.config["output_root"]), delete_found=request.config["clean"]["delete"])
+    root = Path(request.config["output_root"])
+    with _indexed(root):
+        clean(root, delete_found=request.config["clean"]["delete"])
 
 
 def _export(requests: list[Request]) -> None:
@@ -150,7 +166,8 @@ def _status(requests: list[Request]) -> None:
 def _sweep_report(requests: list[Request]) -> None:
     from apm_exp.jobs.sweep.report import write_report
 
-    write_report(requests)
+    with _indexed(Path(str(requests[0].sweep)).parents[1]):
+        write_report(requests)
 
 
 TASKS: Mapping[str, Callable[[list[Request]], None]] = {

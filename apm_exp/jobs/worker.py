@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from apm_exp.core.console import configure_logging
 from apm_exp.core.environment import clear_launcher
-from apm_exp.core.errors import FAILURE, INTERRUPTED, STANDARD_OUTPUT, TERMINATED, Stopped, say
+from apm_exp.core.errors import FAILURE, INTERRUPTED, INTERRUPTION, STANDARD_OUTPUT, TERMINATED, Stopped, say
 from apm_exp.jobs.request import Request
 from apm_exp.runtime.command_lock import stop_with_command
 from apm_exp.runtime.signals import stop_on_sigterm
@@ -34,7 +34,7 @@ def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> 
 
         TASKS[task](requests)
     except KeyboardInterrupt:
-        logger.error("interrupted; finished steps are kept; re-run the same command to resume")
+        logger.error(INTERRUPTION)
         sys.exit(INTERRUPTED)
     except Stopped as stopped:
         logger.error("%s", stopped)

@@ -51,7 +51,6 @@ def build(
             make_room(step, rebuild=rebuild and _built_by_another(step, command))
             artifact = read_done(step)
             if artifact is not None:
-                logger.info("%-12s reused    %s  %s", step.name, step.folder, _counted(artifact.counts))
                 return artifact
             begun = step.folder.exists()
             try:

@@ -1,5 +1,7 @@
 """Rendering of self-contained HTML pages: values are escaped, and a missing name is an error."""
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,12 @@ def render(template: str, context: dict[str, Any], path: Path) -> Path:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     write_text(environment.get_template(template).render(context), path)
     return path
+
+
+def sorting() -> dict[str, str]:
+    """Return the context of a page with tables that a click sorts: the script, and its digest for the page's policy."""
+    script = (_TEMPLATES / "sort.js").read_text()
+    return {"script": script, "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}
 
 
 def _visible(value: Any) -> Any:

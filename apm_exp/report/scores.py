@@ -76,6 +76,23 @@ def in_words(name: str, record: Mapping[str, Any]) -> Score:
     )
 
 
+def brief(name: str, records: Records, level: str = "95%") -> str:
+    """Return a score in one clause of plain characters, with its interval and what it is to be compared with.
+
+    level: of the interval, which is only said if it is not the usual one.
+    """
+    score = in_words(name, records[name])
+    interval = score.interval.replace("%", "")
+    unit = f" {score.unit}" if score.unit not in ("%", "", score.name) else ""
+    usual = "" if level == "95%" else f"{level} interval " if level else "interval "
+    words = f"{score.name} {score.value}{unit} ({usual}{interval})"
+    if "win_rate" in name:
+        words += " against the starting policy"
+    elif STARTING + name in records:
+        words += f", starting policy {in_words(STARTING + name, records[STARTING + name]).value}"
+    return words.replace("\N{MINUS SIGN}", "-")
+
+
 def items_of(n: int, prompts: int | None) -> str:
     """Return the number of items, with the number of their prompts if it differs."""
     return f"{n:,}" if prompts in (None, n) else f"{n:,} of {prompts:,} prompts"

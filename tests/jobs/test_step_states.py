@@ -9,6 +9,7 @@ import pytest
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.sealed import read_sealed, write_sealed
 from apm_exp.jobs.job import Job, job_of
+from apm_exp.jobs.progress import progress
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.run_record import RunRecord
 from tests.test_configs import compose
@@ -59,10 +60,19 @@ def test_a_step_that_begins_has_the_bounds_that_its_inputs_give_and_one_that_is_
         "state": "done",
     }
     assert (steps["generations"]["state"], steps["generations"]["bounds"]["responses"]) == ("running", 90)
-    record.fail()
+    record.stop("failed")
     record.end({"state": "failed", "reason": "no"})
     states = [each["state"] for each in steps_in(record).values()]
     assert [states.count(one) for one in ("done", "failed", "waiting")] == [1, 1, len(states) - 2]
+
+
+def test_a_step_that_was_interrupted_says_so_and_status_says_how_far_it_was(job: Job) -> None:
+    record = RunRecord(replace(job.request, swept={"seed": "2"}), job.steps)
+    record.begin("generations")
+    record.stop("interrupted")
+    record.end({"state": "interrupted", "reason": "interrupted"})
+    assert steps_in(record)["generations"]["state"] == "interrupted"
+    assert progress(record.content, Path(job.config["output_root"])) == "generations: 0 of 120"
 
 
 def test_what_is_there_at_the_beginning_bounds_what_follows(job: Job) -> None:

@@ -173,4 +173,5 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
         "compare": json.loads(json.dumps(COMPARE)),
         "provenance": PROVENANCE,
         "titles": {kind: stage.title for kind, stage in STAGES.items()},
+        "metric_option": "map",
     }

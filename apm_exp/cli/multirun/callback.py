@@ -28,10 +28,12 @@ from apm_exp.cli.one_job import (
 )
 from apm_exp.core.digest import canonical, text_digest
 from apm_exp.core.errors import USAGE_ERROR, print_error
+from apm_exp.core.escaped import escaped
 from apm_exp.core.files import write_text
 from apm_exp.core.sealed import write_sealed
 from apm_exp.jobs.ledger import all_done, record_of, reported, say_done, settle
 from apm_exp.jobs.request import Request
+from apm_exp.jobs.sweep.report import verdict_lines
 
 _HOW = ("task", "clean", "run", "export", "rebuild", "runtime", "deepspeed", "tracking", "output_root")
 _ONE_AT_A_TIME = {"clean": "cleans one output_root", "export": "exports one run"}
@@ -110,8 +112,10 @@ def done_before(folder: Path, jobs: int) -> int:
     """Report how each job ended in an earlier command, and the report's path; an outdated report is written again."""
     for number in range(jobs):
         say_done(number, record_of(folder, number))
-    if (page := reported(folder)) is None:
+    if (page := reported(folder)) is None or not (lines := verdict_lines(folder)):
         return report_sweep(folder)
+    for line in lines:
+        print(escaped(line), file=sys.stderr)
     print(f"{jobs} of {jobs} jobs done | report: {page}", file=sys.stderr)
     return 0
 

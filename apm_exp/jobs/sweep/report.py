@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,39 @@ def read_jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def write_report(requests: list[Request]) -> None:
-    """Write the sweep's page and say where it is."""
+    """Write the sweep's page, and say what it shows and where it is."""
     request = requests[0]
     folder = Path(str(request.sweep))
     jobs = read_jobs(folder)
     page = _page(folder, request.command, jobs)
     done = sum(job["state"] == "done" for job in jobs)
+    for line in verdict_lines(folder) if page and done else []:
+        logger.info("%s", line)
     for job in jobs:
-        if job["state"] != "done":
-            logger.error("%s: %s", called(job["number"], job["swept"]), job["reason"] or "not started")
-    logger.info("%d of %d jobs done%s", done, len(jobs), f" | report: {page}" if page else "")
+        if job["state"] != "done" and job["reason"] not in (None, job["state"]):
+            logger.error("%s: %s", called(job["number"], job["swept"]), job["reason"])
+    logger.info("%s%s", _counted(jobs), f" | report: {page}" if page else "")
     if done < len(jobs):
         sys.exit(1)
+
+
+def verdict_lines(folder: Path) -> list[str]:
+    """Return the lines for the terminal on what a sweep shows: its verdict, and a table of its arms if it has several.
+
+    No lines if its page is of an earlier version.
+    """
+    from apm_exp.report.sweep.verdict import read_verdict
+
+    verdict, table = read_verdict(folder) or ([], [])
+    return [*verdict, *table]
+
+
+def _counted(jobs: list[dict[str, Any]]) -> str:
+    """Return how many jobs are done, and how those stand of which there is no line of their own."""
+    counts = Counter(job["state"] for job in jobs)
+    words = {"interrupted": "interrupted", "running": "running", "waiting": "not started"}
+    others = [f"{counts[state]} {said}" for state, said in words.items() if counts[state]]
+    return ", ".join([f"{counts['done']} of {len(jobs)} jobs done", *others])
 
 
 def _page(folder: Path, command: str, jobs: list[dict[str, Any]]) -> Path | None:

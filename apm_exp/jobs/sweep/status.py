@@ -84,5 +84,6 @@ def _seconds(record: Record) -> str:
 
 def _result(record: Record, root: Path) -> str:
     """Return how a record ended, or how far its running step is; both of a job that was killed."""
-    said = str(record.get("reason") or record.get("headline") or "")
+    reason = record.get("reason") if record.get("reason") != record["state"] else ""  # "interrupted", once
+    said = str(reason or record.get("headline") or "")
     return " | ".join(filter(None, (said, progress(record, root))))

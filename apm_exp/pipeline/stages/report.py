@@ -6,7 +6,7 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 
-VERSION = 6
+VERSION = 7
 
 
 def report(
@@ -21,18 +21,21 @@ def report(
     compare: dict[str, dict[str, Any]],
     provenance: dict[str, Any],
     titles: dict[str, str],
+    metric_option: str,
 ) -> dict[str, int]:
     """Write report.html on a finished run; return its number of figures and its size in bytes.
 
     steps: the artifacts of the run by the names of its steps, in order. shown: the selection that the page looks into,
     the pairs, logps and rewards that it was made of, and the policy, if the run has trained one. how: the settings by
     which it was run (runtime, tracking, ...), shown beside those that made the result. titles: of the stages by the
-    kinds of their steps. export: the command that writes the kept pairs with their texts.
+    kinds of their steps. export: the command that writes the kept pairs with their texts. metric_option: what was
+    chosen for metric=.
     """
     from apm_exp.report.run.page import Run, write_page
 
     page = write_page(
-        Run(config | how, command, export, steps, shown, compare, provenance, titles), out / "report.html"
+        Run(config | how, command, export, steps, shown, compare, provenance, titles, metric_option),
+        out / "report.html",
     )
     text = page.read_text(encoding="utf-8")
     return {"figures": text.count("<figure>"), "bytes": page.stat().st_size}

@@ -27,6 +27,7 @@ from apm_exp.report.run.refusals import refusals
 from apm_exp.report.run.scored_pairs import ScoredPairs, read_scored_pairs
 from apm_exp.report.run.training_curves import thinned, training_figures
 from apm_exp.report.scores import interval_level, read_scores, results
+from apm_exp.report.verdict import verdict
 from apm_exp.training.metrics_file import read_rows
 
 Context = dict[str, Any]
@@ -38,7 +39,8 @@ class Run:
 
     export: the command that writes the kept pairs. steps: the artifacts by the names of the steps. shown: the selection
     that the page looks into, the pairs, logps and rewards that it was made of, and the policy. titles: of the stages by
-    the kinds of their steps. A run that was to stop at its selection has no policy, and no evaluations.
+    the kinds of their steps. A run that was to stop at its selection has no policy, and no evaluations. metric_option:
+    what was chosen for metric=.
     """
 
     config: Mapping[str, Any]
@@ -49,6 +51,7 @@ class Run:
     compare: Mapping[str, Mapping[str, Any]]
     provenance: Mapping[str, Any]
     titles: Mapping[str, str]
+    metric_option: str
 
     @property
     def evaluations(self) -> dict[str, Artifact]:
@@ -70,6 +73,7 @@ def context(run: Run) -> Context:
     return {
         "title": f"{heading} | apm_exp report",
         "heading": heading,
+        "verdict": verdict(run.config, run.metric_option, run.command, run.shown, _scores(run)),
         "names": _names(config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
         "shown": _shown(run),
@@ -117,9 +121,13 @@ def _names(config: Mapping[str, Any]) -> Context:
     }
 
 
+def _scores(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
+    return read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
+
+
 def _evaluations(run: Run) -> list[Context]:
     """Return each evaluation with its name, the level of its intervals, and its results, the headline first."""
-    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
+    scores = _scores(run)
     nodes = run.config.get("evals") or {}
     levels = {name: interval_level(nodes.get(name, {})) for name in scores}
     return [{"name": n, "level": levels[n], "results": results(n, records)} for n, records in scores.items()]
@@ -161,8 +169,7 @@ def _collapse(run: Run) -> list[str]:
     if "policy" not in run.shown:
         return []
     signs = collapse.training_signs(read_rows(run.shown["policy"].path / "metrics.jsonl"))
-    scores = read_scores({name: artifact.path for name, artifact in run.evaluations.items()})
-    return signs + [sign for name, records in scores.items() for sign in collapse.evaluation_signs(name, records)]
+    return signs + [sign for name, records in _scores(run).items() for sign in collapse.evaluation_signs(name, records)]
 
 
 def _refused(run: Run) -> list[Context]:

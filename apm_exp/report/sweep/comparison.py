@@ -8,7 +8,7 @@ from apm_exp.report.compare.paired import Difference
 from apm_exp.report.scores import is_share, items_of
 from apm_exp.report.sweep.arms_figure import Row, arms_figure
 from apm_exp.report.sweep.scores import ArmScores
-from apm_exp.report.sweep.sentence import half_width, in_units, p_words, sentence, summary
+from apm_exp.report.sweep.sentence import caveat, half_width, in_units, p_words, sentence, summary, verdict
 
 Context = dict[str, Any]
 
@@ -17,6 +17,7 @@ def comparison(number: int, arms: list[Arm], baseline: int, one: ArmScores) -> C
     """Return the template's context for one score; `problem` is set if nothing can be compared."""
     compared = one.compared
     made: Context = {"title": one.words, "headline": one.headline, "problem": compared.problem, "rows": [], "svg": None}
+    made["caveat"] = caveat(compared.differences)
     made |= {"unit": "points" if is_share(one.unit) else one.unit or "", "item_words": compared.items, "missing": []}
     if not compared.differences:
         return made
@@ -40,6 +41,7 @@ def _row(arms: list[Arm], baseline: int, one: ArmScores, difference: Difference)
     return {
         "label": arm.label,
         "sentence": sentence(difference, arm.label, other.label, one.unit, one.compared.items),
+        "verdict": verdict(difference, arm.label, other.label, one.unit),
         "unequal": unequal_numbers(arm, other),
         "noise": difference.noise,
         "sort": difference.value,

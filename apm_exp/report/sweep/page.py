@@ -1,8 +1,5 @@
 """The report page of a sweep: its arms in the order they were given, each compared with the baseline."""
 
-import base64
-import hashlib
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +7,7 @@ from typing import Any
 
 from apm_exp.report.compare.arms import Arm, arms_of
 from apm_exp.report.compare.baseline import baseline_of
-from apm_exp.report.render import render
+from apm_exp.report.render import render, sorting
 from apm_exp.report.scores import STARTING, Score, in_words
 from apm_exp.report.sweep.comparison import comparison
 from apm_exp.report.sweep.cost import cost
@@ -19,22 +16,19 @@ from apm_exp.report.sweep.numbers import curves, grids
 from apm_exp.report.sweep.scores import scores_of_arms
 from apm_exp.report.sweep.selections_section import selection_section
 from apm_exp.report.sweep.table import arm_figures, arm_rows
-
-logger = logging.getLogger(__name__)
-_SCRIPT = Path(__file__).parents[1] / "sort.js"
+from apm_exp.report.sweep.verdict import arms_table, verdicts, write_verdict
 
 
 def write_sweep_report(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -> Path:
-    """Write `folder`/report.html on the jobs of a sweep, finished or not, log its conclusions, and return its path.
+    """Write `folder`/report.html on the jobs of a sweep, finished or not, and its verdict; return the page's path.
 
     folder: `<output_root>/sweeps/<name>`. A job has: number, swept (key -> value), state, reason, and if it is finished
     the contents of job.py's record (scores, kept, policy_key, steps, ...). Missing entries may be omitted.
     """
     values = context(folder, name, command, jobs)
     page = render("sweep.html.jinja", values, folder / "report.html")
-    for entry in values["comparisons"]:
-        if entry["headline"] and entry["rows"]:
-            logger.info("%s: %s", entry["title"], entry["summary"])
+    titles = [words for words, _ in values["headlines"]]
+    write_verdict(folder, values["verdicts"], arms_table(values["arms"], titles) if titles else [])
     return page
 
 
@@ -46,23 +40,24 @@ def context(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -
     baseline, remark = _baseline(arms, jobs)
     scores = scores_of_arms(root, arms, baseline)
     headlines = [one for one in scores if one.headline]
-    script = _SCRIPT.read_text()
+    rows = arm_rows(arms, headlines)
+    comparisons = [comparison(number, arms, baseline, one) for number, one in enumerate(scores)]
     return {
+        "verdicts": verdicts(comparisons, rows),
         "title": f"{name} | apm_exp sweep",
         "name": name,
         "command": command,
-        "script": script,
-        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **sorting(),
         "states": list(Counter(str(job["state"]) for job in jobs).items()),
         "problems": problems(jobs),
         "starting": _starting(jobs),
         "keys": _in_order(key for arm in arms for key in arm.settings),
         "headlines": [(one.words, one.compared.score.replace("_", " ")) for one in headlines],
-        "arms": arm_rows(arms, headlines),
+        "arms": rows,
         "figures": arm_figures(arms, headlines, jobs),
         "baseline": arms[baseline].label,
         "remark": remark,
-        "comparisons": [comparison(number, arms, baseline, one) for number, one in enumerate(scores)],
+        "comparisons": comparisons,
         "curves": [drawn for one in headlines for drawn in curves(arms, one)],
         "grids": [drawn for one in headlines for drawn in grids(arms, one)],
         "selections": selection_section(root, arms),

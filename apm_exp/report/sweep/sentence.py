@@ -6,8 +6,12 @@ from apm_exp.report.scores import decimals, is_share, minus
 
 def in_units(value: float, error: float, unit: str | None, *, signed: bool = True) -> str:
     """Return a difference as text: shares in percentage points; two significant digits of the error."""
+    return minus(_plain(value, error, unit, signed=signed))
+
+
+def _plain(value: float, error: float, unit: str | None, *, signed: bool = True) -> str:
     scale = 100.0 if is_share(unit) else 1.0
-    return minus(f"{value * scale:{'+' if signed else ''},.{decimals(error * scale)}f}")
+    return f"{value * scale:{'+' if signed else ''},.{decimals(error * scale)}f}"
 
 
 def unit_words(unit: str | None) -> str:
@@ -42,6 +46,17 @@ def sentence(difference: Difference, arm: str, baseline: str, unit: str | None, 
     return f"{arm}: {number(abs(difference.value), signed=False)}{points} {direction} {baseline} ({chance})."
 
 
+def verdict(difference: Difference, arm: str, baseline: str, unit: str | None) -> str:
+    """Return the difference in one short line of plain characters, for the terminal and the head of the page."""
+    seeds = f"{difference.seeds} seed{'' if difference.seeds == 1 else 's'}"
+    if difference.same:
+        return f"{arm} - {baseline}: no outcome differs; {seeds}"
+    error = half_width(difference.interval) / 2
+    value, low, high = (_plain(number, error, unit) for number in (difference.value, *difference.interval))
+    sure = "inside the noise" if difference.noise else f"significant, {p_words(difference.p_holm)}"
+    return f"{arm} - {baseline}: {value}{unit_words(unit)}, {low} to {high}, {sure}; {seeds}"
+
+
 def _corrected(difference: Difference) -> str:
     """Return the corrected p-value, preceded by the uncorrected one if only the correction makes it insignificant."""
     if difference.noise and difference.p <= 1 - LEVEL:
@@ -50,15 +65,21 @@ def _corrected(difference: Difference) -> str:
 
 
 def summary(differences: list[Difference], labels: list[str], baseline: str) -> str:
-    """Return a summary: how many arms differ from the baseline, and which; how many do not; a caveat for one seed."""
+    """Return a summary: how many arms differ from the baseline, and which; how many do not; what one seed shows."""
     apart = [label for one, label in zip(differences, labels, strict=True) if not one.noise]
     inside = len(differences) - len(apart)
     differ = f"{len(apart)} of {len(labels)} arms differ from {baseline}: {'; '.join(apart)}."
-    words = f"No arm differs from {baseline} by more than chance could explain." if not apart else differ
+    than = "random selection (uniform)" if baseline == "uniform" else baseline
+    words = f"No arm is significantly better or worse than {than}." if not apart else differ
     words += f" {inside} {'is' if inside == 1 else 'are'} inside the noise." if apart and inside else ""
-    if any(one.seeds == 1 for one in differences):
-        words += " With one seed this is about these policies, not about the settings: another seed may reverse it."
-    return words
+    return f"{words} {said}" if (said := caveat(differences)) else words
+
+
+def caveat(differences: list[Difference]) -> str:
+    """Return what one seed does not show, or ""."""
+    if all(one.seeds > 1 for one in differences):
+        return ""
+    return "With one seed this is about these policies, not about the settings: another seed may reverse it."
 
 
 def p_words(p: float) -> str:

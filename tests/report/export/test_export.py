@@ -186,7 +186,12 @@ def test_names_of_other_pairs_stop_a_run_before_the_scoring_and_it_is_not_export
     refused = apm_exp(root, *RUN, "keep=ids", "keep.path=ids.txt")
     assert refused.returncode == 1
     *before, last = refused.stderr.splitlines()
-    assert before[-1].startswith("pairs ")
+    assert " steps reused: " in before[-1]
+    record = json.loads((root / "outputs" / "runs" / "latest" / "result.json").read_text())
+    assert {name: record["steps"][name]["state"] for name in ("pairs", "logps")} == {
+        "pairs": "failed",
+        "logps": "waiting",
+    }
     assert last.startswith("error: keep.path=ids.txt: 1 of 1 pairs are not among the training pairs (pair_id not-one")
     run = (root / "outputs" / "runs" / "latest").resolve()
     with pytest.raises(

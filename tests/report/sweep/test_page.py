@@ -12,6 +12,7 @@ import pytest
 
 from apm_exp.report.render import NONE
 from apm_exp.report.sweep.page import context, write_sweep_report
+from apm_exp.report.sweep.verdict import read_verdict
 from apm_exp.selection.stability import jaccard
 from tests.report.finished_run import score
 from tests.report.finished_sweep import COMMAND, finished_sweep, sweep_folder
@@ -128,15 +129,52 @@ def test_one_seed_says_that_it_is_one(swept: tuple[Path, list[dict[str, Any]]]) 
     )
 
 
-def test_the_verdict_is_on_the_screen_too(
-    swept: tuple[Path, list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
+def test_the_page_begins_with_the_verdict_on_each_arm_and_the_table_of_arms_is_before_the_figures(
+    swept: tuple[Path, list[dict[str, Any]]],
 ) -> None:
     root, jobs = swept
-    compared = made(root, jobs)["comparisons"]
-    with caplog.at_level("INFO"):
-        page_of(root, jobs)
-    assert caplog.messages == [f"{one['title']}: {one['summary']}" for one in compared if one["headline"]]
-    assert caplog.messages[0].startswith("win rate: ")
+    page = page_of(root, jobs)
+    row, lines = made(root, jobs)["comparisons"][0]["rows"][0], made(root, jobs)["verdicts"]
+    numbers = f"{row['value']} points, {row['interval']}"
+    assert numbers == "+20.000 points, +20.000 to +20.000"
+    assert lines[0] == f"win rate: map, alpha 0.5 - uniform: {numbers}, significant, p {row['p_holm']}; 2 seeds"
+    assert lines[1:] == ["win rate: map, alpha 2.5 - uniform: no outcome differs; 2 seeds"]
+    assert (
+        page.index("<h1>")
+        < page.index(html.escape(lines[0]))
+        < page.index('aria-label="Table of arms"')
+        < page.index("<svg")
+    )
+
+
+def test_the_verdict_is_kept_for_the_screen_with_a_table_of_the_arms(
+    swept: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    root, jobs = swept
+    page_of(root, jobs)
+    verdict, (heading, *rows) = read_verdict(sweep_folder(root)) or ([], [])
+    assert verdict == made(root, jobs)["verdicts"]
+    assert heading.split() == ["arm", "win", "rate", "seeds", "kept", "optimizer", "steps", "time"]
+    assert [re.split(r"  +", row)[0] for row in rows] == ["map, alpha 0.5", "map, alpha 2.5", "uniform"]
+    for row, arm in zip(rows, made(root, jobs)["arms"], strict=True):
+        score = arm["scores"][0]
+        assert re.split(r"  +", row)[1] == f"{score['value']} ({score['interval'].replace('%', '')})"
+
+
+def test_a_sweep_over_seeds_alone_says_that_nothing_is_compared(tmp_path: Path) -> None:
+    (line,) = made(tmp_path, finished_sweep(tmp_path, {"seed": ("0", "1", "2")}))["verdicts"]
+    assert re.fullmatch(r"win rate \d+\.\d% \(.* to .*\): not compared, there is only one arm", line)
+    waiting = [failed(0, "no", metric="map"), failed(1, "no", metric="uniform")]
+    assert made(tmp_path, waiting)["verdicts"] == ["nothing to compare: no job finished with an evaluation"]
+
+
+def test_of_many_arms_those_that_differ_come_first_and_the_others_are_counted(tmp_path: Path) -> None:
+    alphas = (*(str(number) for number in range(1, 11)), "0.5")
+    lines = made(tmp_path, finished_sweep(tmp_path, {"metric": ("uniform", "map"), "alpha": alphas}))["verdicts"]
+    assert lines[0].startswith("win rate: map, alpha 0.5 - uniform: +")
+    assert len(lines) == 10
+    assert lines[8] == "win rate: 3 more arms in the report, 3 of them inside the noise"
+    assert lines[9].startswith("With one seed ")
 
 
 def test_a_job_that_failed_is_said_and_the_others_are_compared(swept: tuple[Path, list[dict[str, Any]]]) -> None:
