@@ -33,7 +33,6 @@ from apm_exp.core.files import write_text
 from apm_exp.core.sealed import write_sealed
 from apm_exp.jobs.ledger import all_done, record_of, reported, say_done, settle
 from apm_exp.jobs.request import Request
-from apm_exp.jobs.sweep.report import verdict_lines
 
 _HOW = ("task", "clean", "run", "export", "rebuild", "runtime", "deepspeed", "tracking", "output_root")
 _ONE_AT_A_TIME = {"clean": "cleans one output_root", "export": "exports one run"}
@@ -110,6 +109,8 @@ def _look_at(config: DictConfig, jobs: list[Request], task: str, folder: Path, s
 
 def done_before(folder: Path, jobs: int) -> int:
     """Report how each job ended in an earlier command, and the report's path; an outdated report is written again."""
+    from apm_exp.jobs.sweep.report import verdict_lines  # lazy: only a sweep that is done needs it here
+
     for number in range(jobs):
         say_done(number, record_of(folder, number))
     if (page := reported(folder)) is None or not (lines := verdict_lines(folder)):
