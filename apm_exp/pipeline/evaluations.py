@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from apm_exp.core import component
+from apm_exp.core.told import told
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.graph import Graph
 
+Node = Mapping[str, Any]
 STAGED = ("prompts", "generate", "judge", "score")  # the nodes of an evaluation that is more than one function
 
 
@@ -21,19 +24,33 @@ def add_evaluations(graph: Graph, policies: Sequence[Policy]) -> None:
             if "_target_" in node:
                 graph.evaluation(name, node, available)
             else:
-                graph.evaluation(name, node["score"], available | _judged(graph, name, node, policy, start))
+                graph.evaluation(name, node["score"], available | _judged(graph, name, node, available))
 
 
-def _judged(graph: Graph, name: str, node: Mapping[str, Any], policy: Policy, start: Policy) -> dict[str, Any]:
+def judge_of(config: Node, name: str) -> Node:
+    """Return the reward source that judges an evaluation: its own, or that of the run if its node says null.
+
+    Raises ValueError for one that only reads the rewards of a data set, which new responses do not have.
+    """
+    judge: Node = config["evals"][name]["judge"] or config["reward"]
+    if told("reward", judge, "OF_THE_DATA"):
+        setting = f"evals.{name}.judge"
+        problem = f"{setting}={component.name_of(judge)}: new responses have no recorded rewards"
+        raise ValueError(f"{problem}; give reward@{setting}=classifier {setting}.path=FOLDER")
+    return judge
+
+
+def _judged(graph: Graph, name: str, node: Node, available: Node) -> dict[str, Any]:
     """Return the responses of both policies and their judgements.
 
     The starting policy's are of another stream, so that the two policies are compared by independent responses, and are
     the same steps in all jobs of a sweep.
     """
-    prompts = graph.prompts(node["prompts"], name)
+    policy, start, judge = available["policy"], available["starting_policy"], judge_of(graph.config, name)
+    prompts = graph.prompts(node["prompts"], name, available)
     responses = {"policy": graph.generations(prompts, policy, node["generate"])}
-    judgements = {"policy": graph.rewards(responses["policy"], node["judge"])}
+    judgements = {"policy": graph.rewards(responses["policy"], judge)}
     with graph.part("starting"):
         responses["starting_policy"] = graph.generations(prompts, start, node["generate"], stream="starting")
-        judgements["starting_policy"] = graph.rewards(responses["starting_policy"], node["judge"])
+        judgements["starting_policy"] = graph.rewards(responses["starting_policy"], judge)
     return {"responses": responses, "judgements": judgements}

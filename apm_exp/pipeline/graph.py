@@ -75,9 +75,14 @@ class Graph:
             made_by = self.add("models", slug(self.choices.model), made)
         return starting_policy(self.config, made_by, self.digests)
 
-    def prompts(self, node: Config, name: str) -> Step:
-        """Return the prompts of a node that yields rows, each prompt once. name: of the folder."""
-        inputs = {"dataset": nodes.rows_of(node, self.config["task"]), "limit": node.get("limit")}
+    def prompts(self, node: Config, name: str, available: Mapping[str, Any] | None = None) -> Step:
+        """Return the prompts of a node that yields rows, each prompt once. name: of the folder.
+
+        available: what its component may ask for by its positional parameters, such as the pairs.
+        """
+        inputs: dict[str, Any] = {"dataset": nodes.rows_of(node, self.config["task"]), "limit": node.get("limit")}
+        if given := inputs_of(node, available or {}):
+            inputs["given"] = given
         return self.add("prompts", slug(name), inputs, on_bad_row=node.get("on_bad_row", "refuse"))
 
     def generations(self, prompts: Step, policy: Policy, node: Config, stream: str = "") -> Step:

@@ -56,7 +56,9 @@ class Stage:
 
 STAGES = {
     "models": Stage("Building the starting policy", model.model),
-    "prompts": Stage("Reading the prompts", prompts.prompts, prompts.bounds, bad_rows="refused"),
+    "prompts": Stage(
+        "Reading the prompts", prompts.prompts, prompts.bounds, foresee=prompts.foresee, bad_rows="refused"
+    ),
     "generations": Stage(
         "Sampling responses",
         generations.generations,

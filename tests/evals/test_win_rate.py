@@ -1,16 +1,19 @@
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.messages import stored
+from apm_exp.core.types import Message
 from apm_exp.data.worlds.micro_world.splits import purpose_of
 from apm_exp.data.worlds.micro_world.true_reward import true_reward
-from apm_exp.evals.win_rate import scores, win_rate, win_share
+from apm_exp.evals.win_rate import outcomes, scores, win_rate, win_share
 from apm_exp.pipeline.nodes import in_stream
 from tests.micro_world_policy import small_policy
 from tests.pipeline.stages.generated import responded, rewarded
@@ -25,6 +28,7 @@ SAMPLE = {
     "seed": 0,
 }
 TASKS = "apm_exp.data.worlds.micro_world.prompts.evaluation_prompts"
+SETTINGS = {"confidence": 0.95, "prefix": "", "reward": "true_reward"}
 JUDGE = {"_target_": "apm_exp.data.worlds.micro_world.noisy_reward.true_rewards"}
 
 
@@ -54,9 +58,8 @@ def test_what_one_wins_the_other_loses(first, second):
 
 def test_scores_are_means_over_prompts_with_their_standard_errors():
     columns = {
-        "true_rewards": [[1.0, 0.0], [0.5, 0.5]],
-        "starting_true_rewards": [[0.0, 0.0], [0.5, 0.7]],
-        "win_rate": [0.75, 0.25],
+        "rewards": [[1.0, 0.0], [0.5, 0.5]],
+        "starting_rewards": [[0.0, 0.0], [0.5, 0.7]],
         "lengths": [[4, 6], [5, 5]],
         "starting_lengths": [[3, 3], [4, 4]],
         "repetitions": [[0.0, 0.5], [0.0, 0.0]],
@@ -64,7 +67,7 @@ def test_scores_are_means_over_prompts_with_their_standard_errors():
         "finished": [[True, False], [True, True]],
         "starting_finished": [[True, True], [True, True]],
     }
-    found = scores(columns, 0.95)
+    found = scores(outcomes(columns, "", "true_reward"), 0.95)
     win = found["win_rate"]
     assert (win["value"], win["n"], win["unit"]) == (0.5, 2, "share")
     assert win["standard_error"] == pytest.approx(0.25)  # deviations of 1/4: variance 1/8, of the mean 1/16
@@ -105,7 +108,7 @@ def judged(out, policy, stream, seed):
 def run(out, policy, seed=0):
     both = {name: judged(out / name, policy, stream, seed) for name, stream in STREAMS.items()}
     responses, judgements = ({name: made[place] for name, made in both.items()} for place in (0, 1))
-    win_rate(out, responses, judgements, confidence=0.95)
+    win_rate(out, responses, judgements, **SETTINGS)
     return json.loads((out / "scores.json").read_text()), pq.read_table(out / "evaluation.parquet").to_pylist()
 
 
@@ -121,7 +124,7 @@ def test_the_texts_are_kept_and_give_the_same_scores_again(policy, tmp_path):
         rewards = [
             [true_reward(row["prompt"], text) for text in row[name]] for name in ("responses", "starting_responses")
         ]
-        assert rewards == [row["true_rewards"], row["starting_true_rewards"]]
+        assert rewards == [row["rewards"], row["starting_rewards"]]
         shares.append(win_share(*rewards))
         assert all(length <= 8 for length in row["lengths"])
     assert found["win_rate"]["value"] == pytest.approx(np.mean(shares))
@@ -141,8 +144,54 @@ def test_the_seed_decides_and_the_policies_are_sampled_independently(policy, tmp
     assert first["win_rate"]["value"] == pytest.approx(0.5, abs=4 * first["win_rate"]["standard_error"])
 
 
-def test_a_prompt_without_responses_is_an_error(policy, tmp_path):
-    responses, judgements = judged(tmp_path, policy, "", 0)
-    short = replace(responses, counts={"refused": 1})
-    with pytest.raises(ValueError, match=r"^evals: 1 prompts were not sampled"):
-        win_rate(tmp_path, dict.fromkeys(STREAMS, short), dict.fromkeys(STREAMS, judgements), confidence=0.95)
+def written(folder, rewards):
+    """Responses of two words to prompts by their ids, and their rewards, as the stages write them."""
+    folder.mkdir()
+    rows = [
+        {
+            "prompt_id": name,
+            "prompt": stored([Message(role="user", content=f"prompt {name}")]),
+            "responses": ["a b"] * 2,
+            "finished": [True, True],
+            "lengths": [3, 3],
+        }
+        for name in rewards
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "generations.parquet")
+    pq.write_table(pa.table({"all_rewards": pa.array(list(rewards.values()))}), folder / "rewards.parquet")
+    return Artifact("generations", folder, folder.name, {}, 0.0)
+
+
+def test_a_prompt_without_responses_or_rewards_is_left_out_and_counted(tmp_path, caplog):
+    ours = written(tmp_path / "ours", {"a": [1.0, 1.0], "b": [1.0, 0.0], "c": None, "d": [5.0, math.nan]})
+    theirs = written(tmp_path / "theirs", {"a": [0.0, 1.0], "b": [1.0, 1.0], "c": [9.0, 9.0], "e": [9.0, 9.0]})
+    both = dict(zip(STREAMS, (ours, theirs), strict=True))
+    win_rate(tmp_path, both, both, **SETTINGS | {"prefix": "held_out_", "reward": "held_out_reward"})
+    assert "3 of 5 prompts are left out of the scores" in caplog.text
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert {record["n"] for record in found.values()} == {2}
+    values = {name: record["value"] for name, record in found.items()}
+    assert values == pytest.approx(
+        {
+            "held_out_win_rate": 0.5,  # three quarters (two wins, two ties) and one quarter
+            "held_out_reward": 0.75,
+            "starting_held_out_reward": 0.75,
+            "held_out_reward_gain": 0.0,
+            "held_out_length": 3.0,
+            "held_out_repetition": 0.0,
+            "held_out_cut_off": 0.0,
+            "starting_held_out_length": 3.0,
+            "starting_held_out_repetition": 0.0,
+            "starting_held_out_cut_off": 0.0,
+        }
+    )
+    rows = pq.read_table(tmp_path / "evaluation.parquet").to_pylist()
+    wins = {row["prompt_id"]: row["held_out_win_rate"] for row in rows}
+    assert (wins["a"], wins["b"]) == (0.75, 0.25)
+    assert all(math.isnan(wins[name]) for name in "cde")
+
+
+def test_a_judge_that_rewards_nothing_is_an_error(tmp_path):
+    both = dict.fromkeys(STREAMS, written(tmp_path / "all", {"a": [math.nan, 1.0]}))
+    with pytest.raises(ValueError, match=r"^evals: the judge rewarded none of 1 prompts"):
+        win_rate(tmp_path, both, both, **SETTINGS)

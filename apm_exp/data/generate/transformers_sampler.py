@@ -12,6 +12,7 @@ from apm_exp.core.component import UNHASHED
 from apm_exp.core.console import track
 from apm_exp.core.ranges import Temperature
 from apm_exp.core.types import Message, Policy, Refusal, Tools
+from apm_exp.data.generate.most_new_tokens import most_new_tokens
 from apm_exp.data.generate.samples import Drawn, Response
 from apm_exp.data.generate.tokens_of_prompts import Asked, tokens_of_prompts
 from apm_exp.models.tokens.control import ControlTokens
@@ -33,10 +34,10 @@ def check_policy(
     positions: int | None,
     shortest: Sequence[Message],
     *,
-    max_new_tokens: int,
+    max_new_tokens: int | None,
 ) -> None:
     """Raise ValueError if the model has no room for so many new tokens after the shortest prompt."""
-    check_room(f"{place}.max_new_tokens", max_new_tokens, tokenizer, positions, shortest)
+    check_room(f"{place}.max_new_tokens", most_new_tokens(max_new_tokens, positions), tokenizer, positions, shortest)
 
 
 def sample_responses(
@@ -49,7 +50,7 @@ def sample_responses(
     samples: Annotated[int, Field(ge=1, le=10_000)],
     temperature: Temperature,
     top_p: Annotated[float, Field(gt=0, le=1)],
-    max_new_tokens: Annotated[int, Field(ge=1, le=2**24)],
+    max_new_tokens: Annotated[int, Field(ge=1, le=2**24)] | None,
     batch_size: Annotated[int, Field(ge=1), UNHASHED],
     seed: int,
     control_tokens: ControlTokens = "refuse",
@@ -57,22 +58,25 @@ def sample_responses(
     """Yield (index of the prompt, number of the response, response) for all that is wanted, as each ends.
 
     wanted: the numbers of the responses to draw, by the prompt's index (`samples` is how many there are of them in
-    all). tools: of each prompt. Refused are prompts that the chat template does not take or of which it leaves out a
-    part, that leave the model no room for max_new_tokens, or that spell out a control token (control_tokens "text"
-    reads it as text instead, as the token profiles do). A response depends on the seed, its prompt's content and its
-    number alone, not on what else is wanted or in its batch, but for rounding (draw.py); the longest prompts come
-    first. The model's own sampling settings are not used, its end tokens are. Raises ValueError if the memory runs out.
+    all). tools: of each prompt. max_new_tokens: see `most_new_tokens` for None. Refused are prompts that the chat
+    template does not take or of which it leaves out a part, that leave the model no room for max_new_tokens, or that
+    spell out a control token (control_tokens "text" reads it as text instead, as the token profiles do). A response
+    depends on the seed, its prompt's content and its number alone, not on what else is wanted or in its batch, but for
+    rounding (draw.py); the longest prompts come first. The model's own sampling settings are not used, its end tokens
+    are. Raises ValueError if the memory runs out.
     """
     from apm_exp.data.generate.draw import draw
+    from apm_exp.models.context import context_length
     from apm_exp.models.load import load_model, load_tokenizer
 
     if not any(wanted.values()):
         return
     tokenizer = load_tokenizer(policy)
     model = load_model(policy, component.bind("runtime", runtime)().device)
-    model.generation_config = _settings(model, tokenizer, max_new_tokens)
+    most = most_new_tokens(max_new_tokens, context_length(model))
+    model.generation_config = _settings(model, tokenizer, most)
     asked = {index: (prompts[index], tools[index] if tools else None) for index in wanted}
-    ids = tokens_of_prompts(model, tokenizer, asked, max_new_tokens, control_tokens)
+    ids = tokens_of_prompts(model, tokenizer, asked, most, control_tokens)
     for index in sorted(wanted):
         if isinstance(refusal := ids[index], Refusal):
             yield from ((index, number, refusal) for number in wanted[index])
@@ -81,7 +85,7 @@ def sample_responses(
     places = [(index, number) for index in longest_first for number in wanted[index]]
     batches = (places[start : start + batch_size] for start in range(0, len(places), batch_size))
     sample = partial(_sample_batch, model, tokenizer, usable, partial(draw, temperature=temperature, top_p=top_p))
-    numbers = partial(_uniform_numbers, seed, asked, max_new_tokens)
+    numbers = partial(_uniform_numbers, seed, asked, most)
     drawn = (one for batch in batches for one in sample(batch, numbers(batch)))
     yield from track(_out_of_memory_named(drawn, batch_size), "sampling, responses", len(places))
 

@@ -12,11 +12,12 @@ from apm_exp.core.credentials import flatten, refuse_secrets
 from apm_exp.core.nested import check_nodes, every
 from apm_exp.core.told import ask, told
 from apm_exp.jobs.checks.file_locks import check_lockable
+from apm_exp.jobs.checks.judges import check_judges
 from apm_exp.jobs.checks.policy import check_model
 from apm_exp.jobs.checks.rewards import check_rewards, refuse_split_of_others
 from apm_exp.jobs.checks.top_level import NODES, check_top_level
 from apm_exp.pipeline.evaluations import STAGED
-from apm_exp.pipeline.nodes import samples
+from apm_exp.pipeline.nodes import samples, without
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import check_rule
 from apm_exp.selection.metrics.preflight import check_metric
@@ -58,7 +59,10 @@ def _components(group: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]
     for name, inner in node.items():
         if group == "evals" and isinstance(inner, Mapping) and "_target_" not in inner:
             _refuse_other_parts(f"evals.{name}", inner)
-            yield from ((f"evals.{name}.{part}", inner[part]) for part in STAGED)
+            own = {part: inner[part] for part in STAGED if part != "judge" or inner[part] is not None}
+            if isinstance(own.get("judge"), Mapping):
+                own["judge"] = without(own["judge"], "margin")  # of an option of the group reward; there are no pairs
+            yield from ((f"evals.{name}.{part}", node) for part, node in own.items())
         else:
             yield f"{group}.{name}", inner
 
@@ -129,6 +133,8 @@ def _check_prompts(config: Mapping[str, Any]) -> None:
     if told("reward", config["reward"], "check_prompt") is not None:
         for prompt in first_prompts(config["dataset"]):
             ask("reward", config["reward"], "check_prompt", prompt.messages)
+    if config["until"] is None:
+        check_judges(config)
 
 
 def check_work(config: Mapping[str, Any]) -> None:

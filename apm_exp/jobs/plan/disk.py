@@ -10,6 +10,7 @@ from typing import Any
 from apm_exp.core.console import shown
 from apm_exp.core.step_names import of_kind
 from apm_exp.core.told import ask
+from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.data.sources.count import count_rows
 from apm_exp.jobs.plan.memory.states import optimizer_bytes
 from apm_exp.jobs.plan.memory.training import Training
@@ -133,7 +134,7 @@ def _table(step: Step, config: Mapping[str, Any], known: Mapping[str, Counts], p
     if generations is not None:
         generate, node = generations.inputs["generate"], generations.inputs["prompts"].inputs["dataset"]
         rows = count_rows({**node, "limit": generations.inputs["prompts"].inputs["limit"]})
-        each = int(generate.get("samples", 1)) * int(generate.get("max_new_tokens", 0)) * _BYTES_A_TOKEN
+        each = int(generate.get("samples", 1)) * (most_of(generate) or 0) * _BYTES_A_TOKEN
         return None if rows is None else rows * each
     files: Iterable[Path] | None = ask("dataset", dataset, "files")
     if files is not None:

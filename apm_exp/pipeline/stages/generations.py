@@ -16,6 +16,7 @@ from apm_exp.core.messages import MESSAGES, read_messages, read_tools
 from apm_exp.core.results_file import count_results
 from apm_exp.core.types import Policy, Refusal
 from apm_exp.data.generate.journal import read_journal, record
+from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.data.generate.prompts import refusal
 from apm_exp.data.generate.sampled_earlier import sampled_earlier
 from apm_exp.data.generate.samples import Samples, by_prompt
@@ -42,6 +43,7 @@ SCHEMA = pa.schema(
         ("sampler", pa.string()),
     ]
 )
+_MANY_TRUNCATED = 0.05
 _ROWS_AT_ONCE = 1000  # so that few ids are there as Python integers at a time
 _TAKES_NO_TOOLS = Refusal("tools", "the prompt has tools, and the sampler takes none; give another generate=")
 
@@ -78,7 +80,17 @@ def generations(
     shutil.rmtree(out / JOURNAL)
     finished = [flag for each in responses for flag in each.finished]
     counts = {"prompts": len(answered), "responses": len(finished), "cut_off": finished.count(False)}
+    _warn_of_truncated(counts, generate)
     return counts | {"refused": len(refused)}
+
+
+def _warn_of_truncated(counts: Mapping[str, int], generate: Mapping[str, Any]) -> None:
+    """Warn if many responses were truncated: their rewards are those of beginnings."""
+    share = counts["cut_off"] / counts["responses"]
+    if share > _MANY_TRUNCATED:
+        problem = f"{counts['cut_off']:,} of {counts['responses']:,} responses ({share:.0%}) were truncated"
+        limit = f"with max_new_tokens={generate.get('max_new_tokens') or 'null'}"
+        logger.warning("generate: %s %s; their rewards are of beginnings, so allow more tokens", problem, limit)
 
 
 def _sampler(responses: list[Samples], policy: Policy) -> dict[str, str | None]:
@@ -158,7 +170,7 @@ def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None
 
 def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
     """Return the forwards of the responses, each of as many tokens as a response may have."""
-    responses, most = counts.get("responses"), inputs["generate"].get("max_new_tokens")
+    responses, most = counts.get("responses"), most_of(inputs["generate"])
     if responses is None or most is None:
         return None
     return Work(int(responses), int(responses) * most, exact=False)

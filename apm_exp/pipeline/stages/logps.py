@@ -16,6 +16,7 @@ from apm_exp.core.console import track
 from apm_exp.core.files import atomic, write_jsonl, write_parquet
 from apm_exp.core.results_file import count_results
 from apm_exp.core.types import Policy, Refusal, TokenisedPair
+from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, Scores, lengths_of, score_table
 from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
 from apm_exp.models.tokens.sampled import sampled_pairs
@@ -224,6 +225,6 @@ def longest_pair(inputs: Mapping[str, Any]) -> Lengths:
     tokens, sampled = inputs["tokens"], inputs["pairs"].inputs["sampled"]
     most = int(tokens["max_length"])
     generate = sampled["generations"].inputs["generate"] if sampled else {}
-    response = min(most - 1, int(generate.get("max_new_tokens", most)) + 1)
+    response = min(most - 1, (most_of(generate) or most) + 1)
     prompt = min(most - response, int(tokens.get("max_prompt_length", most)))
     return prompt, response, response

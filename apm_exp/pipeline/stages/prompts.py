@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_jsonl, write_parquet
 from apm_exp.core.messages import MESSAGES, stored, stored_tools
+from apm_exp.data.sources.holdout import USUAL
 
 VERSION = 1
 SCHEMA = pa.schema([("prompt_id", pa.string()), ("prompt", MESSAGES), ("tools", pa.string()), ("source", pa.string())])
@@ -19,17 +21,24 @@ logger = logging.getLogger(__name__)
 Counts = Mapping[str, int | float]
 
 
-def prompts(out: Path, *, dataset: dict[str, Any], limit: int | None, on_bad_row: str) -> dict[str, int]:
+def prompts(
+    out: Path,
+    *,
+    dataset: dict[str, Any],
+    limit: int | None,
+    on_bad_row: str,
+    given: Mapping[str, Artifact] | None = None,
+) -> dict[str, int]:
     """Write prompts.parquet, in the order of the data set, and refused.jsonl; return the counts of rows.
 
     dataset: the component that yields the rows, of which the first `limit` are read. A row is a prompt, or a pair whose
-    prompt is taken. Raises ValueError if there is no row, if no prompt is left, and if a row is bad and on_bad_row is
-    "error".
+    prompt is taken. given: what the component's positional parameters ask for (see `evaluate.inputs_of`). Raises
+    ValueError if there is no row, if no prompt is left, and if a row is bad and on_bad_row is "error".
     """
     from apm_exp.data.generate.prompts import read_prompts
     from apm_exp.data.sources.preflight import where_of
 
-    found = read_prompts(islice(component.bind("dataset", dataset)(), limit))
+    found = read_prompts(islice(component.bind("dataset", dataset)(**(given or {})), limit))
     write_jsonl(found.refused, out / "refused.jsonl")
     if not found.rows:
         raise ValueError(f"{where_of(dataset)}: has no rows")
@@ -68,3 +77,18 @@ def bounds(inputs: Mapping[str, Any], _known: Mapping[str, Counts]) -> Counts:
 
     rows = count_rows({**inputs["dataset"], "limit": inputs["limit"]})
     return {} if rows is None else {"rows": rows, "prompts": rows}
+
+
+def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
+    """Raise ValueError for prompts that are asked of held-out pairs if too few pairs are held out, or none will be."""
+    pairs = inputs.get("given", {}).get("pairs")
+    if pairs is None:
+        return
+    node = pairs.inputs["dataset"]
+    known = built[pairs.key].counts["held_out"] if pairs.key in built else None
+    if known is None and not node["holdout"] and not node.get("holdout_split"):
+        known = 0
+    if known is not None and known < 2:
+        setting, name = f"dataset.holdout={node['holdout']:g}", component.name_of(inputs["dataset"])
+        problem = f"{name} asks for prompts of held-out pairs, of which there are {int(known)}"
+        raise ValueError(f"{setting}: {problem}; give dataset.holdout={USUAL:g} or more, or another evals=")

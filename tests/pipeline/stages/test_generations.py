@@ -109,8 +109,9 @@ def test_a_bad_row_is_an_error_if_that_is_asked_for(tmp_path):
         asked(tmp_path, FOUR, on_bad_row="error")
 
 
-def test_generations_hold_every_response_of_a_prompt(tmp_path):
+def test_generations_hold_every_response_of_a_prompt(tmp_path, caplog):
     made = responded(tmp_path, FOUR, NOWHERE, SCRIPT)
+    assert "3 of 12 responses (25%) were truncated" in caplog.text
     assert made.counts == {"prompts": 3, "responses": 12, "cut_off": 3, "refused": 0}
     first, second, _ = pq.read_table(made.path / "generations.parquet").to_pylist()
     assert len(first.pop("prompt_id")) == 16

@@ -12,6 +12,7 @@ from apm_exp.core.messages import text_of
 from apm_exp.core.types import Message
 from apm_exp.data.worlds.micro_world.true_reward import true_reward
 
+WORLD = "micro_world"  # the prompts of another world, or of none, it does not reward
 _STANDARD_NORMAL = NormalDist()
 _REMEDY = "use another reward source, such as reward=recorded"
 

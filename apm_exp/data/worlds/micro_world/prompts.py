@@ -10,6 +10,8 @@ from apm_exp.data.sources.rows import SourceRow
 from apm_exp.data.worlds.micro_world.instructions import SHORTEST_TASK
 from apm_exp.data.worlds.micro_world.splits import Purpose, draw_tasks
 
+WORLD = "micro_world"
+
 
 def prompts(*, prompts: Annotated[int, Field(ge=1, le=10**6)], seed: int) -> Iterator[SourceRow]:
     """Yield `prompts` distinct tasks, deterministic for a seed, as rows with the column `prompt`.
