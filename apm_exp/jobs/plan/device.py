@@ -5,6 +5,7 @@ from math import ceil
 from typing import Any
 
 from apm_exp.core.console import shown
+from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.models.shape import Shape
 from apm_exp.pipeline.flops import MeanLengths
 from apm_exp.pipeline.step import Step
@@ -36,7 +37,7 @@ def sampling_seconds(device: Accelerator, step: Step, counts: Counts, shape: Sha
     A batch lasts until its longest response ends, taken as max_new_tokens. The same share of the bandwidth is assumed.
     """
     generate = step.inputs["generate"]
-    responses, most = counts["responses"], generate["max_new_tokens"]
+    responses, most = counts["responses"], most_of(generate) or 0
     weights = 2 * shape.active * most * ceil(responses / min(generate.get("batch_size", responses), responses))
     length = min(most, max(pair[1:]))
     cache = responses * length * (pair[0] + length / 2) * cache_bytes(shape, 2)

@@ -161,9 +161,9 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
     """Return the operations of the responses, each of a mean length; a prompt's are shared by its responses."""
     generate = inputs["generate"]
-    if "responses" not in counts or "max_new_tokens" not in generate:
+    if "responses" not in counts or (most := most_of(generate)) is None:
         return None
-    prompt, length = load.pair[0], min(generate["max_new_tokens"], max(load.pair[1:]))
+    prompt, length = load.pair[0], min(most, max(load.pair[1:]))
     samples = generate.get("samples", 1)
     return float(counts["responses"] / samples * forward_flops(load.shape, prompt, *[length] * samples))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.step_names import of_kind
+from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.jobs.plan.device import cache_bytes
 from apm_exp.jobs.plan.memory.activations import block_of_logits
 from apm_exp.models.shape import Shape
@@ -70,7 +71,7 @@ def sampling_bytes(shape: Shape, each: int, rows: int, tokens: int) -> int:
 
 def _sampling(step: Step, shape: Shape, pair: MeanLengths, each: int) -> Row:
     generate = step.inputs["generate"]
-    rows, new = int(generate.get("batch_size", 1)), int(generate.get("max_new_tokens", 0))
+    rows, new = int(generate.get("batch_size", 1)), most_of(generate) or 0
     tokens = round(pair[0]) + new
     words = f"generate.batch_size={rows} responses of {tokens:,} tokens: weights, keys and values, logits"
     return "sampling", sampling_bytes(shape, each, rows, tokens), words
