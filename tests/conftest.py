@@ -107,6 +107,7 @@ def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     folder = tmp_path / "models--owner--model"
     (folder / "snapshots" / COMMIT).mkdir(parents=True)
     (folder / "snapshots" / COMMIT / "config.json").write_text("{}")
+    (folder / "snapshots" / COMMIT / "model.safetensors").touch()
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text(COMMIT)
     pretrained._snapshot.cache_clear()

@@ -38,7 +38,7 @@ def _performed(step: Step, counts: Counts) -> dict[str, Any] | None:
         shape = shape_of_folder(policy.folder, policy.trust_remote_code)
     elif step.kind != "rewards" or (shape := reward_shape(step.inputs["reward"])) is None:  # type: ignore[assignment]
         return None
-    pair = mean_pair(_tokenized(step))
+    pair = _sampled(step.folder) if step.kind == "generations" else mean_pair(_tokenized(step))
     flops = STAGES[step.kind].flops(step.inputs, counts, Load(shape, pair or ASSUMED))
     if flops is None:
         return None
@@ -53,6 +53,14 @@ def _tokenized(step: Step) -> Path | None:
         return step.folder
     scored = step.inputs["parts"][0]["logps"] if "parts" in step.inputs else step.inputs.get("given", {}).get("logps")
     return scored.folder if isinstance(scored, Step) else None
+
+
+def _sampled(folder: Path) -> MeanLengths | None:
+    """Return the mean lengths of prompts and responses of generations, as if of a pair; None without token ids."""
+    table = pq.read_table(folder / "generations.parquet", columns=["prompt_ids", "lengths"])
+    prompt = pc.mean(pc.list_value_length(table["prompt_ids"])).as_py()
+    response = pc.mean(pc.list_flatten(table["lengths"])).as_py()
+    return None if prompt is None or response is None else (prompt, response, response)
 
 
 def mean_pair(folder: Path | None) -> MeanLengths | None:

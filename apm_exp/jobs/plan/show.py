@@ -72,7 +72,11 @@ def total_line(steps: Iterable[tuple[Plan, str]]) -> str:
     if not known:
         return "expected: unknown" if each else "expected: nothing to do"
     counted = {has: each.count((None, has)) for has in (True, False)}
-    unknown = [f"{count} steps {'with' if has else 'without'} a model" for has, count in counted.items() if count]
+    unknown = [
+        f"{count} step{'' if count == 1 else 's'} {'with' if has else 'without'} a model"
+        for has, count in counted.items()
+        if count
+    ]
     more = f", and {' and '.join(unknown)} of unknown time" if unknown else ""
     return f"expected: {time_shown(sum(known))}{more}"
 
