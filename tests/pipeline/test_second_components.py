@@ -68,6 +68,7 @@ def test_a_second_reward_model_is_checked_before_any_work(
         check_config(config(reward=MODEL | {"low": 3.0}))
     with pytest.raises(ValueError, match=r"^reward\.hihg=1: no such setting; did you mean 'high'\?$"):
         check_config(config(reward=MODEL | {"hihg": 1}))
+    (offline_cache / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"^reward\.path=owner/model: no weights; give a folder that has some$"):
         _check_components(config())
     (offline_cache / "model.safetensors").touch()
