@@ -13,7 +13,7 @@ def test_a_run_that_stopped_at_its_selection_has_a_page_without_training(tmp_pat
     report(tmp_path, **run)
     page = (tmp_path / "report.html").read_text()
     headings = [attrs["id"] for name, attrs in outline(page).elements if name == "h2" and "id" in attrs]
-    assert headings == ["selection", "lengths", "examples", "refused", "cost", "reproduce"]
+    assert headings == ["selection", "explorer", "lengths", "examples", "refused", "cost", "reproduce"]
     linked = [attrs["href"] for name, attrs in outline(page).elements if name == "a"]
     assert [f"#{heading}" for heading in headings] == [link for link in linked if str(link)[1:] in headings]
     text = text_of(page)

@@ -1,6 +1,7 @@
 """The whole circle, as a user has it: run, export, load with datasets and TRL, and choose the same pairs again."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -40,8 +41,13 @@ def test_the_rows_are_exactly_the_kept_pairs_with_their_scores(circle: tuple[Pat
     root, subset = circle
     (selection,) = (root / "outputs" / "runs" / "latest").glob("selection")
     rows = pq.read_table(subset / "data" / "train-00000-of-00001.parquet").to_pylist()
-    assert [row["pair_id"] for row in rows] == kept(selection)
+    assert sorted(row["pair_id"] for row in rows) == kept(selection)
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert [row["value"] for row in rows] == sorted((row["value"] for row in rows), reverse=True)
     for row in rows:
+        assert re.fullmatch(r"kept: reward sees -?\d+\.\d sigma, policy -?\d+\.\d", row["reason"])
+        assert re.fullmatch(r".*generations.parquet:\d+", row["source"])
+        assert row["pair_id"].startswith(row["prompt_id"])  # the row's own
         assert row["explicit_margin"] == row["chosen_reward"] - row["rejected_reward"]
         implicit = row["chosen_logp"] / row["chosen_len"] - row["rejected_logp"] / row["rejected_len"]
         assert row["implicit_margin"] == pytest.approx(implicit, abs=1e-12)
@@ -52,6 +58,18 @@ def test_the_rows_are_exactly_the_kept_pairs_with_their_scores(circle: tuple[Pat
     assert all(row[part] == read_messages(texts[row["pair_id"]][part]) for row in rows for part in parts)
     held_out = pq.read_table(subset / "data" / "test-00000-of-00001.parquet")["pair_id"].to_pylist()
     assert held_out == [row["pair_id"] for row in pairs if row["split"] == "held_out"]
+
+
+def test_the_rows_can_have_the_order_of_pair_id_and_the_file_is_named(
+    circle: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, subset = circle
+    run = json.loads((subset / "apm_exp.json").read_text())["made_from"]["run"]
+    export(root / "outputs", run, SETTINGS | {"sort": "pair_id", "path": str(tmp_path / "ids")})
+    file = tmp_path / "ids" / "data" / "train-00000-of-00001.parquet"
+    assert capsys.readouterr().out.rstrip().endswith(f" pairs of {run}: {file}")
+    by_value = pq.read_table(subset / "data" / "train-00000-of-00001.parquet")
+    assert pq.read_table(file).equals(by_value.sort_by("pair_id"))
 
 
 def test_no_file_names_a_folder_of_this_machine(circle: tuple[Path, Path]) -> None:
