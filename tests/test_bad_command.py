@@ -22,7 +22,7 @@ CASES = {
     "trainer.lr=1e-5": "trainer.lr=1e-5: no such setting; write trainer.learning_rate=1e-5",
     "generate=on_policy": "generate=on_policy: is there no more; write pipeline=on_policy",
     "evals=micro_world": "evals=micro_world: is there no more; write evals=[win_rate,held_out_pairs]",
-    "generate.samples=1": "generate.samples=1: a pair is made of two responses; give at least 2",
+    "generate.samples=1": "generate.samples=1: a pair needs two responses; give at least 2",
     "pipeline=offline generate.samples=3": (
         "generate.samples=3: pipeline=offline samples no responses; leave it out, or write pipeline=on_policy"
     ),

@@ -1,6 +1,6 @@
-"""Building a step: once, whatever else wants it; written so that it is whole or not there.
+"""Build a step once, even if several processes need it, so that its artifact is either complete or absent.
 
-The folder of a step holds `inputs.yaml` (written first), what the stage writes, `provenance.json` and `done` (written
+The folder of a step has `inputs.yaml` (written first), the files of the stage, `provenance.json`, and `done` (written
 last) or `failed.txt`.
 """
 
@@ -40,11 +40,11 @@ def build(
     command: str | None = None,
     also: Mapping[str, Any] | None = None,
 ) -> Artifact:
-    """The artifact of a step, built if it is not there; one process builds, others wait and reuse.
+    """Return the artifact of a step, which is built if it does not exist; one process builds, others wait and reuse.
 
-    What it is given is built first if it is not there (any more). rebuild: build again what another command than this
-    one (`command`, its id) has built. also: given to the stage beside its inputs. Raises what the
-    stage raises, after writing failed.txt.
+    Missing inputs are built first. rebuild: build an existing artifact again, unless this command (`command`, its id)
+    has built it. also: further arguments of the stage, besides its inputs. Raises what the stage raises, after writing
+    failed.txt.
     """
     with locked(step):
         with artifacts(*earlier_steps(step)) as given:
@@ -65,12 +65,12 @@ def build(
 
 
 def wants_rebuild(config: Mapping[str, Any], step: Step) -> bool:
-    """Return whether a step, or its kind, is named to be built again; what follows from it then is too."""
+    """Return whether `rebuild` names a step or its kind; the steps that depend on it are then built again too."""
     return config["rebuild"] in ("all", step.kind, step.name)
 
 
 def will_rebuild(step: Step, command: str) -> bool:
-    """Whether `build` with `rebuild` would build again what is there."""
+    """Return whether `build` with `rebuild` would build an existing artifact again."""
     return (step.folder / "done").exists() and _built_by_another(step, command)
 
 
@@ -80,18 +80,18 @@ def _built_by_another(step: Step, command: str | None) -> bool:
 
 @contextmanager
 def artifacts(*steps: Step) -> Iterator[Given]:
-    """The artifacts of steps, which nobody replaces in the block; what is not there (any more) is built first."""
+    """Yield the artifacts of steps, which no process replaces inside the block; missing ones are built first."""
     while True:
         for step in steps:
-            if read_done(step) is None:  # another command is building it again, or was
+            if read_done(step) is None:  # another command is rebuilding it, or has stopped while it did
                 build(step)
         with ExitStack() as held:
             for step in steps:
                 held.enter_context(reading(step))
             seen: Seen = {}
-            found = {step.key: read_done(step, seen) for step in steps}
-            if None not in found.values():
-                yield {key: artifact for key, artifact in found.items() if artifact is not None}
+            finished = {step.key: read_done(step, seen) for step in steps}
+            if None not in finished.values():
+                yield {key: artifact for key, artifact in finished.items() if artifact is not None}
                 return
 
 
@@ -102,7 +102,7 @@ def _counted(counts: Mapping[str, int | float]) -> str:
 def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any]) -> Artifact:
     started = time.monotonic()
     if what := edited(step):
-        raise ValueError(f"{what}: was edited after this command had read it; type the command again")
+        raise ValueError(f"{what}: was edited after this command read it; run the command again")
     builds = {each.place: build for each in earlier_steps(step) if (build := given[each.key].build)}
     prepare(step, builds)
     try:
@@ -127,15 +127,15 @@ def _build(step: Step, given: Given, command: str | None, also: Mapping[str, Any
 
 
 def _write_failure(folder: Path) -> None:
-    """Leave the traceback beside the partial work; a full disk must not hide the first error."""
+    """Write the traceback to failed.txt; if that fails too (full disk), warn, so that the first error is raised."""
     try:
         (folder / "failed.txt").write_text(escaped_lines(traceback.format_exc()) + "\n")
     except OSError:
-        logger.warning("%s: the failure could not be written down either", folder)
+        logger.warning("%s: failed.txt could not be written either", folder)
 
 
 def _given(value: Any, given: Given) -> Any:
-    """What the stage receives: steps become the artifacts that they have built."""
+    """Return a value as the stage receives it: each step is replaced by its artifact."""
     if isinstance(value, Step):
         return given[value.key]
     if isinstance(value, Policy):

@@ -1,4 +1,4 @@
-"""Whether an input was edited while a run read it: what is made then is neither of the old content nor of the new."""
+"""Detect inputs that were edited while a run read them: a result could then mix the old content with the new."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from apm_exp.pipeline.step import Step
 
 
 def edited(step: Step) -> str | None:
-    """The first input of a step, as `group.setting=value`, that is not what its key was made of; None where all are.
+    """Return the first input of a step, as `group.setting=value`, that has changed since its key was computed, or None.
 
-    Data, weights and other files that settings name are looked at again, and read again only if their state on disk has
-    changed. The source of a component must be what the key knows, and what was loaded.
+    Data, weights and other files that settings name are read again only if their size or times on disk have changed.
+    The source of a component must be the same as in the key, and the same that was imported.
     """
     known = dict(flatten(step.identity))
     try:
@@ -28,7 +28,7 @@ def edited(step: Step) -> str | None:
 
 
 def _typed(inputs: Mapping[str, Any], name: str) -> str:
-    """What a part of the identity comes from, as a user would type it."""
+    """Return the setting that a part of the identity comes from, as a user would type it."""
     _, *nodes, setting = name.split(".")
     value: Any = inputs
     for node in nodes:

@@ -1,4 +1,4 @@
-"""The evaluations of a run as steps: each is one function, or prompts, responses, judgements and a score."""
+"""The evaluations of a run as steps: each is one function, or four nodes (prompts, generate, judge, score)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ STAGED = ("prompts", "generate", "judge", "score")  # the nodes of an evaluation
 
 
 def add_evaluations(graph: Graph, policies: Sequence[Policy]) -> None:
-    """Add the evaluations of the last policy against the first, each in a part of its own."""
+    """Add the evaluations of the last policy against the starting policy, each in a part of its own."""
     policy, start = policies[-1], policies[0]
     available: dict[str, Any] = {"policy": policy, "starting_policy": start}
     if graph.scored:
@@ -30,7 +30,7 @@ def add_evaluations(graph: Graph, policies: Sequence[Policy]) -> None:
 def judge_of(config: Node, name: str) -> Node:
     """Return the reward source that judges an evaluation: its own, or that of the run if its node says null.
 
-    Raises ValueError for one that only reads the rewards of a data set, which new responses do not have.
+    Raises ValueError for a source that reads the rewards of a data set, which new responses do not have.
     """
     judge: Node = config["evals"][name]["judge"] or config["reward"]
     if told("reward", judge, "OF_THE_DATA"):
@@ -41,10 +41,10 @@ def judge_of(config: Node, name: str) -> Node:
 
 
 def _judged(graph: Graph, name: str, node: Node, available: Node) -> dict[str, Any]:
-    """Return the responses of both policies and their judgements.
+    """Add the responses and judgements of both policies, and return them.
 
-    The starting policy's are of another stream, so that the two policies are compared by independent responses, and are
-    the same steps in all jobs of a sweep.
+    The starting policy samples in another random stream, so that the responses of the two policies are independent. Its
+    steps are the same in all jobs of a sweep.
     """
     policy, start, judge = available["policy"], available["starting_policy"], judge_of(graph.config, name)
     prompts = graph.prompts(node["prompts"], name, available)

@@ -1,4 +1,4 @@
-"""Which setting of the runtime is a setting of a loss under which pairs depend on each other."""
+"""The runtime settings that change the result of a loss which compares pairs with each other."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ Config = Mapping[str, Any]
 
 
 def forward_pairs(loss: Config, global_batch: int, runtime: Config) -> int | list[int] | None:
-    """What of the runtime is a setting of a loss under which pairs depend on each other; None where they do not.
+    """Return the runtime settings on which the result of a loss depends; None if its pairs are independent.
 
-    Its module's ACROSS_PAIRS says which pairs it looks at together: those of one forward of one "process", where the
-    pairs of such a forward and the processes count, by which a small last batch is cut; or those of one forward of
-    all "processes". Raises ValueError where it says anything else.
+    ACROSS_PAIRS in the module of a loss names the pairs that it uses together: those of one forward of one "process"
+    (returned: the pairs per process and the number of processes, between which the last batch is divided), or those of
+    one forward of all "processes" (returned: their number). Raises ValueError for another value.
     """
     module = inspect.getmodule(component.locate("loss", loss))
     across, processes = getattr(module, "ACROSS_PAIRS", None), all_processes(runtime)

@@ -1,4 +1,4 @@
-"""The experiment as a graph of steps: what depends on what, and with which settings. Nothing is computed here."""
+"""The experiment as a graph of steps, with their dependencies and settings. Nothing is computed here."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from apm_exp.selection.alpha_rules.choose import with_rule
 from apm_exp.training.adapters.preflight import adapter_name
 
 Config = Mapping[str, Any]
-Part = Mapping[str, Step]  # logps, rewards, selection: one of the sets of pairs that a training is given
+Part = Mapping[str, Step]  # logps, rewards and selection of one set of training pairs
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class Scored:
 
 
 class Graph:
-    """The steps of one run in the order in which they are built. A recipe adds to it: one method a stage.
+    """The steps of one run in the order in which they are built. A recipe adds steps with one method per stage.
 
-    A step that is added twice is the same step. Those that a recipe adds inside `part` have the part in their names.
+    Adding a step with the same inputs again returns the existing step. Steps that are added inside `part` have the
+    part's name in their names.
     """
 
     def __init__(self, config: Config, choices: Choices, digests: FileDigests) -> None:
@@ -46,27 +47,31 @@ class Graph:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Name the steps that are added inside the block by this part of the run."""
+        """Add the name of this part to the names of the steps that are added inside the block."""
         before, self.at = self.at, f"{self.at}-{name}".strip("-")
         yield
         self.at = before
 
     def add(self, kind: str, name: str, inputs: Config, **beside: Any) -> Step:
-        """Return the step of these inputs, which is added if it is new.
+        """Return the step with these inputs, which is added if it is new.
 
-        name: of its folder, without the key. Raises ValueError if another step has its name in the run.
+        name: the folder's, without the key. beside: arguments of the stage that are not hashed. Raises ValueError if
+        another step of the run has the same name.
         """
         root = Path(self.config["output_root"])
         step = Step(kind, self.at, name, STAGES[kind].run, inputs, root, self.digests, beside)
         same = self._by_key.setdefault(step.key, step)
         if same is step and self.steps.setdefault(step.name, step) is not step:
             target = self.config["pipeline"]["_target_"]
-            problem = f"two different steps of it are named {step.name}"
-            raise ValueError(f"pipeline._target_={target}: {problem}; its author opens a part: with graph.part(NAME)")
+            problem = f"two different steps of this recipe are named {step.name}"
+            raise ValueError(f"pipeline._target_={target}: {problem}; add one of them inside: with graph.part(NAME)")
         return same
 
     def starting_policy(self, pairs: Step | None = None) -> Policy:
-        """Return the policy that `model` names, whose step is added if it is built here, from `pairs` if need be."""
+        """Return the policy that `model` names; if it is built here, its step is added, with `pairs` if it needs them.
+
+        Raises ValueError if it needs pairs and there are none.
+        """
         node, made_by = self.config["model"], None
         if nodes.is_built(node):
             if needs_pairs(node) and pairs is None:
@@ -76,9 +81,9 @@ class Graph:
         return starting_policy(self.config, made_by, self.digests)
 
     def prompts(self, node: Config, name: str, available: Mapping[str, Any] | None = None) -> Step:
-        """Return the prompts of a node that yields rows, each prompt once. name: of the folder.
+        """Return the prompts of a dataset node, without duplicates. name: the folder's.
 
-        available: what its component may ask for by its positional parameters, such as the pairs.
+        available: the arguments that its component may request by its positional parameters, such as the pairs.
         """
         inputs: dict[str, Any] = {"dataset": nodes.rows_of(node, self.config["task"]), "limit": node.get("limit")}
         if given := inputs_of(node, available or {}):
@@ -86,7 +91,7 @@ class Graph:
         return self.add("prompts", slug(name), inputs, on_bad_row=node.get("on_bad_row", "refuse"))
 
     def generations(self, prompts: Step, policy: Policy, node: Config, stream: str = "") -> Step:
-        """Return the responses of a policy. stream: those of another stream are drawn independently of each other."""
+        """Return the responses of a policy. stream: responses of different streams are independent of each other."""
         if "samples" not in node:
             target, remedy = node["_target_"], "give its option a line samples: NUMBER"
             raise ValueError(f"generate._target_={target}: its settings have no number of responses; {remedy}")
@@ -95,13 +100,16 @@ class Graph:
         return self.add("generations", name, inputs, runtime=self.config["runtime"])
 
     def rewards(self, responses: Step, node: Config) -> Step:
-        """Return the rewards that a reward source gives to the responses of pairs or of generations."""
+        """Return the rewards of the responses of pairs or of generations, by the reward source of a node."""
         pinned = pinned_reward(nodes.without(node, "margin"), self.config["task"])
         name = slug(responses.slug)
         return self.add("rewards", name, {"responses": responses, "reward": pinned}, runtime=self.config["runtime"])
 
     def pairs(self, sampled: Mapping[str, Any] | None = None) -> Step:
-        """Return the pairs of the data set, or those that a pairing rule makes of generations and their rewards."""
+        """Return the pairs of the data set; or, if `sampled` is given, those of a pairing rule.
+
+        sampled: generations, rewards and pairing (see stages.pairs).
+        """
         dataset = nodes.pairs_of(self.config, sampled=sampled is not None)
         beside = {"on_bad_row": self.config["dataset"]["on_bad_row"]}
         return self.add("pairs", slug(self.choices.dataset), {"dataset": dataset, "sampled": sampled}, **beside)
@@ -113,7 +121,7 @@ class Graph:
         return self.add("logps", slug(self.choices.dataset, self._name_of(policy)), inputs, **beside)
 
     def selection(self, scored: Scored, metric: Config, keep: Config) -> Step:
-        """Return which of the scored pairs a keep rule keeps by a metric."""
+        """Return the selection of a keep rule from the scored pairs, by a metric."""
         dtype = scored.logps.inputs["policy"].rounding
         inputs: dict[str, Any] = {"pairs": scored.pairs, "logps": scored.logps, "rewards": scored.rewards}
         inputs |= {"metric": with_rule(metric, self.config.get("alpha_rule")), "keep": keep, "dtype": dtype}
@@ -122,7 +130,10 @@ class Graph:
         return self.add("selection", slug(*self._metric_words(), self.choices.dataset), inputs)
 
     def train(self, policy: Policy, parts: Sequence[Part]) -> Policy:
-        """Return the policy that is trained from `policy` on the pairs that the parts keep, loaded as that one is."""
+        """Return the policy that results from training `policy` on the pairs that the parts keep.
+
+        It is loaded with the same settings as `policy`.
+        """
         config = self.config
         trainer, adapter = config["trainer"], config["adapter"] or None
         inputs = {"policy": policy, "parts": list(parts), "loss": config["loss"], "trainer": trainer}
@@ -136,13 +147,13 @@ class Graph:
         return replace(policy, folder=folder, key=step.key, chat_template=None, made_by=step, local=False)
 
     def evaluation(self, name: str, node: Config, available: Mapping[str, Any]) -> Step:
-        """Return an evaluation, given what it asks for of what is available (stages.evaluate.inputs_of)."""
+        """Return an evaluation. available: what its function may ask for (see stages.evaluate.inputs_of)."""
         inputs = {"evaluation": node, "given": inputs_of(node, available)}
         step = available["policy"].made_by
         return self.add("evaluation", slug(name, step.slug), inputs, runtime=self.config["runtime"])
 
     def _name_of(self, policy: Policy) -> str:
-        """Return a policy's name for folders: that of its training, or of the starting policy."""
+        """Return a policy's name for folders: that of its training step, or of the starting policy."""
         step = policy.made_by
         return self.choices.model if step is None or step.kind == "models" else f"{step.slug}-{step.key[:4]}"
 

@@ -1,6 +1,7 @@
-"""The locks of a step below `<output_root>/.locks`: one for who builds it, one that those share who read it.
+"""The locks of a step in `<output_root>/.locks`: an exclusive one to build it, a shared one to read it.
 
-Both go with their process. A step's files are moved only by who builds it and while nobody reads them.
+Both are released when their process ends. Only the process that builds a step moves its files, and only while no
+process reads them.
 """
 
 import logging
@@ -17,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def locked(step: Step) -> Iterator[None]:
-    """Hold the right to build a step; says so where another process has it."""
+    """Hold the lock to build a step; log it if another process has the lock."""
     lock = FileLock(_file(step, "lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        logger.info("%-12s waiting for another process that builds %s", step.name, step.folder)
+        logger.info("%-12s waiting for another process that is building %s", step.name, step.folder)
         lock.acquire()
     try:
         yield
@@ -32,16 +33,16 @@ def locked(step: Step) -> Iterator[None]:
 
 @contextmanager
 def reading(step: Step) -> Iterator[None]:
-    """Keep everyone from moving the step's files in the block; any number of processes may do so."""
+    """Prevent that a step's files are moved inside the block; any number of processes may hold this lock."""
     import fcntl
 
-    with _file(step, "read.lock").open("a+") as file:  # where a file system wants a file to be read to share it
+    with _file(step, "read.lock").open("a+") as file:  # some file systems share only locks of readable files
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
 
 def not_read(step: Step) -> AbstractContextManager[object]:
-    """Hold the files of a step, after waiting for those who read them."""
+    """Return a lock that waits until no process reads the files of a step."""
     return FileLock(_file(step, "read.lock"))
 
 

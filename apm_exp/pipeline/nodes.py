@@ -1,4 +1,4 @@
-"""The settings of a configuration as the steps are given them: what decides their results, and no more."""
+"""The settings that each step is given: those that change its result, and no others."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from apm_exp.selection.alpha_rules.choose import AUTO, rule_name
 from apm_exp.selection.metrics.preflight import needs_rewards as metric_needs_rewards
 
 Node = Mapping[str, Any]
-HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # how a run is made, not what of
+HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # do not change a run's results
 RECORDED = {"_target_": "apm_exp.data.rewards.recorded.recorded"}
 _LOADING = (
     "dtype",
@@ -27,33 +27,33 @@ is_built = builds_model
 
 
 def without(node: Node, *names: str) -> dict[str, Any]:
-    """Return a node less some of its settings."""
+    """Return a node without some of its settings."""
     return {key: value for key, value in node.items() if key not in names}
 
 
 def built_model(node: Node) -> dict[str, Any]:
-    """Return what decides the weights of a model that is built here."""
+    """Return the settings that determine the weights of a model that is built here."""
     return without(node, *_LOADING)
 
 
 def needs_given_pairs(node: Node) -> str:
-    """Return what is wrong with a model that is made from pairs whose responses it is to sample."""
+    """Return the error message for a model that is built from pairs of its own responses."""
     name = component.name_of(node)
-    problem = "is made from the pairs of the data set, whose responses the model is to sample (pipeline=)"
-    remedy = "take dataset=jsonl dataset.path=FILE, pipeline=offline, or another model="
+    problem = "is built from the pairs of the data set, but this pipeline= samples the responses of these pairs"
+    remedy = "use dataset=jsonl dataset.path=FILE, pipeline=offline, or another model="
     return f"model={name}: {problem}; {remedy}"
 
 
 def rows_of(node: Node, task: str) -> dict[str, Any]:
-    """Return what decides the rows of a data set's node: its own function and that function's settings."""
+    """Return the settings that determine the rows of a dataset node: its function and the settings of that function."""
     own = component.settings_of(component.locate("dataset", node), node)
     return dict(pinned_dataset({"_target_": node["_target_"], **own}, task))
 
 
 def pairs_of(config: Node, *, sampled: bool) -> dict[str, Any]:
-    """Return what decides the pairs of the data set, or of responses to its prompts: then only what is held out.
+    """Return the settings that determine the pairs of the data set; if `sampled`, only those of the held-out pairs.
 
-    Whether bad rows stop a run makes no other pairs.
+    on_bad_row is not one of them, since it does not change the pairs.
     """
     node = with_holdout(config["dataset"], config.get("until"))
     if sampled:
@@ -64,12 +64,15 @@ def pairs_of(config: Node, *, sampled: bool) -> dict[str, Any]:
 
 
 def samples(config: Node) -> bool:
-    """Return whether the pipeline samples the responses, so that the data set gives the prompts alone."""
+    """Return whether the pipeline samples the responses, so that only prompts are read from the data set."""
     return bool(told("pipeline", config["pipeline"], "SAMPLES"))
 
 
 def in_stream(node: Node, stream: str) -> dict[str, Any]:
-    """Return a sampler's node with the seed of a stream: responses of two streams are independent of each other."""
+    """Return a sampler's node with a seed derived from its own and the stream's name; unchanged if there is none.
+
+    Responses of different streams are independent of each other.
+    """
     if not stream or "seed" not in node:
         return dict(node)
     digest = hashlib.sha256(f"{stream} {node['seed']}".encode()).digest()
@@ -77,16 +80,16 @@ def in_stream(node: Node, stream: str) -> dict[str, Any]:
 
 
 def needs_rewards(config: Node, metric: Node) -> bool:
-    """Return whether the metric, or the loss of a job that trains, asks for rewards: pairs without are left out."""
+    """Return whether the metric, or the loss if the job trains, needs rewards; pairs without them are then left out."""
     if metric_needs_rewards(metric) or config["until"] is not None:
         return metric_needs_rewards(metric)
-    from apm_exp.training.objective import fields_read  # imports torch, which a reused run does without
+    from apm_exp.training.objective import fields_read  # imports torch, which a reused run does not need
 
     return "rewards" in fields_read(config["loss"])
 
 
 def alpha_words(config: Node) -> str:
-    """Return the metric's alpha as a part of a folder's name; "" if it has none."""
+    """Return the metric's alpha for a folder's name; "" if it has none."""
     alpha = config["metric"].get("alpha", "")
     if alpha == AUTO:
         return f"alpha_{rule_name(config['alpha_rule'])}"

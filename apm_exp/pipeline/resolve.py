@@ -1,4 +1,4 @@
-"""What comes from the Hub, by its commit: what moves there must not keep its name."""
+"""Replace what a configuration names by what it is at present: commits of the Hub, the dtype, the starting policy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,9 +27,10 @@ def pinned_reward(node: Node, task: str) -> Node:
 
 
 def pinned(group: str, node: Node, task: str) -> Node:
-    """Return a node with the commit of whatever it takes from the Hub, as `pin` in each component's module says.
+    """Return a node with the commits of all that it takes from the Hub, by `pin` in the module of each component.
 
-    What is on the Hub is downloaded if it is not cached; a plan downloads nothing, and leaves what is not here.
+    Repositories that are not cached are downloaded. A plan downloads nothing, and leaves nodes that are not cached as
+    they are.
     """
 
     def pin(place: str, each: Node) -> Node:
@@ -41,9 +42,9 @@ def pinned(group: str, node: Node, task: str) -> Node:
 
 
 def is_here(group: str, node: Node) -> bool:
-    """Return whether all that a node takes from the Hub can be had without a download, as each module's `is_here` says.
+    """Return whether all that a node takes from the Hub is cached, by `is_here` in the module of each component.
 
-    False too if it cannot be told which commit of it is meant.
+    It is False too if the commit is not known without a request.
     """
     return all(ask(place, each, "is_here") is not False for place, each in every(group, node))
 
@@ -52,17 +53,17 @@ Config = Mapping[str, Any]
 
 
 def builds_model(node: Config) -> bool:
-    """Whether a model node names a builder (it takes `out`) rather than weights that exist."""
+    """Return whether a model node names a builder (it takes `out`) rather than existing weights."""
     return "out" in component.positional_names(component.locate("model", node))
 
 
 def needs_pairs(node: Config) -> bool:
-    """Whether a model is built from the pairs."""
+    """Return whether a model is built from the pairs."""
     return "pairs" in component.positional_names(component.locate("model", node))
 
 
 def resolve_dtype(name: str, runtime: Config) -> str:
-    """`auto` becomes bfloat16 where the device multiplies it faster (as all that plans know do), float32 elsewhere."""
+    """Return the dtype; for `auto`, bfloat16 if the device multiplies it faster (as plans assume), else float32."""
     if name != "auto":
         return name
     if runtime.get("plan_for") is not None:
@@ -71,12 +72,12 @@ def resolve_dtype(name: str, runtime: Config) -> str:
 
 
 def _rounds_products(dtype: str, runtime: Config) -> bool:
-    """Whether CUDA may round the factors of float32 products, which is part of what the log-probs are."""
+    """Return whether CUDA may round the factors of float32 products (TF32), which changes the log-probs."""
     return dtype == "float32" and bool(runtime.get("tf32")) and pick_device(dict(runtime)).startswith("cuda")
 
 
 def starting_policy(config: Config, made_by: Step | None, digests: FileDigests) -> Policy:
-    """Return the policy that is scored and trained. made_by: the step that builds it; None if it exists."""
+    """Return the policy that is scored and trained. made_by: the step that builds it; None if its weights exist."""
     node = config["model"]
     if made_by is not None:
         folder, key, local = made_by.folder / "final", made_by.key, False
@@ -99,9 +100,9 @@ def starting_policy(config: Config, made_by: Step | None, digests: FileDigests) 
 
 
 def _given_weights(config: Config, digests: FileDigests) -> tuple[Path, str, bool]:
-    """Return a model's folder, what identifies it, and whether that is its content.
+    """Return a model's folder, its identity, and whether that is the digest of its content (else a commit).
 
-    A plan downloads nothing and goes by the revision.
+    A plan downloads nothing: the identity of a model that is not cached is its revision.
     """
     node = config["model"]
     if config["task"] == "plan" and not is_here("model", node):

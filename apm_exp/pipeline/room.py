@@ -1,4 +1,4 @@
-"""What lies where a step is to be built and cannot be used: moved out of the way, or removed."""
+"""Prepare the folder of a step: move or remove artifacts and partial work that cannot be used."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ _BUILD = re.compile("[0-9a-f]{32}")
 
 
 def make_room(step: Step, *, rebuild: bool) -> None:
-    """Move a finished artifact out of the way that is damaged, made of builds that are gone, or to be built again."""
+    """Move a finished artifact away if it is damaged or outdated, or if `rebuild`."""
     record = record_of(step)
     if record is None:
         return
@@ -29,7 +29,7 @@ def make_room(step: Step, *, rebuild: bool) -> None:
         with not_read(step):
             logger.warning("%s: %s; moved to %s and built again", step.folder, problem, set_aside(step.folder).name)
     elif rebuild or (another := outdated(step, record)):
-        aside = replaced(step)  # kept until there is a new one, however this ends
+        aside = replaced(step)  # kept until the new artifact is finished, even if building it fails
         shutil.rmtree(aside, ignore_errors=True)
         if not rebuild:
             logger.info("%s: %s has been built again since, so this is built again too", step.folder, another)
@@ -38,21 +38,22 @@ def make_room(step: Step, *, rebuild: bool) -> None:
 
 
 def replaced(step: Step) -> Path:
-    """Where a finished artifact is kept until a new one is there."""
+    """Return the folder in which a finished artifact is kept until the new one is finished."""
     return step.folder.with_name(f"{step.folder.name}.replaced")
 
 
 def refuse_edited(step: Step) -> None:
-    """Raise ValueError, with what was made set aside, where an input was edited meanwhile."""
+    """If an input was edited while the step was built, move the step's folder away and raise ValueError."""
     if what := edited(step):
         aside = set_aside(step.folder)
-        problem = f"was edited while the step {step.kind} read it, so what that made is of neither content"
-        raise ValueError(f"{what}: {problem} (moved to {aside}); type the command again")
+        problem = f"was edited while the step {step.kind} read it, so the result may mix old and new content"
+        raise ValueError(f"{what}: {problem} (moved to {aside}); run the command again")
 
 
 def prepare(step: Step, builds: Mapping[str, str]) -> None:
-    """Make the step's folder ready, with its inputs.yaml: what an attempt left that was given the same builds stays,
-    for the stage to resume.
+    """Create the step's folder, or clean it: partial work is kept to resume from if its inputs are of the same builds.
+
+    builds: the build of each input, by its place.
     """
     folder = step.folder
     (folder / "failed.txt").unlink(missing_ok=True)
@@ -60,26 +61,27 @@ def prepare(step: Step, builds: Mapping[str, str]) -> None:
         left.unlink()
     if folder.exists() and any(folder.iterdir()) and (begun := _builds_of_attempt(step)) != builds:
         if begun is None:
-            logger.warning("%s: its inputs.yaml is damaged; moved to %s and begun anew", folder, set_aside(folder).name)
+            aside = set_aside(folder).name
+            logger.warning("%s: its inputs.yaml is damaged; moved to %s and started again", folder, aside)
         else:
-            logger.info("%s: was begun with inputs that have been built again since; begun anew", folder)
+            logger.info("%s: its inputs have been rebuilt since it was started; started again", folder)
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_inputs(step: Step, builds: Mapping[str, str]) -> None:
-    """Write inputs.yaml: what the step's key is made of, and of which builds of its inputs it is made."""
+    """Write inputs.yaml: what the step's key is computed from, and the builds of its inputs."""
     write_text(_inputs(step, builds), step.folder / _INPUTS)
 
 
 def _builds_of_attempt(step: Step) -> dict[str, str] | None:
-    """The builds that an unfinished attempt was given; None where inputs.yaml is not whole, as it was written."""
+    """Return the builds that an unfinished attempt was given; None if inputs.yaml is damaged."""
     try:
         text = (step.folder / _INPUTS).read_text(encoding="utf-8")
         content: Any = OmegaConf.to_container(OmegaConf.create(text))
         begun: dict[str, str] = content["builds"]
         whole = text == _inputs(step, begun)
-    except Exception:  # whatever YAML makes of a damaged file
+    except Exception:  # parsing a damaged file can raise anything
         return None
     return begun if whole and all(_BUILD.fullmatch(build) for build in begun.values()) else None
 
@@ -89,15 +91,17 @@ def _inputs(step: Step, builds: Mapping[str, str]) -> str:
 
 
 def moved_aside(error: OSError, folder: Path) -> bool:
-    """Whether an attempt is to be begun anew, as a folder lies in the place of one of its files, or the other way
-    around (a copy of outputs, a hand): what is left of it is set aside, with a warning.
+    """Move the folder away, with a warning, if the error says that a folder is in the place of a file or vice versa.
+
+    This can come from copying or editing outputs by hand. Returns whether it was moved, so that the step can be started
+    again.
     """
     name = error.filename2 or error.filename
     if name is None or not Path(name).absolute().is_relative_to(folder.absolute()) or not folder.exists():
         return False
     aside = set_aside(folder).name
     logger.warning(
-        "%s: %s, where it must not be; the folder of the step is moved to %s and begun anew",
+        "%s: %s, which the stage does not expect; the folder of the step is moved to %s and started again",
         name,
         (error.strerror or "").lower(),
         aside,

@@ -1,6 +1,6 @@
-"""The stages: what others must know of each. A new stage is its file and its row here.
+"""The table of stages. A new stage is its file and its row here.
 
-`rebuild`, `until`, task=clean, plans, expected times, disk, the order of the report and the cards read this table.
+`rebuild`, `until`, task=clean, plans, expected times, disk space, the order of the report and the cards use this table.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,16 +29,16 @@ Inputs = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage is called and what can be said of its step from the step's inputs alone.
+    """A stage's title and function, and what can be computed for a step of it from the step's inputs.
 
-    title: of its rows in the report. run: the function that makes the artifact. bounds: upper bounds of its counts,
-    from those of its inputs by key. work: what goes through a model, from its counts or their bounds. flops: how many
-    operations that takes, of a load. grows_with: the
-    counts that its time is proportional to, of which the first that is known is taken. resumes_from: what a killed
-    attempt leaves for the next, as a pattern of files. progress: of the first count of grows_with, how many an
-    unfinished attempt in a folder has done. foresee: raises ValueError for what can be known to be wrong, given the
-    artifacts by key that are there. texts: whether its table has the texts or tokens of all pairs, which is most of the
-    disk. bad_rows: the count of rows of the data that it refuses.
+    title: in the report. run: the function that makes the artifact. bounds: upper bounds of its counts, from those of
+    its inputs by key. work: its forward passes and tokens, from its counts or their bounds. flops: the number of
+    operations of this work, for a load. grows_with: the counts that its time is proportional to; the first that is
+    known is used. resumes_from: a glob pattern of the files from which a killed attempt resumes. progress: how many of
+    the first count of grows_with an unfinished attempt in a folder has done. foresee: raises ValueError for errors that
+    can be detected before the step is built, from its inputs and the existing artifacts by key. texts: whether its
+    table has the texts or tokens of all pairs, which take most of the disk space. bad_rows: the name of its count of
+    refused rows.
     """
 
     title: str

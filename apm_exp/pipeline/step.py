@@ -1,12 +1,12 @@
-"""Steps and artifacts: a stage with its inputs, named by the hash of exactly what it is given.
+"""Steps and artifacts: a step is a stage with its inputs, and its key is the hash of these inputs.
 
-A folder `<output_root>/<kind>/<slug>-<key8>/` with a `done` (written last: the full key, the build, the builds of its
-inputs, the counts, and every file's size and sha256) is an artifact. One without is resumed by the stage or
-overwritten, never read: build.py.
+A folder `<output_root>/<kind>/<slug>-<key8>/` with a file `done` (written last: the full key, the build, the builds of
+its inputs, the counts, and every file's size and sha256) is an artifact. A folder without it is partial work, which the
+stage resumes or overwrites, and which is never read as an input (build.py).
 
-A build is a random id, new each time that a step is built. What was given a build that is no longer there is no
-artifact: it is built anew, whoever built its input again. Artifacts of versions without builds have the build None, and
-so are taken as they are until something that they were given is built again.
+A build is a random id, new each time that a step is built. If an input of an artifact has been rebuilt, by any command,
+the artifact is outdated and is rebuilt too. Artifacts of versions without builds have the build None, and are reused
+until one of their inputs is rebuilt.
 """
 
 import inspect
@@ -29,10 +29,11 @@ OfSource = Callable[[Path], str | None]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A stage and what it is given.
+    """A stage and its arguments.
 
-    kind: the stage's name in STAGES. at: which of a run's steps of that kind, "" if there is one. inputs: hashed into
-    the key (nodes, earlier steps, policies, numbers). beside: how it is run, never hashed.
+    kind: the stage's name in STAGES. at: the part of the run, which tells apart steps of one kind; "" if there is one
+    such step. inputs: hashed into the key (nodes, earlier steps, policies, numbers). beside: arguments that do not
+    change the result, never hashed.
     """
 
     kind: str
@@ -46,18 +47,18 @@ class Step:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What is hashed: the stage's name and version, and the identity of each input."""
+        """The content that is hashed: the stage's name and version, and the identity of each input."""
         return self.identify(self.digests.of_file)
 
     def identify(self, of_source: OfSource) -> dict[str, Any]:
-        """The identity as it is now. of_source: the digest of a component's source file."""
+        """Compute the identity from the present inputs. of_source: returns the digest of a component's source file."""
         version = inspect.getmodule(self.stage).VERSION  # type: ignore[union-attr]
         inputs = {name: _identity(value, self.digests, of_source) for name, value in self.inputs.items()}
         return {"stage": self.stage.__name__, "version": version, "inputs": inputs}
 
     @cached_property
     def key(self) -> str:
-        """sha256 of the identity."""
+        """The sha256 of the identity."""
         return text_digest(canonical(self.identity))
 
     @property
@@ -67,7 +68,7 @@ class Step:
 
     @property
     def place(self) -> str:
-        """The folder of the artifact below the root, which is its name among all runs."""
+        """The folder of the artifact relative to the root, which identifies it in all runs."""
         return f"{self.kind}/{self.slug}-{self.key[:8]}"
 
     @property
@@ -92,9 +93,9 @@ def _identity(value: Any, digests: FileDigests, of_source: OfSource) -> Any:
 
 
 def _node_identity(node: Mapping[str, Any], digests: FileDigests, of_source: OfSource) -> dict[str, Any]:
-    """A node is its values, the content of the files that a `path` names, and its component's source.
+    """Return the identity of a node: its values, the digests of the files in `path`, and of its component's source.
 
-    Settings that the component declares as component.UNHASHED say how it is run and are left out.
+    Settings that the component declares as component.UNHASHED do not change the result, and are left out.
     """
     identity = {key: _identity(value, digests, of_source) for key, value in component.identifying(node).items()}
     if paths := local_paths(node.get("path")):
@@ -105,9 +106,9 @@ def _node_identity(node: Mapping[str, Any], digests: FileDigests, of_source: OfS
 
 
 def read_done(step: Step, seen: Seen | None = None) -> Artifact | None:
-    """The finished artifact of a step; None unless it is whole and made of what its inputs are now; only looks.
+    """Return the finished artifact of a step; None if it is missing, damaged or outdated. Nothing is changed on disk.
 
-    seen: what was read of other steps so far, by key.
+    seen: a cache of the artifacts that were read so far, by key.
     """
     seen = {} if seen is None else seen
     if step.key not in seen:
@@ -121,7 +122,7 @@ def read_done(step: Step, seen: Seen | None = None) -> Artifact | None:
 
 
 def record_of(step: Step) -> dict[str, Any] | None:
-    """What `done` says; a record of no key where it is damaged, None where it is not there."""
+    """Return the content of `done`; with the key None if it is damaged, and None if it is missing."""
     try:
         return read_sealed(step.folder / "done", *DONE)
     except FileNotFoundError:
@@ -131,7 +132,7 @@ def record_of(step: Step) -> dict[str, Any] | None:
 
 
 def outdated(step: Step, record: Mapping[str, Any], seen: Seen | None = None) -> str | None:
-    """The name of a step whose present build is not the one that this was made of, or None. record: its `done`."""
+    """Return the place of an input that was rebuilt after this step was built, or None. record: the step's `done`."""
     seen = {} if seen is None else seen
     known = record.get("inputs", {})
     for earlier in earlier_steps(step):
@@ -142,25 +143,25 @@ def outdated(step: Step, record: Mapping[str, Any], seen: Seen | None = None) ->
 
 
 def damage(step: Step, record: Mapping[str, Any]) -> str | None:
-    """What is wrong with a finished artifact, or None: every file must be as it was written."""
+    """Return how a finished artifact differs from what was written, or None if no file has changed."""
     if record["key"] != step.key:
-        return "its record 'done' is damaged or of another key"
+        return "its file 'done' is damaged or has another key"
     return changed(step.folder, record["files"], step.digests)
 
 
 def lineage(step: Step) -> list[Step]:
-    """Return a step and all that it follows from, each once."""
-    found, waiting = {step.key: step}, [step]
+    """Return a step and all steps that it depends on, directly or indirectly, each once."""
+    steps, waiting = {step.key: step}, [step]
     while waiting:
         for earlier in earlier_steps(waiting.pop()):
-            if earlier.key not in found:
-                found[earlier.key] = earlier
+            if earlier.key not in steps:
+                steps[earlier.key] = earlier
                 waiting.append(earlier)
-    return list(found.values())
+    return list(steps.values())
 
 
 def earlier_steps(step: Step) -> list[Step]:
-    """The steps whose artifacts a step is given, each once."""
+    """Return the steps whose artifacts are inputs of a step, each once."""
     return list({earlier.key: earlier for earlier in _steps_in(step.inputs)}.values())
 
 

@@ -1,4 +1,4 @@
-"""From a configuration to the steps of its run: the recipe and the evaluations, unrolled before any work."""
+"""Turn a configuration into the steps of its run: the recipe and the evaluations are unrolled before any work."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -15,8 +15,8 @@ from apm_exp.pipeline.step import Step, lineage
 def unroll(config: Config, choices: Choices, digests: FileDigests) -> dict[str, Step]:
     """Return the steps of a run by name, in the order in which they are built, up to `until`.
 
-    Raises ValueError for a recipe that trains nothing, for `until` and `rebuild` of a step that the run does not have,
-    and as the recipe does.
+    Raises ValueError for a recipe that trains nothing, for an `until` or `rebuild` that names no step of the run, and
+    as the recipe does.
     """
     _check_iterations(config)
     graph = Graph(config, choices, digests)
@@ -33,14 +33,14 @@ def unroll(config: Config, choices: Choices, digests: FileDigests) -> dict[str, 
 
 
 def named(name: str, steps: Mapping[str, Step]) -> list[Step]:
-    """Return the steps that a name means: that of one step, or the kind of several."""
+    """Return the steps that have this name or kind."""
     return [step for step in steps.values() if name in (step.name, step.kind)]
 
 
 def up_to(steps: Mapping[str, Step], until: str | None) -> dict[str, Step]:
-    """Return what is needed for the steps that `until` names; None: all.
+    """Return the steps that are needed for those that `until` names; all steps if it is None.
 
-    Of a kind, those that need no training of this run, if there are any: until=selection trains nothing.
+    If `until` names a kind, steps of it that need no training are preferred: until=selection trains nothing.
     """
     if until is None:
         return dict(steps)
@@ -55,7 +55,7 @@ def _check_iterations(config: Mapping[str, Any]) -> None:
     if config["iterations"] != 1 and "iterations" not in config["pipeline"]:
         target = config["pipeline"]["_target_"]
         problem = f"pipeline._target_={target} has no iterations"
-        raise ValueError(f"iterations={config['iterations']}: {problem}; leave it out, or take another pipeline=")
+        raise ValueError(f"iterations={config['iterations']}: {problem}; leave it out, or use another pipeline=")
 
 
 def _check_names(config: Mapping[str, Any], steps: Mapping[str, Step]) -> None:

@@ -1,4 +1,4 @@
-"""How much goes through a model in a step, and how much a step can have of everything."""
+"""The amount of work of a step: its forward passes and tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ Lengths = tuple[int, int, int]  # tokens of a pair's prompt, chosen and rejected
 
 @dataclass(frozen=True)
 class Work:
-    """forwards: of one pair (its prompt once, with both responses) or one sampled response. tokens: None is unknown."""
+    """The forward passes of a step. forwards: their number; each is one pair (its prompt once, with both responses) or
+    one sampled response. tokens: their total, None if unknown. exact: whether these are not upper bounds.
+    """
 
     forwards: int
     tokens: int | None

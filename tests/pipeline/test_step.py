@@ -504,7 +504,7 @@ def test_an_input_that_is_edited_while_a_step_reads_it_leaves_no_artifact(
     paths = [str(tmp_path / name) for name in ("data.jsonl", "weights", "more-*.jsonl")]
     node = {"metric": {"path": paths}}
     one = step(editing, {"edit": lambda: (tmp_path / where).write_text("new")}, node=node)
-    with pytest.raises(ValueError, match=r"^node\.metric\.path=.*data\.jsonl.*: was edited while .* type the command"):
+    with pytest.raises(ValueError, match=r"^node\.metric\.path=.*data\.jsonl.*: was edited while .* run the command"):
         build(one)
     assert not one.folder.exists()
     (aside,) = one.folder.parent.glob("*.damaged-*")
@@ -538,7 +538,7 @@ def test_an_input_that_was_edited_before_a_step_begins_stops_it_before_its_work(
     assert one.key
     for change in (lambda: data.write_text("new"), data.unlink):
         change()
-        with pytest.raises(ValueError, match=rf"^node\.path={data}: was edited after this command had read it"):
+        with pytest.raises(ValueError, match=rf"^node\.path={data}: was edited after this command read it"):
             build(one)
         assert not one.folder.exists()
 

@@ -1,4 +1,4 @@
-"""What recipes share: pairs that are scored, and those of them that are kept."""
+"""Functions that recipes share: score pairs, and select those to train on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from apm_exp.pipeline.step import Step
 
 
 def score(graph: Graph, pairs: Step, reward: Mapping[str, Any], policy: Policy) -> Scored:
-    """Return pairs with their rewards and log-probs."""
+    """Add the rewards and log-probs of pairs, and return them with the pairs."""
     scored = Scored(pairs, graph.rewards(pairs, reward), graph.logps(pairs, policy))
     graph.scored.append(scored)
     return scored
@@ -29,6 +29,6 @@ def generated_dataset(graph: Graph, prompts: Step, policy: Policy, stream: str =
 
 
 def kept(graph: Graph, scored: Scored, keep: Mapping[str, Any] | None = None) -> Part:
-    """Return the pairs that a keep rule (the configuration's unless given) keeps by the metric, to train on."""
+    """Return a part to train on: the pairs that the metric and a keep rule select. keep: by default the run's."""
     selection = graph.selection(scored, graph.config["metric"], keep or graph.config["keep"])
     return {"logps": scored.logps, "rewards": scored.rewards, "selection": selection}

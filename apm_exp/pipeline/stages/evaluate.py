@@ -17,33 +17,33 @@ VERSION = 4
 def evaluate(
     out: Path, *, evaluation: dict[str, Any], given: Mapping[str, Any], runtime: dict[str, Any]
 ) -> dict[str, int]:
-    """Run an evaluation, which writes scores.json and evaluation.parquet into `out`; return the number of scores.
+    """Run an evaluation, which writes scores.json and evaluation.parquet to `out`, and return the number of scores.
 
-    given: what its positional parameters ask for (see `inputs_of`).
+    given: the arguments for its positional parameters (see `inputs_of`).
     """
     wanted = component.positional_names(component.locate("evals", evaluation))
-    everything = {"out": out, "runtime": runtime, **given}
-    component.bind("evals", evaluation)(**{name: everything[name] for name in wanted})
+    arguments = {"out": out, "runtime": runtime, **given}
+    component.bind("evals", evaluation)(**{name: arguments[name] for name in wanted})
     return {"scores": len(json.loads((out / "scores.json").read_text()))}
 
 
 def inputs_of(evaluation: Mapping[str, Any], available: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an evaluation asks for by the names of its positional parameters.
+    """Return the arguments that an evaluation requests by the names of its positional parameters.
 
     available: policy, starting_policy; pairs, logps, rewards (of the pairs that the starting policy scored); responses
-    and judgements, each of "policy" and "starting_policy", if its node says how they are made. Raises ValueError for a
-    name that is not among them.
+    and judgements, each a mapping with "policy" and "starting_policy", if its node has the settings for them. Raises
+    ValueError for a parameter that is not available.
     """
     names = component.positional_names(component.locate("evals", evaluation))
-    asked = [name for name in names if name not in ("out", "runtime")]
-    if absent := [name for name in asked if name not in available]:
+    requested = [name for name in names if name not in ("out", "runtime")]
+    if absent := [name for name in requested if name not in available]:
         known = ", ".join(["out", "runtime", *available])
         raise ValueError(f"evals._target_={evaluation['_target_']}: takes {absent[0]}; this run has {known}")
-    return {name: available[name] for name in asked}
+    return {name: available[name] for name in requested}
 
 
 def work(inputs: Mapping[str, Any], _counts: Counts) -> Work | None:
-    """Return what the `work` of the evaluation's module says, if it has one and the pairs are scored."""
+    """Return the work that `work` in the evaluation's module computes; None if it has none or no pairs are scored."""
     own = told("evals", inputs["evaluation"], "work")
     logps = inputs["given"].get("logps")
     if own is None or logps is None or (scored := read_done(logps)) is None:

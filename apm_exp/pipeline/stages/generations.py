@@ -23,7 +23,7 @@ from apm_exp.data.generate.samples import Samples, by_prompt
 from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.work import Counts, Work
 
-VERSION = 5  # 5: each response has random numbers of its own
+VERSION = 5  # 5: each response has its own random numbers
 JOURNAL = "sampled"
 logger = logging.getLogger(__name__)
 _IDS = pa.list_(pa.int32())
@@ -44,42 +44,43 @@ SCHEMA = pa.schema(
     ]
 )
 _MANY_TRUNCATED = 0.05
-_ROWS_AT_ONCE = 1000  # so that few ids are there as Python integers at a time
-_TAKES_NO_TOOLS = Refusal("tools", "the prompt has tools, and the sampler takes none; give another generate=")
+_ROWS_AT_ONCE = 1000  # limits how many ids are Python integers at a time
+_TAKES_NO_TOOLS = Refusal("tools", "the prompt has tools, which the sampler does not support; use another generate=")
 
 
 def generations(
     out: Path, *, prompts: Artifact, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
 ) -> dict[str, int]:
-    """Write generations.parquet, one row a prompt in the order of the prompts, and refused.jsonl.
+    """Write generations.parquet, one row per prompt in the order of the prompts, and refused.jsonl.
 
-    finished: which responses ended by themselves. lengths: tokens, with the end token. logps: the log-prob of each
-    response as it was sampled, in nats at temperature 1. prompt_ids, response_ids: the tokens of the prompt that was
-    sampled from and of each response. tokenizer, sampler: whose tokens they are (tokens/identity.py), and which weights
-    gave the logps. The last five are null if the sampler does not tell. Counts: prompts with responses, responses,
-    those that were truncated (cut_off), and refused prompts. A killed stage resumes with the missing responses, and
-    those that another step has of the same policy, settings and prompt are taken from it. Raises ValueError if every
-    prompt is refused.
+    Columns: finished, whether each response ended with an end token; lengths, in tokens, including the end token;
+    logps, the log-prob of each response when it was sampled, in nats at temperature 1; prompt_ids and response_ids, the
+    tokens of the prompt and of each response; tokenizer, the tokenizer's digest (tokens/identity.py); sampler, the
+    policy that sampled them. The last five are null if the sampler does not return them.
+
+    Counts: prompts with responses, responses, truncated responses (cut_off), and refused prompts. A killed attempt
+    resumes with the missing responses. Responses that another step has sampled from the same policy and prompt with the
+    same settings are reused. Raises ValueError if every prompt is refused.
     """
     table = pq.read_table(prompts.path / "prompts.parquet")
     sampled = _sample(out, table, policy, generate, runtime)
     refused = [
-        refusal(table["source"][index].as_py(), table["prompt_id"][index].as_py(), one.reason, one.detail)
-        for index, one in sorted(sampled.items())
-        if isinstance(one, Refusal)
+        refusal(table["source"][index].as_py(), table["prompt_id"][index].as_py(), result.reason, result.detail)
+        for index, result in sorted(sampled.items())
+        if isinstance(result, Refusal)
     ]
     write_jsonl(refused, out / "refused.jsonl")
-    answered = [index for index, one in sorted(sampled.items()) if isinstance(one, Samples)]
-    if not answered:
+    accepted = [index for index, result in sorted(sampled.items()) if isinstance(result, Samples)]
+    if not accepted:
         first = f"{refused[0]['reason']}: {refused[0]['detail']}"
         raise ValueError(f"generate: all {len(table):,} prompts were refused, the first: {first}")
     if refused:
-        logger.warning("%d of %d prompts were not sampled; see %s", len(refused), len(table), out / "refused.jsonl")
-    responses: list[Samples] = [sampled[index] for index in answered]  # type: ignore[misc]
-    write_parquet(_table(table.take(answered), responses, _sampler(responses, policy)), out / "generations.parquet")
+        logger.warning("%d of %d prompts were refused; see %s", len(refused), len(table), out / "refused.jsonl")
+    responses: list[Samples] = [sampled[index] for index in accepted]  # type: ignore[misc]
+    write_parquet(_table(table.take(accepted), responses, _sampler(responses, policy)), out / "generations.parquet")
     shutil.rmtree(out / JOURNAL)
     finished = [flag for each in responses for flag in each.finished]
-    counts = {"prompts": len(answered), "responses": len(finished), "cut_off": finished.count(False)}
+    counts = {"prompts": len(accepted), "responses": len(finished), "cut_off": finished.count(False)}
     _warn_of_truncated(counts, generate)
     return counts | {"refused": len(refused)}
 
@@ -94,7 +95,7 @@ def _warn_of_truncated(counts: Mapping[str, int], generate: Mapping[str, Any]) -
 
 
 def _sampler(responses: list[Samples], policy: Policy) -> dict[str, str | None]:
-    """Return whose tokens the responses are made of, and which weights sampled them, if the sampler tells."""
+    """Return the digest of the tokenizer and the policy that sampled; None for both if the sampler returned no ids."""
     if all(each.ids is None for each in responses):
         return {"tokenizer": None, "sampler": None}
     from apm_exp.models.load import load_tokenizer
@@ -126,9 +127,9 @@ def _row(samples: Samples) -> dict[str, Any]:
 def _sample(
     out: Path, prompts: pa.Table, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
 ) -> dict[int, Samples | Refusal]:
-    """Return what came of each prompt, by its row."""
+    """Return the responses to each prompt, or why it is refused, by its row."""
     numbers = range(generate["samples"])
-    earlier = {(index, number): one for index, number, one in sampled_earlier(out, prompts, len(numbers))}
+    earlier = {(index, number): response for index, number, response in sampled_earlier(out, prompts, len(numbers))}
     known = read_journal(out / JOURNAL) | earlier
     if known:
         logger.info("%d of %d responses were sampled before", len(known), len(prompts) * len(numbers))
@@ -137,11 +138,11 @@ def _sample(
     tools = [read_tools(each) for each in prompts["tools"].to_pylist()]
     takes_tools = "tools" in component.positional_names(sample.func)
     refused = {index: _TAKES_NO_TOOLS for index, each in enumerate(tools) if each and not takes_tools}
-    asked = (index for index in range(len(prompts)) if index not in refused)
-    missing = ((index, [number for number in numbers if (index, number) not in known]) for index in asked)
+    usable = (index for index in range(len(prompts)) if index not in refused)
+    missing = ((index, [number for number in numbers if (index, number) not in known]) for index in usable)
     wanted = {index: rest for index, rest in missing if rest}
     more = sample(policy, messages, runtime, wanted, *([tools] if takes_tools else []))
-    before = ((index, number, one) for (index, number), one in known.items())
+    before = ((index, number, response) for (index, number), response in known.items())
     return refused | by_prompt([*before, *record(more, out / JOURNAL)])
 
 
@@ -151,7 +152,7 @@ def progress(folder: Path) -> int:
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
-    """Return the most responses that there can be."""
+    """Return the maximum number of responses."""
     prompts = known[inputs["prompts"].key].get("prompts")
     if prompts is None:
         return {}
@@ -169,7 +170,7 @@ def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None
 
 
 def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
-    """Return the forwards of the responses, each of as many tokens as a response may have."""
+    """Return the forward passes of the responses, each with the maximum number of new tokens."""
     responses, most = counts.get("responses"), most_of(inputs["generate"])
     if responses is None or most is None:
         return None

@@ -1,4 +1,4 @@
-"""Stage: tokenise every pair once, and score both responses under the starting policy."""
+"""Stage: tokenize every pair once, and compute the log-probs of both responses under a policy."""
 
 import logging
 import shutil
@@ -49,14 +49,14 @@ Refused = list[dict[str, str]]
 def logps(
     out: Path, *, pairs: Artifact, policy: Policy, tokens: dict[str, Any], on_bad_row: str, runtime: dict[str, Any]
 ) -> dict[str, int]:
-    """Write logps.parquet (train and held-out pairs, by pair_id) and refused.jsonl.
+    """Write logps.parquet (training and held-out pairs, by pair_id) and refused.jsonl.
 
-    Counts: pairs, tokens, refused, cut_prompts and cut_responses (of the pairs, by the tokens' limits); of generated
-    pairs as_sampled: those whose tokens are all of the sampled ones. Log-probs are summed over the response's tokens,
-    in nats; lengths in tokens. Pairs that are longer than the model's context are refused. A killed attempt goes on
-    from what it had scored. Raises ValueError where no pair is
-    left, where on_bad_row=error and one is refused, for a token that the model does not have, for log-probs that are
-    not finite, and for those of sampled responses that are not the sampler's.
+    Log-probs are summed over a response's tokens, in nats; lengths are in tokens. Pairs that are longer than the
+    model's context are refused. Counts: pairs, tokens, refused, cut_prompts and cut_responses (truncated to the limits
+    of `tokens`); for generated pairs also as_sampled, those whose tokens are exactly the sampled ones. A killed attempt
+    resumes after the pairs that it has scored. Raises ValueError if no pair is left, if on_bad_row=error and a pair is
+    refused, for a token that the model does not have, for log-probs that are not finite, and for log-probs of sampled
+    responses that differ from the sampler's.
     """
     from apm_exp.data.generate.scored_as_sampled import check_scored_as_sampled
     from apm_exp.models.context import context_of
@@ -72,7 +72,7 @@ def logps(
     write_jsonl(refused, out / "refused.jsonl")
     tokenised = pq.read_table(out / TOKENISED)
     _warn_unknown(tokenised, tokenizer.unk_token_id)
-    del table  # the texts; what follows may take long, and memory
+    del table  # frees the texts before the long part
     scored = _scored(tokenised, score_table(out, policy, runtime))
     check_scored_as_sampled(path, scored, as_sampled, policy)
     write_parquet(scored, out / "logps.parquet")
@@ -85,8 +85,10 @@ def logps(
 def _tokenise(
     tokenizer: Any, table: pa.Table, tokens: dict[str, Any], most: int | None, path: Path
 ) -> tuple[Refused, dict[str, int], list[str]]:
-    """Write the tokens of the pairs that have any, in the order of the table; returns the others, what was cut, and the
-    pair_ids of those whose tokens are all of the sampled ones. most: the tokens that the model takes.
+    """Write the tokens of the accepted pairs to `path`, in the order of the table.
+
+    most: the number of tokens that the model accepts. Returns the refused pairs, the counts of truncated prompts and
+    responses, and the pair_ids of the pairs whose tokens are exactly the sampled ones.
     """
     from apm_exp.models.context import within_context
 
@@ -117,21 +119,21 @@ def _tokenise(
 
 
 def _say_differing(differing: list[str], pairs: int) -> None:
-    """Say once that the template renders prompt and response together otherwise than the prompt and the response."""
+    """Warn if the template renders a prompt with its response differently than the prompt followed by the response."""
     if differing:
         logger.warning(
-            "model.chat_template: in %d of %d pairs it does not write the prompt as generation sees it and then the "
-            "response; these are scored as they are: %s; model.chat_template_kwargs={enable_thinking: false} or the "
-            "like may suit such responses better",
+            "model.chat_template: for %d of %d pairs it does not render the prompt as for generation, followed by the "
+            "response; these are scored as rendered: %s; model.chat_template_kwargs={enable_thinking: false} or "
+            "similar may suit such responses better",
             *(len(differing), pairs, differing[0]),
         )
 
 
 def _chunks(table: pa.Table) -> Iterator[pa.Table]:
-    """A thousand rows at a time, so that neither texts nor tokens are ever all there as Python objects."""
+    """Yield a thousand rows at a time, so that never all texts and tokens are Python objects at once."""
     starts = range(0, len(table), _PAIRS_AT_ONCE)
     yield from track(
-        (table.slice(start, _PAIRS_AT_ONCE) for start in starts), "tokenising, thousands of pairs", len(starts)
+        (table.slice(start, _PAIRS_AT_ONCE) for start in starts), "tokenizing, thousands of pairs", len(starts)
     )
 
 
@@ -150,25 +152,25 @@ def _check_refused(refused: Refused, on_bad_row: str, pairs: int) -> None:
     example = f"{first['source']}: {first['pair_id']}: {first['reason']}: {first['detail']}"
     if on_bad_row == "error":
         raise ValueError(
-            f"dataset.on_bad_row=error: {len(refused)} of {pairs} pairs cannot be tokenised, the first: {example}; "
+            f"dataset.on_bad_row=error: {len(refused)} of {pairs} pairs cannot be tokenized, the first: {example}; "
             "dataset.on_bad_row=refuse leaves them out and lists them"
         )
     if len(refused) == pairs:
         raise ValueError(f"tokens: all {pairs} pairs were refused, the first: {example}; change tokens or the data")
-    logger.warning("%d of %d pairs refused by their tokens, the first: %s", len(refused), pairs, example)
+    logger.warning("%d of %d pairs were refused when tokenized, the first: %s", len(refused), pairs, example)
 
 
 def _say_cut(cut: dict[str, int], pairs: int, tokens: dict[str, Any]) -> None:
     if any(cut.values()):
         limits = " ".join(f"tokens.{name}={value}" for name, value in tokens.items() if name.startswith("max_"))
         logger.warning(
-            "%d of %d prompts and %d of %d responses are longer than %s and were cut",
+            "%d of %d prompts and %d of %d responses are longer than %s and were truncated",
             *(cut["cut_prompts"], pairs, cut["cut_responses"], 2 * pairs, limits),
         )
 
 
 def _warn_unknown(table: pa.Table, unknown: int | None) -> None:
-    """Text that the tokenizer was not made for is scored all the same; say so."""
+    """Warn if many tokens of the responses are the tokenizer's unknown token; they are scored nevertheless."""
     if unknown is None:
         return
     columns = [pc.list_flatten(table[name]) for name in ("chosen_ids", "rejected_ids")]
@@ -176,12 +178,13 @@ def _warn_unknown(table: pa.Table, unknown: int | None) -> None:
     share = count / max(1, sum(map(len, columns)))
     if share > _MUCH_UNKNOWN:
         logger.warning(
-            "model: %.0f%% of the responses' tokens are unknown to its tokenizer; is it the right model?", 100 * share
+            "model: %.0f%% of the responses' tokens are the unknown token of its tokenizer; is it the right model?",
+            100 * share,
         )
 
 
 def _scored(table: pa.Table, logps: Scores) -> pa.Table:
-    """The table of the tokens with the log-probs and lengths of the responses."""
+    """Return the table of tokens with the log-probs and lengths of the responses."""
     values = [logps[name] for name in table["pair_id"].to_pylist()]
     columns = {name: table[name] for name in table.column_names}
     for place, response in enumerate(("chosen", "rejected")):
@@ -196,13 +199,13 @@ def progress(folder: Path) -> int:
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
-    """Return the most pairs that can be scored."""
+    """Return the maximum number of scored pairs."""
     counts = known[inputs["pairs"].key]
     return {"pairs": counts["pairs"]} if "pairs" in counts else {}
 
 
 def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
-    """Return the forwards of the pairs, each of as many tokens as it has, or as a pair may have."""
+    """Return the forward passes of the pairs with their tokens, or with the maximum if they are not tokenized yet."""
     if "tokens" in counts:
         return Work(int(counts["pairs"]), int(counts["tokens"]), exact=True)
     if "pairs" not in counts:
@@ -217,10 +220,10 @@ def flops(_inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | Non
 
 
 def longest_pair(inputs: Mapping[str, Any]) -> Lengths:
-    """Return the tokens of a pair of as many tokens as can be.
+    """Return the lengths of the longest possible pair.
 
-    The prompt is there once, so a short one leaves room for more of the responses. Responses that are sampled here have
-    at most as many tokens as are sampled, and an end.
+    The prompt is counted once but both responses are, so the total is largest with long responses and a short prompt.
+    Responses that are sampled here have at most max_new_tokens tokens and an end token.
     """
     tokens, sampled = inputs["tokens"], inputs["pairs"].inputs["sampled"]
     most = int(tokens["max_length"])

@@ -1,4 +1,4 @@
-"""Stage: build a starting policy (the micro world's, or a tiny one from the pairs' text)."""
+"""Stage: build a starting policy (the micro world's, or a tiny one from the text of the pairs)."""
 
 from pathlib import Path
 from typing import Any
@@ -10,21 +10,21 @@ VERSION = 1
 
 
 def model(out: Path, *, model: dict[str, Any], pairs: Artifact | None) -> dict[str, int]:
-    """Build the node's model into `out/final`, an ordinary Hugging Face folder; returns its number of parameters."""
+    """Build the node's model in `out/final`, a Hugging Face model folder, and return its number of parameters."""
     import pyarrow.parquet as pq
 
     from apm_exp.models.quiet import quiet
 
-    given = [] if pairs is None else [pq.read_table(pairs.path / "pairs.parquet")]
+    tables = [] if pairs is None else [pq.read_table(pairs.path / "pairs.parquet")]
     folder = out / "final"
     folder.mkdir(exist_ok=True)
     with quiet():
-        component.bind("model", model)(folder, *given)
+        component.bind("model", model)(folder, *tables)
     return {"parameters": _parameters(folder)}
 
 
 def _parameters(folder: Path) -> int:
-    """The number of weights in a folder's safetensors files; tied weights are stored, and counted, once."""
+    """Return the number of parameters in a folder's safetensors files; tied weights are stored and counted once."""
     from math import prod
 
     from safetensors import safe_open

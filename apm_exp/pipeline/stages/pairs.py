@@ -1,4 +1,4 @@
-"""Stage: checked, split preference pairs, of a data set or of responses that were sampled here."""
+"""Stage: checked preference pairs with their split, from a data set or from responses that were sampled here."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +14,12 @@ VERSION = 4
 def pairs(
     out: Path, *, dataset: Mapping[str, Any], sampled: Mapping[str, Any] | None, on_bad_row: str
 ) -> dict[str, int]:
-    """Write pairs.parquet (sorted by pair_id) and refused.jsonl; return the counts of rows.
+    """Write pairs.parquet (sorted by pair_id) and refused.jsonl, and return the counts of rows.
 
-    sampled: `generations` and `rewards` (of these), both artifacts, and `pairing`, the node of the rule that makes
-    pairs of a prompt's responses; pairs then have the tokens that were sampled (sampled_ids.py), and the data set's
-    function is not called. Prompts of which no pair can be made are refused, and are no bad rows. Raises ValueError as
-    `prepare_pairs`, and for a data set that cannot be read.
+    sampled: the artifacts `generations` and `rewards` (of these), and `pairing`, the node of the pairing rule. The
+    pairs then have the sampled tokens (sampled_ids.py), and the data set's function is not called. Prompts from which
+    no pair can be made are refused, but not counted as bad rows. Raises ValueError as `prepare_pairs`, and for a data
+    set that cannot be read.
     """
     from apm_exp.data.generate.pair_rows import pair_rows
     from apm_exp.data.sources.preflight import where_of
@@ -41,7 +41,7 @@ def pairs(
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
-    """Return the most pairs that there can be: one a prompt, or one a row of the files."""
+    """Return the maximum number of pairs: one per prompt, or one per row of the files."""
     from apm_exp.data.sources.count import count_rows
 
     if inputs["sampled"] is None:
@@ -52,8 +52,8 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError for a single response to a prompt, of which no pair can be made."""
+    """Raise ValueError if only one response per prompt is sampled, since no pair can be made from it."""
     if inputs["sampled"] is not None:
         samples = inputs["sampled"]["generations"].inputs["generate"].get("samples")
         if samples == 1:
-            raise ValueError("generate.samples=1: a pair is made of two responses; give at least 2")
+            raise ValueError("generate.samples=1: a pair needs two responses; give at least 2")

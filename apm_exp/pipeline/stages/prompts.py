@@ -1,4 +1,4 @@
-"""Stage: the prompts of a data set, each once."""
+"""Stage: the prompts of a data set, without duplicates."""
 
 import logging
 from collections import Counter
@@ -29,20 +29,20 @@ def prompts(
     on_bad_row: str,
     given: Mapping[str, Artifact] | None = None,
 ) -> dict[str, int]:
-    """Write prompts.parquet, in the order of the data set, and refused.jsonl; return the counts of rows.
+    """Write prompts.parquet, in the order of the data set, and refused.jsonl, and return the counts of rows.
 
     dataset: the component that yields the rows, of which the first `limit` are read. A row is a prompt, or a pair whose
-    prompt is taken. given: what the component's positional parameters ask for (see `evaluate.inputs_of`). Raises
-    ValueError if there is no row, if no prompt is left, and if a row is bad and on_bad_row is "error".
+    prompt is used. given: the arguments for its positional parameters (see `evaluate.inputs_of`). Raises ValueError if
+    there are no rows, if no prompt is left, or if a row is refused and on_bad_row is "error".
     """
     from apm_exp.data.generate.prompts import read_prompts
     from apm_exp.data.sources.preflight import where_of
 
-    found = read_prompts(islice(component.bind("dataset", dataset)(**(given or {})), limit))
-    write_jsonl(found.refused, out / "refused.jsonl")
-    if not found.rows:
+    result = read_prompts(islice(component.bind("dataset", dataset)(**(given or {})), limit))
+    write_jsonl(result.refused, out / "refused.jsonl")
+    if not result.rows:
         raise ValueError(f"{where_of(dataset)}: has no rows")
-    _judge(found.refused, found.rows, where_of(dataset), on_bad_row, out / "refused.jsonl")
+    _check_refused(result.refused, result.rows, where_of(dataset), on_bad_row, out / "refused.jsonl")
     rows = [
         {
             "prompt_id": prompt.prompt_id,
@@ -50,13 +50,13 @@ def prompts(
             "tools": stored_tools(prompt.tools),
             "source": prompt.source,
         }
-        for prompt in found.accepted
+        for prompt in result.accepted
     ]
     write_parquet(pa.Table.from_pylist(rows, SCHEMA), out / "prompts.parquet")
-    return {"rows": found.rows, "prompts": len(rows), "refused": len(found.refused)}
+    return {"rows": result.rows, "prompts": len(rows), "refused": len(result.refused)}
 
 
-def _judge(refused: list[dict[str, Any]], rows: int, where: str, on_bad_row: str, listed: Path) -> None:
+def _check_refused(refused: list[dict[str, Any]], rows: int, where: str, on_bad_row: str, listed: Path) -> None:
     if not refused:
         return
     reasons = Counter(refusal["reason"] for refusal in refused)
@@ -68,11 +68,11 @@ def _judge(refused: list[dict[str, Any]], rows: int, where: str, on_bad_row: str
         raise ValueError(f"dataset.on_bad_row=error: {len(refused)} of {rows} rows: {problem}; {remedy}")
     if len(refused) == rows:
         raise ValueError(f"{where}: none of {rows:,} rows has a usable prompt ({summary}); see {listed}")
-    logger.warning("%s: %d of %d rows give no prompt (%s), listed in %s", where, len(refused), rows, summary, listed)
+    logger.warning("%s: %d of %d rows were refused (%s); see %s", where, len(refused), rows, summary, listed)
 
 
 def bounds(inputs: Mapping[str, Any], _known: Mapping[str, Counts]) -> Counts:
-    """Return the most prompts that there can be, if that is known before the rows are read."""
+    """Return the maximum number of prompts, if it is known before the rows are read."""
     from apm_exp.data.sources.count import count_rows
 
     rows = count_rows({**inputs["dataset"], "limit": inputs["limit"]})

@@ -1,4 +1,4 @@
-"""Stage: the report on a run, one self-contained page."""
+"""Stage: the report on a run, one self-contained HTML page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,13 +23,12 @@ def report(
     titles: dict[str, str],
     metric_option: str,
 ) -> dict[str, int]:
-    """Write report.html on a finished run; return its number of figures and its size in bytes.
+    """Write report.html on a finished run, and return its number of figures and its size in bytes.
 
-    steps: the artifacts of the run by the names of its steps, in order. shown: the selection that the page looks into,
-    the pairs, logps and rewards that it was made of, and the policy, if the run has trained one. how: the settings by
-    which it was run (runtime, tracking, ...), shown beside those that made the result. titles: of the stages by the
-    kinds of their steps. export: the command that writes the kept pairs with their texts. metric_option: what was
-    chosen for metric=.
+    steps: the artifacts of the run by the names of its steps, in order. shown: the selection that the page shows in
+    detail, the pairs, logps and rewards that it was made from, and the policy, if the run has trained one. how: the
+    settings that do not change results (runtime, tracking, ...), which are shown too. titles: the titles of the stages,
+    by kind. export: the command that writes the kept pairs with their texts. metric_option: the chosen option of metric=.
     """
     from apm_exp.report.run.page import Run, write_page
 

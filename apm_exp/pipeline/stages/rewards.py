@@ -1,4 +1,4 @@
-"""Stage: the reward of every response, of pairs or of generations."""
+"""Stage: the rewards of all responses of pairs or of generations."""
 
 import logging
 import shutil
@@ -24,23 +24,23 @@ from apm_exp.selection.margins import explicit_margin
 
 VERSION = 3
 logger = logging.getLogger(__name__)
-_ASKED = ["prompt", "tools", "responses", "response_extras", "recorded_rewards"]
+_COLUMNS = ["prompt", "tools", "responses", "response_extras", "recorded_rewards"]
 _IDS_SHOWN = 5
 
 
 def rewards(out: Path, *, responses: Artifact, reward: dict[str, Any], runtime: dict[str, Any]) -> dict[str, int]:
     """Write rewards.parquet, in the order of the rows of `responses`, which are pairs or generations.
 
-    all_rewards: a reward for each of a row's responses, reward units; null if the source gives the row none. Of pairs
-    it is by pair_id, with chosen_reward and rejected_reward beside it, null likewise; of generations by prompt_id.
-    Counts: pairs, or prompts; responses whose reward is known; pairs that are inverted (the rejected response has the
-    higher reward) or tied; rows without rewards, if any. A killed attempt resumes from what its source has kept. Raises
-    ValueError for rewards of pairs that are not finite, with the pair_ids; only responses that are neither chosen nor
-    rejected may be unknown (NaN).
+    all_rewards: the reward of each of a row's responses, in reward units; null if the source gives the row no rewards.
+    For pairs, rows are identified by pair_id, with chosen_reward and rejected_reward, which are then null too; for
+    generations, by prompt_id. Counts: pairs or prompts; responses whose reward is known; inverted pairs (the rejected
+    response has the higher reward) and tied ones; unrewarded rows, if any. A killed attempt resumes from the rewards
+    that its source has saved. Raises ValueError, with the pair_ids, for rewards of pairs that are not finite; those
+    of responses that are neither chosen nor rejected may be unknown (NaN).
     """
     table = _of_pairs(responses) if responses.kind == "pairs" else _of_generations(responses)
-    found = reward_source(reward, out, runtime)(table.select(_ASKED))
-    all_rewards = pa.array(found, pa.list_(pa.float64()))
+    rewards_of_rows = reward_source(reward, out, runtime)(table.select(_COLUMNS))
+    all_rewards = pa.array(rewards_of_rows, pa.list_(pa.float64()))
     _check_lengths(table, all_rewards, reward)
     names = table.column_names[0]
     columns = {names: table[names]}
@@ -57,12 +57,12 @@ def rewards(out: Path, *, responses: Artifact, reward: dict[str, Any], runtime: 
 
 
 def _of_pairs(pairs: Artifact) -> pa.Table:
-    columns = ["pair_id", "chosen_index", "rejected_index", *_ASKED]
+    columns = ["pair_id", "chosen_index", "rejected_index", *_COLUMNS]
     return pq.read_table(pairs.path / "pairs.parquet", columns=columns).sort_by("pair_id").select(columns)
 
 
 def _of_generations(generations: Artifact) -> pa.Table:
-    """Return the columns that a reward source is asked about; nothing is recorded of what was sampled here."""
+    """Return the columns that a reward source receives; responses that were sampled here have no recorded rewards."""
     table = pq.read_table(
         generations.path / "generations.parquet", columns=["prompt_id", "prompt", "tools", "responses"]
     )
@@ -75,7 +75,7 @@ def _known(all_rewards: pa.ListArray) -> int:
 
 
 def _inverted_and_tied(result: pa.Table) -> dict[str, int]:
-    """Count the pairs whose rewards contradict their labels, or say nothing, and say so."""
+    """Count, and log, the pairs whose rewards contradict their labels or are equal."""
     rewarded = result.filter(pc.is_valid(result["chosen_reward"]))
     margin_P = explicit_margin(rewarded, margin="chosen_minus_rejected")
     inverted, tied = int((margin_P < 0).sum()), int((margin_P == 0).sum())
@@ -93,7 +93,7 @@ def progress(folder: Path) -> int:
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
-    """Return the most rows that there can be."""
+    """Return the maximum number of rows and responses."""
     counts = known[inputs["responses"].key]
     names = ("pairs",) if inputs["responses"].kind == "pairs" else ("prompts", "responses")
     return {name: counts[name] for name in names if name in counts}
@@ -109,16 +109,16 @@ def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None
 
 
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError for responses that are sampled here and a source of rewards that only a data set can bring."""
+    """Raise ValueError if the responses are sampled here, but the source reads rewards from the data set."""
     source = component.locate("reward", inputs["reward"])
     if inputs["responses"].kind == "generations" and told("reward", inputs["reward"], "OF_THE_DATA"):
         name = source.__name__
-        remedy = "give a reward source, as reward=classifier reward.path=FOLDER"
-        raise ValueError(f"reward={name}: the responses are sampled here, so nothing recorded their rewards; {remedy}")
+        remedy = "use another reward source, such as reward=classifier reward.path=FOLDER"
+        raise ValueError(f"reward={name}: the responses are sampled here and have no recorded rewards; {remedy}")
 
 
 def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:
-    """Entry index_P of each pair's list; null if it has none."""
+    """Return the entry at index_P of each pair's list; null if the pair has no rewards."""
     start_P, without_P = all_rewards.offsets.to_numpy()[:-1], all_rewards.is_null().to_numpy(zero_copy_only=False)
     return all_rewards.values.take(pa.array(start_P + index_P.to_numpy(), mask=without_P))
 
@@ -128,13 +128,13 @@ def _check_lengths(table: pa.Table, all_rewards: pa.ListArray, reward: dict[str,
     if len(all_rewards) != len(table):
         raise ValueError(f"{problem} ({len(all_rewards)} lists)")
     responses = pc.list_value_length(table["responses"].combine_chunks())
-    counted = pc.coalesce(pc.list_value_length(all_rewards), responses)  # of a pair without rewards there is no list
+    counted = pc.coalesce(pc.list_value_length(all_rewards), responses)  # the list of a row without rewards is null
     if (wrong_P := counted.to_numpy() != responses.to_numpy()).any():
         raise ValueError(f"{problem} ({_ids(table, wrong_P)})")
 
 
 def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
-    """Chosen and rejected rewards are numbers; of the others some may be unknown, none infinite."""
+    """Raise ValueError if a chosen or rejected reward is not finite, or another one is infinite; NaN means unknown."""
     pair_P = [np.isfinite(result[name].to_numpy()) for name in ("chosen_reward", "rejected_reward")]
     without_P = result["all_rewards"].is_null().to_numpy()
     lists = result["all_rewards"].combine_chunks()
@@ -143,7 +143,7 @@ def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
     wrong_P = ~(pair_P[0] & pair_P[1] | without_P)
     wrong_P[row] = True
     if wrong_P.any():
-        remedy = "correct or remove these pairs, or take another reward source"
+        remedy = "correct or remove these pairs, or use another reward source"
         target = reward["_target_"]
         raise ValueError(
             f"reward._target_={target}: {int(wrong_P.sum())} of {len(result)} pairs have a reward that is not finite "

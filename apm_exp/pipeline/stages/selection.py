@@ -1,4 +1,4 @@
-"""Stage: score the training pairs with a metric and mark those that are kept."""
+"""Stage: score the training pairs with a metric, and mark those that the keep rule keeps."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ VERSION = 3
 logger = logging.getLogger(__name__)
 REWARDS = (
     "name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a reward model "
-    "(reward=classifier reward.path=FOLDER), or take metric=implicit or metric=uniform"
+    "(reward=classifier reward.path=FOLDER), or use metric=implicit or metric=uniform"
 )
 _TAKEN = {"pair_id", "explicit_margin", "implicit_margin", "kept"}
 
@@ -46,19 +46,20 @@ def selection(
 ) -> dict[str, int | float]:
     """Write selection.parquet: margins, the metric's columns and `kept` of every scored training pair.
 
-    Rows are in the order of pair_id, as those of the inputs are. rewarded_only: whether pairs without rewards are left
-    out if others have some; if they are not and there are any, the metric is given no rewards. dtype: what the
-    log-probs were computed in. Counts: pairs (ranked), kept, refused (training pairs without log-probs, listed by the
-    logps stage, and those that are left out), within_noise (kept pairs that rounding of the log-probs could replace),
-    and alpha
-    where a rule, whose node then stands in the metric's in its place, has chosen it from these pairs. Raises
-    MissingRewards where the metric needs rewards and there are none, and ValueError for margins that are not finite, a
-    keep rule that keeps nothing, or a rule that cannot choose.
+    Rows are sorted by pair_id, as in the inputs. rewarded_only: whether pairs without rewards are left out if other
+    pairs have rewards; if it is false and any pair lacks rewards, the metric receives no rewards. dtype: the one in
+    which the log-probs were computed. If alpha in `metric` is the node of an alpha rule, the rule chooses alpha from
+    these pairs.
 
-    Files are read and written a part at a time and pair_ids are never held. The metric sees whole arrays: for `map`
-    57 bytes a pair with its temporaries, 67 where the rule `balanced` looks for alpha, and 90 where it is evaluated
-    again for the noise. The keep rule runs from file to file (see `keep_rows`), 11 to 19 bytes a pair. On disk there is
-    a second copy of the result while it runs.
+    Counts: pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage, and pairs that
+    are left out), within_noise (kept pairs that rounding of the log-probs could replace), and alpha if a rule has
+    chosen it. Raises MissingRewards if the metric needs rewards and there are none, and ValueError for margins that are
+    not finite, a keep rule that keeps nothing, or an alpha rule that cannot choose.
+
+    Files are read and written in parts, and pair_ids are never all in memory. The metric receives whole arrays, which
+    need 57 bytes per pair for `map` with its temporaries, 67 if the rule `balanced` searches alpha, and 90 if the
+    metric is evaluated again for within_noise. The keep rule reads and writes files (see `keep_rows`), with 11 to 19
+    bytes per pair. While it runs, a second copy of the result is on disk.
     """
     scored, selected = out / ".scored.partial", out / "selection.parquet"
     rewarded = out / ".rewarded.partial"
@@ -73,9 +74,9 @@ def selection(
         scored.unlink(missing_ok=True)
         rewarded.unlink(missing_ok=True)
     loose = _within_noise(selected, used, keep, NOISE[dtype])
-    logger.info("kept %d of %d pairs; the lowest value among them is %.6g", kept.kept, kept.pairs, kept.cut)
+    logger.info("kept %d of %d pairs; their lowest value is %.6g", kept.kept, kept.pairs, kept.cut)
     if loose:
-        noise = f"{NOISE[dtype]:g} nats a token in {dtype}"
+        noise = f"{NOISE[dtype]:g} nats per token in {dtype}"
         logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
     counts: dict[str, int | float] = {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
     return counts if used == metric else counts | {"alpha": used["alpha"]}
@@ -98,9 +99,9 @@ def _write_scored(
     metric: Mapping[str, Any],
     keep: Mapping[str, Any],
 ) -> tuple[int, dict[str, Any]]:
-    """Write what selection.parquet will hold but for `kept`.
+    """Write the columns of selection.parquet except `kept`.
 
-    Returns how many training pairs have no log-probs, and the metric's node as it was used, with a number for alpha.
+    Returns the number of refused training pairs, and the metric's node with the number that was used for alpha.
     """
     component.check("reward", {"margin": margin}, (explicit_margin,))
     known = rows_of_split(pairs.path / "pairs.parquet", "train")
@@ -114,19 +115,19 @@ def _write_scored(
 
 
 def _with_number(metric: Mapping[str, Any], scores: PairScores, keep: Mapping[str, Any]) -> dict[str, Any]:
-    """The metric's node with the alpha that its rule chooses, and what was chosen on the screen."""
+    """Return the metric's node with the alpha that its rule chooses, which is logged."""
     with _rewards_asked_for(metric):
         used = with_chosen_number(metric, scores, keep)
     if used != metric:
         rule, pairs = rule_name(metric["alpha"]), len(scores.pair_id_P)
         logger.info("alpha=auto: the rule %s chose %g from %d pairs", rule, used["alpha"], pairs)
         if used["alpha"] == 0:
-            logger.warning("alpha=auto: 0 leaves the implicit margin out: the order is that of metric=explicit")
+            logger.warning("alpha=auto: 0 leaves out the implicit margin, so that the order is that of metric=explicit")
     return used
 
 
 def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, np.ndarray]:
-    """The metric's columns, checked; `value`, as float64, is the last."""
+    """Return the metric's columns after checking them; `value`, as float64, is the last."""
     target = metric["_target_"]
     with _rewards_asked_for(metric):
         columns = component.bind("metric", metric)(scores)
@@ -136,15 +137,15 @@ def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, 
     pairs = len(scores.pair_id_P)
     for name, column_P in columns.items():
         if np.shape(column_P) != (pairs,):
-            given = f"{name} has shape {np.shape(column_P)}"
-            raise ValueError(f"metric._target_={target}: {given}; give one entry a pair ({pairs},)")
+            problem = f"{name} has shape {np.shape(column_P)}"
+            raise ValueError(f"metric._target_={target}: {problem}; return one entry per pair, ({pairs},)")
     value_P = np.asarray(columns["value"], np.float64)
     return {name: column_P for name, column_P in columns.items() if name != "value"} | {"value": value_P}
 
 
 @contextmanager
 def _rewards_asked_for(metric: Mapping[str, Any]) -> Iterator[None]:
-    """Missing rewards with the metric that asked for them, and the remedies."""
+    """Add the metric and the remedies to the message of MissingRewards."""
     try:
         yield
     except MissingRewards as error:
@@ -152,7 +153,7 @@ def _rewards_asked_for(metric: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _tables(scores: PairScores, columns: Mapping[str, np.ndarray]) -> Iterator[pa.Table]:
-    """The columns of selection.parquet but for `kept`, a part of the pairs at a time."""
+    """Yield the columns of selection.parquet except `kept`, for a part of the pairs at a time."""
     assert isinstance(scores.pair_id_P, PairIds)
     explicit_P, start = scores.rewards_margin_P, 0
     for ids in scores.pair_id_P.parts():
@@ -174,7 +175,7 @@ def _within_noise(selected: Path, metric: Mapping[str, Any], keep: Mapping[str, 
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
-    """Return the most pairs that can be ranked and kept."""
+    """Return the maximum number of ranked and of kept pairs."""
     from apm_exp.selection.keep.preflight import most_kept
 
     counts = known[inputs["pairs"].key]
@@ -183,7 +184,7 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError if the keep rule keeps nothing of the pairs, or the metric needs rewards that they lack."""
+    """Raise ValueError if the keep rule would keep no pair, or if the metric needs rewards and the pairs have none."""
     from apm_exp.selection.keep.preflight import check_keep
     from apm_exp.selection.metrics.preflight import needs_rewards
 

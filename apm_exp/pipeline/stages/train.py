@@ -1,4 +1,4 @@
-"""Stage: train the starting policy on the selected pairs, with the tokens and the log-probs that were scored."""
+"""Stage: train a policy on the selected pairs, with the tokens and reference log-probs of the logps stage."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
@@ -39,13 +39,13 @@ def train(
     adapter: dict[str, Any] | None = None,
     forward_pairs: int | list[int] | None = None,
 ) -> dict[str, int | float]:
-    """Write final/ and metrics.jsonl, and with an adapter its own adapter/; returns the counts of pairs and steps.
+    """Write final/ and metrics.jsonl, and adapter/ if there is one; return the counts of pairs and optimizer steps.
 
-    parts: logps, rewards and selection of each set of pairs that is trained on. Reference log-probs are those of the
-    logps artifacts, so no reference model is loaded. An attempt that was killed resumes from its newest complete
-    checkpoint. With more processes than one the work is done by so many processes, which write metrics.jsonl; `log`
-    follows that file. forward_pairs: how many pairs a loss looks at together, and so a
-    part of the training's key (pipeline.forward_pairs). Raises what the trainer component raises.
+    parts: logps, rewards and selection of each set of pairs to train on. Reference log-probs are those of the logps
+    artifacts, so no reference model is loaded. A killed attempt resumes from its newest complete checkpoint. With more
+    than one process, the ranks write metrics.jsonl, and `log` receives its rows from that file. forward_pairs: how many
+    pairs the loss uses together, as a part of the step's key (see pipeline.forward_pairs). Raises what the trainer
+    component raises.
     """
     inputs: dict[str, Any] = {
         "policy": policy,
@@ -78,7 +78,7 @@ def train_here(
     log: Callable[[dict[str, Any]], None] = lambda row: None,
     **task: Any,
 ) -> dict[str, int | float]:
-    """Train in this process, alone or as one of several. task: the other fields of TrainingTask."""
+    """Train in this process, which is the only one or one of several ranks. task: the other fields of TrainingTask."""
     from apm_exp.training.task import TrainingTask
 
     pairs = selected_pairs(parts)
@@ -88,8 +88,9 @@ def train_here(
 def selected_pairs(parts: Sequence[Part]) -> pa.Table:
     """Return the rows of logps.parquet that the parts keep, by pair_id, with their signed `explicit_margin`.
 
-    The margin is chosen minus rejected reward whatever the metric takes for one (reward.margin=max_min is of all
-    responses); null if any pair has no rewards. Raises ValueError if no pair is kept, or one by two parts.
+    The margin is always chosen minus rejected reward, even if the metric uses another (reward.margin=max_min uses all
+    responses). It is null for all pairs if any of them has no rewards. Raises ValueError if no pair is kept, or if two
+    parts keep the same pair.
     """
     rows = kept_rows(parts)
     if not len(rows):
@@ -114,7 +115,7 @@ def progress(folder: Path) -> int:
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
-    """Return the most pairs and optimizer steps that there can be."""
+    """Return the maximum numbers of pairs and of optimizer steps."""
     kept = [known[part["selection"].key].get("kept") for part in inputs["parts"]]
     if None in kept:
         return {}
@@ -123,7 +124,7 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
-    """Return the forwards of the pairs, each with a backward pass: exact if the selection is there."""
+    """Return the forward passes of the pairs, each followed by a backward pass; exact if the selection is built."""
     if "pairs" not in counts:
         return None
     epochs, parts = inputs["trainer"]["epochs"], inputs["parts"]
@@ -151,8 +152,9 @@ def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
     rewards = [built.get(part["rewards"].key) for part in inputs["parts"]]
     if not any(each and each.counts.get("unrewarded") == each.counts["pairs"] for each in rewards):
         return
-    from apm_exp.training.objective import NO_REWARDS, fields_read  # imports torch, which a reused run does without
+    from apm_exp.training.objective import NO_REWARDS, fields_read  # imports torch, which a reused run does not need
 
     loss = inputs["loss"]
     if "rewards" in fields_read(loss):
-        raise ValueError(f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}")
+        problem = "this loss needs rewards, but the pairs have none"
+        raise ValueError(f"loss._target_={loss['_target_']}: {problem}; {NO_REWARDS}")

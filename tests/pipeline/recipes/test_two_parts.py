@@ -114,7 +114,7 @@ def test_a_step_that_the_run_does_not_have_is_named(overrides: list[str], error:
         ("nothing", r"^pipeline\._target_=.*nothing: trains nothing; it returns no new policy$"),
         (
             "alike",
-            r"^pipeline\._target_=.*alike: two different steps of it are named selection; .* graph\.part\(NAME\)$",
+            r"^pipeline\._target_=.*alike: two different steps .* named selection; .* graph\.part\(NAME\)$",
         ),
     ],
 )

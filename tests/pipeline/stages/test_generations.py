@@ -191,10 +191,10 @@ def test_a_single_response_and_recorded_rewards_are_refused_before_any_work(tmp_
         "generations", "", "s", sample_responses, {"generate": {"samples": 1}}, tmp_path, FileDigests(tmp_path)
     )
     sampled = {"generations": responses, "pairing": MAX_MIN}
-    with pytest.raises(ValueError, match=r"^generate\.samples=1: a pair is made of two responses"):
+    with pytest.raises(ValueError, match=r"^generate\.samples=1: a pair needs two responses"):
         pairs_stage.foresee({"sampled": sampled}, {})
     recorded = {"responses": responses, "reward": {"_target_": "apm_exp.data.rewards.recorded.recorded"}}
-    with pytest.raises(ValueError, match=r"^reward=recorded: the responses are sampled here, so nothing recorded"):
+    with pytest.raises(ValueError, match=r"^reward=recorded: the responses are sampled here and have no recorded"):
         rewards_stage.foresee(recorded, {})
 
 

@@ -74,7 +74,7 @@ def test_a_template_that_writes_the_prompt_otherwise_before_a_response_is_told_o
     )
     logps(**given | {"policy": replace(tiny_policy, chat_template=template)})
     assert [
-        one.count("in 3 of 3 pairs it does not write the prompt as generation sees it") for one in caplog.messages
+        one.count("for 3 of 3 pairs it does not render the prompt as for generation") for one in caplog.messages
     ] == [1]
     assert "<bos>name a red fruit that is smallapple <sep>the apple" in caplog.text
     assert "but the template writes '<bos>name a red fruit that is small<sep>the apple" in caplog.text
@@ -114,7 +114,7 @@ def test_what_tokens_refuse_is_listed_counted_and_shown(given, caplog):
     assert refused["reason"]
     assert refused["detail"]
     assert (counts["pairs"], counts["refused"]) == (3, 1)
-    assert "1 of 4 pairs refused" in caplog.text
+    assert "1 of 4 pairs were refused" in caplog.text
 
 
 def test_on_bad_row_error_stops_before_scoring(given, monkeypatch):
@@ -137,7 +137,7 @@ def test_a_token_outside_the_embedding_is_an_error(given, tiny_policy):
     model.resize_token_embeddings(12)
     model.save_pretrained(folder)
     given["policy"] = replace(tiny_policy, folder=folder)
-    with pytest.raises(ValueError, match=r"^model.path: the pair a has the token \d+, and .* has 12 rows"):
+    with pytest.raises(ValueError, match=r"^model.path: the pair a has the token \d+, but .* has 12 rows"):
         logps(**given)
 
 

@@ -158,7 +158,7 @@ def test_kept_pairs_within_the_noise_of_the_dtype_are_counted(world, tmp_path, c
     changed = {"logps": an_artifact(tmp_path / "close", "logps", close), "metric": IMPLICIT, "dtype": dtype}
     with caplog.at_level(logging.INFO, "apm_exp"):
         assert selection(**world | changed)["within_noise"] == replaceable
-    said = f"({noise} nats a token in {dtype}) could replace at most {replaceable} of the kept pairs"
+    said = f"({noise} nats per token in {dtype}) could replace at most {replaceable} of the kept pairs"
     assert (said in caplog.text) == (replaceable > 0) == ("rounding" in caplog.text)
 
 
