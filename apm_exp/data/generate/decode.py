@@ -1,4 +1,4 @@
-"""Decoding: each prompt is computed once for all its responses, and responses that have ended leave the batch."""
+"""Decode responses: each prompt is computed once for all its responses, and finished responses leave the batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -13,16 +13,16 @@ from transformers.cache_utils import Cache
 from apm_exp.data.generate.draw import logp_of
 from apm_exp.data.generate.growing_layer import let_grow
 
-_ENDED = 1 / 8  # of the rows; to leave them out is a copy of the cache
-Draw = Callable[[Tensor, Tensor], Tensor]  # a token of each row from logits and a uniform number
-Ended = tuple[int, list[int], float]  # a response's place, its tokens, their log-prob (nats, at temperature 1)
+_ENDED = 1 / 8  # share of finished rows at which they are removed, since removing rows copies the cache
+Draw = Callable[[Tensor, Tensor], Tensor]  # (logits, uniform numbers) -> a token for each row
+Ended = tuple[int, list[int], float]  # index in the batch, tokens, log-prob (nats, temperature 1)
 
 
 class Rows:
-    """The rows of a batch: the tokens and what the model remembers of them.
+    """The rows of a batch: their tokens, and the model's cache of them.
 
-    kwargs: what transformers' generate has prepared for the model beside the tokens: mask, positions and the cache.
-    cache: what the model remembers of them; if None, rows cannot be chosen once it has begun.
+    kwargs: the model inputs that transformers' generate has prepared besides the tokens: mask, positions and cache.
+    cache: if None, rows cannot be chosen after the first forward.
     """
 
     def __init__(self, model: Any, ids: Tensor, kwargs: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class Rows:
         self.ids = torch.cat([self.ids, token_R[:, None]], dim=1)
 
     def choose(self, rows: Tensor) -> None:
-        """Keep these rows, each as often as it is named."""
+        """Replace the rows by those with these indices; an index may occur several times."""
         self.ids = self.ids[rows]
         for name, value in self.kwargs.items():
             if isinstance(value, Tensor) and value.ndim > 1:  # the row is the last dimension but one
@@ -58,10 +58,10 @@ class Rows:
 def decode_prompts(
     model: Any, prompts: Sequence[Sequence[int]], of_prompt: Sequence[int], draw: Draw, uniform_TN: np.ndarray
 ) -> Iterator[Ended]:
-    """Yield each response as soon as it has ended, by one of the end tokens of model.generation_config or its length.
+    """Yield each response as soon as it ends, with an end token of model.generation_config or after T tokens.
 
-    prompts: the tokens of each, padded on the left here. of_prompt: the index of the prompt of each response.
-    uniform_TN: a uniform number for each token of each response, of which there are at most T.
+    prompts: the tokens of each prompt, which are padded on the left here. of_prompt: the index of the prompt of each
+    response. uniform_TN: a uniform number for each of the at most T tokens of each of the N responses.
     """
     longest, pad = max(map(len, prompts)), model.generation_config.pad_token_id
     padded = [[pad] * (longest - len(ids)) + list(ids) for ids in prompts]
@@ -86,7 +86,7 @@ def _decode(
     generation_config: Any,
     **kwargs: Any,
 ) -> Iterator[Ended]:
-    """The loop for transformers' `generate`, which prepares the kwargs; its processors and criteria are not used."""
+    """Run the loop of transformers' `generate`, which prepares the kwargs; its processors and criteria are not used."""
     numbers_TN, ends = (
         torch.as_tensor(each, device=input_ids.device) for each in (uniform_TN, generation_config.eos_token_id)
     )
@@ -111,8 +111,11 @@ def _decode(
 
 
 def _begin(model: Any, ids: Tensor, kwargs: dict[str, Any], of_prompt_N: Tensor) -> tuple[Rows, Tensor]:
-    """A row a response, and the logits of their first tokens; each prompt is computed once if the model allows it."""
-    rows = Rows(model, ids, deepcopy(kwargs))  # whose cache is empty yet
+    """Return one row per response, and the logits of their first tokens.
+
+    Each prompt is computed once if the model's cache allows it.
+    """
+    rows = Rows(model, ids, deepcopy(kwargs))  # the cache in kwargs must stay empty, for the case below
     if rows.cache is not None:
         logits_PV = rows.logits()
         if _holds_all(rows.cache, model):
@@ -126,6 +129,6 @@ def _begin(model: Any, ids: Tensor, kwargs: dict[str, Any], of_prompt_N: Tensor)
 
 
 def _holds_all(cache: Cache, model: Any) -> bool:
-    """Whether a model remembers nothing beside its cache; RecurrentGemma keeps its states in its own modules."""
+    """Return whether the cache has all of a model's state; RecurrentGemma keeps its states in its own modules."""
     states = (getattr(layer, name, {}) for layer in cache.layers for name in ("conv_states", "recurrent_states"))
     return not getattr(model, "_is_stateful", False) or any(x is not None for each in states for x in each.values())

@@ -1,4 +1,4 @@
-"""A layer of a transformers cache that appends tokens without a copy of those that are there."""
+"""A layer of a transformers cache that appends tokens without copying the existing ones."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ _ROOM = 64  # tokens
 
 
 class GrowingLayer(DynamicLayer):
-    """A DynamicLayer whose memory has room for more tokens; DynamicLayer itself copies everything at each token."""
+    """A DynamicLayer that allocates memory for further tokens; DynamicLayer itself copies everything at each token."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.memory: list[Tensor] | None = None  # of which keys and values are the beginning
+        self.memory: list[Tensor] | None = None  # keys and values are views of its first tokens
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append the states; return all of them."""
+        """Append the states, and return all of them."""
         if not self.get_seq_length():
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states, value_states
@@ -31,13 +31,13 @@ class GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
     def reorder_cache(self, beam_idx: LongTensor) -> None:
-        """Keep these rows, each as often as it is named."""
+        """Replace the rows by those with these indices; an index may occur several times."""
         super().reorder_cache(beam_idx)
         self.memory = None
 
 
 def let_grow(cache: Cache) -> None:
-    """Replace the plain layers of an empty cache by growing ones; those with a window or a state stay as they are."""
+    """Replace the plain layers of an empty cache by growing ones; layers with a window or a state are not changed."""
     cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
 
 

@@ -1,4 +1,4 @@
-"""What has been sampled so far, on disk, for a killed stage to resume from: one result a prompt and response."""
+"""The responses that were sampled so far, on disk, so that a killed stage can resume."""
 
 from array import array
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from apm_exp.data.generate.samples import Drawn, Response
 
 
 def read_journal(folder: Path) -> dict[tuple[int, int], Response | Refusal]:
-    """Return what a journal holds, by the prompt's index and the response's number."""
+    """Return the responses and refusals of a journal, by the prompt's index and the response's number."""
     known: dict[tuple[int, int], Response | Refusal] = {}
     for name, result in results_file.read_results(folder):
         index, number = map(int, name.split())
@@ -21,17 +21,17 @@ def read_journal(folder: Path) -> dict[tuple[int, int], Response | Refusal]:
 
 
 def record(drawn: Iterable[Drawn], folder: Path) -> Iterator[Drawn]:
-    """Pass on what is sampled once it is in the journal."""
+    """Yield each response after it is written to the journal."""
     return results_file.record(drawn, _result, folder)
 
 
 def _result(drawn: Drawn) -> dict[str, Any]:
-    index, number, one = drawn
-    content = asdict(one)
+    index, number, response = drawn
+    content = asdict(response)
     for name in ("prompt_ids", "ids"):
         if content.get(name) is not None:
             content[name] = list(content[name])
-    return {f"{index} {number}": {type(one).__name__: content}}
+    return {f"{index} {number}": {type(response).__name__: content}}
 
 
 def _read(result: dict[str, Any]) -> Response | Refusal:

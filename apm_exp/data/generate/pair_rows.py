@@ -1,4 +1,4 @@
-"""From responses with rewards to pairs, as rows of a data set in the schema of SimPO's on-policy files."""
+"""Make pairs from responses with rewards, as rows of a data set in the schema of SimPO's on-policy files."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +17,10 @@ _ROWS_AT_ONCE = 1000
 
 
 def pair_rows(generations: Path, rewards: Path, rule: PairingRule) -> Iterator[SourceRow]:
-    """Yield a row for each pair that the rule makes of a prompt's responses, and one with a problem if it makes none.
+    """Yield a row for each pair that the rule makes from a prompt's responses, or one with a problem if it makes none.
 
-    generations, rewards: generations.parquet and the rewards.parquet of the same prompts. The source of a row is the
-    row of generations.parquet, counted from 1.
+    generations, rewards: generations.parquet, and rewards.parquet of the same prompts. The source of a row is the
+    number of its row in generations.parquet, counted from 1.
     """
     number = 0
     with pq.ParquetFile(generations) as file, pq.ParquetFile(rewards) as scored:
@@ -55,9 +55,9 @@ def _pairs(source: str, row: dict[str, Any], rewards: list[float] | None, rule: 
 def _chosen(
     responses: Sequence[str], rewards: list[float] | None, rule: PairingRule
 ) -> list[tuple[int, int]] | Refusal:
-    """Ask the rule about responses that can make a pair at all: with rewards, and not all the same."""
+    """Return the pairs of the rule, or a refusal if the responses have no finite rewards or are all identical."""
     if not rewards:
-        return Refusal("no rewards", "the reward source gave the responses to this prompt none")
+        return Refusal("no rewards", "the reward source gave no rewards to the responses to this prompt")
     if len({response.strip() for response in responses}) == 1:
         return Refusal("identical responses", f"{len(responses)} times {responses[0][:80]!r}")
     if not all(map(math.isfinite, rewards)):

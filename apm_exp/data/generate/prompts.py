@@ -1,4 +1,4 @@
-"""Which prompts are sampled: the rows of a dataset, reduced to their prompts, each prompt once."""
+"""The prompts of a dataset's rows, without duplicates."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _DIGEST_LENGTH = 16
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt. prompt_id: the row's own where it has one, else 16 hexadecimal digits of the prompt's sha256."""
+    """One prompt. prompt_id: the row's own if it has one, else 16 hexadecimal digits of the prompt's sha256."""
 
     source: str
     prompt_id: str
@@ -25,7 +25,7 @@ class Prompt:
 
 @dataclass
 class Prompts:
-    """The prompts of a dataset. refused: {"source", "pair_id", "reason", "detail"}; pair_id is the prompt's id."""
+    """The prompts of a dataset. refused: rows of refused.jsonl, whose pair_id is the prompt's id."""
 
     rows: int = 0
     accepted: list[Prompt] = field(default_factory=list)
@@ -33,11 +33,11 @@ class Prompts:
 
 
 def read_prompts(rows: Iterable[SourceRow]) -> Prompts:
-    """The prompts of the rows in their order; of rows with the same prompt or prompt_id the first is kept."""
-    found = Prompts()
+    """Return the prompts of the rows in their order; of rows with the same prompt or prompt_id the first is kept."""
+    result = Prompts()
     first: dict[str, str] = {}
     for row in rows:
-        found.rows += 1
+        result.rows += 1
         identifier = None
         try:
             messages, tools = _read(row)
@@ -46,20 +46,20 @@ def read_prompts(rows: Iterable[SourceRow]) -> Prompts:
             if seen := first.get(digest) or first.get(identifier):
                 raise BadRow("duplicate prompt", f"the same prompt or prompt_id as {seen}")
         except BadRow as bad:
-            found.refused.append(refusal(row.source, identifier, bad.reason, bad.detail))
+            result.refused.append(refusal(row.source, identifier, bad.reason, bad.detail))
             continue
         first[digest] = first[identifier] = row.source
-        found.accepted.append(Prompt(row.source, identifier, messages, tools))
-    return found
+        result.accepted.append(Prompt(row.source, identifier, messages, tools))
+    return result
 
 
 def refusal(source: str, identifier: str | None, reason: str, detail: str) -> dict[str, Any]:
-    """A row of refused.jsonl."""
+    """Return a row of refused.jsonl."""
     return {"source": source, "pair_id": identifier, "reason": reason, "detail": detail}
 
 
 def _read(row: SourceRow) -> tuple[list[Message], Tools | None]:
-    """The prompt of a row and its tools: of a pair, or of a row that has no responses."""
+    """Return the prompt of a row and its tools; the row may be a pair, or have no responses."""
     if row.row is None:
         raise bad_row_of(row.problem or "unreadable: the dataset gave no row and no problem")
     columns = with_known_columns(row.row)

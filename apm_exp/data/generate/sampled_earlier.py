@@ -1,7 +1,7 @@
-"""Responses that earlier steps have sampled from the same policy with the same settings: they are not sampled again.
+"""Reuse responses that earlier steps have sampled from the same policy with the same settings.
 
-A response depends on the policy, the settings, its prompt's content and its number alone, so a step with more responses
-a prompt, or with other prompts, takes those that are there.
+A response depends only on the policy, the settings, the content of its prompt, and its number. A step with more
+responses per prompt, or with other prompts, can therefore reuse those of other steps.
 """
 
 import hashlib
@@ -27,10 +27,11 @@ _ROWS_AT_ONCE = 1000
 
 
 def sampled_earlier(out: Path, prompts: pa.Table, samples: int) -> Iterator[Drawn]:
-    """Yield the responses of finished steps beside `out` that this step would sample, by a prompt's row in `prompts`.
+    """Yield the responses that finished steps have sampled and this step would sample too.
 
-    Numbers are below `samples`. A response that two steps have is yielded twice. Files that are not as they were
-    written are skipped.
+    out: the folder of this step; the other steps are its siblings. The index of a response is its prompt's row in
+    `prompts`, and its number is below `samples`. A response that two steps have is yielded twice. Damaged files are
+    skipped.
     """
     family = _family(out)
     if family is None:
@@ -42,19 +43,19 @@ def sampled_earlier(out: Path, prompts: pa.Table, samples: int) -> Iterator[Draw
 
 
 def _family(folder: Path) -> str | None:
-    """Return what the responses of a step depend on beside their prompts and numbers, as text."""
+    """Return, as text, what the responses of a step depend on besides their prompts and numbers; None if unreadable."""
     try:
         record: Any = OmegaConf.to_container(OmegaConf.load(folder / "inputs.yaml"))
         inputs = record["inputs"]
         generate = {name: value for name, value in inputs["generate"].items() if name != "samples"}
         builds = {place: build for place, build in record["builds"].items() if not place.startswith("prompts/")}
         return canonical([record["version"], inputs["policy"], generate, builds])
-    except Exception:  # whatever YAML makes of a damaged file, or of one that is being written
+    except Exception:  # parsing a damaged or unfinished file can raise anything
         return None
 
 
 def _intact(done: Path) -> bytes | None:
-    """Return the content of a finished step's table if it is as it was written."""
+    """Return the content of a finished step's table, or None if it is damaged."""
     try:
         expected = read_sealed(done, *DONE)["files"][FILE]["sha256"]
         content = (done.parent / FILE).read_bytes()

@@ -1,4 +1,4 @@
-"""The assertion that what is scored is what was sampled: both log-probs of a response agree within rounding."""
+"""Check that the responses that are scored are those that were sampled: both log-probs agree within rounding."""
 
 import logging
 from collections.abc import Sequence
@@ -13,14 +13,15 @@ from apm_exp.core.rounding import SHORT, TOLERANCE
 from apm_exp.core.types import Policy
 
 logger = logging.getLogger(__name__)
-_FAR = 10  # times the rounding of a whole response: one row of a batch, one expert of a mixture may be that far off
+_FAR = 10  # times the tolerance; single responses may be that far off, as with another expert of a mixture
 
 
 def check_scored_as_sampled(pairs: Path, scored: pa.Table, as_sampled: Sequence[str], policy: Policy) -> None:
-    """Compare the log-probs of the pairs `as_sampled`: as they were scored, and as the same weights sampled them.
+    """Compare the scored log-probs of the pairs `as_sampled` with those from sampling by the same weights.
 
-    Sampling goes token by token, with a cache and padding, and is rounded otherwise. Raises ValueError if the mean
-    difference, in nats a token, exceeds what rounding explains; warns of single responses that are far off.
+    The two are rounded differently, since sampling computes one token at a time, with a cache and padding. Raises
+    ValueError if the mean difference, in nats per token, is larger than rounding explains; warns of single responses
+    that differ by much more.
     """
     if not as_sampled:
         return
@@ -31,13 +32,14 @@ def check_scored_as_sampled(pairs: Path, scored: pa.Table, as_sampled: Sequence[
     most = f"most for the pair {names[worst % len(names)].as_py()}, by {difference_2P[worst]:.2g}"
     if not mean <= allowed:
         raise ValueError(
-            f"generate: the scored log-probs of the sampled responses differ from the sampler's by {mean:.2g} nats a "
-            f"token on average ({most}; rounding explains {allowed:g}): they are not of the same policy or tokens; "
-            "build them again with rebuild=generations"
+            f"generate: the scored log-probs of the sampled responses differ from the sampler's by {mean:.2g} nats per "
+            f"token on average ({most}; rounding explains {allowed:g}), so the policy or the tokens are not the same; "
+            "rebuild the responses with rebuild=generations"
         )
     if far := int((difference_2P > _FAR * allowed).sum()):
         logger.warning(
-            "%d of %d sampled responses are scored more than %g nats a token from what the sampler gave them, %s",
+            "the scored log-probs of %d of %d sampled responses differ from the sampler's by more than %g nats per "
+            "token, %s",
             *(far, difference_2P.size, _FAR * allowed, most),
         )
 
@@ -45,7 +47,10 @@ def check_scored_as_sampled(pairs: Path, scored: pa.Table, as_sampled: Sequence[
 def _differences(
     pairs: Path, scored: pa.Table, as_sampled: pa.Array, sampler: str
 ) -> tuple[np.ndarray, pa.ChunkedArray]:
-    """Nats a token of the chosen, then of the rejected responses that this sampler sampled; the pair_ids of either."""
+    """Return the differences, in nats per token, of the chosen and then of the rejected responses, and their pair_ids.
+
+    Only the responses that `sampler` sampled are compared.
+    """
     columns = ["pair_id", "sampler", "sampled_chosen_logp", "sampled_rejected_logp"]
     table = pq.read_table(pairs, columns=columns)
     mine = pc.and_(pc.equal(table["sampler"], sampler), pc.is_in(table["pair_id"], value_set=as_sampled))

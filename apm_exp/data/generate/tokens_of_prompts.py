@@ -1,4 +1,4 @@
-"""The tokens that a prompt is sampled from, by the policy's chat template."""
+"""Tokenize prompts for sampling, with the policy's chat template."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,14 +21,14 @@ def tokens_of_prompts(
     max_new_tokens: int,
     control_tokens: ControlTokens,
 ) -> dict[int, list[int] | Refusal]:
-    """Return the tokens of each prompt, or why it is refused, by its index."""
+    """Return the tokens of each prompt by its index, or a Refusal."""
     from apm_exp.models.context import context_length
 
     room, pattern = context_length(model), control_pattern(tokenizer)
     safe = {index: checked(pattern, (prompt,), tools, control_tokens) for index, (prompt, tools) in asked.items()}
     return {
-        index: one if isinstance(one, Refusal) else _prompt_ids(tokenizer, room, one, max_new_tokens)
-        for index, one in safe.items()
+        index: prompt if isinstance(prompt, Refusal) else _prompt_ids(tokenizer, room, prompt, max_new_tokens)
+        for index, prompt in safe.items()
     }
 
 
@@ -44,6 +44,6 @@ def _prompt_ids(
         return text
     ids = token_ids(tokenizer, [text])[0]
     if room is not None and len(ids) + max_new_tokens > room:
-        detail = f"{len(ids)} tokens and {max_new_tokens} new ones; the model takes {room}"
+        detail = f"{len(ids)} tokens and {max_new_tokens} new ones; the model accepts {room}"
         return Refusal("prompt too long", detail)
     return ids

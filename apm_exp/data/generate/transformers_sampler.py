@@ -1,4 +1,4 @@
-"""Samples responses from a policy, with transformers and the policy's own chat template."""
+"""Sampler: responses of a policy, with transformers and the policy's own chat template."""
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ def check_policy(
     *,
     max_new_tokens: int | None,
 ) -> None:
-    """Raise ValueError if the model has no room for so many new tokens after the shortest prompt."""
+    """Raise ValueError if the shortest prompt and max_new_tokens do not fit into the model's positions."""
     check_room(f"{place}.max_new_tokens", most_new_tokens(max_new_tokens, positions), tokenizer, positions, shortest)
 
 
@@ -55,15 +55,16 @@ def sample_responses(
     seed: int,
     control_tokens: ControlTokens = "refuse",
 ) -> Iterator[Drawn]:
-    """Yield (index of the prompt, number of the response, response) for all that is wanted, as each ends.
+    """Yield (index of the prompt, number of the response, response) for each wanted response, as soon as it ends.
 
-    wanted: the numbers of the responses to draw, by the prompt's index (`samples` is how many there are of them in
-    all). tools: of each prompt. max_new_tokens: see `most_new_tokens` for None. Refused are prompts that the chat
-    template does not take or of which it leaves out a part, that leave the model no room for max_new_tokens, or that
-    spell out a control token (control_tokens "text" reads it as text instead, as the token profiles do). A response
-    depends on the seed, its prompt's content and its number alone, not on what else is wanted or in its batch, but for
-    rounding (draw.py); the longest prompts come first. The model's own sampling settings are not used, its end tokens
-    are. Raises ValueError if the memory runs out.
+    wanted: the numbers of the responses to sample, by the prompt's index; `samples` is their total number per prompt.
+    tools: of each prompt. max_new_tokens: see `most_new_tokens` for None.
+
+    A prompt is refused if the chat template fails or leaves out a part of it, if the model has no room for
+    max_new_tokens after it, or if it contains the text of a control token (with control_tokens="text", this is
+    tokenized as plain text, as by the token profiles). Except for rounding (draw.py), a response depends only on the
+    seed, the content of its prompt and its number, not on the other responses. The longest prompts come first. Of the
+    model's own generation settings, only the end tokens are used. Raises ValueError if memory runs out.
     """
     from apm_exp.data.generate.draw import draw
     from apm_exp.models.context import context_length
@@ -80,20 +81,20 @@ def sample_responses(
     for index in sorted(wanted):
         if isinstance(refusal := ids[index], Refusal):
             yield from ((index, number, refusal) for number in wanted[index])
-    usable = {index: array("i", one) for index, one in ids.items() if not isinstance(one, Refusal)}
+    usable = {index: array("i", tokens) for index, tokens in ids.items() if not isinstance(tokens, Refusal)}
     longest_first = sorted(usable, key=lambda index: (-len(usable[index]), index))
     places = [(index, number) for index in longest_first for number in wanted[index]]
     batches = (places[start : start + batch_size] for start in range(0, len(places), batch_size))
     sample = partial(_sample_batch, model, tokenizer, usable, partial(draw, temperature=temperature, top_p=top_p))
     numbers = partial(_uniform_numbers, seed, asked, most)
-    drawn = (one for batch in batches for one in sample(batch, numbers(batch)))
+    drawn = (response for batch in batches for response in sample(batch, numbers(batch)))
     yield from track(_out_of_memory_named(drawn, batch_size), "sampling, responses", len(places))
 
 
 def _settings(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", max_new_tokens: int
 ) -> "GenerationConfig":
-    """What transformers prepares a decoding for; nothing is inherited but the model's end tokens."""
+    """Return the generation settings; only the end tokens are taken from the model's own."""
     from transformers import GenerationConfig
 
     own = model.generation_config.eos_token_id if model.generation_config else None
@@ -106,7 +107,7 @@ def _settings(
 
 
 def _uniform_numbers(seed: int, asked: Mapping[int, Asked], tokens: int, batch: Sequence[Place]) -> "np.ndarray":
-    """The random numbers of each response of a batch, one a token, [tokens, responses]."""
+    """Return the random numbers of a batch, one for each token of each response, [tokens, responses]."""
     import numpy as np
 
     from apm_exp.data.generate.draw import uniform_numbers
@@ -136,7 +137,7 @@ def _sample_batch(
 def _response(
     tokenizer: "PreTrainedTokenizerBase", prompt_ids: Sequence[int], ids: list[int], logp: float, ends: Sequence[int]
 ) -> Response:
-    """A response with its text, in which the end token is left out and every other control token is spelled out."""
+    """Return a response with its text, without the end token and with other control tokens written as text."""
     finished = ids[-1] in ends
     shown = ids[: len(ids) - finished]
     (text,) = tokenizer.batch_decode([shown], skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -151,4 +152,4 @@ def _out_of_memory_named(drawn: Iterator[Drawn], batch_size: int) -> Iterator[Dr
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        raise ValueError(f"batch_size={batch_size}: out of memory while sampling; give a smaller one") from error
+        raise ValueError(f"batch_size={batch_size}: out of memory while sampling; use a smaller one") from error

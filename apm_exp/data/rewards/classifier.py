@@ -45,15 +45,16 @@ def classifier(
     max_length: Annotated[int, Field(gt=0)],
     trust_remote_code: bool,
 ) -> list[list[float] | None]:
-    """The reward model's score of each response to its prompt, reward units; runs on the runtime's device.
+    """Return the reward model's score of each response to its prompt, in reward units; runs on the runtime's device.
 
-    The conversation is written by the reward model's own chat template. A row that it does not take has no rewards
-    (None), and so has one with a response beyond the model's positions; of a conversation with more than max_length
-    tokens the end is lost, and control tokens that one spells out are read as text: all are counted in a warning.
-    Equal conversations are scored once. scored: a folder for what has been scored so far, from which a killed attempt
-    goes on. Raises ValueError where the template takes no row, where the model has another number of labels, where
-    memory does not suffice for one response, or where its head would be random: a class that transformers does not know
-    loads as a plain classifier with an untrained head (ArmoRM without its own code does).
+    Conversations are rendered with the reward model's own chat template. A row has no rewards (None) if the template
+    fails for it, or if a response is longer than the model's positions. Conversations are truncated to max_length
+    tokens, and control tokens in their text are tokenized as plain text. All of these are counted in warnings. Equal
+    conversations are scored once. scored: a folder for the scores so far, from which a killed attempt resumes.
+
+    Raises ValueError if the template fails for all rows, if the model does not have exactly one label, if one response
+    alone does not fit into memory, or if the model's head would be random: a class that transformers does not know
+    loads as a plain classifier with an untrained head (as ArmoRM without its own code).
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -69,7 +70,7 @@ def classifier(
     arguments = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
     model = load_weights(AutoModelForSequenceClassification, folder, label, **arguments)
     if model.config.num_labels != 1:
-        remedy = "give a reward model with one"
+        remedy = "use a reward model with one"
         raise ValueError(f"{label}: the model has {model.config.num_labels} labels; {remedy}")
     model = model.to(component.bind("runtime", runtime)().device)
     most = context_length(model)
@@ -84,14 +85,14 @@ def classifier(
 
 
 def pin(*, path: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
-    """Return the commit of a model on the Hub as its revision, downloaded if it is not cached. Raises as folder_of."""
+    """Return the commit of a model on the Hub as `revision`; it is downloaded if not cached. Raises as folder_of."""
     if Path(path).expanduser().is_dir():
         return {}
     return {"revision": commit_of(folder_of("reward", path, revision, trust_remote_code))}
 
 
 def is_here(*, path: str, revision: str | None) -> bool:
-    """Return whether the model can be had without a download."""
+    """Return whether the model can be loaded without a download."""
     return model_is_here(path=path, revision=revision)
 
 
@@ -101,7 +102,7 @@ def config_here(*, path: str, revision: str | None) -> Path | None:
 
 
 def preflight(*, path: str, revision: str | None, max_length: int, trust_remote_code: bool) -> None:
-    """Check the model's folder without loading a weight. Raises a one-line ValueError."""
+    """Check the model's folder without loading its weights. Raises a one-line ValueError."""
     from apm_exp.data.rewards.preflight import check_folder
 
     check_folder(path, revision, max_length, trust_remote_code=trust_remote_code)
@@ -110,9 +111,9 @@ def preflight(*, path: str, revision: str | None, max_length: int, trust_remote_
 def _token_ids(
     tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, label: str, most: int | None
 ) -> tuple[list[list[int]], list[bool]]:
-    """The tokens of each response with its prompt, row after row, and whether each row is taken.
+    """Return the tokens of each response with its prompt, of all accepted rows, and whether each row is accepted.
 
-    Not by the template, or for a response of more than `most` tokens.
+    A row is not accepted if the template fails for it, or if a response has more than `most` tokens.
     """
     ids: list[list[int]] = []
     taken: list[bool] = []
@@ -133,7 +134,7 @@ def _token_ids(
         spelled += sum(CUT in text for texts in written for text in texts)
     _say_refused(refused, len(responses), label)
     if spelled:
-        problem = "conversations spell out a control token of the reward model, which is read as text"
+        problem = "conversations contain a control token of the reward model, which is tokenized as plain text"
         logger.warning("%s: %d %s", label, spelled, problem)
     if longer and most is not None:
         _say_longer(longer, len(responses), most, label)
@@ -141,7 +142,7 @@ def _token_ids(
 
 
 def _say_refused(refused: list[str], rows: int, label: str) -> None:
-    problem = f"{label}: its chat template does not take"
+    problem = f"{label}: its chat template does not accept"
     if refused and len(refused) == rows:
         raise ValueError(f"{problem} any of the {rows} conversations, the first: {refused[0]}")
     if refused:
@@ -151,14 +152,14 @@ def _say_refused(refused: list[str], rows: int, label: str) -> None:
 def _texts(
     tokenizer: "PreTrainedTokenizerBase", pattern: re.Pattern[str], row: Mapping[str, Any]
 ) -> list[str] | Refusal:
-    """The conversation with each response of a row; control tokens that it spells out are cut in two."""
+    """Return the conversation with each response of a row; control tokens in the text are split by CUT."""
     prompt, tools = read_messages(row["prompt"]), read_tools(row.get("tools"))
-    answers = read_responses(row["responses"], row.get("response_extras"))
+    responses = read_responses(row["responses"], row.get("response_extras"))
     texts = []
-    for answer in answers:
-        messages = as_text(pattern, [*prompt, answer])
+    for response in responses:
+        messages = as_text(pattern, [*prompt, response])
         text = chat_text(tokenizer, messages, generation_prompt=False, tools=as_text(pattern, tools))
-        reason = text.detail if isinstance(text, Refusal) else _left_out(text.replace(CUT, ""), answer, tools)
+        reason = text.detail if isinstance(text, Refusal) else _left_out(text.replace(CUT, ""), response, tools)
         if isinstance(text, Refusal) or reason:
             return Refusal("no reward", f"prompt starting {text_of(prompt[-1])[:60]!r}: {reason}")
         texts.append(text)
@@ -166,7 +167,7 @@ def _texts(
 
 
 def _left_out(text: str, response: Message, tools: Tools | None) -> str | None:
-    """What the template does not write of the tools, and of a response that is more than text."""
+    """Return what the template leaves out of the tools, or of a response with tool calls or other fields, or None."""
     unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
     lacking = unseen or (not_written(text, [response], response=True) if fields_of(response) else None)
     return lacking and f"it does not write {lacking}"
@@ -176,15 +177,15 @@ def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:
     cut = sum(len(each) > max_length for each in ids)
     if cut:
         logger.warning(
-            "%s: %d of %d responses have more than reward.max_length=%d tokens and were scored without their end",
+            "%s: %d of %d responses have more than reward.max_length=%d tokens and were truncated",
             *(label, cut, len(ids), max_length),
         )
 
 
 def _say_longer(longer: list[int], rows: int, most: int, label: str) -> None:
-    """Of responses beyond the model's positions its score would mean nothing."""
+    """Warn of rows without rewards because a response is longer than the model's positions; raise if these are all."""
     problem = f"{label}: {len(longer)} of {rows} conversations are longer (up to {max(longer)} tokens) than the model's"
-    problem += f" {most} positions and have no reward; reward.max_length={most} scores them without their end"
+    problem += f" {most} positions and have no reward; reward.max_length={most} truncates and scores them"
     if len(longer) == rows:
         raise ValueError(problem)
     logger.warning("%s", problem)
@@ -193,7 +194,7 @@ def _say_longer(longer: list[int], rows: int, most: int, label: str) -> None:
 def _scores(
     model: "PreTrainedModel", ids: Mapping[str, list[int]], pad: int | None, batch_size: int, scored: Path, label: str
 ) -> dict[str, float]:
-    """The score of each token sequence by its name; those that an earlier attempt has left in `scored` are taken."""
+    """Return the score of each token sequence by its name; those that an earlier attempt has saved are reused."""
     from apm_exp.data.rewards.sequence_scores import form_batches, score_batches
 
     names, sequences, known = list(ids), list(ids.values()), dict(read_results(scored))

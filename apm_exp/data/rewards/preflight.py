@@ -1,4 +1,4 @@
-"""What can be wrong with a reward model's folder, found without loading a weight."""
+"""Checks of a reward model's folder without loading its weights."""
 
 import json
 from pathlib import Path
@@ -25,15 +25,15 @@ _ARMORM = "LlamaForRewardModelWithGating"  # without its code it is a plain clas
 def check_folder(path: str, revision: str | None, max_length: int, *, trust_remote_code: bool) -> None:
     """Check that reward.path names a classifier with one label, its weights and a tokenizer with a chat template.
 
-    The settings are those of `classifier`. Raises a one-line ValueError that starts with the setting to change.
-    Reads the headers of the weights, not the weights.
+    The settings are those of `classifier`. Only the headers of the weights are read. Raises a one-line ValueError that
+    starts with the setting to change.
     """
     label, trust = f"reward.path={path}", trust_remote_code
     folder = folder_of("reward", path, revision, trust)
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{label}: no config.json; give the folder of a reward model")
+        raise ValueError(f"{label}: no config.json; use the folder of a reward model")
     if _ARMORM in (_config(folder).get("architectures") or []):
-        remedy = "take another reward model, or reward=recorded on data that have its rewards"
+        remedy = "use another reward model, or reward=recorded with data that have its rewards"
         raise ValueError(f"{label}: ArmoRM cannot be loaded: its own code needs transformers before 4.52; {remedy}")
     shapes = weight_shapes(folder, label)
     check_layers(_config(folder), shapes, label)
@@ -49,14 +49,15 @@ def check_folder(path: str, revision: str | None, max_length: int, *, trust_remo
         raise ValueError(f"{label}: its tokenizer has no chat template; {_TEMPLATE}")
     text = chat_text(tokenizer, [*LETTER, Message(role="assistant", content="b")], generation_prompt=False)
     if isinstance(text, Refusal):
-        raise ValueError(f"{label}: its chat template takes no user's and assistant's turn: {text.detail}; {_TEMPLATE}")
+        problem = f"its chat template does not accept a user's and an assistant's turn: {text.detail}"
+        raise ValueError(f"{label}: {problem}; {_TEMPLATE}")
     count, most = len(token_ids(tokenizer, [text])[0]), context_length(model)
     if most is not None and min(count, max_length) > most:
-        raise ValueError(f"{label}: takes {most} tokens, and the shortest conversation has {count}; give another")
+        raise ValueError(f"{label}: accepts {most} tokens, but the shortest conversation has {count}; use another")
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """config.json; empty where it cannot be read, which transformers says in _classifier."""
+    """Return the content of config.json; empty if it cannot be read, for which _classifier raises later."""
     try:
         return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -64,19 +65,19 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _remedy(folder: Path) -> str:
-    """What to do about a head that transformers does not know."""
+    """Return the remedy for weights whose head transformers does not know."""
     if "AutoModelForSequenceClassification" in (_config(folder).get("auto_map") or {}):
-        return "it brings its own code: reward.trust_remote_code=true, if you trust it"
-    return "give a sequence classifier"
+        return "it has its own code: set reward.trust_remote_code=true, if you trust it"
+    return "use a sequence classifier"
 
 
 def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrainedModel:
-    """The model without its weights; ValueError where it has not one label."""
+    """Return the model without its weights. Raises ValueError if it does not have exactly one label."""
     try:
         with quiet(), torch.device("meta"):
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
             model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=trust_remote_code)
-    except Exception as error:  # whatever a number of config.json leads to
+    except Exception as error:  # a wrong value in config.json can raise anything
         raise ValueError(f"{label}: {library_problem(error, folder)}") from error
     if model.config.num_labels != 1:
         if language := [
@@ -84,10 +85,10 @@ def _classifier(folder: Path, label: str, trust_remote_code: bool) -> PreTrained
         ]:
             problem = f"{language[0]} is a language model and no classifier, so it gives no rewards"
             raise ValueError(f"{label}: {problem}; give a reward model, a sequence classifier with one label")
-        raise ValueError(f"{label}: the model has {model.config.num_labels} labels; give a reward model with one")
+        raise ValueError(f"{label}: the model has {model.config.num_labels} labels; use a reward model with one")
     return model
 
 
 def _head_names(model: PreTrainedModel) -> set[str]:
-    """The names of the weights outside the backbone."""
+    """Return the names of the weights outside the backbone."""
     return {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}

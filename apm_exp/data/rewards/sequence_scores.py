@@ -1,4 +1,4 @@
-"""Scores of token sequences under a classifier: longest first, and fewer at once when memory runs out."""
+"""Score token sequences with a classifier: longest first, in smaller batches if memory runs out."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -14,9 +14,9 @@ Indexed = tuple[int, Sequence[int]]
 
 
 def form_batches(ids: Ids, names: Sequence[str], known: Collection[str], batch_size: int) -> list[list[int]]:
-    """The indices of the sequences of each forward, longest first, without those whose name is known.
+    """Return the indices of the sequences of each forward, longest first, without those whose name is in `known`.
 
-    What is known changes no other batch, so that a scoring that was killed goes on as it would have.
+    Known sequences are removed after the batches are formed, so that a resumed attempt has the same batches.
     """
     longest_first = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), names[index]))
     batches = [longest_first[start : start + batch_size] for start in range(0, len(ids), batch_size)]
@@ -27,10 +27,10 @@ def form_batches(ids: Ids, names: Sequence[str], known: Collection[str], batch_s
 def score_batches(
     model: Any, ids: Ids, batches: Sequence[list[int]], pad: int | None, label: str
 ) -> Iterator[list[tuple[int, float]]]:
-    """Yield (index, score) of each sequence of a batch of indices into `ids`, one forward each.
+    """Yield, for each batch, the (index, score) of its sequences, from one forward.
 
-    When memory runs out reward.batch_size is halved, with a warning. label: `reward.path=...`, for messages. Raises
-    ValueError where memory does not suffice for one sequence, and where the model does not give one number for each.
+    If memory runs out, reward.batch_size is halved, with a warning. label: `reward.path=...`, for messages. Raises
+    ValueError if one sequence alone does not fit into memory, or if the model does not return one number for each.
     """
     size = max(map(len, batches), default=1)
     named = ([(index, ids[index]) for index in batch] for batch in batches)
@@ -42,26 +42,26 @@ def score_batches(
 def _too_large(indexed: Indexed) -> str:
     return (
         f"reward.max_length: out of memory for one response alone ({len(indexed[1])} tokens with its prompt), so a "
-        "smaller reward.batch_size does not help; give a smaller reward.max_length or a larger device"
+        "smaller reward.batch_size does not help; use a smaller reward.max_length or a larger device"
     )
 
 
 def _scores(model: Any, pad: int | None, label: str, batch: Sequence[Indexed]) -> list[float]:
-    """The only logit of each sequence."""
+    """Return the only logit of each sequence."""
     ids = [each for _, each in batch]
     logits = _logits(model, ids, pad)
     shape, wanted = tuple(getattr(logits, "shape", ())), (len(ids), 1)
     if shape != wanted:
         problem = f"the model gives scores of shape {shape} for {len(ids)} responses instead of {wanted}"
-        raise ValueError(f"{label}: {problem}; give a sequence classifier with one label")
+        raise ValueError(f"{label}: {problem}; use a sequence classifier with one label")
     return logits[:, 0].float().tolist()
 
 
 def _logits(model: Any, ids: Ids, pad: int | None) -> Any:
-    """The model's logits for each sequence, padded on the right; None where its output has none.
+    """Return the model's logits for each sequence, padded on the right; None if its output has none.
 
-    Decoder classifiers read the last token that is not the pad id, so a pad id that a text contains (pad = end token)
-    moves the place that is read. Padding is masked: any id that no text of the batch contains marks the end.
+    Decoder classifiers use the hidden state of the last token that is not the pad id. This is the wrong token if a
+    sequence contains the pad id (pad = end token), so that an id is used that no sequence of the batch contains.
     """
     pad = _free_id(ids, pad)
     for config in (model.config, model.config.get_text_config()):
@@ -75,6 +75,6 @@ def _logits(model: Any, ids: Ids, pad: int | None) -> Any:
 
 
 def _free_id(ids: Ids, pad: int | None) -> int:
-    """The pad id if no sequence contains it, else the first id that none contains."""
+    """Return the pad id if no sequence contains it, else the first id that none contains."""
     used = set().union(*ids)
     return pad if pad is not None and pad not in used else next(id for id in count() if id not in used)

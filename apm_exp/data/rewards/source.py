@@ -1,4 +1,4 @@
-"""A reward source, bound to what it asks for besides the responses."""
+"""A reward source with its settings and further arguments bound."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,16 +14,15 @@ SCORED = "scored"
 
 
 def reward_source(node: Mapping[str, Any], out: Path, runtime: Mapping[str, Any]) -> RewardSource:
-    """The reward source of a node with its settings, and with those of these two that its parameters name.
+    """Return the reward source of a node with its settings bound, and `runtime` and `scored` if it has such parameters.
 
-    runtime: the node that says how the work is run. scored: a folder in the stage's `out` for what has been scored so
-    far, which is found again after a kill; the stage removes it when the rewards are written. Raises ValueError as
-    component.bind.
+    runtime: the runtime node. scored: a folder in the stage's `out` in which the source saves its scores, so that a
+    killed attempt can resume; the stage removes it after writing the rewards. Raises ValueError as component.bind.
     """
     source = component.bind("reward", node)
     wanted = component.positional_names(source.func)
-    given: dict[str, Any] = {"runtime": runtime} if "runtime" in wanted else {}
+    arguments: dict[str, Any] = {"runtime": runtime} if "runtime" in wanted else {}
     if "scored" in wanted:
-        given["scored"] = out / SCORED
-        given["scored"].mkdir(exist_ok=True)
-    return partial(source, **given)
+        arguments["scored"] = out / SCORED
+        arguments["scored"].mkdir(exist_ok=True)
+    return partial(source, **arguments)

@@ -59,7 +59,7 @@ def test_top_p_keeps_the_tokens_that_transformers_keeps(top_p):
 
 def test_logits_that_are_not_finite_are_an_error():
     for top_p in (0.9, 1.0):
-        with pytest.raises(ValueError, match=r"^model\.dtype: the policy gives logits that are not finite; "):
+        with pytest.raises(ValueError, match=r"^model\.dtype: the policy's logits are not finite; "):
             draw(torch.tensor([[0.0, torch.nan]]), torch.tensor([0.5]).double(), 1.0, top_p)
 
 

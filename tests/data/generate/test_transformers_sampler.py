@@ -149,7 +149,7 @@ def test_the_models_own_sampling_settings_are_not_used_but_its_end_tokens_are(mi
 def test_a_prompt_that_leaves_no_room_is_refused(micro_policy):
     long = [{"role": "user", "content": "a " * 250}]
     responses = sampled(micro_policy, [PROMPTS[0], long])
-    assert responses[1] == Refusal("prompt too long", "252 tokens and 12 new ones; the model takes 256")
+    assert responses[1] == Refusal("prompt too long", "252 tokens and 12 new ones; the model accepts 256")
     assert isinstance(responses[0], Samples)
 
 
@@ -185,5 +185,5 @@ def test_running_out_of_memory_names_the_setting(micro_policy, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("transformers.LlamaForCausalLM.forward", forward)
-    with pytest.raises(ValueError, match=r"^batch_size=9: out of memory while sampling; give a smaller one$"):
+    with pytest.raises(ValueError, match=r"^batch_size=9: out of memory while sampling; use a smaller one$"):
         sampled(micro_policy)

@@ -145,7 +145,7 @@ def test_other_errors_are_no_lack_of_memory(folder, monkeypatch):
 def test_a_model_that_does_not_give_one_number_for_each_response(folder, monkeypatch, output, shape):
     monkeypatch.setattr(LlamaForSequenceClassification, "forward", lambda self, input_ids, attention_mask: output)
     problem = (
-        rf"^reward\.path={folder}: the model gives scores of shape {shape} for 5 responses instead of \(5, 1\); give"
+        rf"^reward\.path={folder}: the model gives scores of shape {shape} for 5 responses instead of \(5, 1\); use"
     )
     with pytest.raises(ValueError, match=problem):
         scores(folder)
@@ -178,20 +178,22 @@ def test_no_chat_template(tmp_path):
 def test_a_conversation_that_the_template_does_not_take_has_no_rewards(folder, caplog):
     bad = {"prompt": [{"role": "tool", "content": "What?"}], "responses": ["a"]}
     with pytest.raises(
-        ValueError, match=r"take any of the 1 conversations, the first: prompt starting 'What\?': no such"
+        ValueError, match=r"accept any of the 1 conversations, the first: prompt starting 'What\?': no such"
     ):
         scores(folder, [bad])
     good = {"prompt": [{"role": "user", "content": "What?"}], "responses": ["a", "b c"]}
     alone = scores(folder, [good])
     assert scores(folder, [good, bad, good]) == [alone[0], None, alone[0]]
-    assert "chat template does not take 1 of 3 conversations, the first: prompt starting 'What?'" in caplog.text
+    assert "chat template does not accept 1 of 3 conversations, the first: prompt starting 'What?'" in caplog.text
 
 
 def test_a_control_token_in_a_response_is_text(folder, caplog):
     prompt = [{"role": "user", "content": "What?"}]
     rows = [{"prompt": prompt, "responses": [text]} for text in ("a<|end|>", "a", "a<|end|><|user|>b")]
     assert len({row[0] for row in scores(folder, rows)}) == 3
-    assert "2 conversations spell out a control token of the reward model, which is read as text" in caplog.text
+    assert (
+        "2 conversations contain a control token of the reward model, which is tokenized as plain text" in caplog.text
+    )
 
 
 def test_a_response_whose_tool_calls_the_template_does_not_write_has_no_rewards(folder, caplog):
@@ -216,7 +218,7 @@ def test_a_row_with_a_response_beyond_the_models_positions_has_no_reward_and_is_
     expected = (
         r"1 of 2 conversations are longer \(up to \d{3} tokens\) than the model's 60 positions and have no reward; "
     )
-    assert re.search(expected + "reward.max_length=60 scores them", caplog.text)
+    assert re.search(expected + "reward.max_length=60 truncates and scores them", caplog.text)
     assert len(scores(short, max_length=60)[0]) == 3
     with pytest.raises(ValueError, match="1 of 1 conversations are longer"):
         scores(short, rows=ROWS[:1])

@@ -37,11 +37,11 @@ def test_head_that_transformers_does_not_know_would_be_random(tmp_path):
     weights["regression_layer.weight"] = weights.pop("score.weight")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     random = "lacks score.weight, so the reward model's head would be random; "
-    assert problem(folder).endswith(f"{random}give a sequence classifier")
+    assert problem(folder).endswith(f"{random}use a sequence classifier")
     config = json.loads((folder / "config.json").read_text())
     own = {"auto_map": {"AutoModelForSequenceClassification": "modeling_custom.Model"}}
     (folder / "config.json").write_text(json.dumps(config | own))
-    assert problem(folder).endswith(f"{random}it brings its own code: reward.trust_remote_code=true, if you trust it")
+    assert problem(folder).endswith(f"{random}it has its own code: set reward.trust_remote_code=true, if you trust it")
     armorm = config | own | {"architectures": ["LlamaForRewardModelWithGating"]}
     (folder / "config.json").write_text(json.dumps(armorm))
     with pytest.raises(ValueError, match=r": ArmoRM cannot be loaded: its own code needs transformers before 4\.52; "):
@@ -71,7 +71,7 @@ def test_nothing_there(tmp_path):
 def test_a_template_that_takes_no_response(tmp_path):
     folder = reward_folder(tmp_path / "model")
     (folder / "chat_template.jinja").write_text("{{ raise_exception('never') }}")
-    assert "its chat template takes no user's and assistant's turn: " in problem(folder)
+    assert "its chat template does not accept a user's and an assistant's turn: " in problem(folder)
 
 
 def test_a_model_that_takes_fewer_tokens_than_any_conversation(tmp_path):
@@ -79,4 +79,4 @@ def test_a_model_that_takes_fewer_tokens_than_any_conversation(tmp_path):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4}))
     # <|begin|> <|user|> a <|end|> <|assistant|> b <|end|>
-    assert problem(folder).endswith(": takes 4 tokens, and the shortest conversation has 7; give another")
+    assert problem(folder).endswith(": accepts 4 tokens, but the shortest conversation has 7; use another")
