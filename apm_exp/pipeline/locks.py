@@ -33,7 +33,7 @@ def locked(step: Step) -> Iterator[None]:
 
 @contextmanager
 def reading(step: Step) -> Iterator[None]:
-    """Prevent that a step's files are moved inside the block; any number of processes may hold this lock."""
+    """Keep a step's files from being moved inside the block; any number of processes may hold this lock."""
     import fcntl
 
     with _file(step, "read.lock").open("a+") as file:  # some file systems share only locks of readable files
