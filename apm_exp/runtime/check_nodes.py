@@ -1,4 +1,4 @@
-"""Check that all nodes of an allocation are set up as this machine, before any work starts on them."""
+"""Check that all nodes of an allocation have the same setup as this machine, before any work starts on them."""
 
 import contextlib
 import logging
@@ -64,7 +64,8 @@ def check_nodes(config: Mapping[str, Any]) -> None:
 
 
 def is_alike(out: Path, *, versions_here: Mapping[str, str | None], runtime: Mapping[str, Any]) -> dict[str, int]:
-    """Compare the versions on this rank's node with those of the command, and meet the other ranks."""
+    """Compare the versions on this rank's node with those of the command, and communicate with the other ranks."""
+
     import torch
 
     for name, version in versions().items():

@@ -1,7 +1,7 @@
-"""A command and its jobs in processes of a launcher's: they end with it, in good order, however it ends.
+"""End the jobs that a launcher runs in other processes when their command ends, however it ends.
 
-The command holds a lock while its jobs are to go on. Each worker waits for that lock in a thread: it gets it as soon as
-the command lets go of it (Ctrl-C, SIGTERM) or is gone (then the system does), and tells itself to stop.
+The command holds a lock while its jobs may run. Each worker waits for this lock in a thread, and stops itself as soon
+as it gets the lock: when the command releases it (Ctrl-C, SIGTERM), or when the command dies.
 """
 
 import os
@@ -11,20 +11,20 @@ import time
 from pathlib import Path
 from typing import IO
 
-COMMAND = "APM_EXP_COMMAND"  # in the environment of jobs: the file that their command holds
+COMMAND = "APM_EXP_COMMAND"  # an environment variable of jobs: the file that their command has locked
 _ENDING = {signal.SIGINT, signal.SIGTERM}
-_SECONDS_TO_END = 10  # after Ctrl-C or SIGTERM, until told again
+_SECONDS_TO_END = 10  # until the signal is sent again
 
 
 class Jobs:
-    """The command's side: from `begin` to `end` Ctrl-C and SIGTERM end the jobs, and the command waits for them."""
+    """The command's side: from `begin` to `end`, Ctrl-C and SIGTERM stop the jobs, and the command waits for them."""
 
     def __init__(self) -> None:
         self.file: IO[str] | None = None
         self.told: int | None = None
 
     def begin(self, locks: Path) -> None:
-        """Hold a file in `locks`, and name it to processes that are started from now on. Of the main thread only."""
+        """Lock a file in `locks`, and pass its name to processes that are started later. For the main thread only."""
         import fcntl
 
         locks.mkdir(parents=True, exist_ok=True)
@@ -33,8 +33,8 @@ class Jobs:
         fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.environ[COMMAND] = self.file.name
         self.handlers = {number: signal.signal(number, self._tell) for number in _ENDING}
-        # Blocked in this thread, and so in what it starts: the terminal's Ctrl-C reaches a launcher's idle process too,
-        # which would die of it, and the launcher would kill all others for that.
+        # Blocked in this thread, and so in the processes that it starts: the terminal's Ctrl-C also reaches idle
+        # processes of the launcher, which would die, and the launcher would then kill all others.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
@@ -47,13 +47,13 @@ class Jobs:
         if self.file and self.told is None:
             self.told = int(number)
             self.file.write(str(self.told))
-            self.file.close()  # which lets go of the lock
+            self.file.close()  # releases the lock
 
     def end(self) -> int:
-        """The jobs are over; returns the exit code: 0, 130 (Ctrl-C) or 143 (SIGTERM)."""
+        """Restore the signal handlers after the jobs; return the exit code: 0, 130 (Ctrl-C) or 143 (SIGTERM)."""
         if file := self.file:
             self.file = None
-            signal.pthread_kill(self.listener.ident or 0, signal.SIGTERM)  # it waits for one
+            signal.pthread_kill(self.listener.ident or 0, signal.SIGTERM)  # ends its sigwait
             self.listener.join()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
             for number, handler in self.handlers.items():
@@ -68,9 +68,9 @@ jobs = Jobs()
 
 
 def end_of_command(*, wait: bool = False) -> int | None:
-    """How the command of this job ended: by SIGINT, SIGTERM, or without a word, which counts as SIGKILL.
+    """Return the signal that ended the command of this job: SIGINT, SIGTERM, or SIGKILL if it recorded none.
 
-    None while it goes on, and where this process does not depend on one. wait: until it ends.
+    Returns None while the command runs, and if this process does not belong to one. wait: wait until it ends.
     """
     import fcntl
 
@@ -88,7 +88,7 @@ def end_of_command(*, wait: bool = False) -> int | None:
 
 
 def stop_with_command() -> None:
-    """Have this process stopped when its command is over: by SIGINT where that ended it, else SIGTERM."""
+    """Stop this process when its command ends: with SIGINT if that ended the command, else with SIGTERM."""
     if COMMAND in os.environ:
         threading.Thread(target=_stop, daemon=True).start()
 
@@ -96,7 +96,7 @@ def stop_with_command() -> None:
 def _stop() -> None:
     number = signal.SIGINT if end_of_command(wait=True) == signal.SIGINT else signal.SIGTERM
     if number == signal.SIGINT:
-        time.sleep(_SECONDS_TO_END)  # the terminal has told all; a second one would break off what the first began
+        time.sleep(_SECONDS_TO_END)  # the terminal has sent SIGINT to all; a second one would interrupt the cleanup
     while True:
         os.kill(os.getpid(), number)
         time.sleep(_SECONDS_TO_END)

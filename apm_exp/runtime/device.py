@@ -1,4 +1,4 @@
-"""Which device a model runs on, found without torch where there is no driver of a GPU."""
+"""Pick the device of a model, without importing torch if there is no GPU driver."""
 
 import re
 import sys
@@ -6,20 +6,20 @@ from pathlib import Path
 
 _FORM = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
-_DRIVERS = (  # what the driver of a GPU that torch calls "cuda" puts there, on Linux
+_DRIVERS = (  # device files of the drivers of GPUs that torch calls "cuda", on Linux
     *("/dev/nvidiactl", "/dev/nvidia0"),
     *("/dev/nvmap", "/dev/nvhost-gpu"),  # Jetson
-    "/dev/dxg",  # a GPU of Windows, under WSL
+    "/dev/dxg",  # the GPU of Windows, under WSL
     "/dev/kfd",  # AMD
 )
 
 
 def pick_device(runtime: dict) -> str:
-    """The torch device that `runtime["device"]` names: "cpu", "cuda", "cuda:N" or "mps".
+    """Return the torch device that `runtime["device"]` names: "cpu", "cuda", "cuda:N" or "mps".
 
-    "auto" is the first GPU where there is one, else the CPU; mps only when it is asked for. Raises ValueError
-    for a name of another form, and for a device that this machine does not have. A plan for another machine's GPU
-    (`plan_for`) is of "cuda" whatever is here.
+    "auto" is the first CUDA GPU if there is one, else the CPU, and never mps. Raises ValueError for an invalid name,
+    and for a device that this machine does not have.
+    A plan for another machine's GPU (`plan_for`) always uses "cuda".
     """
     if runtime.get("plan_for") is not None:
         return "cuda"
@@ -38,7 +38,7 @@ def pick_device(runtime: dict) -> str:
 
 
 def count_gpus() -> int:
-    """The GPUs that torch can use; where there is no driver there are none, and torch is not asked."""
+    """Return the number of GPUs that torch can use; 0 without importing torch if there is no driver."""
     if not may_have_gpus():
         return 0
     import torch
@@ -47,9 +47,9 @@ def count_gpus() -> int:
 
 
 def multiplies_bfloat16(device: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32: by units of its own, not by emulation.
+    """Return whether the device has hardware for bfloat16 products, so that they are faster than those of float32.
 
-    cpuinfo: where Linux lists what the CPU can do; elsewhere a CPU is taken to have no such units.
+    cpuinfo: the file in which Linux lists the features of the CPU; on other systems, a CPU is assumed to have none.
     """
     if device == "cpu":
         names = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
@@ -62,7 +62,7 @@ def multiplies_bfloat16(device: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> b
 
 
 def may_have_gpus() -> bool:
-    """Whether a GPU's driver is here, or cannot be excluded."""
+    """Return whether a GPU driver is installed, or may be."""
     if sys.platform == "linux":
         return any(Path(name).exists() for name in _DRIVERS)
     return sys.platform != "darwin"

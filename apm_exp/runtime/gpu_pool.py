@@ -1,4 +1,4 @@
-"""The GPUs of one machine, shared out among jobs that run at the same time: each waits for as many as it needs."""
+"""Share the GPUs of one machine among jobs that run at the same time: each job waits until enough are free."""
 
 import contextlib
 import logging
@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 def gpus_needed(runtime: Mapping[str, Any]) -> int:
-    """How many GPUs a job is given: one a process; 0 where it names its device itself or takes several machines."""
+    """Return how many GPUs of the pool a job needs: one per process; 0 if it names a device or has several machines."""
     shared = runtime["device"] in ("auto", "cuda") and runtime.get("nodes", 1) == 1
     return int(runtime["processes"]) if shared else 0
 
 
 def visible_gpus(given: str | None) -> list[str]:
-    """The names of the GPUs that may be used, as CUDA_VISIBLE_DEVICES has them.
+    """Return the names of the GPUs that may be used, in the form of CUDA_VISIBLE_DEVICES.
 
-    given: that variable; None where nobody set it: then the machine's GPUs by number, as many as nvidia-smi lists.
+    given: that variable; if it is None (not set), all GPUs that nvidia-smi lists are used, by number.
     """
     if given is None:
         return [str(index) for index in range(_count())]
@@ -44,7 +44,7 @@ def _count() -> int:
 
 
 def places(gpus: int, needed: int, jobs_per_gpu: int) -> int:
-    """How many jobs that need so many GPUs each can run at the same time; 0 where they need none."""
+    """Return how many jobs that need `needed` GPUs each can run at the same time; 0 if they need none."""
     return gpus // needed * jobs_per_gpu if needed else 0
 
 
@@ -52,11 +52,11 @@ def places(gpus: int, needed: int, jobs_per_gpu: int) -> int:
 def taken(
     gpus: Sequence[str], needed: int, jobs_per_gpu: int, locks: Path, pause: Callable[[], None]
 ) -> Iterator[list[str]]:
-    """Hold `needed` different GPUs for the block, of which each may be held `jobs_per_gpu` times; yields their names.
+    """Hold `needed` different GPUs inside the block, and yield their names; each may be held `jobs_per_gpu` times.
 
-    Those that nobody uses come first. Waits until there are enough, and calls `pause` between looks, which may raise.
-    They are held by locks on files in `locks`: also against other commands, and free again when the process that holds
-    them is gone, however it ended. Raises ValueError where there can never be enough.
+    Unused GPUs are preferred. Waits until enough are free, and calls `pause`, which may raise, between attempts. GPUs
+    are held by file locks in `locks`, which other commands respect too, and which are released when the process ends,
+    however it ends. Raises ValueError if there are fewer GPUs than needed.
     """
     if needed > len(gpus):
         raise ValueError(f"runtime.processes={needed}: {len(gpus)} GPUs are visible; use runtime.processes={len(gpus)}")
@@ -64,7 +64,7 @@ def taken(
     said = False
     while True:
         with ExitStack() as stack:
-            # One process looks at a time: two that each hold half of what they need would wait for each other.
+            # One process at a time: two that each hold half of the GPUs that they need would wait for each other.
             with FileLock(locks / f"gpus-{platform.node()}.lock"):
                 held = _free(stack, gpus, needed, jobs_per_gpu, locks)
             if len(held) == needed:
@@ -77,7 +77,7 @@ def taken(
 
 
 def _free(stack: ExitStack, gpus: Sequence[str], needed: int, jobs_per_gpu: int, locks: Path) -> list[str]:
-    """Take free places until there are enough, first those of unused GPUs; the stack lets go of them."""
+    """Lock free GPUs, unused ones first, until there are enough; the stack releases the locks."""
     held: list[str] = []
     for place in range(jobs_per_gpu):
         for gpu in gpus:

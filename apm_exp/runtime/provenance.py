@@ -1,4 +1,4 @@
-"""Where a result comes from: commit, uncommitted changes, command, versions, hardware."""
+"""The provenance of a result: commit, uncommitted changes, command, versions, hardware."""
 
 import functools
 import importlib.metadata
@@ -14,8 +14,8 @@ from typing import Any
 from apm_exp.core.credentials import line_looks_secret
 from apm_exp.runtime.device import count_gpus
 
-_MOST_BYTES = 1_000_000  # of a diff
-_SECONDS = 10.0  # for git to answer
+_MOST_BYTES = 1_000_000  # maximum size of a diff
+_SECONDS = 10.0  # timeout of git
 
 _PACKAGES = (
     *("apm-exp", "torch", "transformers", "trl", "deepspeed", "accelerate", "datasets", "tokenizers"),
@@ -24,8 +24,8 @@ _PACKAGES = (
 
 
 def _git(*arguments: str, most: int = _MOST_BYTES) -> bytes | None:
-    """What git says of the checkout that this package lives in, `most` bytes and one more of it; None where there is
-    none.
+    """Return git's output for the checkout of this package, at most `most` + 1 bytes; None if git fails or there is no
+    checkout.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
@@ -47,8 +47,9 @@ def _git(*arguments: str, most: int = _MOST_BYTES) -> bytes | None:
 
 
 def uncommitted(diff: bytes | None) -> dict[str, Any]:
-    """The diff of the checkout against its commit, as it may be written: without lines that look like a secret, and not
-    if it is larger than a megabyte; what is left out is said.
+    """Return the diff of the checkout without lines that look like secrets, and what was left out.
+
+    A diff of more than _MOST_BYTES is left out.
     """
     if diff is not None and len(diff) > _MOST_BYTES:
         return {"uncommitted_diff": None, "uncommitted_diff_left_out": f"larger than {_MOST_BYTES:,} bytes"}
@@ -63,7 +64,7 @@ def uncommitted(diff: bytes | None) -> dict[str, Any]:
 
 @functools.cache
 def versions() -> dict[str, str | None]:
-    """The version of each package that a result may depend on; None where one is not installed (DeepSpeed)."""
+    """Return the version of each package that a result may depend on; None if one is not installed (as DeepSpeed)."""
     return {name: _version(name) for name in _PACKAGES}
 
 
@@ -94,7 +95,7 @@ def _hardware() -> dict[str, Any]:
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """Commit, diff against it, argv, package versions, hardware and start time (UTC) of this process."""
+    """Return the commit, uncommitted diff, argv, package versions, hardware and start time (UTC) of this process."""
     commit = _git("rev-parse", "HEAD")
     return {
         "commit": commit.decode().strip() if commit else None,

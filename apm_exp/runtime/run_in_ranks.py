@@ -23,19 +23,18 @@ Counts = dict[str, int | float]
 def run_in_ranks(
     function: Callable[..., Mapping[str, int | float]], out: Path, arguments: Mapping[str, Any], processes: int
 ) -> Counts:
-    """Call `function(out, **arguments)` in `processes` ranks; return the counts that rank 0 returns.
+    """Call `function(out, **arguments)` in `processes` ranks, and return the counts that rank 0 returns.
 
-    torchrun starts them on this machine, srun or mpirun on the nodes of an allocation (`runtime.launcher`).
-    function: at the top of a module; each rank calls it with torch.distributed initialised (gloo on a CPU, NCCL on
-    GPUs, where rank r has GPU r as its current device, so that "cuda" is its own) and RANK, LOCAL_RANK and
-    WORLD_SIZE in its environment. arguments: they cross as JSON: Artifact, Policy, Path, dict, list, text, numbers,
-    None; `arguments["runtime"]` is the runtime node. Rank 0's lines and progress reach the screen, of the others
-    warnings do; each rank's log is `out/ranks/<rank>.log`, the launcher's `out/ranks/launcher.log`.
+    torchrun starts the ranks on this machine, srun or mpirun on the nodes of an allocation (`runtime.launcher`).
+    function: a function at the top of a module. Each rank calls it with torch.distributed initialized (gloo on a CPU;
+    NCCL on GPUs, with the GPU of its local rank as current device) and RANK, LOCAL_RANK and WORLD_SIZE in its
+    environment. arguments: passed as JSON, and may be Artifact, Policy, Path, dict, list, str, numbers or None;
+    `arguments["runtime"]` is the runtime node. Log lines and progress of rank 0, and warnings of the others, are shown
+    on the screen; logs are in `out/ranks/<rank>.log` and `out/ranks/launcher.log`.
 
-    Raises what the first failing rank raised: a ValueError as the same ValueError, an OSError as such, anything else
-    as RuntimeError, all with the rank's traceback as their cause; ValueError naming the rank if one was killed;
-    KeyboardInterrupt; Stopped, as a rank put it where one did. No process is left when any of them, or this one, is
-    killed.
+    Raises the exception of the first rank that failed: ValueError, OSError, KeyboardInterrupt and Stopped as such,
+    anything else as RuntimeError, with the rank's traceback as the cause; and ValueError with the rank's number if it
+    was killed. If any of these processes is killed, all others end too.
     """
     logs = out / "ranks"
     shutil.rmtree(logs, ignore_errors=True)
@@ -52,11 +51,11 @@ def run_in_ranks(
         raise_stopped(read_report(exchange, 1, launcher_log(exchange / "task.json")))
         raise
     finally:
-        shutil.rmtree(exchange, ignore_errors=True)  # what a rank on a lost node still writes must hide no error
+        shutil.rmtree(exchange, ignore_errors=True)  # a rank on a lost node may still write here; keep the first error
 
 
 def _run(task: Path, processes: int, runtime: Mapping[str, Any]) -> Report:
-    """Run the task in ranks; return how they ended."""
+    """Run the task in ranks, and return how they ended."""
     nodes, threads = int(runtime.get("nodes", 1)), runtime["threads"]
     launchers = {
         "torchrun": lambda: torchrun(task, processes, threads),

@@ -1,5 +1,5 @@
-"""How the work is run. Nothing here changes a result beyond rounding, so nothing of it is part of an artifact's key but
-tf32, which is coarser, and the pairs of a forward for a loss that looks across them (pipeline.forward_pairs).
+"""The runtime settings. They change results by rounding only, so they are not part of an artifact's key, except tf32,
+which rounds more, and the pairs of a forward if the loss depends on them (pipeline.forward_pairs).
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,10 @@ from apm_exp.runtime.device import pick_device
 
 @dataclass(frozen=True)
 class Runtime:
-    """device: a torch device. pairs_per_device: of one training batch. tokens_per_batch: of one scoring forward, None
-    for what suits the device. processes: that share scoring and training, on all machines together; 1 where the work
-    is in one.
+    """The resolved runtime settings.
+
+    device: a torch device. processes: the number that share scoring and training, on all machines together.
+    pairs_per_device: in one training forward. tokens_per_batch: in one scoring forward; None: the device's default.
     """
 
     device: str
@@ -38,14 +39,12 @@ def run_on(
     plan_for: str | int | None = None,
     plan_pair: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=3, max_length=3)] | None = None,
 ) -> Runtime:
-    """The runtime settings with the device resolved; sets torch's CPU threads where `threads` is given.
+    """Return the runtime settings with the device resolved; set torch's CPU threads and TF32 for this process.
 
-    processes: on each of `nodes` machines. launcher: what starts them (ranks/).
-    plan_for, plan_pair: the device and the tokens of a mean pair that task=plan assumes (accelerators.py).
-    jobs_per_gpu: that share one, where jobs run at the same time (gpu_pool.py). tf32: whether CUDA may round the
-    factors of float32 products to 10 bits; set here for this process.
-
-    Raises ValueError for a device that this machine does not have.
+    processes: on each of `nodes` machines. launcher: the program that starts them (ranks/). jobs_per_gpu: how many
+    concurrent jobs share a GPU (gpu_pool.py). threads: None leaves torch's setting. tf32: whether CUDA may round the
+    factors of float32 products to 10 bits. plan_for, plan_pair: the device and the mean tokens of a pair
+    that task=plan assumes (accelerators.py). Raises ValueError for a device that this machine does not have.
     """
     if threads is not None:
         import torch
@@ -61,12 +60,12 @@ def run_on(
 
 
 def all_processes(runtime: Mapping[str, Any]) -> int:
-    """The processes that share the work, on all machines of a runtime node together."""
+    """Return the number of processes that share the work, on all machines together."""
     return int(runtime["processes"]) * int(runtime.get("nodes", 1))
 
 
 def check_devices(runtime: Mapping[str, Any]) -> None:
-    """Raise ValueError where this machine does not have the device, or not as many of them as there are processes."""
+    """Raise ValueError if this machine does not have the device, or has fewer GPUs than processes; not if `plan_for`."""
     if runtime.get("plan_for") is not None:
         return
     device, processes = pick_device(dict(runtime)), runtime["processes"]

@@ -1,4 +1,4 @@
-"""SIGTERM, as schedulers send it some time before they kill: the work ends where the same command can go on."""
+"""Handle SIGTERM, which schedulers send some time before SIGKILL: stop so that the same command can resume."""
 
 import ctypes
 import os
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 from apm_exp.core.errors import Stopped
 
-_SECONDS_OF_ONE_CALL = 5.0  # a scheduler tells every process, and the command passes it on: several are one
+_SECONDS_OF_ONE_CALL = 5.0  # a rank gets SIGTERM from the scheduler and from the command, which counts as one
 
 
 def stop_on_sigterm() -> None:
-    """From now on SIGTERM raises Stopped in the main thread; another one that follows at once does not."""
+    """Raise Stopped in the main thread on SIGTERM, but not again within a few seconds."""
     last = float("-inf")
 
     def stop(*_: object) -> None:
@@ -28,9 +28,9 @@ def stop_on_sigterm() -> None:
 
 @contextmanager
 def sigterm_noted() -> Iterator[Callable[[], bool]]:
-    """In the block SIGTERM stops nothing; what is yielded tells whether one has come. Of the main thread only.
+    """Defer SIGTERM inside the block, and yield a function that returns whether it was received.
 
-    One that came and was not answered by an exception has its effect when the block ends.
+    For the main thread only. If the block ends without an exception, a received SIGTERM then takes effect.
     """
     came: list[bool] = []
     before = signal.signal(signal.SIGTERM, lambda *_: came.append(True))
@@ -46,9 +46,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int, by: signal.Signals) -> None:
-    """Have the system send `by` to this process as soon as the process `parent`, which started it, is gone.
+    """Let the system send the signal `by` to this process as soon as its parent process `parent` ends.
 
-    Linux only; elsewhere nothing happens. Ends this process where the parent is gone already.
+    Linux only; does nothing elsewhere. Ends this process if the parent has ended already.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""A stage's arguments as JSON, for ranks."""
+"""Convert a stage's arguments to JSON and back, to pass them to ranks."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass

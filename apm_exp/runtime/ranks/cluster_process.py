@@ -44,7 +44,7 @@ def cluster_launcher(
     ends: returns the ends of ranks that a line of the launcher's reports, which are written to ended.json.
     """
     dying = [sys.executable, "-m", "apm_exp.runtime.ranks.with_parent_main", str(os.getpid())]
-    # The ranks' standard output is the screen. A session of its own keeps the terminal's Ctrl-C from the launcher.
+    # The ranks' standard output is the screen. In its own session, the launcher gets no Ctrl-C from the terminal.
     started = subprocess.Popen(
         [*dying, *command],
         env=environment,

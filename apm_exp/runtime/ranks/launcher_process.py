@@ -1,4 +1,4 @@
-"""What starts ranks (torchrun, srun, mpirun) as a child of this process: its environment, its log, its end."""
+"""The launcher of ranks (torchrun, srun, mpirun) as a child of this process: its environment, log and end."""
 
 import os
 import signal
@@ -21,26 +21,25 @@ def launcher_log(task: Path) -> Path:
 def ended_with_block(
     started: "subprocess.Popen[bytes]", passed_on: Mapping[type[BaseException], signal.Signals]
 ) -> Iterator[None]:
-    """End the launcher with the block. If an exception leaves the block, send it the signal that `passed_on` has for
-    the class, else the one for BaseException, and wait.
+    """End the launcher at the end of the block. On an exception, send it the signal of that class in `passed_on`, or
+    else the one of BaseException, and wait for it.
     """
     try:
         yield
     except BaseException as error:
         if isinstance(error, Stopped):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off their checkpoint
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt their checkpoint
         started.send_signal(passed_on.get(type(error), passed_on[BaseException]))
         started.wait()
         raise
     finally:
-        started.kill()  # it still runs only after a second Ctrl-C
+        started.kill()  # it has ended already, except after a second Ctrl-C
 
 
 def rank_environment(each: int, threads: int | None) -> dict[str, str]:
-    """Return the environment of ranks, `each` of them on a machine: this process's without other launchers' variables.
+    """Return the environment of ranks, `each` of them on a machine: this process's without launchers' variables.
 
-    Modules are imported from the same places as here. threads: of each rank; None: OMP_NUM_THREADS, else its share of
-    the cores.
+    sys.path is passed on. threads: CPU threads of each rank; None: OMP_NUM_THREADS, else its share of the cores.
     """
     kept = without_launcher(os.environ)
     kept |= {

@@ -25,7 +25,7 @@ _KILLED = re.compile(r"process rank (\d+) with PID \d+ on node (\S+) exited on s
 def mpirun(
     task: Path, processes: int, nodes: int, threads: int | None
 ) -> "AbstractContextManager[subprocess.Popen[bytes]]":
-    """Return a context manager that runs `processes` ranks of the task's file with mpirun, as many on each node."""
+    """Return a context manager that runs `processes` ranks of the task with mpirun, the same number on each node."""
     each = processes // nodes
     environment = cluster_environment("mpirun", each, threads, socket.gethostname())
     sent = [flag for name in sorted(environment) if _is_sent(name) for flag in ("-x", name)]

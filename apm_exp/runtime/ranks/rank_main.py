@@ -48,7 +48,7 @@ def main(file: Path) -> None:
     try:
         from torch.distributed.elastic.multiprocessing.errors import record
 
-        record(_work)(file, rank)  # it lets torchrun quote the traceback too
+        record(_work)(file, rank)  # lets torchrun report the traceback too
     except BaseException as error:
         write_json(_failure(error), file.with_name(f"failure_{rank}.json"))
         print(escaped_lines(traceback.format_exc()), file=log)
@@ -100,10 +100,10 @@ def _check_machine(runtime: dict[str, Any]) -> None:
 
 
 def _open_logs(folder: Path, rank: int, stream: int) -> TextIO:
-    """Redirect this process's output to its log, and its log lines to the screen too; return the log.
+    """Redirect this process's output to its log, show its log lines on the screen too, and return the log.
 
-    stream: the file descriptor of the screen, which gets all lines and the progress of rank 0, and our own warnings of
-    the others.
+    stream: the file descriptor of the screen, which shows all lines and the progress of rank 0, and the warnings of
+    apm_exp from the others.
     """
     log = (folder / f"{rank}.log").open("w", buffering=1, encoding="utf-8")
     screen = os.fdopen(os.dup(stream), "w", buffering=1, encoding="utf-8", errors="replace")
@@ -124,7 +124,7 @@ def _open_logs(folder: Path, rank: int, stream: int) -> TextIO:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """Return what the parent raises again: class, arguments, traceback, and the time that tells which was first."""
+    """Return what the parent process needs to raise it again: class, arguments and traceback; and the time and node."""
     kind = "RuntimeError"
     arguments: list[Any] = [f"{type(error).__name__}: {error}"]
     if isinstance(error, ValueError):

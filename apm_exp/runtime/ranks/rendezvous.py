@@ -1,4 +1,4 @@
-"""Where the ranks of a cluster's launcher meet: the variables that torch reads, and a free port."""
+"""The rendezvous of the ranks that a cluster's launcher starts: the variables that torch reads, and a free port."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ _KEPT = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE")
 
 
 def take_place(launcher: str) -> None:
-    """Set the variables that torch reads from those of the launcher, and remove all other launchers' variables."""
+    """Set torch's variables of rank and world size from those of the launcher, and remove all launchers' variables."""
     place = {name: os.environ[theirs] for name, theirs in _NAMES[launcher].items()}
     place |= {name: os.environ[name] for name in _KEPT}
     clear_launcher()

@@ -13,7 +13,7 @@ from pathlib import Path
 from apm_exp.runtime.ranks.cluster_process import End, cluster_environment, cluster_launcher, expanded
 
 # Variables of the job or step that this command runs in, which srun would read as options of the ranks' step: a
-# binding to CPUs, one GPU a task, or another number of tasks.
+# binding to CPUs, one GPU per task, or another number of tasks.
 _NOT_FOR_RANKS = (
     *("SLURM_CPU_BIND*", "SLURM_MEM_BIND*", "SLURM_GPU_BIND", "SLURM_CPUS_PER_*", "SRUN_CPUS_PER_TASK"),
     *("SLURM_GPUS_PER_TASK", "SLURM_TRES_PER_TASK", "SLURM_NTASKS*", "SLURM_NPROCS", "SLURM_TASKS_PER_NODE"),
@@ -21,7 +21,7 @@ _NOT_FOR_RANKS = (
 )
 _OPTIONS = (
     *("--kill-on-bad-exit=1", "--overlap", "--mpi=none", "--export=ALL", "--input=none"),
-    *("--distribution=block", "--relative=0"),  # rank r is on node r // each, and rank 0 where the command is
+    *("--distribution=block", "--relative=0"),  # rank r is on node r // each, and rank 0 on the command's node
 )
 _ENDED = re.compile(r"srun: error: (\S+): tasks? ([\d,-]+): (?:Exited with exit code (\d+)|(\w[\w ]*\w))")
 _NODE_FAILED = re.compile(r"srun: error: Node failure on (\S+)")
@@ -31,7 +31,7 @@ _SIGNALS = {signal.strsignal(number): int(number) for number in signal.valid_sig
 def srun(
     task: Path, processes: int, nodes: int, threads: int | None
 ) -> "AbstractContextManager[subprocess.Popen[bytes]]":
-    """Return a context manager that runs `processes` ranks of the task's file with srun, as many on each node."""
+    """Return a context manager that runs `processes` ranks of the task with srun, the same number on each node."""
     each = processes // nodes
     environment = _environment(each, threads, os.environ)
     sizes = [f"--nodes={nodes}", f"--ntasks={processes}", f"--ntasks-per-node={each}", "--job-name=apm_exp"]
@@ -43,7 +43,7 @@ def srun(
 
 def _environment(each: int, threads: int | None, job: Mapping[str, str]) -> dict[str, str]:
     ranks = cluster_environment("srun", each, threads, first_host(job["SLURM_JOB_NODELIST"]))
-    return {name: value for name, value in ranks.items() if not any(fnmatchcase(name, one) for one in _NOT_FOR_RANKS)}
+    return {name: value for name, value in ranks.items() if not any(fnmatchcase(name, each) for each in _NOT_FOR_RANKS)}
 
 
 def ends(line: str) -> Iterator[End]:

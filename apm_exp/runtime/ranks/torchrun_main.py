@@ -1,6 +1,6 @@
 """torchrun, as `python -m apm_exp.runtime.ranks.torchrun_main PARENT FILE OPTION...`.
 
-It ends with its parent, and writes how the ranks ended.
+It ends when its parent ends, and writes how the ranks ended.
 """
 
 import os
@@ -14,12 +14,12 @@ from apm_exp.runtime.signals import end_with_parent
 
 
 def main(parent: int, file: Path, options: Sequence[str]) -> None:
-    """Start ranks of `apm_exp.runtime.ranks.rank_main FILE`, as torchrun's own options say, and wait for them.
+    """Start ranks of `apm_exp.runtime.ranks.rank_main FILE` with torchrun's own options, and wait for them.
 
-    If one fails the others are ended, and ended.json beside the file gives the exit code (minus the signal of one that
-    was killed) and the time (seconds since 1970) of each failed rank.
+    If one fails, the others are ended, and ended.json beside the file has the exit code (minus the signal if it was
+    killed) and the time (seconds since 1970) of each failed rank.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it
     end_with_parent(parent, signal.SIGHUP)  # torchrun's own handler then ends the ranks
     ours = ["--max-restarts=0", "--monitor-interval=0.1", f"--log-dir={file.parent / 'torchrun'}"]
     if sys.platform == "linux":
@@ -37,7 +37,7 @@ def main(parent: int, file: Path, options: Sequence[str]) -> None:
         ended = {str(rank): {"code": failure.exitcode, "time": failure.timestamp} for rank, failure in failed}
         write_json(ended, file.with_name("ended.json"))
         raise
-    except SignalException as error:  # end by the signal itself, so that the parent sees which it was
+    except SignalException as error:  # end with the same signal, so that the parent can see it
         signal.signal(error.sigval, signal.SIG_DFL)
         os.kill(os.getpid(), error.sigval)
 
