@@ -96,7 +96,7 @@ def test_auto_is_a_setting_like_a_number() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["compare=null"], r"^compare=null: must be metrics by name; write compare={} for none$"),
+        (["compare=null"], r"^compare=null: must be metrics by name; use compare={} for none$"),
         (["tokens=simpo_2024", "tokens.max_length=20"], r"^tokens.max_prompt_length=1800: leaves no token .*=20$"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_rule_that_nobody_asks_is_a_warning(
     request = Request("run", {"alpha": alpha}, {"alpha_rule": "agreement"}, overrides, "", 0.0, swept=swept)
     with caplog.at_level(logging.WARNING):
         warn_unused_alpha_rule(request)
-    remark = "alpha_rule=agreement: alpha=1.0 is a number, and no rule is asked; write alpha=auto"
+    remark = "alpha_rule=agreement: alpha=1.0 is a number, so no rule is used; use alpha=auto"
     assert caplog.messages == ([remark] if warned else [])
 
 

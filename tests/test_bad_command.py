@@ -24,7 +24,7 @@ CASES = {
     "evals=micro_world": "evals=micro_world: is there no more; write evals=[win_rate,held_out_pairs]",
     "generate.samples=1": "generate.samples=1: a pair needs two responses; give at least 2",
     "pipeline=offline generate.samples=3": (
-        "generate.samples=3: pipeline=offline samples no responses; leave it out, or write pipeline=on_policy"
+        "generate.samples=3: pipeline=offline samples no responses; leave it out, or use pipeline=on_policy"
     ),
     "iterations=2": "iterations=2: pipeline._target_=apm_exp.pipeline.recipes.on_policy.on_policy has no iterations;",
     "alpha=1,2": "alpha=1,2: several values need a multirun; write: python -m apm_exp -m alpha=1,2",

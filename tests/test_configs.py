@@ -228,7 +228,7 @@ def test_choices_name_groups_that_exist() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("compare.map=null", r"^compare\.map=null: must be settings by name, with a _target_; write ~compare\.map to"),
+        ("compare.map=null", r"^compare\.map=null: must be settings by name, with a _target_; use ~compare\.map to"),
         ("+compare.mine=3", r"^compare\.mine=3: must be settings by name"),
         ("+evals.mine=[1]", r"^evals\.mine=\[1\]: must be settings by name"),
     ],

@@ -162,7 +162,7 @@ def test_the_plan_says_what_would_be_reused_and_runs_nothing(ran: Path) -> None:
 def test_a_plan_of_a_model_that_is_not_here_downloads_nothing(tmp_path: Path) -> None:
     result = apm_exp(tmp_path, "task=plan", "model=gemma2_9b_it", "dataset=gemma2_ultrafeedback_armorm", "loss=simpo")
     assert result.returncode == 0, result.stderr
-    assert "model.path=google/gemma-2-9b-it: not here yet; a run downloads it first" in result.stderr
+    assert "model.path=google/gemma-2-9b-it: not cached yet; a run downloads it first" in result.stderr
     assert "simpo-map-alpha2.5-gemma2_9b_it" in result.stdout
     assert list(tmp_path.iterdir()) == []
 

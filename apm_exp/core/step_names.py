@@ -1,4 +1,4 @@
-"""The names of a run's steps: a kind, optionally followed by a point and a place, such as selection.2-evolved."""
+"""The names of a run's steps: a kind, optionally followed by a dot and a place, such as selection.2-evolved."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -12,12 +12,12 @@ def kind_of(name: str) -> str:
 
 
 def place_of(name: str) -> str:
-    """Return the place of a step among those of its kind, or "" if it is the only one."""
+    """Return the place in a step's name, which tells apart steps of one kind; "" if it has none."""
     return name.partition(".")[2]
 
 
 def iteration_of(name: str) -> int | None:
-    """Return the iteration of a step from its name; None for a step outside of iterations."""
+    """Return the iteration in a step's name; None for a step outside of iterations."""
     first = place_of(name).partition("-")[0]
     return int(first) if first.isdecimal() else None
 

@@ -1,7 +1,7 @@
-"""The ledger of a sweep: `<sweep>/jobs/<number>.json`, one record a job, and who works on it.
+"""The ledger of a sweep: one record per job in `<sweep>/jobs/<number>.json`, and a lock for the process that runs it.
 
-A job that is worked on is locked (`<number>.lock`), so that a record that says `running` while nobody holds the lock is
-of a command that was killed. The lock goes with its process.
+A running job is locked (`<number>.lock`), and the lock is released when its process ends. If a record says `running`
+and the lock is free, the process was killed.
 """
 
 import logging
@@ -23,9 +23,9 @@ KILLED = "killed; re-run the same command to resume"
 
 
 def record_of(folder: Path, number: int) -> Record:
-    """The record of a job as it stands: at least its `state` (one of STATES), and its `reason` where it failed.
+    """Return the present record of a job: at least its `state` (one of STATES), and its `reason` if it failed.
 
-    A job whose record is damaged waits, with that as its reason.
+    A job whose record is damaged is `waiting`, with the damage as its reason.
     """
     try:
         record = read_sealed(_path(folder, number), "state")
@@ -39,13 +39,13 @@ def record_of(folder: Path, number: int) -> Record:
 
 
 def records(folder: Path) -> list[Record]:
-    """The record of every job of a sweep, in order, each with its `number` and its `swept` settings. Raises Damaged."""
-    swept = read_sealed(folder / "sweep.json", "jobs")["jobs"]
-    return [{"number": n, "swept": one} | record_of(folder, n) for n, one in enumerate(swept)]
+    """Return the records of all jobs of a sweep, in order, with `number` and `swept` settings. Raises Damaged."""
+    jobs = read_sealed(folder / "sweep.json", "jobs")["jobs"]
+    return [{"number": number, "swept": swept} | record_of(folder, number) for number, swept in enumerate(jobs)]
 
 
 def named(swept: Mapping[str, str] | None) -> str:
-    """The settings of a job that its sweep does not share, as they are typed."""
+    """Return the settings in which a job differs from the others of its sweep, as they are typed."""
     return " ".join(f"{key}={value}" for key, value in (swept or {}).items())
 
 
@@ -60,30 +60,30 @@ def titled(number: int, swept: Mapping[str, str] | None) -> str:
 
 
 def all_done(folder: Path, jobs: int) -> bool:
-    """Whether every job is recorded as done."""
+    """Return whether every job is recorded as done."""
     return all(record_of(folder, number)["state"] == "done" for number in range(jobs))
 
 
 def say_done(number: int, record: Record) -> None:
-    """Say that a job was done by an earlier command, and how it ended."""
+    """Print that a job was done by an earlier command, with its headline."""
     print(escaped(f"{titled(number, record['swept'])}: done before | {record['headline']}"), file=sys.stderr)
 
 
 def reported(folder: Path) -> Path | None:
-    """The sweep's page where it is there and no job's record is newer."""
+    """Return the sweep's page, or None if it is missing or older than a job's record."""
     page = folder / "report.html"
     newest = max((path.stat().st_mtime for path in (folder / "jobs").glob("*.json")), default=0)
     return page if page.is_file() and page.stat().st_mtime >= newest else None
 
 
 def job_with(folder: Path, policy_key: str) -> int | None:
-    """The first job that is done and has this policy, or None."""
+    """Return the number of the first finished job with this policy, or None."""
     done = (record for record in records(folder) if record["state"] == "done")
     return next((int(record["number"]) for record in done if record["policy_key"] == policy_key), None)
 
 
 def write_record(folder: Path, number: int, record: Mapping[str, Any]) -> None:
-    """Write how a job stands."""
+    """Write the record of a job."""
     path = _path(folder, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_sealed(record, path)
@@ -91,7 +91,7 @@ def write_record(folder: Path, number: int, record: Mapping[str, Any]) -> None:
 
 @contextmanager
 def worked_on(folder: Path, number: int) -> Iterator[bool]:
-    """Hold the job for the block; yields False, after waiting, where another command finished it meanwhile."""
+    """Hold the job's lock inside the block; yield False if another command held it first and has finished the job."""
     _path(folder, number).parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder, number)
     waited = False
@@ -107,9 +107,9 @@ def worked_on(folder: Path, number: int) -> Iterator[bool]:
 
 
 def settle(folder: Path, number: int, *, finished: bool) -> None:
-    """Forget how a job ended where it failed or is not `finished` (all it made is there), so that it is done again.
+    """Delete the record of a job that failed or is not `finished` (not all its steps exist), so that it is run again.
 
-    Does nothing to a job that another command works on. A damaged record is set aside, with a warning that names it.
+    The record of a running job is kept. A damaged record is moved away, with a warning that names it.
     """
     record = record_of(folder, number)
     if record["state"] == "running" or (record["state"] == "done" and finished) or not _path(folder, number).exists():
@@ -118,7 +118,7 @@ def settle(folder: Path, number: int, *, finished: bool) -> None:
         with _lock(folder, number).acquire(timeout=0):
             if record["state"] == "waiting":
                 aside = set_aside(_path(folder, number))
-                logger.warning("%s; moved to %s, and job %d is done again", record["reason"], aside.name, number)
+                logger.warning("%s; moved to %s, and job %d is run again", record["reason"], aside.name, number)
             _path(folder, number).unlink(missing_ok=True)
     except Timeout:
         return
@@ -132,14 +132,14 @@ def settle_lost(folder: Path, number: int, reason: str) -> None:
 
 
 def settle_by_record(folder: Path, number: int, root: Path) -> None:
-    """As `settle`, by the steps that the record names: for a job whose keys only the machine that does it can tell."""
+    """Call `settle` by the steps in the job's record, for jobs whose keys depend on the machine that runs them."""
     settle(folder, number, finished=as_recorded(folder, number, root))
 
 
 def as_recorded(folder: Path, number: int, root: Path) -> bool:
-    """Whether the steps that a job's record names are still the builds that it tells of.
+    """Return whether the steps in a job's record still exist in the builds that it names.
 
-    False for a record of an earlier version, whose steps have no states: the steps of a job were others then.
+    False for records of earlier versions, whose steps have no states, since a job had other steps then.
     """
     steps = record_of(folder, number).get("steps", {}).values()
     return all("state" in step for step in steps) and all(
@@ -148,7 +148,7 @@ def as_recorded(folder: Path, number: int, root: Path) -> bool:
 
 
 def _build_of(step: Path) -> tuple[str, str | None] | None:
-    """The key and the build of a finished step; None where there is none."""
+    """Return the key and the build of a finished step, or None if there is none."""
     try:
         record = read_sealed(step / "done", "key")
         return record["key"], record.get("build")

@@ -1,4 +1,4 @@
-"""The record of a run: `runs/<time>-<slug>-<id>/` with what was asked, links to what was used, and the result."""
+"""The record of a run: `runs/<time>-<slug>-<id>/` with its configuration, links to its steps, and its result."""
 
 import logging
 import os
@@ -26,21 +26,21 @@ logger = logging.getLogger(__name__)
 
 
 def say_of_an_earlier_version(root: Path) -> None:
-    """Log a line if the newest run below an output_root has steps of the form that they had before they had states."""
+    """Log a line if the newest run in an output_root was written by an earlier version (its steps have no states)."""
     try:
         steps = read_sealed(root / "runs" / "latest" / "result.json").get("steps") or {}
         earlier = any("state" not in step for step in steps.values())
     except (OSError, Damaged, AttributeError, TypeError):
         return
     if earlier:
-        logger.info("%s: is of an earlier version; its steps are built again, and nothing of it is deleted", root)
+        logger.info("%s: was written by an earlier version; steps are rebuilt, and nothing is deleted", root)
 
 
 class RunRecord:
-    """The record of a run, on disk from its beginning: how it stands, and each of its steps.
+    """The record of a run, on disk from its beginning: its state, and the state of each of its steps.
 
-    A step is waiting, running, done, reused, failed or interrupted; one that is there has its counts, its build and its
-    seconds, the others have upper bounds of their counts.
+    A step is waiting, running, done, reused, failed or interrupted. Finished steps have counts, build and seconds;
+    the others have upper bounds of their counts.
     """
 
     def __init__(self, request: Request, steps: Mapping[str, Step]) -> None:
@@ -60,11 +60,11 @@ class RunRecord:
         self._begin(steps)
 
     def _begin(self, steps: Mapping[str, Step]) -> None:
-        """Write the folder at once, with its configuration, command and provenance; `runs/latest` points at it.
+        """Create the folder with its configuration, command and provenance, and let `runs/latest` point to it.
 
-        The steps are linked before they are there: task=clean deletes nothing that a run links to.
+        Steps are linked before they are built, so that task=clean does not delete them meanwhile.
         """
-        unfinished = self.folder.with_name(f".{self.folder.name}")  # task=clean refuses a run whose record is not there
+        unfinished = self.folder.with_name(f".{self.folder.name}")  # task=clean refuses a run without result.json
         unfinished.mkdir(parents=True)
         write_text(OmegaConf.to_yaml(OmegaConf.create(self.request.config)), unfinished / "config.yaml")
         write_text(self.request.command + "\n", unfinished / "command.txt")
@@ -80,7 +80,7 @@ class RunRecord:
         return {"key": step.key, "folder": step.place, "state": "waiting", "bounds": dict(self.known[step.key])}
 
     def begin(self, name: str) -> None:
-        """Say that a step is running. Its bounds are computed again, as its inputs are finished now."""
+        """Record that a step is running, and compute its bounds again now that its inputs are finished."""
         step = self.steps[name]
         if read_done(step) is None:
             self.known[step.key] = STAGES[step.kind].bounds(step.inputs, self.known)
@@ -88,7 +88,7 @@ class RunRecord:
         self._write()
 
     def made(self, name: str, artifact: Artifact) -> None:
-        """Say that a step is there. reused: it was there, or another process made it while this one waited."""
+        """Record that a step is finished: "reused" if it existed, or if another process built it while this waited."""
         self.known[artifact.key] = artifact.counts
         self.content["steps"][name] = {
             "key": artifact.key,
@@ -102,17 +102,17 @@ class RunRecord:
         self._write()
 
     def stop(self, state: str) -> None:
-        """Say that the step that was worked on failed or was interrupted."""
+        """Record the state of the running step: failed or interrupted."""
         for step in self.content["steps"].values():
             step["state"] = state if step["state"] == "running" else step["state"]
 
     def end(self, result: Mapping[str, Any]) -> None:
-        """Write how the run ended."""
+        """Write the result of the run."""
         self.content |= result
         self._write()
 
     def _write(self) -> None:
-        """Write how the run stands into its folder, and into its sweep's ledger."""
+        """Write the present content to the run's folder, and to the ledger of its sweep."""
         write_sealed(self.content, self.folder / "result.json")
         if self.request.sweep:
             write_record(Path(self.request.sweep), self.request.number, self.content)
@@ -123,7 +123,7 @@ def _name_of(sweep: str | None) -> str | None:
 
 
 def _known(steps: Mapping[str, Step]) -> dict[str, Counts]:
-    """Return the counts of the steps by key, exact if they are there, else bounds."""
+    """Return the counts of the steps by key: exact if a step is built, else bounds."""
     known: dict[str, Counts] = {}
     seen: Seen = {}
     for step in steps.values():
@@ -133,15 +133,15 @@ def _known(steps: Mapping[str, Step]) -> dict[str, Counts]:
 
 
 def run_folder(request: Request, name: str) -> Path:
-    """A new name for the folder of a run; nothing is written."""
+    """Return a new path for the folder of a run, without creating it."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     return Path(request.config["output_root"]) / "runs" / f"{stamp}-{slug(name)}-{uuid.uuid4().hex[:6]}"
 
 
 def point(link: Path, target: Path) -> None:
-    """Make `link` a relative symbolic link to `target`, in one move.
+    """Make `link` a relative symbolic link to `target`, atomically.
 
-    A folder in its place, as a copy that followed the links has one, is set aside.
+    A folder in its place, as in a copy that followed the links, is moved away with a warning.
     """
     if link.is_dir() and not link.is_symlink():
         logger.warning("%s: was a folder instead of a link; moved to %s", link, set_aside(link).name)

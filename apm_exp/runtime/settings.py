@@ -65,7 +65,7 @@ def all_processes(runtime: Mapping[str, Any]) -> int:
 
 
 def check_devices(runtime: Mapping[str, Any]) -> None:
-    """Raise ValueError if this machine does not have the device, or has fewer GPUs than processes; not if `plan_for`."""
+    """Raise ValueError if this machine lacks the device, or has fewer GPUs than processes (not for `plan_for`)."""
     if runtime.get("plan_for") is not None:
         return
     device, processes = pick_device(dict(runtime)), runtime["processes"]

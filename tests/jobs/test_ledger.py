@@ -96,7 +96,7 @@ def test_a_damaged_record_is_named_and_set_aside_and_the_job_is_done_again(
     assert path.read_bytes() == content
     settle(sweep, 2, finished=True)
     assert f"{path} " in caplog.text
-    assert "job 2 is done again" in caplog.text
+    assert "job 2 is run again" in caplog.text
     assert [one.read_bytes() for one in path.parent.glob("2.json.damaged-*")] == [content]
     assert record_of(sweep, 2) == {"state": "waiting", "reason": None}
 

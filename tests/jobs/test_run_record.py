@@ -31,5 +31,5 @@ def test_outputs_of_an_earlier_version_are_named_once_and_left_alone(tmp_path, c
         assert caplog.messages == []
         write_sealed({"steps": {"policy": {"key": "k", "reused": False}}}, latest / "result.json")
         say_of_an_earlier_version(tmp_path)
-    expected = f"{tmp_path}: is of an earlier version; its steps are built again, and nothing of it is deleted"
+    expected = f"{tmp_path}: was written by an earlier version; steps are rebuilt, and nothing is deleted"
     assert caplog.messages == [expected]

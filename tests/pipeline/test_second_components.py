@@ -75,7 +75,7 @@ def test_a_second_reward_model_is_checked_before_any_work(
     _check_components(config())
     assert not caplog.messages
     _check_components(config("task=plan", reward=MODEL | {"path": "owner/other"}))
-    assert caplog.messages == ["reward.path=owner/other: not here yet; a run downloads it first"]
+    assert caplog.messages == ["reward.path=owner/other: not cached yet; a run downloads it first"]
 
 
 @pytest.mark.usefixtures("offline_cache")
@@ -117,7 +117,7 @@ def test_the_rows_and_files_of_a_second_source_are_counted(tmp_path: Path) -> No
     assert count_rows(node | {"limit": 5}) == 5
     pairs = {"pairs": steps(whole)["pairs"]}
     assert job_disk(whole, pairs, {}, None).total == sum(file.stat().st_size for file in tmp_path.iterdir())
-    with pytest.raises(ValueError, match=r"^reward=recorded: the metric map needs rewards and the rows of "):
+    with pytest.raises(ValueError, match=r"^reward=recorded: the metric map needs rewards, but the rows of "):
         check_rewards(whole)  # its first rows were looked at
 
 

@@ -1,4 +1,4 @@
-"""Whether a job can be right, before any of its work is done."""
+"""Check a job before any of its work."""
 
 import logging
 
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 def check_job(request: Request) -> bool:
-    """Check a job; return whether nothing of it is left to do. Raises UsageError."""
+    """Check a job, and return whether all its work is done. Raises UsageError."""
     check_settings(request)
     check_machine(request)
     return check_work_of(request)[1]
 
 
 def check_settings(request: Request) -> None:
-    """Check the names, types and ranges of a job. Raises UsageError."""
+    """Check the names, types and ranges of a job's settings. Raises UsageError."""
     try:
         with own_code_named(request.config):
             check_config(request.config)
@@ -34,16 +34,16 @@ def check_settings(request: Request) -> None:
 
 
 def _refuse_unused_sampling(request: Request) -> None:
-    """Raise ValueError for a typed setting of how responses are sampled or paired, if the pipeline samples none."""
+    """Raise ValueError for an override of `generate` or `pairing`, if the pipeline samples no responses."""
     for override in request.overrides:
         name = override.lstrip("+~").partition("=")[0]
         if name.partition(".")[0] in ("generate", "pairing") and not samples(request.config):
             problem = f"pipeline={request.choices['pipeline']} samples no responses"
-            raise ValueError(f"{override.lstrip('+')}: {problem}; leave it out, or write pipeline=on_policy")
+            raise ValueError(f"{override.lstrip('+')}: {problem}; leave it out, or use pipeline=on_policy")
 
 
 def check_machine(request: Request) -> None:
-    """Check that what starts the ranks is here. Raises UsageError."""
+    """Check that the launcher of the ranks can be used on this machine. Raises UsageError."""
     try:
         check_launcher(request.config["runtime"])
     except ValueError as error:
@@ -51,7 +51,7 @@ def check_machine(request: Request) -> None:
 
 
 def check_for_elsewhere(request: Request) -> None:
-    """Check what can be known of a job that another machine will do: not its devices, nor what depends on them.
+    """Check a job that will run on another machine, except for its devices and what depends on them.
 
     Raises UsageError.
     """
@@ -66,9 +66,9 @@ def check_for_elsewhere(request: Request) -> None:
 
 
 def check_work_of(request: Request) -> tuple[Job, bool]:
-    """Check what a job points at; return it, and whether nothing of it is left to do. Raises UsageError.
+    """Check the inputs and the work of a request; return its job, and whether all its work is done. Raises UsageError.
 
-    What takes the large libraries is not looked at if all the work is done: it was, before that work.
+    The checks that import the large libraries are skipped if all work is done, since they passed before that work.
     """
     try:
         with own_code_named(request.config):
@@ -86,16 +86,16 @@ def check_work_of(request: Request) -> tuple[Job, bool]:
 
 
 def warn_unused_alpha(request: Request) -> None:
-    """Say so where an alpha was typed that the metric does not have."""
+    """Warn if alpha is overridden but the metric has none."""
     given = any(override.lstrip("+").startswith("alpha=") for override in request.overrides)
     if given and "alpha" not in request.config["metric"] and "alpha" not in (request.swept or {}):
         logger.warning("alpha=%s: metric=%s has no alpha; ignored", request.config["alpha"], request.choices["metric"])
 
 
 def warn_unused_alpha_rule(request: Request) -> None:
-    """Say so where a rule was typed and alpha is a number."""
+    """Warn if alpha_rule is overridden but alpha is a number."""
     given = any(override.lstrip("+").startswith("alpha_rule") for override in request.overrides)
     alpha, swept = request.config["alpha"], request.swept or {}
     if given and alpha != AUTO and not {"alpha", "alpha_rule"} & swept.keys():
         rule = request.choices.get("alpha_rule")
-        logger.warning("alpha_rule=%s: alpha=%s is a number, and no rule is asked; write alpha=auto", rule, alpha)
+        logger.warning("alpha_rule=%s: alpha=%s is a number, so no rule is used; use alpha=auto", rule, alpha)

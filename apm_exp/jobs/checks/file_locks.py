@@ -1,4 +1,4 @@
-"""Whether a folder's file system can lock files, which is how jobs that want the same step build it once."""
+"""Check that a folder's file system can lock files, without which jobs would build the same step more than once."""
 
 import os
 from pathlib import Path
@@ -8,21 +8,21 @@ _MOUNTS = Path("/proc/mounts")
 
 
 def check_lockable(file: IO[bytes], folder: Path, root: Path) -> None:
-    """Lock a file that was just made in `folder`; raises a one-line ValueError about `output_root`=`root` if it fails.
+    """Lock a new file in `folder`; raise a one-line ValueError about `output_root`=`root` if that fails.
 
-    Nobody else knows the file, so that any refusal is the file system's.
+    No other process knows the file, so a failure is due to the file system.
     """
     try:
         import fcntl
-    except ImportError:  # Windows, whose locks are of another kind
+    except ImportError:  # Windows, which has other locks
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise ValueError(
             f"output_root={root}: {_described(folder)} cannot lock files ({os.strerror(error.errno or 0)}), so jobs "
-            "would build the same step over each other; give output_root= on another file system, or have this one "
-            "mounted with locks"
+            "would overwrite each other's steps; use an output_root= on another file system, or mount this one with "
+            "locks"
         ) from error
 
 
@@ -32,9 +32,9 @@ def _described(folder: Path) -> str:
 
 
 def mount_of(folder: Path, mounts: Path = _MOUNTS) -> tuple[str | None, str]:
-    """The type of the file system that holds a folder, None where the system does not tell, and where it is mounted.
+    """Return the type of a folder's file system, None if it is unknown, and its mount point.
 
-    mounts: the system's list, a line a mount: device, folder, type, options.
+    mounts: the system's list, with one line per mount: device, folder, type, options.
     """
     if not mounts.is_file():
         return None, ""
@@ -47,5 +47,5 @@ def mount_of(folder: Path, mounts: Path = _MOUNTS) -> tuple[str | None, str]:
 
 
 def _unescaped(word: str) -> str:
-    """A space in a name is written \\040 there."""
+    """Return a name of the system's list without its escapes, such as \\040 for a space."""
     return word.encode().decode("unicode_escape") if "\\" in word else word

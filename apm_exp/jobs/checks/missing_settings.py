@@ -1,4 +1,4 @@
-"""A setting that the file of an option lacks: it cannot be typed, as Hydra knows the names that stand in the file."""
+"""Errors for settings that an option's file lacks: Hydra refuses an override of a name that is not in the file."""
 
 import re
 import shlex
@@ -8,13 +8,13 @@ from apm_exp.core.conf import conf_folder
 from apm_exp.jobs.request import Request
 
 _MISSING = re.compile(r"(?P<group>[\w.]+)\.(?P<name>\w+) is missing: give \S+=VALUE")
-_COMMON = {"dataset": "jsonl"}  # the option whose values a new one of the group takes over
-_FILES = {"model.adapter": "adapter"}  # a group of files of its own
-_BY_NAME = ("evals", "compare")  # groups of several options, each with its own file
+_COMMON = {"dataset": "jsonl"}  # an option of the group whose values a new option can copy
+_FILES = {"model.adapter": "adapter"}  # the group with the files of a node
+_BY_NAME = ("evals", "compare")  # groups from which several options can be chosen
 
 
 def say_where(problem: str, request: Request) -> str:
-    """A problem of a job's settings; for settings that are missing with the file and the lines that it lacks."""
+    """Return an error message about a job's settings, with the file and its missing lines for missing settings."""
     missing: dict[str, list[str]] = {}
     others = []
     for part in problem.split(" | "):
@@ -35,14 +35,14 @@ def _lacks(group: str, names: list[str], request: Request) -> str:
 
 
 def _file(kind: str, option: str, request: Request) -> Path:
-    """The file of an option, in the user's own folder if there is one."""
+    """Return the file of an option, in the user's --config-dir if there is one."""
     words = shlex.split(request.command)
     own = words[words.index("--config-dir") + 1 : words.index("--config-dir") + 2] if "--config-dir" in words else []
     return Path(*own, kind, f"{option}.yaml")
 
 
 def _line(kind: str, name: str) -> str:
-    """The line of a file that gives a setting; with the usual value if the setting is common to all options."""
+    """Return the line to add to a file for a setting, with the usual value if all options of the group have it."""
     shipped = conf_folder() / kind / f"{_COMMON.get(kind)}.yaml"
     usual = re.search(rf"^({name}: \S+)", shipped.read_text("utf-8"), re.MULTILINE) if shipped.is_file() else None
     return usual[1] if usual and "???" not in usual[1] else f"{name}: VALUE"

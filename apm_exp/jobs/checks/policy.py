@@ -1,4 +1,4 @@
-"""Whether the starting policy can be had, and what it is to do fits it: tokens, sampling, evaluations."""
+"""Check the starting policy, and that tokens, sampling and evaluations fit it."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 def check_model(config: Mapping[str, Any]) -> bool:
-    """Check the model node, the folder that it names, and what the model is to do.
+    """Check the model node, the folder that it names, and the settings that must fit the model.
 
-    Returns False if this is a plan and the folder is not here to be looked at. Raises a one-line ValueError.
+    Returns False if this is a plan and the folder could not be checked because it is not cached. Raises a one-line
+    ValueError.
     """
     from apm_exp.models.loading import check_attention
     from apm_exp.models.pretrained import has_weights
@@ -27,7 +28,7 @@ def check_model(config: Mapping[str, Any]) -> bool:
     if builds_model(node):
         _check_built(config)
     elif config["task"] == "plan" and not is_here("model", node):
-        logger.warning("model.path=%s: not here yet; a run downloads it first", node["path"])
+        logger.warning("model.path=%s: not cached yet; a run downloads it first", node["path"])
         return False
     elif config["task"] == "plan" and not has_weights(component.bind("model", node)()):
         logger.warning("model.path=%s: only its config.json is here; a run needs its weights too", node["path"])
@@ -52,13 +53,13 @@ def _check_folder(config: Mapping[str, Any]) -> None:
 
 
 def _check_built(config: Mapping[str, Any]) -> None:
-    """Check what the module of a model that is built here tells of it."""
+    """Check a model that is built here, by the tokenizer and the positions that its module declares."""
     from apm_exp.models.tokens.chat_settings import ChatSettings, check_variables
     from apm_exp.models.tokens.render import template_of
 
     node = config["model"]
     if template := node.get("chat_template"):
-        raise ValueError(f"model.chat_template={template}: this model is built here and brings its own template")
+        raise ValueError(f"model.chat_template={template}: this model is built here and has its own template")
     tokenizer, positions = (ask("model", node, name) for name in ("tokenizer", "context"))
     if tokenizer is not None:
         tokenizer.chat_settings = ChatSettings(node.get("chat_template_kwargs") or {})
@@ -73,15 +74,15 @@ def _check_use(config: Mapping[str, Any], tokenizer: Any, positions: int | None,
     shortest = ask("dataset", config["dataset"], "shortest_prompt") or LETTER
     fewest, budget = check_tokens(config["tokens"], tokenizer, positions, shortest, label), _budget(config["runtime"])
     if budget is not None and budget < fewest:
-        problem = f"the shortest pair alone takes {fewest} tokens"
-        raise ValueError(f"runtime.tokens_per_batch={budget}: {problem}; give what the longest takes, or null")
+        problem = f"the shortest pair alone has {fewest} tokens"
+        raise ValueError(f"runtime.tokens_per_batch={budget}: {problem}; give the length of the longest, or null")
     for place, sampler, prompts in _samplings(config):
         shortest = ask("dataset", prompts, "shortest_prompt") or LETTER
         ask(place, sampler, "check_policy", place, tokenizer, positions, shortest)
 
 
 def _samplings(config: Mapping[str, Any]) -> Iterator[tuple[str, Node, Node]]:
-    """Yield the place and the node of each sampler, and the node of what it is asked."""
+    """Yield the name and the node of each sampler, and the node of its prompts."""
     if samples(config):
         yield "generate", config["generate"], config["dataset"]
     if config["until"] is None:
@@ -91,6 +92,6 @@ def _samplings(config: Mapping[str, Any]) -> Iterator[tuple[str, Node, Node]]:
 
 
 def _budget(runtime: Mapping[str, Any]) -> int | None:
-    """Return the tokens of a forward that a user gave, if any."""
+    """Return the number of tokens of a forward that the user set, or None."""
     tokens: int | None = runtime["tokens_per_batch"]
     return tokens

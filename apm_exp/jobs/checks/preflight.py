@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong before any work is done."""
+"""The checks of a job's configuration before any work: settings, files, device, models and training."""
 
 import logging
 import tempfile
@@ -23,20 +23,20 @@ from apm_exp.selection.alpha_rules.choose import check_rule
 from apm_exp.selection.metrics.preflight import check_metric
 
 logger = logging.getLogger(__name__)
-_OPEN_NODES = ("deepspeed",)  # checked by the library that it belongs to
+_OPEN_NODES = ("deepspeed",)  # checked by its own library
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Check every name, type and range of a job's configuration; raises a one-line ValueError."""
+    """Check every name, type and range of a job's configuration. Raises a one-line ValueError."""
     refuse_secrets(flatten(config))
     check_top_level(config)
     component.trust(config["trusted_packages"])
     if config["compare"] is None:
-        raise ValueError("compare=null: must be metrics by name; write compare={} for none")
+        raise ValueError("compare=null: must be metrics by name; use compare={} for none")
     for group in NODES:
         node = config[group]
         if node and not isinstance(node, Mapping):
-            raise ValueError(f"{group}={node}: must be settings by name; look at the option's file")
+            raise ValueError(f"{group}={node}: must be settings by name; see the option's file")
         if node and group not in _OPEN_NODES:
             _check_group("model.adapter" if group == "adapter" else group, node)
 
@@ -46,13 +46,13 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
         if not isinstance(inner, Mapping):
             typed = "null" if inner is None else inner
             raise ValueError(
-                f"{label}={typed}: must be settings by name, with a _target_; write ~{label} to leave it out"
+                f"{label}={typed}: must be settings by name, with a _target_; use ~{label} to leave it out"
             )
         check_nodes(label, inner, _companions(group, inner))
 
 
 def _components(group: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what of a group names a function: the group itself, or each of its settings by name."""
+    """Yield the nodes of a group that name a function, by their dotted names: the group itself, or its settings."""
     if group not in ("evals", "compare"):
         yield group, node
         return
@@ -74,7 +74,7 @@ def _refuse_other_parts(label: str, node: Mapping[str, Any]) -> None:
 
 
 def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
-    """Functions whose settings stand in the same node as the component's own."""
+    """Return the functions whose settings are in the same node as those of the component."""
     if group == "dataset":
         from apm_exp.data.sources.reader import companions
 
@@ -91,7 +91,7 @@ def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
 
 
 def check_inputs(config: Mapping[str, Any]) -> None:
-    """Check what the configuration points at: files, device, metric, rewards, the output folder.
+    """Check the inputs that the configuration names: files, device, metric, rewards, output folder.
 
     Raises a one-line ValueError.
     """
@@ -114,7 +114,7 @@ def check_inputs(config: Mapping[str, Any]) -> None:
 
 
 def _most_pairs(config: Mapping[str, Any]) -> int | None:
-    """Return how many training pairs there can be, None if that is not known. Sampled ones have a prompt each."""
+    """Return the maximum number of training pairs, or None if unknown; of sampled responses, one pair per prompt."""
     from apm_exp.data.sources.count import count_rows
     from apm_exp.data.sources.holdout import number_held_out, with_holdout
 
@@ -125,7 +125,7 @@ def _most_pairs(config: Mapping[str, Any]) -> int | None:
 
 
 def _check_prompts(config: Mapping[str, Any]) -> None:
-    """Look at the prompts of the first rows: there are some to respond to, and the reward source takes them."""
+    """Check that the first rows have prompts if responses are sampled, and that the reward source accepts them."""
     from apm_exp.data.generate.preflight import check_prompts, first_prompts
 
     if samples(config):
@@ -138,8 +138,9 @@ def _check_prompts(config: Mapping[str, Any]) -> None:
 
 
 def check_work(config: Mapping[str, Any]) -> None:
-    """Check what takes the large libraries to know: the models and the training; and which commit of a Hub dataset is
-    meant. Raises a one-line ValueError.
+    """Check the models and the training, for which the large libraries are imported, and the commit of a Hub dataset.
+
+    Raises a one-line ValueError.
     """
     from apm_exp.jobs.plan.memory.check import check_before_work
     from apm_exp.training.adapters.preflight import check_adapter
@@ -174,12 +175,12 @@ def _check_writable(root: Path) -> None:
 
 
 def _check_components(config: Mapping[str, Any]) -> None:
-    """Let the `preflight` of each component's module look at what its settings point at; a plan downloads nothing."""
+    """Call `preflight` of each component's module, if it has one, with the settings; a plan downloads nothing."""
     for group in (*NODES, *_OPEN_NODES):
         for place, node in every(group, config[group]):
             if told(place, node, "preflight") is None:
                 continue
             if config["task"] == "plan" and ask(place, node, "is_here") is False:
-                logger.warning("%s.path=%s: not here yet; a run downloads it first", place, node.get("path"))
+                logger.warning("%s.path=%s: not cached yet; a run downloads it first", place, node.get("path"))
             else:
                 ask(place, node, "preflight")

@@ -1,4 +1,4 @@
-"""Whether the pairs of a data set can have the rewards that its metric and loss ask for, as far as its files tell."""
+"""Check that the pairs of a data set can have the rewards that the metric and the loss need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,9 @@ from apm_exp.selection.metrics.preflight import needs_rewards
 
 
 def check_rewards(config: Mapping[str, Any]) -> None:
-    """Raise ValueError if the files of the data set bring no rewards, no source gives some, and some are needed.
+    """Raise ValueError if rewards are needed, and neither the data set nor a reward source provides them.
 
-    Looks at the first rows of the files; what only all rows or the Hub can tell is known once the pairs are there.
+    Only the first rows of the files are read; the rest is checked when the pairs are built.
     """
     from apm_exp.data.sources.preflight import preflight
 
@@ -22,10 +22,10 @@ def check_rewards(config: Mapping[str, Any]) -> None:
 
 
 def refuse_split_of_others(dataset: Mapping[str, Any]) -> None:
-    """Raise ValueError for a held-out split beside pairs that are sampled here: that split has others' responses."""
+    """Raise ValueError for a held-out split if responses are sampled here, since the split has other responses."""
     if split := dataset.get("holdout_split"):
         remedy = "set dataset.holdout_split=null, and dataset.holdout to a share of the prompts"
-        problem = "its pairs are not of responses that the pipeline samples"
+        problem = "its responses are not sampled by this pipeline"
         raise ValueError(f"dataset.holdout_split={split}: {problem}; {remedy}")
 
 
@@ -35,10 +35,10 @@ def _refuse_metric(config: Mapping[str, Any]) -> None:
 
         name = config["metric"]["_target_"].split(".")[-2]
         raise ValueError(
-            f"reward=recorded: the metric {name} needs rewards and the rows of {where_of(config['dataset'])} "
+            f"reward=recorded: the metric {name} needs rewards, but the rows of {where_of(config['dataset'])} "
             "have none; name their columns (dataset.chosen_reward=, "
             "dataset.rejected_reward=), score them with a reward model (reward=classifier reward.path=FOLDER), "
-            "or take metric=implicit or metric=uniform"
+            "or use metric=implicit or metric=uniform"
         )
 
 
@@ -46,4 +46,5 @@ def _refuse_loss(loss: Mapping[str, Any]) -> None:
     from apm_exp.training.objective import NO_REWARDS, fields_read
 
     if "rewards" in fields_read(loss):
-        raise ValueError(f"loss._target_={loss['_target_']}: this loss needs rewards, the rows have none; {NO_REWARDS}")
+        problem = "this loss needs rewards, but the rows have none"
+        raise ValueError(f"loss._target_={loss['_target_']}: {problem}; {NO_REWARDS}")

@@ -1,4 +1,4 @@
-"""The settings at the top of the configuration: names, types and ranges."""
+"""Check the settings at the top of the configuration: names, types and ranges."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -31,7 +31,7 @@ def top_level(
     hyperparameters: str,
     trusted_packages: list[str],
 ) -> None:
-    """The settings outside the groups; conf/config.yaml says what each means."""
+    """Declare the settings outside the groups; conf/config.yaml describes them."""
 
 
 def export(
@@ -43,11 +43,11 @@ def export(
     private: bool,
     sort: Literal["value", "pair_id"],
 ) -> None:
-    """The settings of task=export; conf/config.yaml says what each means."""
+    """Declare the settings of task=export; conf/config.yaml describes them."""
 
 
 def check_top_level(config: Mapping[str, Any]) -> None:
-    """Check names, types and ranges at the top; raises ValueError with `key=value: what is wrong`."""
+    """Check the settings at the top. Raises ValueError with `key=value: what is wrong`."""
     values = {key: value for key, value in config.items() if key not in NODES}
     try:
         component.check("", values, (top_level,))

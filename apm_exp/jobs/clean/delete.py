@@ -1,4 +1,4 @@
-"""Deleting a leftover: only while nobody builds it, and only where no run has asked for it since it was found."""
+"""Delete a leftover, unless a process builds it or a run has come to need it since it was listed."""
 
 import shutil
 from pathlib import Path
@@ -10,9 +10,9 @@ from apm_exp.jobs.clean.needed import needed
 
 
 def delete(root: Path, leftover: Leftover) -> bool:
-    """Delete a leftover; False where a run has come to want it since it was found.
+    """Delete a leftover, and return whether it was deleted: not if a run needs it or a process builds it by now.
 
-    A kill in the middle leaves a half-written folder, never one that counts as finished. Raises OSError.
+    If this process is killed, the folder is left as partial work, never as a finished step. Raises OSError.
     """
     folder = leftover.folder
     with unless_built(root, folder) as free:
@@ -27,10 +27,10 @@ def delete(root: Path, leftover: Leftover) -> bool:
 
 
 def _forget_checkpoints(done: Path) -> None:
-    """Take the checkpoints out of a finished step's record."""
+    """Remove the checkpoints from the record of a finished step."""
     try:
         record = read_sealed(done, "files")
     except Damaged:
-        return  # the step is set aside, and built again, when it is wanted
+        return  # a run that needs the step moves it away and rebuilds it
     kept = {name: file for name, file in record["files"].items() if not name.startswith("checkpoints/")}
     write_sealed({**record, "files": kept}, done)

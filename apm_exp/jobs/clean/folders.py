@@ -1,4 +1,4 @@
-"""The folders of steps below an output root: which they are, and whether somebody builds one of them now."""
+"""The folders of steps in an output root: list them, and lock one against being built."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _FRAMEWORK_FILES = {"inputs.yaml", "provenance.json", "done", "failed.txt"}
 
 @dataclass(frozen=True)
 class StepFolder:
-    """A folder that a step made or began to make. name: <slug>-<key8>. aside: "replaced", "damaged" or None."""
+    """The folder of a finished or unfinished step. name: <slug>-<key8>. aside: "replaced", "damaged" or None."""
 
     path: Path
     kind: str
@@ -27,12 +27,12 @@ class StepFolder:
 
     @property
     def is_done(self) -> bool:
-        """Whether the step was finished here."""
+        """Whether the folder has a finished step."""
         return (self.path / "done").is_file()
 
 
 def step_folders(root: Path) -> Iterator[StepFolder]:
-    """All folders of steps, by kind and name. Links are not followed, and what no step made is not among them."""
+    """Yield all folders of steps, by kind and name. Links are not followed, and other folders are skipped."""
     for kind in STAGES:
         parent = root / kind
         if parent.is_symlink() or not parent.is_dir():
@@ -44,17 +44,17 @@ def step_folders(root: Path) -> Iterator[StepFolder]:
 
 
 def _is_ours(folder: Path) -> bool:
-    """An attempt that was killed at once leaves nothing, or the first file half-written."""
+    """Return whether a folder is a step's, or empty as that of an attempt that was killed at its start."""
     names = {name for name in os.listdir(folder) if not name.endswith(".partial")}
     return not names or bool(names & _FRAMEWORK_FILES)
 
 
 @contextmanager
 def unless_built(root: Path, folder: StepFolder) -> Iterator[bool]:
-    """Keep everyone from building a folder inside the block; yields False where somebody builds it, or may.
+    """Keep a folder from being built inside the block; yield False if another process builds it, or may build it.
 
-    The name has a part of the key alone, so that all locks that it may belong to are taken. A lock's file is there
-    before the folder is, and stays.
+    The folder's name has only the first digits of the key, so all locks that start with them are taken. The file of a
+    lock exists before the folder does, and is never deleted.
     """
     with ExitStack() as held:
         try:
@@ -67,7 +67,7 @@ def unless_built(root: Path, folder: StepFolder) -> Iterator[bool]:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder; links count as nothing and are not followed."""
+    """Return the size of the files in a folder, in bytes; links are not followed or counted."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

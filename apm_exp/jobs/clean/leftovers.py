@@ -1,4 +1,4 @@
-"""What no run needs any more, and why."""
+"""Find the folders of steps that no run needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from apm_exp.pipeline.stage_table import STAGES
 
 @dataclass(frozen=True)
 class Leftover:
-    """path: what goes, the folder itself or the checkpoints in it. size: bytes."""
+    """A path that no run needs. path: the folder itself, or the checkpoints in it. size: in bytes. why: the reason."""
 
     folder: StepFolder
     path: Path
@@ -20,20 +20,20 @@ class Leftover:
 
 
 def leftovers(root: Path) -> Iterator[Leftover]:
-    """What no run needs, by kind and name; nothing of what somebody builds at this moment."""
+    """Yield what no run needs, by kind and name, except for folders that a process is building."""
     wanted = needed(root)
     for folder in step_folders(root):
-        found = unneeded(root, folder, wanted)
-        if found is None:
+        part = unneeded(root, folder, wanted)
+        if part is None:
             continue
         with unless_built(root, folder) as free:
             if free:
-                path, why = found
+                path, why = part
                 yield Leftover(folder, path, size_of(path), why)
 
 
 def unneeded(root: Path, folder: StepFolder, wanted: Needed) -> tuple[Path, str] | None:
-    """The part of a folder that no run needs, the folder or its checkpoints, and why; None where all is needed."""
+    """Return the path that no run needs, the folder or its checkpoints, and the reason; None if all of it is needed."""
     why = _why(root, folder, wanted)
     checkpoints = folder.path / "checkpoints"
     if why is not None:
@@ -55,6 +55,6 @@ def _why(root: Path, folder: StepFolder, wanted: Needed) -> str | None:
 
 
 def goes_on(folder: StepFolder) -> bool:
-    """Whether the command that began this folder would go on from work that is in it."""
+    """Return whether the folder of an unfinished step has work from which its command would resume."""
     pattern = STAGES[folder.kind].resumes_from
     return pattern is not None and not folder.is_done and any(folder.path.glob(pattern))

@@ -1,4 +1,4 @@
-"""What the records of runs and sweeps need."""
+"""Read the records of runs and sweeps, to know which steps they need."""
 
 import json
 import os
@@ -21,37 +21,39 @@ _RUN_NAME = re.compile(r"\d{8}-\d{6}-.+")
 
 @dataclass(frozen=True)
 class Needed:
-    """names: <slug>-<key8> of the folders that records link to or name. keys: of the policies that sweeps compare."""
+    """The steps that records need. names: <slug>-<key8> of the folders that they link to or name. keys: the keys of the
+    policies that sweeps compare.
+    """
 
     names: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
     def has(self, folder: StepFolder) -> bool:
-        """Whether a record needs what this folder is for."""
+        """Return whether a record needs the step of this folder."""
         return folder.name in self.names or (bool(self.keys) and _key_of(folder.path) in self.keys)
 
 
 def needed(root: Path) -> Needed:
-    """What all records need. Raises UsageError where one does not tell: nothing may be taken for unneeded then.
+    """Return what all records need. Raises UsageError if a record cannot be read, since its steps would be deleted.
 
-    A run needs the steps that its result.json names or that it links to, built or not, and any that its settings name
-    (as model.path does). A sweep needs the reports of its jobs and the policies that it compares.
+    A run needs the steps that its result.json names or that it links to, built or not, and those that its settings name
+    (as model.path may). A sweep needs the reports of its jobs and the policies that it compares.
     """
     if not (root / "runs").is_dir() and next(step_folders(root), None):
-        remedy = "copy or mount it there, or make an empty folder of this name if none of the steps is wanted"
-        raise UsageError(f"task=clean: {root / 'runs'} is not there, so what is needed is not known; {remedy}")
-    found = Needed()
+        remedy = "copy or mount it there, or make an empty folder of this name if no step is needed"
+        raise UsageError(f"task=clean: {root / 'runs'} is missing, so it is not known which steps are needed; {remedy}")
+    result = Needed()
     for run in _records(root / "runs"):
-        found.names.update(_of_run(run))
+        result.names.update(_of_run(run))
     for path in sorted((root / "sweeps").glob("**/jobs/*.json")):
-        found.keys.add(str(_read(path).get("policy_key") or ""))
-        found.names.update(_NAMED.findall(path.read_text(errors="replace")))
-    found.keys.discard("")
-    return found
+        result.keys.add(str(_read(path).get("policy_key") or ""))
+        result.names.update(_NAMED.findall(path.read_text(errors="replace")))
+    result.keys.discard("")
+    return result
 
 
 def _records(parent: Path) -> Iterator[Path]:
-    """The folders of runs, also of those that were tidied into a folder; one that begins has a name with a dot."""
+    """Yield the folders of runs, in subfolders too. Names that start with a dot are skipped: the run is starting."""
     if not parent.is_dir():
         return
     for entry in list(os.scandir(parent)):
@@ -72,7 +74,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _of_run(run: Path) -> Iterator[str]:
-    """The names of what a run needs; UsageError where neither its result.json nor any link tells."""
+    """Yield the names of the folders that a run needs. Raises UsageError if it has neither a result.json nor a link."""
     links = [entry.path for entry in os.scandir(run) if entry.is_symlink()]
     steps = _steps_of(run / "result.json")
     if steps is None and not links:
@@ -87,7 +89,7 @@ def _of_run(run: Path) -> Iterator[str]:
 
 
 def _steps_of(path: Path) -> list[str] | None:
-    """The names of the folders of the steps in a result.json; None where it names none, as earlier versions' may."""
+    """Return the folder names of the steps in a result.json; None if it has no steps, as in earlier versions."""
     if not path.exists():
         return None
     steps = _read(path).get("steps")
@@ -105,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _unknown(path: Path, why: str) -> UsageError:
-    remedy = "restore it, or delete it if nothing of it is wanted"
+    remedy = "restore it, or delete it if its steps are not needed"
     return UsageError(f"task=clean: {path}: {why}, so what it needs is not known and nothing was deleted; {remedy}")
 
 

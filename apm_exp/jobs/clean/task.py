@@ -1,4 +1,4 @@
-"""task=clean: list what no run needs, with its size and the reason, and delete it where that is asked for."""
+"""task=clean: list what no run needs, with sizes and reasons, and delete it if clean.delete=true."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from apm_exp.jobs.clean.leftovers import Leftover, goes_on, leftovers
 
 
 def clean(root: Path, *, delete_found: bool) -> None:
-    """Print what no run below `root` needs, and delete it where `delete_found` says so; never asks.
+    """Print what no run in `root` needs, and delete it if `delete_found`, without confirmation.
 
-    Raises ValueError where something could not be deleted, after trying the rest, and UsageError, before anything is
-    deleted, where a record does not tell what it needs.
+    Raises ValueError if something could not be deleted, after trying the rest; and UsageError, before anything is
+    deleted, if a record of a run or sweep cannot be read.
     """
     if not root.is_dir():
         print_line(f"output_root={root}: no such folder, so there is nothing to clean")
@@ -37,7 +37,7 @@ def _print(found: Sequence[Leftover]) -> None:
 
 
 def _print_unfinished(root: Path) -> None:
-    """What is half-written and stays, as long as the record of its run does."""
+    """Print the unfinished steps that are kept as long as the record of their run exists."""
     kept: list[StepFolder] = [folder for folder in step_folders(root) if not folder.aside and goes_on(folder)]
     for folder in kept:
         print_line(f"unfinished, its command resumes from it: {folder.path}")
@@ -51,7 +51,7 @@ def _delete(root: Path, found: Sequence[Leftover]) -> None:
             if delete(root, leftover):
                 gone.append(leftover)
             else:
-                print_line(f"left: {leftover.path} is wanted again")
+                print_line(f"kept: {leftover.path} is needed again")
         except OSError as error:
             failed.append(f"{leftover.path} ({error.strerror})")
     print_line(f"{_total(gone)} deleted")

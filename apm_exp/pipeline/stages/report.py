@@ -28,7 +28,8 @@ def report(
     steps: the artifacts of the run by the names of its steps, in order. shown: the selection that the page shows in
     detail, the pairs, logps and rewards that it was made from, and the policy, if the run has trained one. how: the
     settings that do not change results (runtime, tracking, ...), which are shown too. titles: the titles of the stages,
-    by kind. export: the command that writes the kept pairs with their texts. metric_option: the chosen option of metric=.
+    by kind. export: the command that writes the kept pairs with their texts. metric_option: the chosen option of
+    metric=.
     """
     from apm_exp.report.run.page import Run, write_page
 

@@ -105,7 +105,7 @@ def test_rows_without_a_prompt_to_respond_to(tmp_path: Path) -> None:
 def test_a_forward_that_has_no_room_for_the_shortest_pair() -> None:
     # <bos> and 5 words and <sep>, and twice a letter and <eos>
     assert refusal("runtime.tokens_per_batch=10") == (
-        "runtime.tokens_per_batch=10: the shortest pair alone takes 11 tokens; give what the longest takes, or null"
+        "runtime.tokens_per_batch=10: the shortest pair alone has 11 tokens; give the length of the longest, or null"
     )
     check("runtime.tokens_per_batch=11")
 

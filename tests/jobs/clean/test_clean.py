@@ -155,7 +155,9 @@ def test_outputs_without_their_runs_lose_nothing(root: Path, runs: Callable[[Pat
     shutil.rmtree(root / "runs")
     if runs:
         runs(root / "runs")
-    with pytest.raises(UsageError, match=r"^task=clean: \S+/runs is not there, so what is needed is not known; "):
+    with pytest.raises(
+        UsageError, match=r"^task=clean: \S+/runs is missing, so it is not known which steps are needed; "
+    ):
         clean(root, delete_found=True)
     assert left(root) == names(root, 1, 2, 3)
 
