@@ -1,4 +1,4 @@
-"""Floating-point operations of steps that put tokens through a model; docs/performance.md has the formulas."""
+"""The floating-point operations of steps that run a model; docs/performance.md has the formulas."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,16 +7,16 @@ from typing import Any
 from apm_exp.core.told import ask
 from apm_exp.models.shape import Shape, shape_of_folder
 
-MeanLengths = tuple[float, float, float]  # tokens of a mean pair's prompt, chosen and rejected response
-ASSUMED: MeanLengths = (200, 400, 400)  # of a pair that nothing is known of: chats with one turn, as UltraFeedback's
+MeanLengths = tuple[float, float, float]  # mean tokens of a pair's prompt, chosen and rejected response
+ASSUMED: MeanLengths = (200, 400, 400)  # if nothing is known of the pairs: chats of one turn, as in UltraFeedback
 
 
 @dataclass(frozen=True)
 class Load:
-    """What decides the operations of a run's steps.
+    """The quantities that determine the operations of a run's steps.
 
-    shape: of the run's model. pair: the mean lengths of its pairs. held_out: how many of them are not trained on, None
-    if unknown.
+    shape: of the run's model. pair: the mean lengths of its pairs. held_out: how many of them are held out, None if
+    unknown.
     """
 
     shape: Shape
@@ -25,33 +25,33 @@ class Load:
 
 
 def forward_flops(shape: Shape, prompt: float, *responses: float) -> float:
-    """Return the operations of one forward of a prompt, once, and of its responses after it."""
+    """Return the operations of one forward of a prompt and its responses, with the prompt computed once."""
     return _products(shape, prompt + sum(responses)) + _attention(shape, prompt, *responses)
 
 
 def training_flops(shape: Shape, pair: MeanLengths, *, checkpointing: bool, frozen: bool) -> float:
     """Return the operations of a forward and a backward of one pair.
 
-    The backward has two products for each of the forward: the gradient of the input, and that of the weight unless it
-    is frozen. Checkpointing makes the forward again. An adapter's own matrices, below 1%, are not counted.
+    The backward has two products for each product of the forward: the gradient of the input, and that of the weight
+    unless it is frozen. Checkpointing repeats the forward. An adapter's own matrices, below 1%, are not counted.
     """
     again = 1 if checkpointing else 0
     return (3 - frozen + again) * _products(shape, sum(pair)) + (3 + again) * _attention(shape, *pair)
 
 
 def _products(shape: Shape, tokens: float) -> float:
-    """Multiply and add, of every parameter that a token meets: 2 operations."""
+    """Return the operations of the products with weights: 2 for each active parameter and token."""
     return 2.0 * shape.active * tokens
 
 
 def _attention(shape: Shape, prompt: float, *responses: float) -> float:
-    """Scores and their sums: 4 operations for each element of a head and each earlier token that a token sees."""
+    """Return the operations of attention: 4 for each element of the heads and each pair of tokens that attend."""
     seen = prompt * prompt / 2 + sum(length * prompt + length * length / 2 for length in responses)
     return 4.0 * shape.attended * shape.layers * seen
 
 
 def reward_shape(node: Mapping[str, Any]) -> Shape | None:
-    """Return the shape of a reward source's model, without a vocabulary's head; None without one or its config.json."""
+    """Return the shape of a reward source's model, without a language model's head; None without a config.json."""
     folder = ask("reward", node, "config_here")
     if folder is None:
         return None

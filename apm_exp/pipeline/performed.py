@@ -1,4 +1,4 @@
-"""What a finished step has put through a model, which its record keeps: later plans expect their times by it."""
+"""The operations that a finished step has performed, which its record keeps so that plans can estimate times."""
 
 import logging
 from pathlib import Path
@@ -21,14 +21,14 @@ _PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 
 def performed(step: Step, counts: Counts) -> dict[str, Any] | None:
-    """Return the operations of a step that is made, of which model, of which mean pair, and on which devices.
+    """Return the operations of a finished step, with the model's size, the mean lengths of pairs, and the devices.
 
-    None for a step without a model, and if it cannot be told: a record without it is as good.
+    Returns None for a step without a model, and if they cannot be computed: the record is then written without them.
     """
     try:
         return _performed(step, counts)
-    except Exception as error:  # of whatever model and component
-        logger.debug("%s: how much it computed is not known: %s", step.folder, error)
+    except Exception as error:  # a model or component may raise anything
+        logger.debug("%s: its operations are not known: %s", step.folder, error)
         return None
 
 
@@ -56,7 +56,7 @@ def _tokenized(step: Step) -> Path | None:
 
 
 def _sampled(folder: Path) -> MeanLengths | None:
-    """Return the mean lengths of prompts and responses of generations, as if of a pair; None without token ids."""
+    """Return the mean lengths of the prompts and responses of generations as MeanLengths; None without token ids."""
     table = pq.read_table(folder / "generations.parquet", columns=["prompt_ids", "lengths"])
     prompt = pc.mean(pc.list_value_length(table["prompt_ids"])).as_py()
     response = pc.mean(pc.list_flatten(table["lengths"])).as_py()
@@ -64,7 +64,7 @@ def _sampled(folder: Path) -> MeanLengths | None:
 
 
 def mean_pair(folder: Path | None) -> MeanLengths | None:
-    """Return the mean lengths of the pairs of a logps folder; None if it is not there."""
+    """Return the mean lengths of the pairs in a logps folder; None if it does not exist."""
     if folder is None or not (folder / "logps.parquet").is_file():
         return None
     table = pq.read_table(folder / "logps.parquet", columns=list(_PARTS))

@@ -1,4 +1,4 @@
-"""The accelerators that a plan can be made for without having one: `runtime.plan_for=8xh100`."""
+"""The accelerators for which task=plan can plan on another machine: `runtime.plan_for=8xh100`."""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Accelerator:
-    """flops: peak dense bfloat16 FLOP/s of matrix products with float32 sums. memory: bytes, as nvidia-smi has them.
-    bandwidth: bytes per second of that memory.
+    """An accelerator. flops: peak FLOP/s of dense bfloat16 matrix products with float32 sums. memory: in bytes, as
+    nvidia-smi shows it. bandwidth: of the memory, in bytes per second.
     """
 
     title: str
@@ -41,9 +41,9 @@ _FORM = re.compile(r"(?:([1-9]\d{0,4})x)?(\w+)")
 
 
 def accelerator(name: str) -> tuple[int | None, Accelerator]:
-    """Return how many of which accelerator a name means; None if it says no number.
+    """Return the number of accelerators that a name gives, or None, and the accelerator.
 
-    Raises ValueError, with the list, for a name that is not known.
+    Raises ValueError, with the list, for an unknown name.
     """
     found = _FORM.fullmatch(str(name).lower())
     if found is None or found[2] not in ACCELERATORS:
@@ -53,7 +53,7 @@ def accelerator(name: str) -> tuple[int | None, Accelerator]:
 
 
 def on_accelerators(runtime: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a runtime node as it would be on the machine that `plan_for` names; unchanged if it names none."""
+    """Return a runtime node for the machine that `plan_for` names; unchanged if it is None."""
     if runtime.get("plan_for") is None:
         return dict(runtime)
     count, _ = accelerator(runtime["plan_for"])

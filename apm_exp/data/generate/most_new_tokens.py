@@ -1,4 +1,4 @@
-"""How many tokens a response may have at most."""
+"""The maximum number of tokens of a response."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,9 @@ MOST = 2048
 
 
 def most_new_tokens(setting: int | None, positions: int | None = None) -> int:
-    """Return the setting; for None 2,048, or half of the tokens that the model takes if that is less.
+    """Return the setting, or for None the smaller of 2,048 and half of the model's positions.
 
-    positions: the tokens that the model takes, None if it states no limit, or if that is not known.
+    positions: the maximum number of tokens of the model; None if it states no limit, or if it is not known.
     """
     if setting is not None:
         return setting
@@ -17,5 +17,5 @@ def most_new_tokens(setting: int | None, positions: int | None = None) -> int:
 
 
 def most_of(generate: Mapping[str, Any]) -> int | None:
-    """Return the most tokens of a response of a sampler's node; None if it has no such setting."""
+    """Return the maximum number of tokens per response of a sampler's node; None if it has no such setting."""
     return most_new_tokens(generate["max_new_tokens"]) if "max_new_tokens" in generate else None

@@ -1,4 +1,4 @@
-"""Whether the judges of the evaluations make sense for the prompts of the data set."""
+"""Check that the judges of the evaluations can reward responses to the prompts of the data set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ Node = Mapping[str, Any]
 def check_judges(config: Node) -> None:
     """Raise ValueError for an evaluation whose judge cannot reward responses to prompts of this data set.
 
-    An evaluation of the micro world's tasks says nothing of a policy that is trained on other prompts.
+    An evaluation on the micro world's tasks is meaningless for a policy that is trained on other prompts.
     """
     for name, node in (config["evals"] or {}).items():
         if "_target_" not in node:
@@ -25,7 +25,7 @@ def check_judges(config: Node) -> None:
 
 
 def _problem(judge: Node, dataset: Node) -> str | None:
-    """Return which prompts a judge does not take; of rows that cannot be looked at yet, by their world alone."""
+    """Return which prompts a judge does not accept, or None; compares only the worlds if rows cannot be read yet."""
     from apm_exp.data.generate.preflight import first_prompts
 
     prompts = first_prompts(dataset)

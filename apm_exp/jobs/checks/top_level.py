@@ -58,7 +58,7 @@ def check_top_level(config: Mapping[str, Any]) -> None:
 
 
 def _check_plan_for(task: str, runtime: Any) -> None:
-    """A device that is not here is one to plan for, not to run on."""
+    """Raise ValueError if runtime.plan_for is not a known device, or if the task is not a plan."""
     name = runtime.get("plan_for") if isinstance(runtime, Mapping) else None
     if name is None:
         return

@@ -53,7 +53,8 @@ def work(inputs: Mapping[str, Any], _counts: Counts) -> Work | None:
 
 
 def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
-    """Return the operations of a forward of each held-out pair, if the evaluation's module says that it makes them."""
+    """Return the operations of one forward per held-out pair; None if the evaluation's module has no `work`."""
+
     if told("evals", inputs["evaluation"], "work") is None:
         return None
     known = work(inputs, counts)

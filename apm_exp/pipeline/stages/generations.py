@@ -86,7 +86,7 @@ def generations(
 
 
 def _warn_of_truncated(counts: Mapping[str, int], generate: Mapping[str, Any]) -> None:
-    """Warn if many responses were truncated: their rewards are those of beginnings."""
+    """Warn if many responses were truncated, since incomplete responses are then rewarded."""
     share = counts["cut_off"] / counts["responses"]
     if share > _MANY_TRUNCATED:
         problem = f"{counts['cut_off']:,} of {counts['responses']:,} responses ({share:.0%}) were truncated"
@@ -160,7 +160,7 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
-    """Return the operations of the responses, each of a mean length; a prompt's are shared by its responses."""
+    """Return the operations of the responses, each of a mean length, with each prompt computed once."""
     generate = inputs["generate"]
     if "responses" not in counts or (most := most_of(generate)) is None:
         return None

@@ -80,7 +80,7 @@ def bounds(inputs: Mapping[str, Any], _known: Mapping[str, Counts]) -> Counts:
 
 
 def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError for prompts that are asked of held-out pairs if too few pairs are held out, or none will be."""
+    """Raise ValueError if the prompts are those of held-out pairs and fewer than two pairs are held out."""
     pairs = inputs.get("given", {}).get("pairs")
     if pairs is None:
         return

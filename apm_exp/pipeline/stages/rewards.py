@@ -100,7 +100,7 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
-    """Return the operations of a reward model's forwards, one of each response; None for a source without a model."""
+    """Return the operations of a reward model, one forward per response; None for a source without a model."""
     shape = reward_shape(inputs["reward"])
     responses = counts.get("responses", 2 * counts["pairs"] if "pairs" in counts else None)
     if shape is None or responses is None:
