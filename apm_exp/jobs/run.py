@@ -31,6 +31,7 @@ from apm_exp.pipeline.build import artifacts, build, wants_rebuild
 from apm_exp.pipeline.step import read_done
 from apm_exp.report.tracking.mirror import Mirror
 from apm_exp.report.verdict import first_score, verdict
+from apm_exp.training.few_steps import say_few_steps
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ def _recorded(job: Job) -> None:
     record = RunRecord(job.request, job.steps)
     logger.info("settings     %s", job.config["hyperparameters"])
     _say_whose_model(job)
+    for step in of_kind(job.steps, "policy").values():
+        if read_done(step) is None:
+            say_few_steps(step.key, record.known[step.key], job.config, exact=False)
     started = time.monotonic()
     try:
         result = _run_steps(job, record) | {"state": "done", "reason": None}
@@ -119,6 +123,8 @@ def _build(job: Job, record: RunRecord, name: str, mirror: Mirror, built: Mappin
     if step.kind == "policy":  # the training step also mirrors its log
         also = {"log": mirror.log_of([*of_kind(job.steps, "policy").values()].index(step))}
     record.begin(name)
+    if step.kind == "policy" and read_done(step) is None:
+        say_few_steps(step.key, record.known[step.key], job.config, exact=True)
     artifact = build(step, rebuild=wants_rebuild(job.config, step), command=job.request.command_id, also=also)
     with artifacts(step) as given:  # another command may build it again before this one ends
         artifact = given[step.key] if artifact.reused else artifact

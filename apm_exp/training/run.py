@@ -19,6 +19,7 @@ from apm_exp.training.callbacks.stop import StopCallback
 from apm_exp.training.deepspeed_setup import deepspeed_session
 from apm_exp.training.finish import check_final, logps_of, save_final
 from apm_exp.training.make_trainer import make_trainer
+from apm_exp.training.moved import share_moved
 from apm_exp.training.objective import check_objective
 from apm_exp.training.pair_dataset import training_pairs
 from apm_exp.training.preflight import check_first_gpu, check_one_process
@@ -26,7 +27,8 @@ from apm_exp.training.task import Settings, TrainingTask
 
 
 def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
-    """Train, save and check the policy; returns the number of pairs and of optimizer steps.
+    """Train, save and check the policy; returns the number of pairs and of optimizer steps, and the share of
+    the weights that moved (see `share_moved`).
 
     Each process that a launcher started calls this with the same task; the first one writes.
     """
@@ -59,7 +61,8 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
             merge(saved, final, task.policy, adapter, runtime.device, longest, trained)
         check_final(final, task.policy, runtime.device, longest, trained)
         checkpoints.leave_newest(folder, settings.keep_checkpoints)
-    return {"pairs": len(pairs), "steps": steps}
+    moved = share_moved(task.policy.folder, final) if first else None
+    return {"pairs": len(pairs), "steps": steps} | ({} if moved is None else {"moved": moved})
 
 
 def _check_runtime(runtime: Runtime, implementation: str) -> None:

@@ -45,8 +45,8 @@ def train_policy(
 ) -> dict[str, int | float]:
     """Train the task's policy on its pairs, each once per epoch, and write `final/` and metrics.jsonl into its folder.
 
-    Resumes from the newest complete checkpoint there. Returns the counts: pairs, steps. Raises ValueError for settings
-    that do not fit together, for numbers that are not finite, and if memory runs out.
+    Resumes from the newest complete checkpoint there. Returns the counts: pairs, steps, moved. Raises ValueError for
+    settings that do not fit together, for numbers that are not finite, and if memory runs out.
     """
     settings = locals()
     from apm_exp.training.run import run

@@ -32,6 +32,7 @@ def train(tmp_path_factory, tiny_policy, scored):
         settings = trainer(epochs=5, global_batch=8, gradient_checkpointing=checkpointing)
         given = runtime(processes=processes, pairs_per_device=pairs_per_device)
         counts = run_stage(folder / name, folder, tiny_policy, rows.append, trainer=settings, runtime=given, **changes)
+        assert counts.pop("moved") > 0.9
         assert counts == {"pairs": 9, "steps": 10}
         return folder / name
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from apm_exp.core.console import plain_table, print_line, print_table, wide_screen
+from apm_exp.core.step_names import of_kind
 from apm_exp.jobs.plan.device import device_line, named
 from apm_exp.jobs.plan.disk import disk_line
 from apm_exp.jobs.plan.memory.check import tell
@@ -14,6 +15,7 @@ from apm_exp.jobs.plan.plan import Plan
 from apm_exp.pipeline.resolve import resolve_dtype
 from apm_exp.runtime.device import pick_device
 from apm_exp.runtime.settings import all_processes
+from apm_exp.training.few_steps import say_few_steps
 
 _PREFIXES = ("", "K", "M", "G", "T", "P", "E", "Z")
 
@@ -37,6 +39,8 @@ def print_plan(plan: Plan) -> None:
     print_assumptions(plan)
     print_memory(plan)
     print_line(disk_line(plan.disk, Path(plan.config["output_root"])))
+    for step in of_kind(plan.missing, "policy").values():
+        say_few_steps(step.key, plan.known[step.name], plan.config, exact=False)
     if plan.training:
         tell(plan.training, plan.config)
 

@@ -1,5 +1,6 @@
 """Stage: train a policy on the selected pairs, with the tokens and reference log-probs of the logps stage."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -18,11 +19,13 @@ from apm_exp.pipeline.work import Counts, Work
 from apm_exp.runtime.settings import all_processes
 from apm_exp.selection.kept_rows import TOKENS, Part, kept_of_part, kept_rows, rows_of, tokens_of
 from apm_exp.selection.margins import COLUMNS, explicit_margin
+from apm_exp.training.few_steps import little_moved
 from apm_exp.training.metrics_file import read_rows
 from apm_exp.training.risky_settings import warn_unusual
 from apm_exp.training.unfinished import say_unfinished
 
-VERSION = 6
+logger = logging.getLogger(__name__)
+VERSION = 7  # 7: counts the share of the weights that moved
 
 
 def train(
@@ -39,7 +42,9 @@ def train(
     adapter: dict[str, Any] | None = None,
     forward_pairs: int | list[int] | None = None,
 ) -> dict[str, int | float]:
-    """Write final/ and metrics.jsonl, and adapter/ if there is one; return the counts of pairs and optimizer steps.
+    """Write final/ and metrics.jsonl, and adapter/ if there is one.
+
+    Return the counts of pairs and optimizer steps, and the share of the weights that moved.
 
     parts: logps, rewards and selection of each set of pairs to train on. Reference log-probs are those of the logps
     artifacts, so no reference model is loaded. A killed attempt resumes from its newest complete checkpoint. With more
@@ -61,7 +66,16 @@ def train(
     warn_unusual(
         loss, trainer["learning_rate"], policy.folder, all_weights=adapter is None, forward_pairs=forward_pairs
     )
-    if (processes := all_processes(runtime)) == 1:
+    counts = _train(out, inputs, all_processes(runtime), log)
+    if said := little_moved(counts):
+        logger.warning("%s", said)
+    return counts
+
+
+def _train(
+    out: Path, inputs: dict[str, Any], processes: int, log: Callable[[dict[str, Any]], None]
+) -> dict[str, int | float]:
+    if processes == 1:
         return train_here(out, **inputs, log=log)
     from apm_exp.runtime.run_in_ranks import run_in_ranks
     from apm_exp.training.metrics_file import follow

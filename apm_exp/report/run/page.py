@@ -28,6 +28,7 @@ from apm_exp.report.run.scored_pairs import ScoredPairs, read_scored_pairs
 from apm_exp.report.run.training_curves import thinned, training_figures
 from apm_exp.report.scores import interval_level, read_scores, results
 from apm_exp.report.verdict import verdict
+from apm_exp.training.few_steps import few_steps, little_moved
 from apm_exp.training.metrics_file import read_rows
 
 Context = dict[str, Any]
@@ -78,6 +79,7 @@ def context(run: Run) -> Context:
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
         "shown": _shown(run),
         "collapse": _collapse(run),
+        "did_little": _did_little(run),
         "within_noise": run.shown["selection"].counts["within_noise"],
         "evaluations": _evaluations(run),
         "margins": _margins(scored),
@@ -163,6 +165,14 @@ def _lengths(scored: ScoredPairs) -> Context:
 def _training(policy: Path) -> Context:
     rows = read_rows(policy / "metrics.jsonl")
     return {"steps": len(rows), "every": thinned(rows)[1], "panels": training_figures(rows)}
+
+
+def _did_little(run: Run) -> list[str]:
+    """Return what says that the training shown changed the policy little."""
+    if "policy" not in run.shown:
+        return []
+    counts = run.shown["policy"].counts
+    return [text for text in (few_steps(counts, run.config), little_moved(counts)) if text]
 
 
 def _collapse(run: Run) -> list[str]:

@@ -42,7 +42,7 @@ def test_trains_exactly_the_selected_pairs(folder, whole):
     pairs = selected_pairs([part(folder)])
     assert pairs["pair_id"].to_pylist() == SELECTED
     assert pairs["explicit_margin"].to_pylist() == [0, 2, 3, 4, 5, 7, 8, 9]
-    assert counts == {"pairs": 8, "steps": 4}
+    assert counts == {"pairs": 8, "steps": 4, "moved": pytest.approx(1.0, abs=0.05)}
     assert [row["pairs_seen"] for row in logged] == [4, 8, 12, 16]
     assert read_rows(folder / "whole" / "metrics.jsonl") == logged
     names = {"step", "epoch", "loss", "learning_rate", "grad_norm", "chosen_logp", "rejected_logp", "seconds"}
