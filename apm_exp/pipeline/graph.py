@@ -101,7 +101,7 @@ class Graph:
 
     def rewards(self, responses: Step, node: Config) -> Step:
         """Return the rewards of the responses of pairs or of generations, by the reward source of a node."""
-        pinned = pinned_reward(nodes.without(node, "margin"), self.config["task"])
+        pinned = pinned_reward(nodes.without(node, *nodes.OF_PAIRS), self.config["task"])
         name = slug(responses.slug)
         return self.add("rewards", name, {"responses": responses, "reward": pinned}, runtime=self.config["runtime"])
 

@@ -13,6 +13,7 @@ from apm_exp.selection.metrics.preflight import needs_rewards as metric_needs_re
 
 Node = Mapping[str, Any]
 HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # do not change a run's results
+OF_PAIRS = ("margin", "allow_inverted")  # settings of a reward node that are of pairs, not of its source
 RECORDED = {"_target_": "apm_exp.data.rewards.recorded.recorded"}
 _LOADING = (
     "dtype",

@@ -16,8 +16,9 @@ from apm_exp.jobs.checks.judges import check_judges
 from apm_exp.jobs.checks.policy import check_model
 from apm_exp.jobs.checks.rewards import check_rewards, refuse_split_of_others
 from apm_exp.jobs.checks.top_level import NODES, check_top_level
+from apm_exp.jobs.inverted import inverted_labels
 from apm_exp.pipeline.evaluations import STAGED
-from apm_exp.pipeline.nodes import samples, without
+from apm_exp.pipeline.nodes import OF_PAIRS, samples, without
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import check_rule
 from apm_exp.selection.metrics.preflight import check_metric
@@ -61,7 +62,7 @@ def _components(group: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]
             _refuse_other_parts(f"evals.{name}", inner)
             own = {part: inner[part] for part in STAGED if part != "judge" or inner[part] is not None}
             if isinstance(own.get("judge"), Mapping):
-                own["judge"] = without(own["judge"], "margin")  # of an option of the group reward; there are no pairs
+                own["judge"] = without(own["judge"], *OF_PAIRS)  # which an option of the group reward has
             yield from ((f"evals.{name}.{part}", node) for part, node in own.items())
         else:
             yield f"{group}.{name}", inner
@@ -86,7 +87,7 @@ def _companions(group: str, node: Mapping[str, Any]) -> list[Function]:
     if group == "reward":
         from apm_exp.selection.margins import explicit_margin
 
-        return [explicit_margin]
+        return [explicit_margin, inverted_labels]
     return []
 
 

@@ -75,6 +75,7 @@ def context(run: Run) -> Context:
         "title": f"{heading} | apm_exp report",
         "heading": heading,
         "verdict": verdict(run.config, run.metric_option, run.command, run.shown, _scores(run)),
+        "inverted": _mostly_inverted(run.shown["rewards"].counts) if "rewards" in run.shown else None,
         "names": _names(config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
         "shown": _shown(run),
@@ -98,6 +99,13 @@ def context(run: Run) -> Context:
         "configuration": OmegaConf.to_yaml(OmegaConf.create(dict(run.config))).rstrip(),
         "provenance": provenance_rows.provenance_rows(run.provenance),
     }
+
+
+def _mostly_inverted(counts: Mapping[str, float]) -> float | None:
+    """Return the share of pairs whose rejected response has the higher reward if it is above a half."""
+    rewarded = counts.get("pairs", 0) - counts.get("unrewarded", 0)
+    inverted = counts.get("inverted", 0)
+    return inverted / rewarded if inverted > rewarded / 2 else None
 
 
 def _shown(run: Run) -> Context | None:
