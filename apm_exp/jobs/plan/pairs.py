@@ -29,9 +29,18 @@ class Pairs:
     held_out: float | None
 
 
-def about_pairs(config: Mapping[str, Any]) -> Counts:
-    """Return about how many pairs a data set has that is not here; nothing if nobody knows."""
-    train, held_out = ask("dataset", config["dataset"], "about_rows") or (None, None)
+def about_counts(step: Step, config: Mapping[str, Any]) -> Counts:
+    """Return about how many rows a step reads of a data set that is not here; nothing if nobody knows."""
+    if step.kind == "pairs" and step.inputs["sampled"] is None:
+        return _about_pairs(config["dataset"])
+    if step.kind == "prompts":
+        rows = _about_pairs({**step.inputs["dataset"], "limit": step.inputs["limit"]}).get("train")
+        return {} if rows is None else {"rows": rows, "prompts": rows}
+    return {}
+
+
+def _about_pairs(dataset: Mapping[str, Any]) -> Counts:
+    train, held_out = ask("dataset", dataset, "about_rows") or (None, None)
     return {} if train is None else {"pairs": train + (held_out or 0), "train": train}
 
 
@@ -48,7 +57,7 @@ def pairs_of(config: Mapping[str, Any], steps: Mapping[str, Step], known: Mappin
         return Pairs(before, "as those scored here before", held_out)
     told = ask("dataset", config["dataset"], "mean_pair")
     mean = told or ASSUMED
-    how = "by the first rows, 4 characters a token" if told else "assumed"
+    how = "as the data set tells" if told else "assumed"
     mean = _within_limits(mean, scored) if scored is not None else mean
     return Pairs(mean, f"{how}; runtime.plan_pair=[{','.join(f'{each:.0f}' for each in mean)}] sets others", held_out)
 
@@ -81,7 +90,7 @@ def _time(path: Path) -> float:
 
 
 def _held_out(config: Mapping[str, Any], steps: Mapping[str, Step], known: Mapping[str, Counts]) -> float | None:
-    about = about_pairs(config)
+    about = _about_pairs(config["dataset"])
     if about and config["dataset"].get("holdout_split"):
         return about["pairs"] - about["train"]
     rows = next((known[step.key].get("pairs") for step in of_kind(steps, "pairs").values()), None)

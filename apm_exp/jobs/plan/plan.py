@@ -16,7 +16,7 @@ from apm_exp.jobs.plan.memory.check import step_training
 from apm_exp.jobs.plan.memory.estimate import estimate
 from apm_exp.jobs.plan.memory.shape import shape_of
 from apm_exp.jobs.plan.memory.training import Training
-from apm_exp.jobs.plan.pairs import Pairs, about_pairs, pairs_of
+from apm_exp.jobs.plan.pairs import Pairs, about_counts, pairs_of
 from apm_exp.jobs.request import Request
 from apm_exp.models.shape import Shape
 from apm_exp.pipeline.build import wants_rebuild
@@ -111,9 +111,8 @@ def plan_of(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) ->
         if artifact is None or any(wants_rebuild(config, each) for each in lineage(step)):
             missing[name] = step
         known[step.key] = artifact.counts if artifact else STAGES[step.kind].bounds(step.inputs, known)
-        if step.kind == "pairs" and not known[step.key]:
-            known[step.key] = about_pairs(config)
-            about = bool(known[step.key])
+        if not known[step.key] and (counts := about_counts(step, config)):
+            known[step.key], about = counts, True
     training, shape = _largest_training(config, missing), shape_of(config["model"])
     pairs = pairs_of(config, steps, known)
     disk = job_disk(config, missing, known, training, shape, pairs.mean)

@@ -51,6 +51,8 @@ def print_assumptions(plan: Plan) -> None:
         prompt, chosen, rejected = plan.pairs.mean
         parts = f"a prompt of {prompt:,.0f}, responses of {chosen:,.0f} and {rejected:,.0f}"
         print_line(f"a mean pair: {sum(plan.pairs.mean):,.0f} tokens, {parts} ({plan.pairs.how})")
+    if any("pairs" not in plan.known[name] for name in plan.missing if plan.steps[name].kind == "pairs"):
+        print_line("how many pairs there are is not known before they are here; dataset.limit=60000 plans for so many")
     runtime = plan.config["runtime"]
     if device := named(runtime):
         print_line(device_line(device, all_processes(runtime)))

@@ -65,7 +65,7 @@ def test_a_folder_with_config_json_alone_can_be_planned_but_not_run(tmp_path: Pa
     planned = apm_exp(tmp_path, "task=plan", *line)
     assert planned.returncode == 0, planned.stderr
     assert "model.path=model: only its config.json is here; a run needs its weights too" in planned.stderr
-    assert "a mean pair: 70 tokens, a prompt of 10, responses of 20 and 40 (by the first rows" in planned.stdout
+    assert "a mean pair: 70 tokens, a prompt of 10, responses of 20 and 40 (as the data set tells; " in planned.stdout
     assert "expected: unknown" in planned.stdout
     assert "scoring" in planned.stdout
     run = apm_exp(tmp_path, *line)
