@@ -38,7 +38,7 @@ def sampling_seconds(device: Accelerator, step: Step, counts: Counts, shape: Sha
     """
     generate = step.inputs["generate"]
     responses, most = counts["responses"], most_of(generate) or 0
-    weights = 2 * shape.active * most * ceil(responses / min(generate.get("batch_size", responses), responses))
+    weights = 2 * shape.active * most * ceil(responses / max(1, min(generate.get("batch_size", responses), responses)))
     length = min(most, max(pair[1:]))
     cache = responses * length * (pair[0] + length / 2) * cache_bytes(shape, 2)
     return float((weights + cache) / (SHARE * device.bandwidth))
