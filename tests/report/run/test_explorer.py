@@ -131,7 +131,7 @@ def test_the_command_has_the_runs_settings_but_those_of_the_sliders() -> None:
 def test_the_listed_texts_begin_at_the_cut_and_fit_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = scored_pairs(np.arange(50.0, 0, -1), np.zeros(50), 20)
     view = ranked(scored, 1.0, rescale=False)
-    assert preferred(view)[[0, 2]].tolist() == [19, 20]
+    assert {*preferred(view)[:3].tolist()} > {19, 20}  # without implicit margins every alpha has the same cut
     assert sorted(preferred(view)) == list(range(50))
     texts = [f"{number} <script>" + "x" * 200 + "\x1b" for number in range(50)]
     pairs = write_pairs(tmp_path, texts, texts, texts).path

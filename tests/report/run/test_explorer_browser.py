@@ -136,20 +136,45 @@ def test_one_pair_is_all_that_can_be_kept(browser: Any, tmp_path: Path) -> None:
     assert browser.get_log("browser") == []
 
 
+def ranks(browser: Any) -> dict[str, int]:
+    """The ranks of the pairs that are shown."""
+    script = """return [...document.querySelectorAll('[data-part="list"] details')].map(entry =>
+      [entry.querySelector('code').textContent, entry.querySelector('.numbers').textContent]);"""
+    return {name: int(text.split()[1].replace(",", "")) for name, text in browser.execute_script(script)}
+
+
+def test_equal_values_are_ranked_by_pair_id(browser: Any, tmp_path: Path) -> None:
+    arguments = made.finished_run(tmp_path / "artifacts")
+    chosen = {"selection": made.write_selection(tmp_path, np.full(10, 0.1), np.full(10, 0.3), 4)}
+    arguments["shown"] = arguments["shown"] | chosen
+    report(tmp_path, **arguments)
+    show(browser, tmp_path / "report.html", 1280, "light")
+    assert "All pairs have the same value, so pair_id alone decides" in browser.page_source
+    assert ranks(browser) == {name: rank for rank, name in enumerate(made.names(10), 1)}
+    assert sorted(listed(browser, "kept")) == made.names(10)[:4]
+    assert browser.get_log("browser") == []
+
+
 def test_a_hundred_thousand_pairs_stay_small_and_move_without_lag(browser: Any, tmp_path: Path) -> None:
     pairs, stream = 100_000, np.random.default_rng(0)
     arguments = made.finished_run(tmp_path / "artifacts")
     texts = [f"prompt {number} " + "word " * 60 for number in range(pairs)]
     lengths = stream.integers(1, 2000, (2, pairs)).tolist()
+    explicit, implicit = stream.normal(size=(2, pairs))
     arguments["shown"] = arguments["shown"] | {
         "pairs": made.write_pairs(tmp_path, texts, texts, texts),
         "logps": made.write_logps(tmp_path, *lengths),
-        "selection": made.write_selection(tmp_path, stream.normal(size=pairs), stream.normal(size=pairs), 40_000),
+        "selection": made.write_selection(tmp_path, explicit, implicit, 40_000),
     }
     assert report(tmp_path, **arguments)["bytes"] < 2_000_000
     show(browser, tmp_path / "report.html", 1280, "light")
     assert part(browser, "command").text == made.COMMAND
     assert row(browser, "overlap", 0)[1] == "40,000 (100.0%)"
+    slide_alpha(browser, 2.5)
+    order = np.argsort(-(np.abs(explicit) - 2.5 * np.abs(implicit)), kind="stable").tolist()
+    found = ranks(browser)
+    assert found == {name: order.index(int(name[5:])) + 1 for name in found}
+    assert min(found.values()) < 40_000 < max(found.values())
     times = []
     for place in range(100, 300, 5):
         slide(browser, "alpha", place)

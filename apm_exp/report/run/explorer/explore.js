@@ -2,6 +2,7 @@
 const alphaSlider = at('alpha'), keepSlider = at('keep');
 const digits = Array.from({ length: 90 }, (_, place) => 10 + place);
 const stops = [...new Set([0, ...[-3, -2, -1, 0].flatMap(power => digits.map(two => Number(`${two}e${power}`))), 100, given.alpha])].sort((a, b) => a - b);
+const notKeptByRun = keptByRun.map(flag => 1 - flag);
 const state = { alpha: given.alpha, ownShare: true };
 const keptCount = () => (state.ownShare ? given.kept : Math.max(1, Math.floor(keepSlider.valueAsNumber * pairs / 1000)));
 
@@ -19,17 +20,22 @@ function command() {
   return `${given.base} ${metric} ${state.ownShare ? given.keep : `keep=top_fraction keep.fraction=${keepSlider.valueAsNumber / 1000}`}`;
 }
 
+function shared(kept, places, total) {
+  let both = 0;
+  for (let row = 0; row < pairs; row++) if (kept[row] && places[row] < total) both++;
+  return both;
+}
+
 function overlaps(kept, total) {
   const chance = total * total / pairs / (2 * total - total * total / pairs);
-  const choices = Object.entries(others).map(([name, place]) => [name === 'uniform' ? `uniform, seed ${given.seed}` : name, row => place[row] < total, total]);
-  const run = keptByRun.reduce((sum, flag) => sum + flag, 0);
-  const rows = [["this run's selection", row => keptByRun[row], run], ...choices].map(([name, also, size]) => {
-    const both = counted(kept, also), line = element('tr');
+  const rows = Object.entries(others).map(([name, places]) => [name === 'uniform' ? `uniform, seed ${given.seed}` : name, shared(kept, places, total), total]);
+  rows.unshift(["this run's selection", shared(kept, notKeptByRun, 1), keptByRun.reduce((sum, flag) => sum + flag, 0)]);
+  at('overlap').replaceChildren(...rows.map(([name, both, size]) => {
+    const line = element('tr');
     line.append(element('th', name), element('td', `${count(both)} (${percent(both / total)})`, 'n'), element('td', number(both / (total + size - both)), 'n'));
+    line.cells[0].scope = 'row';
     return line;
-  });
-  rows.forEach(line => { line.cells[0].scope = 'row'; });
-  at('overlap').replaceChildren(...rows);
+  }));
   at('chance').textContent = `Two random selections of this size have a Jaccard index of ${number(chance)}.`;
 }
 
@@ -47,15 +53,15 @@ function lengths(kept) {
 }
 
 function redraw() {
-  const began = performance.now(), total = keptCount(), values = valuesOf(state.alpha), sorted = values.slice().sort();
-  const { kept, cut } = highest(values, sorted, total);
+  const began = performance.now(), total = keptCount(), values = valuesOf(state.alpha);
+  const { kept, cut } = highest(values, total);
   at('alpha-value').textContent = state.alpha;
   at('keep-value').textContent = `${percent(total / pairs)}, ${count(total)} of ${count(pairs)}`;
   at('cut').textContent = number(cut, 3);
   draw(kept, state.alpha, cut);
   overlaps(kept, total);
   lengths(kept);
-  list(values, sorted, kept, total);
+  list(values, kept, total);
   at('command').textContent = command();
   at('copy').textContent = 'Copy';
   root.dataset.milliseconds = performance.now() - began;

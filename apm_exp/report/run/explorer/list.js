@@ -9,8 +9,8 @@ function element(name, text, kind) {
   return made;
 }
 
-const number = (value, places = 2) => value.toLocaleString('en-US', { minimumFractionDigits: places, maximumFractionDigits: places }).replace('-', '\u2212');
-const count = value => value.toLocaleString('en-US'), signed = value => String(value).replace('-', '\u2212');
+const number = (value, places = 2) => value.toFixed(places).replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, ',').replace('-', '\u2212');
+const count = value => number(value, 0), signed = value => String(value).replace('-', '\u2212');
 const percent = share => `${number(100 * share, 1)}%`;
 
 // The same words as reason.py has for an exported pair. Margins are signed: a negative one prefers the rejected response.
@@ -40,9 +40,9 @@ function item([row, name, source, ...texts], rank, value, kept) {
   return details;
 }
 
-function list(values, sorted, kept, total) {
+function list(values, kept, total) {
   const word = at('search').value.toLowerCase(), which = at('which').value, order = at('order').value;
-  const ranks = ranksOf(listed.map(entry => entry[0]), values, sorted);
+  const ranks = ranksOf(listed.map(entry => entry[0]), values);
   const from = { cut: row => Math.abs(ranks.get(row) - total - 0.5), high: row => ranks.get(row), low: row => -ranks.get(row) }[order];
   const fits = listed.filter(([row, ...texts]) => (which === 'all' || (which === 'kept') === !!kept[row]) &&
     texts.some(text => text.toLowerCase().includes(word)));

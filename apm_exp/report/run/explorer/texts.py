@@ -13,10 +13,11 @@ from apm_exp.core.escaped import escaped
 from apm_exp.core.messages import read_messages, text_of
 from apm_exp.report.redact import last_parts
 from apm_exp.report.run.examples import shortened
-from apm_exp.report.run.explorer.ranked import Ranked
+from apm_exp.report.run.explorer.ranked import Ranked, values
 
 MOST_LISTED = 1000
 LONGEST = 160  # characters of each text
+OTHER_ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MOST_BYTES, _PAGE, _PAIR = 500_000, 1_600_000, 15  # of all texts; of all texts and pairs; of a pair's numbers
 
 
@@ -40,13 +41,21 @@ def listed(ranked: Ranked, pair_id_P: np.ndarray, pairs: Path) -> list[list[Any]
 
 
 def preferred(ranked: Ranked) -> np.ndarray:
-    """Return all embedded pairs, by turns the next one from the cut, and one from anywhere."""
-    order = np.argsort(-ranked.value_S, kind="stable")
-    nearest = order[np.argsort(np.abs(np.arange(len(order)) - ranked.kept + 0.5), kind="stable")]
-    anywhere = np.random.default_rng(0).permutation(len(order))
-    both = np.column_stack([nearest, anywhere]).ravel()
-    _, first = np.unique(both, return_index=True)
-    return both[np.sort(first)]
+    """Return all embedded pairs, by turns the next one from the cut, the cuts of other alphas, and anywhere."""
+    near = [_nearest(ranked.value_S, ranked.kept)]
+    if ranked.explicit is not None:
+        margins = ranked.explicit.decoded_P, ranked.implicit.decoded_P
+        near += [_nearest(values(*margins, ranked.sigmas, alpha), ranked.kept) for alpha in OTHER_ALPHAS]
+    by_turns = np.column_stack([*near, np.random.default_rng(0).permutation(len(ranked.value_S))]).ravel()
+    _, first = np.unique(by_turns, return_index=True)
+    preferred: np.ndarray = by_turns[np.sort(first)]
+    return preferred
+
+
+def _nearest(value_S: np.ndarray, kept: int) -> np.ndarray:
+    """Return the pairs in the order of how many others are between them and the cut."""
+    order = np.argsort(-value_S, kind="stable")
+    return order[np.argsort(np.abs(np.arange(len(order)) - kept + 0.5), kind="stable")]
 
 
 def _texts(pairs: Path, names: list[str]) -> dict[str, list[str]]:
