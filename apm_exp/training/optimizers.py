@@ -7,7 +7,7 @@ from apm_exp.core.component import nearest
 
 COMMON = ("adamw_torch", "adamw_torch_fused")
 _NEEDS = (  # pattern of names, module, what to install
-    (r"paged_.*|ademamix.*|lion_.*|adamw_8bit|.*_bnb.*", "bitsandbytes", "'apm_exp[8bit]'"),
+    (r"paged_.*|ademamix.*|lion_.*|adamw_8bit|.*_bnb.*", "bitsandbytes", "-e '.[8bit]'"),
     (r"adamw_torch_[48]bit", "torchao", "torchao"),
     (r"galore_.*", "galore_torch", "galore-torch"),
     (r"apollo_.*", "apollo_torch", "apollo-torch"),
