@@ -81,12 +81,12 @@ def _counted(jobs: list[Mapping[str, Any]] | list[dict[str, Any]]) -> str:
 
 
 def _typed(command: str) -> tuple[str, ...]:
-    """Return the settings of a command line, also of one that no shell would take."""
+    """Return the settings of a command line, also of one that no shell would take, without where its outputs are."""
     words = command.split()
     if re.search(r"['\"\\]", command):  # shlex is slow, and a thousand commands are read
         with suppress(ValueError):
             words = shlex.split(command)
-    return tuple(word for word in words[3:] if word not in ("-m", "--multirun"))
+    return tuple(word for word in words[3:] if word not in ("-m", "--multirun") and not word.startswith("output_root="))
 
 
 def _below(root: Path, error: Exception) -> str:

@@ -62,7 +62,7 @@ def rows(page: str) -> list[list[str]]:
 
 def test_sweeps_and_runs_are_listed_newest_first_with_verdict_date_state_and_what_differs(tmp_path: Path) -> None:
     sweep(tmp_path, "multirun-12345678", "done", "done", "interrupted", "waiting")
-    run(tmp_path, "20261126-031404-map-x-aaaaaa", "metric=map", "seed=1", "tracking=none")
+    run(tmp_path, "20261126-031404-map-x-aaaaaa", "metric=map", "seed=1", "tracking=none", "output_root=here")
     run(
         tmp_path,
         "20261127-020101-uniform-x-bbbbbb",
