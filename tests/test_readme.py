@@ -26,6 +26,12 @@ NOT_RUN = {  # these lines are composed and checked only
     "python -m apm_exp metric=map alpha=2.5": "a job of the line with three metrics, which is run",
     "python -m apm_exp loss=ipo": "as loss=simpo, which is run; the loss by training/test_every_loss.py",
     "python -m apm_exp seed=1 tracking=none": "as the first line, which is run; seeds by test_main_job.py",
+    "python -m apm_exp task=export run=latest": "run by report/export",
+    "python -m apm_exp task=plan runtime.plan_for=h100 model=gemma2_9b_it dataset=gemma2_ultrafeedback_armorm "
+    "loss=simpo model.adapter=lora trainer.gradient_checkpointing=true": "by jobs/plan/test_table3.py",
+    "python -m apm_exp task=status": "as the line with a study, which is run",
+    "python -m apm_exp -m metric=map,uniform seed=0,1,2 dataset=jsonl dataset.path=my_pairs.jsonl model=local "
+    "model.path=./sft": "as the line with three metrics, and the one with one's own pairs, which are run",
 }
 SMALL = ["dataset.prompts=60", "model.steps=30", "evals=held_out_pairs", "tracking=none"]
 OWN = ["dataset.holdout=0.2", "tokens.max_length=64", "tokens.max_prompt_length=32", "tracking=none"]
