@@ -84,7 +84,7 @@ def keys_of(*overrides: str) -> dict[str, str]:
     """The keys of all steps of a job, and of its page."""
     config = compose("model=tiny_from_data", "dataset=jsonl", "dataset.path=none.jsonl", *overrides)
     steps = unroll(config, CHOICES, FileDigests(Path("none")))
-    page = report_step(config, steps, command="", provenance={})
+    page = report_step(config, steps, metric_option="", command="", provenance={})
     return {name: step.key for name, step in (steps | {"report": page}).items()}
 
 
