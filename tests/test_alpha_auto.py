@@ -68,7 +68,7 @@ def test_the_page_and_wandb_have_the_number(ran: tuple[Path, str]) -> None:
     alpha = json.loads((run / "result.json").read_text())["alpha"]
     assert 0 < alpha < 100
     sent = read_offline_run(run)
-    assert sent.summary["selection_alpha"] == sent.config["alpha"] == alpha
+    assert sent.summary["selection/alpha"] == sent.config["alpha"] == alpha
     page = (run / "report" / "report.html").read_text()
     assert f"map (alpha {alpha:g} by balanced) with dpo" in page
     assert "map (this run)" in re.sub(r"<[^>]+>", "", page)

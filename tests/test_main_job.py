@@ -105,11 +105,13 @@ def test_the_step_folders_say_what_they_were_given(ran: Path) -> None:
 def test_wandb_recorded_the_run_offline(ran: Path) -> None:
     run = read_offline_run((ran / "outputs" / "runs" / "latest").resolve())
     metrics = (folders(ran, "policy")[0] / "metrics.jsonl").read_text().splitlines()
-    assert [row["loss"] for row in run.history] == [json.loads(line)["loss"] for line in metrics]
+    assert [row["train/loss"] for row in run.history] == [json.loads(line)["loss"] for line in metrics]
     assert run.config["alpha"] == 0.25
     assert run.exit_code == 0
     scores = json.loads((ran / "outputs" / "runs" / "latest" / "result.json").read_text())["scores"]
-    assert {name: run.summary[name] for name in scores} == {name: score["value"] for name, score in scores.items()}
+    assert {name: run.summary[f"eval/{name}"] for name in scores} == {
+        name: score["value"] for name, score in scores.items()
+    }
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")  # inside wandb-workspaces

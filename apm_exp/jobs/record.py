@@ -109,7 +109,7 @@ def tracked_job(request: Request, steps: Mapping[str, Step], folder: Path, *, tr
         folder=folder,
         group=Path(request.sweep).name if request.sweep else None,
         records=Path(request.config["output_root"]) / ".tracking",
-        keys=([*policies.values()][-1].key, *(step.key for step in of_kind(steps, "evaluation").values())),
+        keys=([*(policies or steps).values()][-1].key, *(step.key for step in of_kind(steps, "evaluation").values())),
         trainings=tuple(trainings),
         trains=trains,
     )

@@ -107,8 +107,9 @@ def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
             result["report"] = str(page.path / "report.html")
         if job.policy is not None:
             result |= _result(job, built) | {"trained": training}
+        if selections:
             mirror.rest_of_history()
-            mirror.summary(result["scores"], counts)
+            mirror.summary(result.get("scores", {}), counts)
             mirror.send([each.path for each in selections], page.path if page else None)
     alpha = counts.get("alpha", job.config["metric"].get("alpha"))
     known = nothing_known() | settings_compared(job.config, alpha) | result
@@ -191,7 +192,7 @@ def _scores(evaluation: Artifact) -> dict[str, Any]:
 
 def _mirror(job: Job, folder: Path, trains: bool) -> AbstractContextManager[Mirror]:
     """The job's record outside of its own folders, if one is wanted."""
-    if not job.config["tracking"] or job.policy is None:
+    if not job.config["tracking"] or last_of(job.steps, "selection") is None:
         return nullcontext(Mirror())
     return component.bind("tracking", job.config["tracking"])(
         tracked_job(job.request, job.steps, folder, trains=trains)

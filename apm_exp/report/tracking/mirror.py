@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apm_exp.report.tracking.job import TrackedJob
-from apm_exp.report.tracking.names import score_summary
+from apm_exp.report.tracking.names import SELECTION, score_summary, train_row
 from apm_exp.report.tracking.send import send
 from apm_exp.training.metrics_file import read_rows
 
@@ -42,11 +42,11 @@ class Mirror:
         self._log(lambda run: self._rows(run, None, last))
 
     def summary(self, scores: Mapping[str, Mapping[str, Any]], selected: Mapping[str, float]) -> None:
-        """Set the run's summary: scores with their intervals, and the counts of the selection as selection_<count>.
+        """Set the run's summary: scores with their intervals, and the counts of the selection as selection/<count>.
 
         If alpha=auto, `alpha` in the run's configuration is replaced with the chosen number, for plots.
         """
-        counts = {f"selection_{name}": count for name, count in selected.items()}
+        counts = {f"{SELECTION}{name}": count for name, count in selected.items()}
         if "alpha" in selected:
             self._log(lambda run: run.config.update({"alpha": selected["alpha"]}, allow_val_change=True))
         self._log(lambda run: run.summary.update(score_summary(scores) | counts))
@@ -101,7 +101,7 @@ class Mirror:
             return
         iteration = self.job.trainings[training].iteration
         which = {} if iteration is None else {"iteration": iteration}
-        run.log({key: value for key, value in row.items() if key != "step"} | which, step=step)
+        run.log(train_row({**row, "step": step} | which), step=step)
         self.next_step = step + 1
 
     def _start_of(self, training: int) -> int:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-SAMPLE = "selection_sample"  # the table of pairs
+TRAIN, EVAL, SELECTION = "train/", "eval/", "selection/"  # as the runs of TRL's trainers have the first two
+SAMPLE = f"{SELECTION}sample"  # the table of pairs
+_OTHER = ("task", "clean", "run", "export", "rebuild", "baseline", "tracking", "compare")  # not of what a run computes
 _CHOICES = ("dataset", "model", "reward", "tokens", "metric", "keep", "loss", "trainer", "adapter")
 _GROUPS = (*_CHOICES, "generate", "evals", "runtime", "deepspeed", "experiment")
 _SHORT = {name: name.partition(".")[2] for name in ("loss.beta", "loss.gamma_beta_ratio", "trainer.learning_rate")}
@@ -39,13 +41,32 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
+def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without the settings of other tasks, of the page and of the tracking itself."""
+    return {name: value for name, value in config.items() if name not in _OTHER}
+
+
+def run_name(swept: Mapping[str, str], folder: str) -> str:
+    """Return a short name: what is swept, each without its group, or what the folder of the run says of its settings.
+
+    A folder's name is <day>-<time>-<settings>-<id>.
+    """
+    parts = [f"{setting.rpartition('.')[2]}={value}" for setting, value in swept.items()]
+    return " ".join(parts) or "-".join(folder.split("-")[2:-1]) or folder
+
+
+def train_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of metrics.jsonl as it is logged: `train/<column>`, with `train/global_step` for its step."""
+    return {f"{TRAIN}{'global_step' if name == 'step' else name}": value for name, value in row.items()}
+
+
 def score_summary(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Return a run's summary of its scores: `<score>`, and with _low, _high (its interval), _standard_error and _n.
+    """Return a run's summary of its scores: `eval/<score>`, with _low, _high (its interval), _standard_error and _n.
 
     _prompts is added if there are fewer prompts than items.
     """
     summary: dict[str, float] = {}
-    for name, score in scores.items():
+    for name, score in ((f"{EVAL}{name}", score) for name, score in scores.items()):
         low, high = score["interval"]
         summary |= {name: score["value"], f"{name}_low": low, f"{name}_high": high}
         summary |= {f"{name}_standard_error": score["standard_error"], f"{name}_n": score["n"]}

@@ -20,7 +20,7 @@ MEGABYTE = 1_000_000
 
 
 def send(run: Any, job: TrackedJob, selections: Sequence[Path], report: Path | None, megabytes: float) -> None:
-    """Log the table `selection_sample` and the artifacts `selection-<step>` and `report-<step>` of a W&B run.
+    """Log the table `selection/sample` and the artifacts `selection-<step>` and `report-<step>` of a W&B run.
 
     selections, report: the steps' folders; several selections share the rows of the sample. W&B references the files
     without copying them, as finished steps do not change. The report contains folders of this machine, so a copy

@@ -7,7 +7,7 @@ from typing import Any
 
 from apm_exp.report.redact import local_folders, without_folders
 from apm_exp.report.tracking.job import TrackedJob
-from apm_exp.report.tracking.names import settings_at_top
+from apm_exp.report.tracking.names import own_settings, run_name, settings_at_top
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ def _give_up_id() -> None:
 def _options(job: TrackedJob) -> dict[str, Any]:
     swept = [f"{key}={value}" for key, value in job.swept.items()]
     told = {
-        "config": {**job.config, **settings_at_top(job.config, job.choices, job.swept)},
-        "name": " ".join(swept) or job.folder.name,
+        "config": {**own_settings(job.config), **settings_at_top(job.config, job.choices, job.swept)},
+        "name": run_name(job.swept, job.folder.name),
         "tags": swept,
     }
     told = without_folders(told, local_folders(job.config, job.command))

@@ -45,7 +45,7 @@ def test_selection_sample_and_report_are_recorded(tmp_path: Path) -> None:
         ("selection", f"selection-{STEP}", ["selection.parquet"]),
         ("report", f"report-{STEP}", ["report.html"]),
     ]
-    table = {part: run.summary[f"selection_sample/{part}"] for part in ("_type", "nrows", "ncols")}
+    table = {part: run.summary[f"selection/sample/{part}"] for part in ("_type", "nrows", "ncols")}
     assert table == {"_type": "table-file", "nrows": 10, "ncols": 5}
     assert not (tmp_path / ".local").exists()  # W&B's own place for copies, outside of the outputs
     assert (tmp_path / "run-1" / "report_sent.html").read_text() == "<p>model.path=.../sft, 5 &gt; 3</p>"
@@ -60,7 +60,7 @@ def test_the_selections_of_all_parts_are_sent_and_share_the_sample(
         mirrored.send(selections, None)
     run = read_offline_run(tmp_path)
     sent = [name for kind, name, _ in run.artifacts if kind == "selection"]
-    assert (sent, run.summary["selection_sample/nrows"]) == (["selection-one", "selection-two"], 12)
+    assert (sent, run.summary["selection/sample/nrows"]) == (["selection-one", "selection-two"], 12)
 
 
 def test_artifacts_can_be_left_out(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_artifacts_can_be_left_out(tmp_path: Path) -> None:
     with mirror(job_in(tmp_path), artifacts=False) as mirrored:
         mirrored.send([selection], report)
     run = read_offline_run(tmp_path)
-    assert (run.artifacts, "selection_sample/_type" in run.summary, run.exit_code) == ([], False, 0)
+    assert (run.artifacts, "selection/sample/_type" in run.summary, run.exit_code) == ([], False, 0)
 
 
 def test_a_file_that_is_too_large_stays_here(

@@ -28,13 +28,13 @@ def test_an_offline_run_holds_config_rows_summary_and_exit_code(tmp_path: Path) 
         mirrored.row({"step": 2, "loss": 0.25})
         mirrored.summary({"win_rate": SCORE}, {"pairs": 50, "kept": 20})
     run = read_offline_run(tmp_path)
-    assert [(row["_step"], row["loss"]) for row in run.history] == [(1, 0.5), (2, 0.25)]
+    assert [(row["_step"], row["train/loss"]) for row in run.history] == [(1, 0.5), (2, 0.25)]
     assert (run.config["alpha"], run.config["gamma_beta_ratio"], run.config["beta"]) == (2.5, 0.5, 10.0)
     assert (run.config["metric_name"], run.config["loss_name"]) == ("map", "simpo")
     assert run.config["loss"]["beta"] == 10.0
-    scores = ("win_rate", "win_rate_low", "win_rate_high", "win_rate_standard_error", "win_rate_n")
-    assert [run.summary[name] for name in scores] == [0.68, 0.64, 0.72, 0.02, 40]
-    assert (run.summary["selection_pairs"], run.summary["selection_kept"]) == (50, 20)
+    scores = ("", "_low", "_high", "_standard_error", "_n")
+    assert [run.summary[f"eval/win_rate{name}"] for name in scores] == [0.68, 0.64, 0.72, 0.02, 40]
+    assert (run.summary["selection/pairs"], run.summary["selection/kept"]) == (50, 20)
     assert (run.group, run.project, run.exit_code) == ("alpha-0123", "apm_exp", 0)
 
 
@@ -77,7 +77,7 @@ def test_a_job_that_goes_on_continues_its_run_with_all_rows(tmp_path: Path) -> N
     first, second = (read_offline_run(tmp_path / attempt) for attempt in ("run-1", "run-2"))
     assert (first.exit_code, second.exit_code) == (1, 0)
     assert first.run_id == second.run_id
-    assert [(row["_step"], row["loss"]) for row in second.history] == [(step, 1 / step) for step in (1, 2, 3, 4)]
+    assert [(row["_step"], row["train/loss"]) for row in second.history] == [(step, 1 / step) for step in (1, 2, 3, 4)]
 
 
 def test_rows_that_the_server_has_are_not_sent_again(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def write_rows(path: Path, *steps: int) -> None:
 
 
 def logged(folder: Path) -> list[tuple[int, float, int]]:
-    return [(row["_step"], row["loss"], row["iteration"]) for row in read_offline_run(folder).history]
+    return [(row["_step"], row["train/loss"], row["train/iteration"]) for row in read_offline_run(folder).history]
 
 
 BOTH = [(1, 1.0, 1), (2, 0.5, 1), (3, 1 / 3, 1), (4, 1.0, 2), (5, 0.5, 2)]

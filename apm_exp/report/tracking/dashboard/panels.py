@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import wandb_workspaces.reports.v2 as panels
 
-from apm_exp.report.tracking.names import SAMPLE
+from apm_exp.report.tracking.names import EVAL, SAMPLE, SELECTION, TRAIN
 
 SWEPT = ("alpha", "gamma_beta_ratio")  # settings with a section of curves
 TRAINING = {  # keys of metrics.jsonl to show -> title
@@ -21,13 +21,15 @@ TRAINING = {  # keys of metrics.jsonl to show -> title
 def curves(setting: str, scores: Sequence[str]) -> list[panels.ScatterPlot | panels.BarPlot]:
     """Return plots of a setting against each score: a dot per run, and the mean with its standard error per value."""
     dots = [
-        panels.ScatterPlot(title=f"{score} by {setting}", x=panels.Config(setting), y=panels.SummaryMetric(score))
+        panels.ScatterPlot(
+            title=f"{score} by {setting}", x=panels.Config(setting), y=panels.SummaryMetric(f"{EVAL}{score}")
+        )
         for score in scores
     ]
     means = [
         panels.BarPlot(
             title=f"mean {score} by {setting}, with standard error over runs",
-            metrics=[panels.SummaryMetric(score)],
+            metrics=[panels.SummaryMetric(f"{EVAL}{score}")],
             groupby=panels.Config(setting),
             groupby_aggfunc="mean",
             groupby_rangefunc="stderr",
@@ -43,7 +45,7 @@ def parallel(swept: Sequence[str], scores: Sequence[str]) -> list[panels.Paralle
     return [
         panels.ParallelCoordinatesPlot(
             title=f"settings and {score}",
-            columns=[*settings, panels.ParallelCoordinatesPlotColumn(metric=panels.SummaryMetric(score))],
+            columns=[*settings, panels.ParallelCoordinatesPlotColumn(metric=panels.SummaryMetric(f"{EVAL}{score}"))],
         )
         for score in scores
     ]
@@ -51,7 +53,7 @@ def parallel(swept: Sequence[str], scores: Sequence[str]) -> list[panels.Paralle
 
 def training() -> list[panels.LinePlot]:
     """Return plots of the metrics in metrics.jsonl over optimizer steps."""
-    return [panels.LinePlot(title=title, x="Step", y=[name]) for name, title in TRAINING.items()]
+    return [panels.LinePlot(title=title, x="Step", y=[f"{TRAIN}{name}"]) for name, title in TRAINING.items()]
 
 
 def selection() -> list[panels.CustomChart | panels.BarPlot | panels.WeavePanelSummaryTable]:
@@ -62,5 +64,5 @@ def selection() -> list[panels.CustomChart | panels.BarPlot | panels.WeavePanelS
         chart_fields={"x": "implicit_margin", "y": "explicit_margin"},
         chart_strings={"title": "Explicit margin against implicit margin (nats per token)"},
     )
-    counts = panels.BarPlot(title="Pairs kept", metrics=[panels.SummaryMetric("selection_kept")])
+    counts = panels.BarPlot(title="Pairs kept", metrics=[panels.SummaryMetric(f"{SELECTION}kept")])
     return [scatter, panels.WeavePanelSummaryTable(table_name=SAMPLE), counts]

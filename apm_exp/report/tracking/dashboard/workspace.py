@@ -7,6 +7,7 @@ import wandb_workspaces.expr as expr
 import wandb_workspaces.workspaces as workspaces
 
 from apm_exp.report.tracking.dashboard import panels
+from apm_exp.report.tracking.names import EVAL
 
 
 def workspace(
@@ -25,7 +26,7 @@ def workspace(
     ]
     runs = workspaces.RunsetSettings(
         filters=expr.And(expr.Metric("Group") == group) if group else "",
-        pinned_columns=[f"config:{name}" for name in swept] + [f"summary:{name}" for name in scores],
+        pinned_columns=[f"config:{name}" for name in swept] + [f"summary:{EVAL}{name}" for name in scores],
     )
     name = f"apm_exp {group}" if group else "apm_exp"
     return workspaces.Workspace(

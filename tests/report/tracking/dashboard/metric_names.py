@@ -29,8 +29,10 @@ def known(run: OfflineRun, folder: Path) -> set[Named]:
     """What a run has logged, in the same words. folder: of the run's record."""
     found = {("config", name) for name in run.config} | {("summary", name) for name in run.summary}
     found |= {("history", name) for row in run.history for name in row}
-    for path in folder.rglob("media/table/*.table.json"):
-        found.add(("table", path.name.split(".")[0].rsplit("_", 2)[0]))
+    for path in folder.rglob("media/table/**/*.table.json"):
+        _, _, place = path.parent.as_posix().partition("media/table")
+        name = path.name.split(".")[0].rsplit("_", 2)[0]
+        found.add(("table", f"{place.strip('/')}/{name}".strip("/")))
         found |= {("column", name) for name in json.loads(path.read_text())["columns"]}
     return found
 

@@ -37,10 +37,10 @@ def test_a_sweeps_workspace_shows_its_settings_its_scores_and_its_runs(
     ]
     (plot,) = sections["Settings and results"]
     accessors = [column["accessor"] for column in plot["config"]["columns"]]
-    assert accessors == ["config:keep_fraction.value", "config:loss_name.value", "summary:win_rate"]
+    assert accessors == ["config:keep_fraction.value", "config:loss_name.value", "summary:eval/win_rate"]
     (only,) = section["runSets"][0]["filters"]["filters"]
     assert (only["key"], only["op"], only["value"]) == ({"section": "run", "name": "group"}, "=", "mine-0123")
-    assert {name for kind, name in names(section) if kind == "summary"} == {"win_rate", "selection_kept"}
+    assert {name for kind, name in names(section) if kind == "summary"} == {"eval/win_rate", "selection/kept"}
 
 
 def test_saving_without_a_login_says_what_to_do(
