@@ -29,13 +29,13 @@ def few_steps(counts: Mapping[str, int | float], settings: Mapping[str, Any]) ->
     The rate is the highest that is usual, if all weights are trained at a lower one.
     """
     trainer = settings["trainer"]
-    if counts.get("steps", FEWEST) >= FEWEST or "max_steps" in trainer["args"]:
+    if counts.get("steps", FEWEST) >= FEWEST or "max_steps" in trainer.get("args", {}):
         return None
     pairs, steps = int(counts["pairs"]), int(counts["steps"])
-    batch = enough_steps(pairs, trainer["epochs"], settings["runtime"])
+    batch = enough_steps(pairs, trainer["epochs"], settings.get("runtime", {}))
     epochs = max(trainer["epochs"], ceil(FEWEST / max(ceil(pairs / batch), 1)))
     remedy = f"trainer.global_batch={batch}" + (f" trainer.epochs={epochs}" if epochs != trainer["epochs"] else "")
-    if not settings["adapter"] and trainer["learning_rate"] < HIGHEST_RATE:
+    if not settings.get("adapter") and trainer.get("learning_rate", HIGHEST_RATE) < HIGHEST_RATE:
         remedy += f" trainer.learning_rate={HIGHEST_RATE:g}"
     problem = f"{pairs:,} pairs make {steps} optimizer step{'s' if steps != 1 else ''}, and fewer than {FEWEST}"
     return f"trainer.global_batch={trainer['global_batch']}: {problem} change the policy little; take {remedy}"

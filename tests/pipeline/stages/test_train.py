@@ -16,6 +16,8 @@ from apm_exp.training import run as run_module
 from apm_exp.training.metrics_file import read_rows
 from tests.pipeline.stages.training_stage import part, run_stage, write_inputs
 
+COUNTS = {"pairs": 8, "steps": 4, "moved": pytest.approx(1.0, abs=0.05)}
+
 SPLITS = ["train"] * 10 + ["held_out"] * 2
 KEPT = [True, False, True, True, True, True, False, True, True, True, False, False]
 SELECTED = ["p00", "p02", "p03", "p04", "p05", "p07", "p08", "p09"]
@@ -42,7 +44,7 @@ def test_trains_exactly_the_selected_pairs(folder, whole):
     pairs = selected_pairs([part(folder)])
     assert pairs["pair_id"].to_pylist() == SELECTED
     assert pairs["explicit_margin"].to_pylist() == [0, 2, 3, 4, 5, 7, 8, 9]
-    assert counts == {"pairs": 8, "steps": 4, "moved": pytest.approx(1.0, abs=0.05)}
+    assert counts == COUNTS
     assert [row["pairs_seen"] for row in logged] == [4, 8, 12, 16]
     assert read_rows(folder / "whole" / "metrics.jsonl") == logged
     names = {"step", "epoch", "loss", "learning_rate", "grad_norm", "chosen_logp", "rejected_logp", "seconds"}
@@ -80,7 +82,7 @@ def test_killed_and_started_again_ends_with_the_same_bits(folder, tiny_policy, c
     state.write_text(state.read_text().replace('"global_step": 2', '"global_step": 3'))
     (killed / "metrics.jsonl").write_bytes(b"\xff\n")
     logged = []
-    assert run_stage(killed, folder, tiny_policy, log=logged.append) == {"pairs": 8, "steps": 4}
+    assert run_stage(killed, folder, tiny_policy, log=logged.append) == COUNTS
     assert "checkpoint-4 is incomplete" in caplog.text
     assert "checkpoint-3: trainer_state.json has changed since it was written; renamed to" in caplog.text
     assert "metrics.jsonl: damaged; restored" in caplog.text
@@ -106,7 +108,7 @@ def test_a_policy_that_could_not_be_saved_is_saved_by_the_next_attempt_without_a
             run_stage(out, folder, tiny_policy, log=lambda row: None)
     assert not (out / "final").exists()
     logged = []
-    assert run_stage(out, folder, tiny_policy, log=logged.append) == {"pairs": 8, "steps": 4}
+    assert run_stage(out, folder, tiny_policy, log=logged.append) == COUNTS
     assert logged == []
     weights = [(folder / name / "final" / "model.safetensors").read_bytes() for name in ("full", "whole")]
     assert weights[0] == weights[1]
