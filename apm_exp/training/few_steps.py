@@ -29,7 +29,8 @@ def few_steps(counts: Mapping[str, int | float], settings: Mapping[str, Any]) ->
     The rate is the highest that is usual, if all weights are trained at a lower one.
     """
     trainer = settings["trainer"]
-    if counts.get("steps", FEWEST) >= FEWEST or "max_steps" in trainer.get("args", {}):
+    unknown = "pairs" not in counts or "max_steps" in trainer.get("args", {})
+    if unknown or counts.get("steps", FEWEST) >= FEWEST:
         return None
     pairs, steps = int(counts["pairs"]), int(counts["steps"])
     batch = enough_steps(pairs, trainer["epochs"], settings.get("runtime", {}))
