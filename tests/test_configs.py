@@ -64,7 +64,7 @@ def test_a_recipe_ranks_all_of_the_training_split(name: str) -> None:
 def test_a_held_out_split_of_others_responses_is_refused_beside_samples_of_ones_own(tmp_path: Path) -> None:
     chosen = ("dataset=llama3_ultrafeedback", "pipeline=on_policy", f"output_root={tmp_path}", "runtime=cpu")
     with pytest.raises(
-        ValueError, match=r"^dataset\.holdout_split=test: its pairs are not of responses that the pipel"
+        ValueError, match=r"^dataset\.holdout_split=test: its responses are not sampled by this pipeline"
     ):
         check_inputs(compose(*chosen))
     check_inputs(compose(*chosen, "dataset.holdout_split=null", "reward=classifier"))

@@ -25,7 +25,7 @@ def test_the_page_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capl
     page = Step("report", "", "x", no_page, {}, tmp_path, FileDigests(tmp_path / ".digests.json"))
     monkeypatch.setattr("apm_exp.jobs.report_step.report_step", lambda *_, **__: page)
     (tmp_path / "runs" / "one").mkdir(parents=True)
-    request = Request("run", CONFIG, {}, [], "python -m apm_exp", "id")
+    request = Request("run", CONFIG, {"metric": "map"}, [], "python -m apm_exp", "id")
     assert draw_page(request, {}, tmp_path / "runs" / "one") is None
     assert caplog.messages == [
         "the page could not be drawn, the result stands: IndexError: tuple index out of range "

@@ -34,7 +34,8 @@ def hint_for_setting(name: str, value: str) -> Hint | None:
 def hint_for_value(name: str, value: str) -> Hint | None:
     """Return what to type instead of the invalid value of an existing setting; None if the table has no other value."""
     hint = hint_for_setting(name, value)
-    return None if hint is None or f"{name}={value}" in hint.write else hint
+    written = () if hint is None else (setting.lstrip("+") for setting in hint.write)
+    return None if f"{name.lstrip('+')}={value}" in written else hint
 
 
 def hint_for_option(group: str, value: str) -> Hint | None:

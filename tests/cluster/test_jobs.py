@@ -169,7 +169,7 @@ def test_a_requeued_job_is_waited_for_and_one_that_is_cancelled_is_named(slurm: 
     assert re.match(
         r"error: job 0: the training stopped at optimizer step \d+ of 310 after SIGTERM and saved a", stopped
     )
-    assert last.startswith("0 of 1 jobs done | report: ")
+    assert last.startswith("0 of 1 jobs done, 1 interrupted | report: ")
     assert job.state.startswith("CANCELLED")
 
 
@@ -184,7 +184,7 @@ def test_a_training_on_two_nodes_that_loses_one_resumes_when_it_is_requeued(slur
     wait_for(lambda: not job.goes_on())
     assert job.state == "COMPLETED 0:0"
     assert resumed_from(job) >= 3
-    assert job.last_line().startswith("win rate 0.")
+    assert job.last_line().startswith("win rate ")
 
 
 @pytest.mark.slow

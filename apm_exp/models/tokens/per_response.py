@@ -14,7 +14,7 @@ from apm_exp.models.tokens.sampled import Sampled, sampled_or
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-NO_BUDGET = "answer left without budget"
+NO_BUDGET = "response left without budget"
 
 
 def per_response(

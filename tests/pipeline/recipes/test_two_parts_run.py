@@ -70,6 +70,7 @@ def test_what_exists_is_reused_and_what_is_named_is_built_again_with_what_follow
 def test_an_export_has_the_kept_pairs_of_both_parts_of_the_last_training(root: Path, tmp_path: Path) -> None:
     first = min((root / "outputs/runs").glob("2*"))
     settings = {"path": str(tmp_path / "pairs"), "overwrite": False, "policy": True, "push": None, "private": True}
+    settings["sort"] = "pair_id"
     export(root / "outputs", first.name, settings)
     (file,) = (tmp_path / "pairs/data").glob("train-*")
     exported = [(row["part"], row["pair_id"]) for row in pq.read_table(file).to_pylist()]

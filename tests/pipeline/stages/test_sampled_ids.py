@@ -233,7 +233,7 @@ def test_a_single_response_that_is_far_off_is_a_warning(sampled, tmp_path, caplo
     values[7] += 0.1
     pq.write_table(table.set_column(place, "sampled_chosen_logp", pa.array(values)), wrong.folder / "pairs.parquet")
     wrong.scored(tmp_path / "out")
-    assert f"1 of {2 * len(table)} sampled responses are scored more than 0.001 nats a token from " in caplog.text
+    assert f"log-probs of 1 of {2 * len(table)} sampled responses differ from the sampler's by more than" in caplog.text
     assert f"most for the pair {table['pair_id'][7]}" in caplog.text
 
 
