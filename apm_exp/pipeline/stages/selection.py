@@ -184,7 +184,10 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError if the keep rule would keep no pair, or if the metric needs rewards and the pairs have none."""
+    """Raise ValueError if the keep rule would keep no pair, if too few pairs are left for a rule to choose alpha, or if
+    the metric needs rewards and the pairs have none.
+    """
+    from apm_exp.selection.alpha_rules.choose import AUTO, check_rule
     from apm_exp.selection.keep.preflight import check_keep
     from apm_exp.selection.metrics.preflight import needs_rewards
 
@@ -192,6 +195,9 @@ def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
     if pairs is not None:
         number = int(pairs.counts["train"])
         check_keep(inputs["keep"], number, PairIds(pairs.path / "pairs.parquet", number, "train"))
+        alpha = inputs["metric"].get("alpha")
+        if isinstance(alpha, Mapping):  # a rule's node, which stands for alpha=auto
+            check_rule({**inputs["metric"], "alpha": AUTO}, alpha, inputs["keep"], number)
     without = rewards is not None and rewards.counts.get("unrewarded") == rewards.counts["pairs"]
     if without and needs_rewards(inputs["metric"]):
         raise MissingRewards(f"metric._target_={inputs['metric']['_target_']}: the pairs have no rewards; {REWARDS}")

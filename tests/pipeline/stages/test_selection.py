@@ -2,6 +2,7 @@ import logging
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from apm_exp.core import component
 from apm_exp.core import sorted_parquet as ordered_parquet
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.types import MissingRewards
-from apm_exp.pipeline.stages.selection import selection
+from apm_exp.pipeline.stages.selection import foresee, selection
 
 MAP = {"_target_": "apm_exp.selection.metrics.map.alignment_potential", "alpha": 2.0, "rescale": True}
 IMPLICIT = {"_target_": "apm_exp.selection.metrics.implicit.implicit_reward_margin"}
@@ -225,3 +226,14 @@ def test_a_metric_with_wrong_columns_is_named(world, tmp_path, monkeypatch, name
 def test_the_stage_is_light_to_import():
     code = "import sys, apm_exp.pipeline.stages.selection as s; print({'torch', 'transformers'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_too_few_pairs_for_a_rule_are_named_before_they_are_scored(world):
+    """Three training pairs are left, of which no rule may choose alpha."""
+    pairs = replace(world["pairs"], counts={"pairs": 5, "train": 4})
+    step = SimpleNamespace(key="pairs")
+    inputs = {"pairs": step, "rewards": SimpleNamespace(key="rewards"), "keep": HALF}
+    rule = {"_target_": "apm_exp.selection.alpha_rules.balanced.balanced"}
+    foresee(inputs | {"metric": MAP}, {"pairs": pairs})
+    with pytest.raises(ValueError, match=r"^alpha=auto: .*20"):
+        foresee(inputs | {"metric": MAP | {"alpha": rule}}, {"pairs": pairs})
