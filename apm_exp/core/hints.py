@@ -12,7 +12,7 @@ _FILE = Path(__file__).with_name("hints.toml")
 
 @dataclass(frozen=True)
 class Hint:
-    """What to type instead.
+    """The settings to type instead.
 
     write: settings, as `name=value`; empty if there is nothing to write. note: an explanation, possibly empty.
     """

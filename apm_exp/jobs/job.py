@@ -29,17 +29,17 @@ class Job:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The resolved configuration."""
+        """Return the resolved configuration."""
         return self.request.config
 
     @property
     def policy(self) -> Step | None:
-        """The step of the last training; None if the job stops before any."""
+        """Return the step of the last training; None if the job stops before any."""
         return last_of(self.steps, "policy")
 
     @property
     def evaluations(self) -> dict[str, Step]:
-        """The steps of the evaluations by the names of their nodes."""
+        """Return the steps of the evaluations by the names of their nodes."""
         names = self.config["evals"] or {}
         return {name: self.steps[f"evaluation.{name}"] for name in names if f"evaluation.{name}" in self.steps}
 

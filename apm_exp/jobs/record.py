@@ -1,4 +1,4 @@
-"""What a run has to show, in words and as fields of its record."""
+"""The results of a run, in words and as fields of its record."""
 
 import logging
 import shlex
@@ -37,7 +37,7 @@ def untrained(last: Artifact, metric: Mapping[str, Any], held_out: int) -> str:
 
 
 def nothing_held_out(dataset: Mapping[str, Any], pairs: int) -> str | None:
-    """What `until=selection` ranks where dataset.holdout=auto holds nothing out for it; None for other data sets."""
+    """Return a remark on what until=selection ranks if dataset.holdout=auto holds nothing out for it; else None."""
     if dataset["holdout"] != AUTO or dataset.get("holdout_split"):
         return None
     later = f"a later training holds out {USUAL:.0%} of the prompts and scores the pairs again"
@@ -59,7 +59,7 @@ def say_result(record: Mapping[str, Any], run: str, output_root: str, *, in_swee
 
 
 def what_next(record: Mapping[str, Any], run: str, output_root: str) -> str:
-    """What comes after the headline of a job: its page, and where it only selects the command for the texts."""
+    """Return the text after a job's headline: its page, and the export command if the job only selects."""
     page = f" | report: {record['report']}" if record["report"] else ""
     if record["kept"] is None or record["policy_key"] is not None:
         return page
@@ -73,7 +73,7 @@ def export_command(run: str, output_root: str) -> str:
 
 
 def nothing_known() -> dict[str, Any]:
-    """The result of a job that has none: it waits, was killed, failed, or was to stop before training."""
+    """Return the result of a job without one: it waits, was killed, failed, or stops before training."""
     return {
         "scores": {},
         "verdict": None,
@@ -86,7 +86,7 @@ def nothing_known() -> dict[str, Any]:
 
 
 def settings_compared(config: Mapping[str, Any], alpha: float | None) -> dict[str, Any]:
-    """What a comparison of jobs needs to know of their settings. alpha: the metric's, the number where it is auto."""
+    """Return the settings that a comparison of jobs needs. alpha: the metric's; the chosen number if it is auto."""
     names = ("metric", "keep", "baseline", "trusted_packages")
     compared = {name: config[name] for name in names}
     number = {} if alpha is None else {"alpha": alpha}

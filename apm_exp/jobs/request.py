@@ -1,4 +1,4 @@
-"""What the parent asks of a worker."""
+"""The request of the parent process to a worker."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ TYPED = ("run", "plan", "status", "clean", "export")  # the tasks that a user ma
 
 @dataclass(frozen=True)
 class Request:
-    """What the parent asks of a worker. Plain values only: it crosses a process boundary.
+    """A request of the parent process to a worker. Plain values only: it crosses a process boundary.
 
     config: resolved. choices: group -> option. overrides: what the user typed. swept: the settings that this job
     does not share with its sweep. sweep: the sweep's folder. command: the line that repeats the job.

@@ -1,4 +1,4 @@
-"""What of a job is there already."""
+"""The steps of a job that exist already."""
 
 from collections import Counter
 from pathlib import Path

@@ -191,7 +191,7 @@ def _scores(evaluation: Artifact) -> dict[str, Any]:
 
 
 def _mirror(job: Job, folder: Path, trains: bool) -> AbstractContextManager[Mirror]:
-    """The job's record outside of its own folders, if one is wanted."""
+    """Return the tracker of the job, or one that does nothing if tracking is off."""
     if not job.config["tracking"] or last_of(job.steps, "selection") is None:
         return nullcontext(Mirror())
     return component.bind("tracking", job.config["tracking"])(

@@ -1,4 +1,4 @@
-"""What a worker does with the jobs that it is given: one function a task."""
+"""The tasks of a worker, one function each."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -34,8 +34,10 @@ def _check_settings(requests: list[Request]) -> None:
 
 
 def _of_each(check: Callable[[Request], _Found], requests: list[Request]) -> list[_Found]:
-    """What `check` returns of each job. If there are several, an error names every job that it refuses: a line for each
-    of its reasons, of which the last is raised.
+    """Return the result of `check` for each job.
+
+    If there are several jobs, an error names every job that it refuses: one line for each reason, of which the last is
+    raised.
     """
     results, refused = [], dict[str, list[Request]]()
     for request in requests:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def work(task: str, requests: list[Request], environment: Mapping[str, str]) -> None:
-    """The entry of a worker process; ends it with the exit code of `task`, a name in tasks.TASKS.
+    """Run a task in a worker process; ends it with the exit code of `task`, a name in tasks.TASKS.
 
     environment: what is set in this process's before anything else.
     """

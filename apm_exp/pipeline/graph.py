@@ -11,7 +11,7 @@ from apm_exp.core.types import Policy
 from apm_exp.pipeline import nodes
 from apm_exp.pipeline.choices import Choices, slug
 from apm_exp.pipeline.forward_pairs import forward_pairs
-from apm_exp.pipeline.resolve import needs_pairs, pinned_reward, starting_policy
+from apm_exp.pipeline.resolve import builds_model, needs_pairs, pinned_reward, starting_policy
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.stages.evaluate import inputs_of
 from apm_exp.pipeline.step import Step
@@ -73,7 +73,7 @@ class Graph:
         Raises ValueError if it needs pairs and there are none.
         """
         node, made_by = self.config["model"], None
-        if nodes.is_built(node):
+        if builds_model(node):
             if needs_pairs(node) and pairs is None:
                 raise ValueError(nodes.needs_given_pairs(node))
             made = {"model": nodes.built_model(node), "pairs": pairs if needs_pairs(node) else None}

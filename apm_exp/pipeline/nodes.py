@@ -7,7 +7,7 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.told import told
 from apm_exp.data.sources.holdout import with_holdout
-from apm_exp.pipeline.resolve import builds_model, pinned_dataset
+from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import AUTO, rule_name
 from apm_exp.selection.metrics.preflight import needs_rewards as metric_needs_rewards
 
@@ -24,7 +24,6 @@ _LOADING = (
     "template_date",
     "revision",
 )
-is_built = builds_model
 
 
 def without(node: Node, *names: str) -> dict[str, Any]:

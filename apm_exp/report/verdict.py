@@ -1,4 +1,4 @@
-"""What one run shows, what it cannot show, and the command that would."""
+"""The verdict on one run: its result, what it cannot show, and the command that would show it."""
 
 import shlex
 from collections.abc import Mapping

@@ -31,10 +31,15 @@ def kept_rows(parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa
     return pa.concat_tables(tables).sort_by("pair_id")
 
 
+def kept_ids(part: Part) -> pa.Array:
+    """Return the pair_ids that the selection of a part keeps, in ascending order."""
+    chosen = pq.read_table(part["selection"].path / "selection.parquet", columns=["pair_id", "kept"])
+    return chosen.filter(chosen["kept"]).sort_by("pair_id")["pair_id"].combine_chunks()
+
+
 def kept_of_part(part: Part, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the rows of one part, by pair_id."""
-    chosen = pq.read_table(part["selection"].path / "selection.parquet", columns=["pair_id", "kept"])
-    kept = chosen.filter(chosen["kept"]).sort_by("pair_id")["pair_id"].combine_chunks()
+    kept = kept_ids(part)
     wanted = None if columns is None else ["pair_id", "split", *columns]
     rows = rows_of(kept, part["logps"], "logps.parquet", wanted)
     assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or repeated ones"

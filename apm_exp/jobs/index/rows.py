@@ -1,4 +1,4 @@
-"""What the records of a run or a sweep say, as a row of the index."""
+"""A row of the index, from the records of a run or a sweep."""
 
 import os
 import re

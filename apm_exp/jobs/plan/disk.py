@@ -39,7 +39,7 @@ class Disk:
 
     @property
     def download(self) -> int:
-        """What comes from the Hub."""
+        """Return the bytes to download from the Hub."""
         return sum(self.stays[each] for each in self.downloads)
 
     @property
@@ -82,7 +82,7 @@ def job_disk(
 
 
 def together(jobs: Iterable[Disk]) -> Disk:
-    """Of jobs one after the other: what they leave, and the checkpoints of the one that takes the most."""
+    """Return the disk that consecutive jobs need: what all leave, and the checkpoints of the job with the most."""
     each = list(jobs)
     stays = {folder: size for job in each for folder, size in job.stays.items()}
     downloads = frozenset(path for job in each for path in job.downloads)
@@ -91,7 +91,7 @@ def together(jobs: Iterable[Disk]) -> Disk:
 
 
 def disk_line(disk: Disk, root: Path) -> str:
-    """What a plan says: the total, what of it goes again, and what is free."""
+    """Return the line of a plan: the total, the part that is removed again, and the free space."""
     parent = root.absolute()
     while not parent.exists():
         parent = parent.parent
@@ -118,7 +118,7 @@ def checkpoint_bytes(training: Training) -> int:
 
 
 def _checkpoints(trainer: Mapping[str, Any], steps: float | None) -> tuple[int, int]:
-    """How many checkpoints a training writes (two where its length is unknown), and how many stay."""
+    """Return how many checkpoints a training writes (2 if its length is unknown), and how many are kept."""
     if not trainer["save_every"]:
         return 0, 0
     saved = 2 if steps is None else ceil(steps / trainer["save_every"])  # the last step is saved too

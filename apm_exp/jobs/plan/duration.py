@@ -1,4 +1,4 @@
-"""How long steps may take, by earlier ones of comparable size on this machine."""
+"""Expected times of steps, from earlier steps of comparable size on this machine."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _MODEL, _AMOUNT = 4, 30  # how many times larger or smaller a comparable model i
 
 
 class Takes(NamedTuple):
-    """What a step is expected to compute: operations, with a model of so many parameters, on so many devices."""
+    """The expected computation of a step: operations, parameters of the model, and number of devices."""
 
     flops: float
     parameters: int

@@ -1,4 +1,4 @@
-"""How many pairs a run has and how long they are, as well as can be known before they are read."""
+"""The number and lengths of a run's pairs, as far as they are known before the pairs are read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a run would do: its steps, what is reused, and how much there is of everything. Nothing is built."""
+"""The plan of a run: its steps, which are reused, and their counts. Nothing is built."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ from apm_exp.runtime.settings import all_processes
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job would do.
+    """The plan of a job.
 
     known: the counts of each step by name, exact if it is built, else upper bounds, or about so many (`about`).
     missing: the steps to be built. shape: of the model, None if unknown. training: what the memory of its largest

@@ -1,4 +1,4 @@
-"""What a sweep would do: its jobs, what they share, and what all of it takes. Nothing is built."""
+"""The plan of a sweep: its jobs, the steps that they share, and the total cost. Nothing is built."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -58,7 +58,7 @@ def print_sweep_plan(folder: Path, plans: Sequence[Plan]) -> None:
 
 
 def _own(plan: Plan, earlier: Sequence[Plan]) -> list[_Own]:
-    """The steps of a job that no earlier job has."""
+    """Return the steps of a job that no earlier job has."""
     taken = {step.folder for one in earlier for step in one.steps.values()}
     return [_Own(name, step, plan) for name, step in plan.steps.items() if step.folder not in taken]
 
@@ -79,7 +79,7 @@ def _policy(plan: Plan) -> Path | None:
 
 
 def _stages(steps: Sequence[_Own]) -> Table:
-    """How many of each step are there and how many are to be built; and what those put through a model."""
+    """Return how many of each step exist, how many are to be built, and the model work of the latter."""
     table = plain_table("step", "there", "to build", "forwards", "tokens", "computes", "expected")
     missing = [one for one in steps if one.is_missing]
     there = Counter(one.name for one in steps if not one.is_missing)

@@ -61,7 +61,7 @@ def _counted(jobs: list[dict[str, Any]]) -> str:
 
 
 def _page(folder: Path, command: str, jobs: list[dict[str, Any]]) -> Path | None:
-    """The sweep's page; None, with a warning, where it cannot be drawn: what its jobs have made stands."""
+    """Return the sweep's page; None, with a warning, if it cannot be drawn. The results of the jobs are kept."""
     from apm_exp.report.sweep.page import write_sweep_report
 
     try:

@@ -17,7 +17,7 @@ from apm_exp.pipeline.stages.logps import longest_pair
 from apm_exp.pipeline.step import read_done
 from apm_exp.pipeline.work import Counts, Work
 from apm_exp.runtime.settings import all_processes
-from apm_exp.selection.kept_rows import TOKENS, Part, kept_of_part, kept_rows, rows_of, tokens_of
+from apm_exp.selection.kept_rows import TOKENS, Part, kept_ids, kept_rows, rows_of, tokens_of
 from apm_exp.selection.margins import COLUMNS, explicit_margin
 from apm_exp.training.few_steps import little_moved
 from apm_exp.training.metrics_file import read_rows
@@ -118,8 +118,7 @@ def selected_pairs(parts: Sequence[Part]) -> pa.Table:
 
 
 def _rewards_of(part: Part) -> pa.Table:
-    kept = kept_of_part(part, [])["pair_id"].combine_chunks()
-    return rows_of(kept, part["rewards"], "rewards.parquet", ["pair_id", *COLUMNS["chosen_minus_rejected"]])
+    return rows_of(kept_ids(part), part["rewards"], "rewards.parquet", ["pair_id", *COLUMNS["chosen_minus_rejected"]])
 
 
 def progress(folder: Path) -> int:

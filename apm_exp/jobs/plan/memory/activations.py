@@ -1,4 +1,4 @@
-"""What a training forward leaves for its backward, and what the backward lays out, in bytes.
+"""The memory of activations: kept by the forward, and allocated by the backward, in bytes.
 
 Counted on Llama's blocks as transformers writes them (RMSNorm, rotary embeddings, gated MLP): of each token a layer
 keeps its two inputs, both norms before and after their weight, query, key and value, the attention's result twice, and
@@ -22,7 +22,7 @@ def tokens_of(training: Training) -> int:
 
 
 def kept(training: Training) -> int:
-    """What the forward leaves for the backward, without the output head."""
+    """Return the bytes that the forward keeps for the backward, without the output head."""
     layers, tokens = training.shape.layers, tokens_of(training)
     ends = 3 * _FLOAT32 * training.shape.hidden * tokens  # the embeddings, the last norm and its result
     if training.checkpointing:
@@ -31,14 +31,14 @@ def kept(training: Training) -> int:
 
 
 def laid_out(training: Training) -> int:
-    """What the backward of one layer lays out beside what is kept; all of a layer where it is computed again."""
+    """Return the bytes that one layer's backward allocates; with checkpointing, all of the recomputed layer."""
     shape, each = training.shape, _product(training)
     gradients = tokens_of(training) * each * (3 * shape.intermediate + 2 * shape.hidden)
     return gradients + (layer(training) + _cast_weights(training) if training.checkpointing else 0)
 
 
 def layer(training: Training) -> int:
-    """What one layer keeps."""
+    """Return the bytes that one layer keeps."""
     shape, each, tokens = training.shape, _product(training), tokens_of(training)
     hidden = {(4, True): 24, (2, True): 26, (2, False): 20}[each, _residual(training) == _FLOAT32]
     wide = training.on_gpu and not training.padded  # its kernel shares keys among heads
@@ -49,7 +49,7 @@ def layer(training: Training) -> int:
 
 
 def small_share(training: Training, most: int) -> float:
-    """The share of a layer's activations that lies in tensors of at most so many bytes."""
+    """Return the share of a layer's activations in tensors of at most so many bytes."""
     shape, row = training.shape, tokens_of(training) * _product(training)
     tensors = ((4, shape.intermediate), (6, shape.hidden), (5, shape.attended))  # how many of each width
     small = sum(count * width for count, width in tensors if row * width <= most)
@@ -57,7 +57,7 @@ def small_share(training: Training, most: int) -> float:
 
 
 def output_head(training: Training) -> int:
-    """The output head at its largest, in the backward: a block of logits, hidden states, the gradient of its weight."""
+    """Return the bytes of the output head in its backward: a block of logits, hidden states, the weight's gradient."""
     shape = training.shape
     answers = sum(pair[1] + pair[2] for pair in training.forward)
     if training.padded:  # the logits of all of them, their softmax and its gradient
@@ -70,7 +70,7 @@ def output_head(training: Training) -> int:
 
 
 def block_of_logits(shape: Shape, answers: int, on_gpu: bool) -> int:
-    """The logits of so many tokens that are there at once."""
+    """Return the bytes of the logits of one block of so many tokens."""
     tokens, entries = BLOCK["cuda" if on_gpu else "cpu"]
     return _FLOAT32 * min(tokens, answers) * min(entries, shape.vocabulary)
 

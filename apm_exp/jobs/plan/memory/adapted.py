@@ -1,4 +1,4 @@
-"""What an adapter changes in the memory of a training: most weights are frozen, few are trained beside them."""
+"""The memory of a training with an adapter: most weights are frozen, few are trained beside them."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +22,7 @@ class Frozen:
 
 
 def adapt(shape: Shape, model: Any, adapter: Adapter, bytes_of_dtype: int) -> tuple[Shape, Frozen]:
-    """The shape with only the adapter's matrices trained, and what lies beside them.
+    """Return the shape with only the adapter's matrices trained, and the frozen part.
 
     model: of that shape, on torch's meta device; it is given the adapter, and is not for use after. Raises ValueError
     as with_adapter does.
@@ -49,7 +49,7 @@ def adapt(shape: Shape, model: Any, adapter: Adapter, bytes_of_dtype: int) -> tu
 
 
 def _matrix(module: Any) -> Any:
-    """The weight that an adapted layer can have in 4 bits; None for experts, whose weights are in one tensor."""
+    """Return the weight that an adapted layer can have in 4 bits; None for experts, whose weights are one tensor."""
     return getattr(getattr(module, "base_layer", None), "weight", None)
 
 

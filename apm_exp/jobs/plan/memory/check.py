@@ -67,7 +67,7 @@ def step_training(config: Config, policy: Step) -> Training | None:
 
 
 def _training(config: Config, pairs: tuple[Lengths, ...], bound: bool) -> Training | None:
-    """The training, if it can be estimated. What is wrong with the settings raises; a failing estimate only warns."""
+    """Return the training if it can be estimated. Wrong settings raise ValueError; a failing estimate only warns."""
     runtime, model = config["runtime"], config["model"]
     device, dtype = pick_device(dict(runtime)), resolve_dtype(model["dtype"], runtime)
     folder = None if builds_model(model) else config_folder("model", model)

@@ -39,7 +39,7 @@ def device_memory(device: str) -> int | None:
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """The machine's memory that is free or can be made so, within the limit of its container, in bytes."""
+    """Return the memory of the machine that is free or can be freed, within its container's limit, in bytes."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE) if meminfo.is_file() else None
     if found is None:
         return None
@@ -47,7 +47,7 @@ def available_memory(meminfo: Path = Path("/proc/meminfo"), groups: Path = Path(
 
 
 def _room(groups: Path, most: str, used: str, files: str) -> int | None:
-    """What a container may still take, or None where it has no such limit."""
+    """Return the bytes that a container may still use, or None if it has no limit."""
     try:
         limit, current = int((groups / most).read_text()), int((groups / used).read_text())
         held = re.search(rf"^{files} (\d+)$", (groups / most).with_name("memory.stat").read_text(), re.MULTILINE)

@@ -34,7 +34,7 @@ class Estimate:
 
 
 def estimate(training: Training) -> Estimate:
-    """The peak of a training: at the start of the largest backward, or in the optimizer's step after it.
+    """Return the peak of a training: at the start of the largest backward, or in the optimizer's step after it.
 
     On a CPU the step finds what the forward has freed in small tensors still taken: the C library keeps it in pieces.
     """
@@ -53,7 +53,7 @@ def estimate(training: Training) -> Estimate:
 
 
 def _again(training: Training) -> int:
-    """What layers that are computed again leave in holes, if their tensors are small."""
+    """Return the bytes of holes that recomputed layers leave, if their tensors are small."""
     return int(_LEFT_BY_A_LAYER * training.shape.layers * laid_out(training)) if training.checkpointing else 0
 
 
@@ -65,5 +65,5 @@ def _left_by_adapter(training: Training) -> int:
 
 
 def _libraries(training: Training) -> int:
-    """What a process has before its first weight: torch, transformers and Python, or a CUDA context; DeepSpeed more."""
+    """Return the bytes of a process before its first weight: libraries and a CUDA context; more with DeepSpeed."""
     return (450 if training.zero is None else 700) * 2**20

@@ -30,7 +30,7 @@ def problem(training: Training, available: int | None, machine: int | None, shar
 
 
 def fits(training: Training, available: int, machine: int | None, share: float = 1.0) -> bool:
-    """Whether a share of the estimate is within the memory."""
+    """Return whether a share of the estimate is within the memory."""
     one, ranks = estimate(training), training.on_each_node
     offloaded = share * one.states.host * ranks
     if training.on_gpu:
@@ -39,7 +39,7 @@ def fits(training: Training, available: int, machine: int | None, share: float =
 
 
 def changes(training: Training) -> Iterator[tuple[str, Training]]:
-    """What could be set instead, as one types it, the smallest change first."""
+    """Return settings that could be typed instead, the smallest change first."""
     smaller = [("", training), *_smaller(training)]
     for text, changed in smaller:
         for also, checkpointed in _checkpointed(changed):
@@ -73,7 +73,7 @@ def _checkpointed(training: Training) -> Iterator[tuple[str, Training]]:
 
 
 def _processes(training: Training) -> Iterator[int]:
-    """The same number, then its doubles, as long as the global batch divides."""
+    """Return the number and its doubles, as long as they divide the global batch."""
     processes = training.processes
     while processes <= _MOST_PROCESSES and training.global_batch % (processes * len(training.forward)) == 0:
         yield processes

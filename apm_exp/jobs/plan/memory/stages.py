@@ -78,7 +78,7 @@ def _sampling(step: Step, shape: Shape, pair: MeanLengths, each: int) -> Row:
 
 
 def reward_bytes(shape: Shape, each: int, rows: int, tokens: int) -> int:
-    """The reward model's weights and the widest layer of its batch."""
+    """Return the bytes of the reward model's weights and of the widest layer of its batch."""
     return each * shape.parameters + widest_layer(shape, each, rows * tokens)
 
 

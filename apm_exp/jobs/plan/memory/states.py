@@ -30,7 +30,7 @@ class States:
 
 
 def optimizer_bytes(training: Training) -> int:
-    """What the optimizer keeps of all trainable parameters, over all ranks."""
+    """Return the bytes of the optimizer's states of all trainable parameters, over all ranks."""
     for part, each in _STATES:
         if part in training.optimizer:
             return _FLOAT32 * training.shape.factored if each is None else each * training.shape.trainable
@@ -38,7 +38,7 @@ def optimizer_bytes(training: Training) -> int:
 
 
 def states_of(training: Training) -> States:
-    """What a rank holds for its training, whatever the length of the pairs."""
+    """Return the bytes that a rank holds for its training, independent of the length of the pairs."""
     return _plain(training) if training.zero is None else _deepspeed(training)
 
 

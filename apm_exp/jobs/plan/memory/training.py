@@ -1,4 +1,4 @@
-"""What decides how much memory a training takes."""
+"""The properties of a training that determine its memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ class Training:
 
     @property
     def on_each_node(self) -> int:
-        """The processes of one machine, which share its memory."""
+        """Return the number of processes of one machine, which share its memory."""
         return self.processes // self.nodes
 
     @property
     def accumulates(self) -> bool:
-        """Whether gradients of earlier forwards are there while a forward is made."""
+        """Return whether gradients of earlier forwards exist during a forward."""
         batches = batching(
             pairs=1,
             global_batch=self.global_batch,
@@ -55,18 +55,18 @@ class Training:
 
     @property
     def forward(self) -> tuple[Lengths, ...]:
-        """The pairs of the largest forward: the longest that are known, as if they met."""
+        """Return the pairs of the largest forward: the longest known ones, as if they were in one batch."""
         count = min(self.pairs_per_device, max(1, self.global_batch // self.processes))
         return self.pairs[:count] + self.pairs[:1] * (count - len(self.pairs)) * self.bound
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the device has memory of its own, which torch gives back to itself whole."""
+        """Return whether the device has its own memory, which torch's caching allocator reuses."""
         return self.device.startswith("cuda")
 
     @property
     def bytes_of_dtype(self) -> int:
-        """Of an element of the policy's dtype."""
+        """Return the bytes of an element of the policy's dtype."""
         return 4 if self.dtype == "float32" else 2
 
 
@@ -79,7 +79,7 @@ def training_of(
     pairs: tuple[Lengths, ...],
     bound: bool,
 ) -> Training:
-    """The training of a job's configuration. frozen: of an adapter's."""
+    """Return the training of a job's configuration. frozen: the frozen part of an adapter's training."""
     from apm_exp.models.loading import OF_PAIRS
 
     trainer, runtime = config["trainer"], config["runtime"]
