@@ -5,11 +5,9 @@ the function are its settings; positional parameters are passed by the stage tha
 """
 
 import difflib
-import hashlib
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
 
+from apm_exp.core.component_sources import note, source_of
 from apm_exp.core.hints import hint_for_setting, hint_for_value
 from apm_exp.core.value_hints import value_hint
 
@@ -24,7 +23,6 @@ Function = Callable[..., Any]
 # an annotation of settings that change results at most by rounding and are not in the cache key
 UNHASHED = "how it is run"
 _trusted_packages = {"apm_exp"}
-_loaded: dict[Path, str] = {}  # source files, with the sha256 that each had when its code was loaded
 _MOST_NAMES = 15
 
 
@@ -65,7 +63,7 @@ def locate(group: str, node: Mapping[str, Any]) -> Function:
         raise ValueError(f"{group}._target_={target}: {error}{_where_it_is(module_name, name)}") from error
     if not inspect.isfunction(function):
         raise ValueError(f"{group}._target_={target}: not a function")
-    _note(source_of(function))
+    note(source_of(function))
     return function
 
 
@@ -86,28 +84,6 @@ def name_of(node: Mapping[str, Any]) -> str:
     if "worlds" in packages:
         return packages[-1]  # a world has a folder with one file per component
     return module if packages[:1] == ["apm_exp"] else function
-
-
-def source_of(function: Function) -> Path:
-    """Return the file that contains a function, not that of a decorator (`torch.no_grad()`) around it."""
-    return Path(inspect.getfile(inspect.unwrap(function)))
-
-
-def loaded_source(file: Path) -> str | None:
-    """Return the sha256 that a source file had when its function was first located; None if it could not be read."""
-    return _loaded.get(file)
-
-
-def note_sources() -> None:
-    """Record the sources of the loaded modules of trusted packages, which may be edited before a later job starts."""
-    for name, module in list(sys.modules.items()):
-        if name.split(".")[0] in _trusted_packages:
-            _note(Path(getattr(module, "__file__", None) or ""))
-
-
-def _note(file: Path) -> None:
-    if file not in _loaded and file.is_file():
-        _loaded[file] = hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _settings(function: Function) -> dict[str, inspect.Parameter]:

@@ -17,6 +17,7 @@ import apm_exp.models.score_pairs
 import apm_exp.report.run.page
 import apm_exp.training.run
 from apm_exp.core import component
+from apm_exp.core.component_sources import note_sources
 from apm_exp.core.console import configure_logging
 from apm_exp.runtime.device import may_have_gpus
 from apm_exp.runtime.provenance import versions
@@ -34,7 +35,7 @@ __all__ = [
 
 versions()
 configure_logging()
-component.note_sources()
+note_sources(component.trusted())
 # accelerate imports DeepSpeed for every training. It looks for a GPU as it is imported, so only where there is none.
 if importlib.util.find_spec("deepspeed") and not may_have_gpus():
     import deepspeed  # noqa: F401

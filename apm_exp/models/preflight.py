@@ -20,7 +20,8 @@ from apm_exp.models.load import load_tokenizer
 from apm_exp.models.loading import loading
 from apm_exp.models.quiet import quiet
 from apm_exp.models.tokens.chat_settings import check_variables, settings_of, writes_date
-from apm_exp.models.tokens.render import template_of, turn_end
+from apm_exp.models.tokens.render import template_of
+from apm_exp.models.tokens.turn_end import turn_end
 
 logger = logging.getLogger(__name__)
 _SHOWN = 5  # maximum number of names in an error

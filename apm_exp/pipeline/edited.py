@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apm_exp.core import component
+from apm_exp.core.component_sources import loaded_source
 from apm_exp.core.credentials import flatten
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.step import Step
@@ -17,7 +17,7 @@ def edited(step: Step) -> str | None:
     """
     known = dict(flatten(step.identity))
     try:
-        for now in (step.identify(step.digests.of_file), step.identify(component.loaded_source)):
+        for now in (step.identify(step.digests.of_file), step.identify(loaded_source)):
             content = dict(flatten(now))
             for name in known | content:
                 if known.get(name) != content.get(name):

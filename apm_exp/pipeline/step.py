@@ -18,6 +18,7 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.artifact import DONE, Artifact, changed
+from apm_exp.core.component_sources import source_of
 from apm_exp.core.digest import FileDigests, canonical, local_paths, text_digest
 from apm_exp.core.sealed import Damaged, read_sealed
 from apm_exp.core.types import Policy
@@ -101,7 +102,7 @@ def _node_identity(node: Mapping[str, Any], digests: FileDigests, of_source: OfS
     if paths := local_paths(node.get("path")):
         identity["path"] = [digests.of_path(path) for path in paths]
     if "_target_" in node:
-        identity["_source_"] = of_source(component.source_of(component.locate("config", node)))
+        identity["_source_"] = of_source(source_of(component.locate("config", node)))
     return identity
 
 

@@ -1,14 +1,29 @@
 """The sensitivity of a selection to rounding of the log-probs."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from apm_exp.core import component
+from apm_exp.core.pair_ids import PairIds
+from apm_exp.core.sorted_parquet import read_column
 from apm_exp.core.types import PairScores
 from apm_exp.selection.apply_keep_rule import Rule
+
+
+def selection_within_noise(selected: Path, metric: Mapping[str, Any], keep: Mapping[str, Any], noise: float) -> int:
+    """Return `within_noise` of a selection.parquet, given the nodes of its metric and keep rule."""
+    value_P, kept_P = read_column(selected, "value"), read_column(selected, "kept").astype(bool)
+    explicit_P, implicit_P = read_column(selected, "explicit_margin"), read_column(selected, "implicit_margin")
+    known_P = None if np.isnan(explicit_P).all() else explicit_P
+    scores = PairScores(PairIds(selected, value_P.size), known_P, implicit_P)
+    score, rule = component.bind("metric", metric), component.bind("keep", keep)
+    return within_noise(score, rule, scores, value_P, kept_P, noise)
 
 
 def within_noise(

@@ -15,7 +15,7 @@ from apm_exp.core.results_file import read_results
 from apm_exp.models import score_pairs as scoring
 from apm_exp.models import score_table
 from apm_exp.models.score_table import SHARDS, TOKENISED, StoredPairs, lengths_of, remaining
-from apm_exp.pipeline.stages.logps import _TOKENS_SCHEMA
+from apm_exp.models.tokens.token_table import TOKENS_SCHEMA
 from tests.training.cases import runtime
 
 ONE = runtime(tokens_per_batch=60)
@@ -25,7 +25,7 @@ score_one = scoring._score
 @pytest.fixture
 def out(tmp_path, tiny_pairs):
     rows = [{"pair_id": f"p{index:02d}", "split": "train", **vars(pair)} for index, pair in enumerate(tiny_pairs)]
-    pq.write_table(pa.Table.from_pylist(rows, _TOKENS_SCHEMA), tmp_path / TOKENISED)
+    pq.write_table(pa.Table.from_pylist(rows, TOKENS_SCHEMA), tmp_path / TOKENISED)
     return tmp_path
 
 

@@ -6,7 +6,7 @@ from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.models.preflight import preflight
 from apm_exp.models.tiny_from_data import tiny_from_data
 from apm_exp.models.tokens.per_response import per_response
-from apm_exp.models.tokens.render import turn_end
+from apm_exp.models.tokens.turn_end import turn_end
 from tests.models.tiny_folder import NODE, SIZES, pairs, policy, tiny_folder
 
 

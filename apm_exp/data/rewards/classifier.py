@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,15 +15,14 @@ from apm_exp.core import component
 from apm_exp.core.component import UNHASHED
 from apm_exp.core.console import track
 from apm_exp.core.digest import text_digest
-from apm_exp.core.messages import fields_of, read_messages, read_responses, read_tools, text_of
 from apm_exp.core.results_file import read_results, record
-from apm_exp.core.types import Message, Refusal, Tools
+from apm_exp.core.types import Refusal
+from apm_exp.data.rewards.conversations import conversations
 from apm_exp.models.pretrained import commit_of, folder_of
 from apm_exp.models.pretrained import config_here as model_config_here
 from apm_exp.models.pretrained import is_here as model_is_here
-from apm_exp.models.tokens.control import as_text, control_pattern
-from apm_exp.models.tokens.render import CUT, chat_text, token_ids
-from apm_exp.models.tokens.tool_calls import not_written, tool_names
+from apm_exp.models.tokens.control import control_pattern
+from apm_exp.models.tokens.render import CUT, token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -121,7 +119,7 @@ def _token_ids(
     longer: list[int] = []
     pattern, spelled = control_pattern(tokenizer), 0
     for start in range(0, len(responses), _ROWS_AT_ONCE):
-        rows = [_texts(tokenizer, pattern, row) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
+        rows = [conversations(tokenizer, pattern, row) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
         written = [texts for texts in rows if not isinstance(texts, Refusal)]
         tokens = iter(token_ids(tokenizer, [text for texts in written for text in texts]))
         for texts in rows:
@@ -147,30 +145,6 @@ def _say_refused(refused: list[str], rows: int, label: str) -> None:
         raise ValueError(f"{problem} any of the {rows} conversations, the first: {refused[0]}")
     if refused:
         logger.warning("%s %d of %d conversations, the first: %s", problem, len(refused), rows, refused[0])
-
-
-def _texts(
-    tokenizer: "PreTrainedTokenizerBase", pattern: re.Pattern[str], row: Mapping[str, Any]
-) -> list[str] | Refusal:
-    """Return the conversation with each response of a row; control tokens in the text are split by CUT."""
-    prompt, tools = read_messages(row["prompt"]), read_tools(row.get("tools"))
-    responses = read_responses(row["responses"], row.get("response_extras"))
-    texts = []
-    for response in responses:
-        messages = as_text(pattern, [*prompt, response])
-        text = chat_text(tokenizer, messages, generation_prompt=False, tools=as_text(pattern, tools))
-        reason = text.detail if isinstance(text, Refusal) else _left_out(text.replace(CUT, ""), response, tools)
-        if isinstance(text, Refusal) or reason:
-            return Refusal("no reward", f"prompt starting {text_of(prompt[-1])[:60]!r}: {reason}")
-        texts.append(text)
-    return texts
-
-
-def _left_out(text: str, response: Message, tools: Tools | None) -> str | None:
-    """Return what the template leaves out of the tools, or of a response with tool calls or other fields, or None."""
-    unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
-    lacking = unseen or (not_written(text, [response], response=True) if fields_of(response) else None)
-    return lacking and f"it does not write {lacking}"
 
 
 def _warn_of_cut(ids: list[list[int]], max_length: int, label: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from apm_exp.models.tokens.render import turn_end
+from apm_exp.models.tokens.turn_end import turn_end
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

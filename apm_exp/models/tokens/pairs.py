@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
 from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
-from apm_exp.models.tokens.render import TurnEnd, chat_text, token_ids, turn_end
+from apm_exp.models.tokens.render import chat_text, token_ids
 from apm_exp.models.tokens.response import LEFT_OUT, REMEDY, Written, response_text
 from apm_exp.models.tokens.shorten import shortened
 from apm_exp.models.tokens.tool_calls import not_written, tool_names
+from apm_exp.models.tokens.turn_end import TurnEnd, turn_end
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

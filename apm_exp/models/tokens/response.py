@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apm_exp.core.messages import text_of
 from apm_exp.core.types import Message, Refusal, Tools
-from apm_exp.models.tokens.render import CUT, TurnEnd, added_tokens, chat_text
+from apm_exp.models.tokens.render import CUT, chat_text
 from apm_exp.models.tokens.tool_calls import is_text, not_written
+from apm_exp.models.tokens.turn_end import TurnEnd, added_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
 from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
-from apm_exp.models.tokens.pairs import how_cut
 from apm_exp.models.tokens.render import chat_text, token_ids
 from apm_exp.models.tokens.shorten import shortened
+from apm_exp.models.tokens.simpo_cut import cut
 from apm_exp.models.tokens.tool_calls import not_written
 
 if TYPE_CHECKING:
@@ -190,17 +190,3 @@ def _end(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> Any:
 
 def _ended(response: list[int], eos: int | None) -> list[int]:
     return response if eos is None or response[-1:] == [eos] else [*response, eos]
-
-
-def cut(pair: TokenisedPair, max_length: int, max_prompt_length: int) -> TokenisedPair:
-    """Return the pair truncated to max_length tokens as SimPO does; a pair that fits is unchanged."""
-    longer = max(len(pair.chosen_ids), len(pair.rejected_ids))
-    if len(pair.prompt_ids) + longer <= max_length:
-        return pair
-    prompt = pair.prompt_ids[-max_prompt_length:]
-    if len(prompt) + longer <= max_length:
-        parts = prompt, pair.chosen_ids, pair.rejected_ids
-    else:
-        kept = max_length - max_prompt_length
-        parts = prompt, pair.chosen_ids[:kept], pair.rejected_ids[:kept]
-    return TokenisedPair(*parts, *how_cut(pair, *parts))

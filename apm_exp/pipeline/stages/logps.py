@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
-from apm_exp.core.console import track
-from apm_exp.core.files import atomic, write_jsonl, write_parquet
+from apm_exp.core.files import write_jsonl, write_parquet
 from apm_exp.core.results_file import count_results
-from apm_exp.core.types import Policy, Refusal, TokenisedPair
+from apm_exp.core.types import Policy
 from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, Scores, lengths_of, score_table
-from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
-from apm_exp.models.tokens.sampled import sampled_pairs
+from apm_exp.models.tokens.token_table import Refused, write_tokens
 from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.work import Counts, Lengths, Work
 
 VERSION = 3  # 3: models whose padded rows are wrong, and pairs beyond the context, are refused
 logger = logging.getLogger(__name__)
-_PAIRS_AT_ONCE = 1000
 _MUCH_UNKNOWN = 0.05  # share of the tokens
 _IDS = pa.list_(pa.int32())
-_TOKENS_SCHEMA = pa.schema([("pair_id", pa.string()), *((part, _IDS) for part in PARTS), ("split", pa.string())])
 SCHEMA = pa.schema(
     [
         ("pair_id", pa.string()),
@@ -43,7 +38,6 @@ SCHEMA = pa.schema(
     ]
 )
 _READ = ("pair_id", "prompt", "chosen", "rejected", "tools", "split", "source", *PARTS, "tokenizer")
-Refused = list[dict[str, str]]
 
 
 def logps(
@@ -66,7 +60,7 @@ def logps(
     known = set(pq.read_schema(path).names)
     table = pq.read_table(path, columns=[name for name in _READ if name in known]).sort_by("pair_id")
     tokenizer = load_tokenizer(policy)
-    refused, cut, as_sampled = _tokenise(tokenizer, table, tokens, context_of(policy), out / TOKENISED)
+    refused, cut, as_sampled = write_tokens(tokenizer, table, tokens, context_of(policy), out / TOKENISED)
     _check_refused(refused, on_bad_row, len(table))
     _say_cut(cut, len(table) - len(refused), tokens)
     write_jsonl(refused, out / "refused.jsonl")
@@ -80,69 +74,6 @@ def logps(
     shutil.rmtree(out / SHARDS)
     counts = {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum()), **cut}
     return counts | ({"as_sampled": len(as_sampled)} if "tokenizer" in known else {})
-
-
-def _tokenise(
-    tokenizer: Any, table: pa.Table, tokens: dict[str, Any], most: int | None, path: Path
-) -> tuple[Refused, dict[str, int], list[str]]:
-    """Write the tokens of the accepted pairs to `path`, in the order of the table.
-
-    most: the number of tokens that the model accepts. Returns the refused pairs, the counts of truncated prompts and
-    responses, and the pair_ids of the pairs whose tokens are exactly the sampled ones.
-    """
-    from apm_exp.models.context import within_context
-
-    profile = component.bind("tokens", tokens)
-    digest = digest_for_sampled(tokenizer, table, profile, tokens)
-    refused: Refused = []
-    as_sampled: list[str] = []
-    cut = {"cut_prompts": 0, "cut_responses": 0}
-    differing: list[str] = []
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, _TOKENS_SCHEMA) as writer:
-        for chunk in _chunks(table):
-            sampled = sampled_pairs(chunk, digest)
-            results = [within_context(each, most) for each in profiled(profile, tokenizer, chunk, sampled)]
-            accepted = []
-            for row, result, own in zip(_names(chunk), results, sampled, strict=True):
-                if isinstance(result, Refusal):
-                    named = {"source": row["source"], "pair_id": row["pair_id"]}
-                    refused.append({**named, "reason": result.reason, "detail": result.detail})
-                else:
-                    accepted.append(_row(row, result))
-                    cut["cut_prompts"] += result.cut_prompt
-                    cut["cut_responses"] += result.cut_responses
-                    as_sampled += [row["pair_id"]] * (result == own)
-                    differing += [result.differs] if result.differs else []
-            writer.write_table(pa.Table.from_pylist(accepted, _TOKENS_SCHEMA))
-    _say_differing(differing, len(table))
-    return refused, cut, as_sampled
-
-
-def _say_differing(differing: list[str], pairs: int) -> None:
-    """Warn if the template renders a prompt with its response differently than the prompt followed by the response."""
-    if differing:
-        logger.warning(
-            "model.chat_template: for %d of %d pairs it does not render the prompt as for generation, followed by the "
-            "response; these are scored as rendered: %s; model.chat_template_kwargs={enable_thinking: false} or "
-            "similar may suit such responses better",
-            *(len(differing), pairs, differing[0]),
-        )
-
-
-def _chunks(table: pa.Table) -> Iterator[pa.Table]:
-    """Yield a thousand rows at a time, so that never all texts and tokens are Python objects at once."""
-    starts = range(0, len(table), _PAIRS_AT_ONCE)
-    yield from track(
-        (table.slice(start, _PAIRS_AT_ONCE) for start in starts), "tokenizing, thousands of pairs", len(starts)
-    )
-
-
-def _names(chunk: pa.Table) -> list[dict[str, str]]:
-    return chunk.select(["pair_id", "split", "source"]).to_pylist()
-
-
-def _row(row: dict[str, str], pair: TokenisedPair) -> dict[str, Any]:
-    return {"pair_id": row["pair_id"], "split": row["split"], **{part: getattr(pair, part) for part in PARTS}}
 
 
 def _check_refused(refused: Refused, on_bad_row: str, pairs: int) -> None:

@@ -13,13 +13,13 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.pair_ids import PairIds
 from apm_exp.core.rounding import NOISE
-from apm_exp.core.sorted_parquet import read_column, rows_of_split, write_tables
+from apm_exp.core.sorted_parquet import rows_of_split, write_tables
 from apm_exp.core.types import MissingRewards, PairScores
 from apm_exp.pipeline.work import Counts
 from apm_exp.selection.alpha_rules.choose import rule_name, with_chosen_number
 from apm_exp.selection.apply_keep_rule import keep_rows
 from apm_exp.selection.margins import explicit_margin
-from apm_exp.selection.noise import within_noise
+from apm_exp.selection.noise import selection_within_noise
 from apm_exp.selection.pair_scores import read_pair_scores
 from apm_exp.selection.rewarded import write_rewarded
 
@@ -73,7 +73,7 @@ def selection(
     finally:
         scored.unlink(missing_ok=True)
         rewarded.unlink(missing_ok=True)
-    loose = _within_noise(selected, used, keep, NOISE[dtype])
+    loose = selection_within_noise(selected, used, keep, NOISE[dtype])
     logger.info("kept %d of %d pairs; their lowest value is %.6g", kept.kept, kept.pairs, kept.cut)
     if loose:
         noise = f"{NOISE[dtype]:g} nats per token in {dtype}"
@@ -163,15 +163,6 @@ def _tables(scores: PairScores, columns: Mapping[str, np.ndarray]) -> Iterator[p
         terms = {name: column_P[here] for name, column_P in columns.items()}
         yield pa.table({"pair_id": ids} | margins | terms)
         start += len(ids)
-
-
-def _within_noise(selected: Path, metric: Mapping[str, Any], keep: Mapping[str, Any], noise: float) -> int:
-    value_P, kept_P = read_column(selected, "value"), read_column(selected, "kept").astype(bool)
-    explicit_P, implicit_P = read_column(selected, "explicit_margin"), read_column(selected, "implicit_margin")
-    known_P = None if np.isnan(explicit_P).all() else explicit_P
-    scores = PairScores(PairIds(selected, value_P.size), known_P, implicit_P)
-    score, rule = component.bind("metric", metric), component.bind("keep", keep)
-    return within_noise(score, rule, scores, value_P, kept_P, noise)
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:

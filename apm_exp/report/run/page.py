@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from omegaconf import OmegaConf
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.component import name_of
-from apm_exp.core.step_names import kind_of, of_kind
+from apm_exp.core.step_names import of_kind
 from apm_exp.report import describe, figure
 from apm_exp.report.render import render
 from apm_exp.report.run import collapse
@@ -23,7 +22,7 @@ from apm_exp.report.run.length_bias import length_figure, length_rows, quartile_
 from apm_exp.report.run.margins import margins_figure
 from apm_exp.report.run.metric_values import metric_figure, ties_at_cut
 from apm_exp.report.run.overlap import choices, overlap_figure, overlap_rows
-from apm_exp.report.run.refusals import refusals
+from apm_exp.report.run.refusals import refused_by_step
 from apm_exp.report.run.scored_pairs import ScoredPairs, read_scored_pairs
 from apm_exp.report.run.training_curves import thinned, training_figures
 from apm_exp.report.scores import interval_level, read_scores, results
@@ -92,7 +91,7 @@ def context(run: Run) -> Context:
         "lengths": _lengths(scored),
         "training": _training(run.shown["policy"].path) if "policy" in run.shown else None,
         "examples": examples(scored, run.shown["pairs"].path),
-        "refused": _refused(run),
+        "refused": refused_by_step(run.steps, run.titles),
         "cost": provenance_rows.cost(run.steps),
         "command": run.command,
         "export": run.export,
@@ -188,13 +187,3 @@ def _collapse(run: Run) -> list[str]:
         return []
     signs = collapse.training_signs(read_rows(run.shown["policy"].path / "metrics.jsonl"))
     return signs + [sign for name, records in _scores(run).items() for sign in collapse.evaluation_signs(name, records)]
-
-
-def _refused(run: Run) -> list[Context]:
-    """Return what each step refused, with its name beside the title of its stage if there are several steps of the
-    stage.
-    """
-    listed = {name: step for name, step in run.steps.items() if (step.path / "refused.jsonl").is_file()}
-    kinds = Counter(map(kind_of, listed))
-    words = {name: run.titles[kind_of(name)] + (f" ({name})" if kinds[kind_of(name)] > 1 else "") for name in listed}
-    return [{"name": words[name], "counts": a.counts} | refusals(a.path) for name, a in listed.items()]

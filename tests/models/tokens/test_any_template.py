@@ -4,7 +4,7 @@ import pytest
 
 from apm_exp.core.types import Refusal
 from apm_exp.models.tokens.per_response import per_response
-from apm_exp.models.tokens.render import turn_end
+from apm_exp.models.tokens.turn_end import turn_end
 from tests.models.tokens.any_template import SHIPPED, tokenizer_for
 
 PARTS_ONLY = ("idefics3", "smolvlm", "llava_next")  # their content is a list of parts; text is not shown

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from apm_exp.core.types import Refusal
 from apm_exp.models.tokens.per_response import per_response
-from apm_exp.models.tokens.render import turn_end
+from apm_exp.models.tokens.turn_end import turn_end
 from tests.models.tokens.chat_tokenizers import FAMILIES, PLAIN, chatml, gemma2, llama3, mistral, plain
 
 QUESTION = "What is the capital of France?"

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apm_exp.core.types import Refusal, TokenisedPair
-from apm_exp.models.tokens.simpo_2024 import _say_more, cut, simpo_2024, split
+from apm_exp.models.tokens.simpo_2024 import _say_more, simpo_2024, split
+from apm_exp.models.tokens.simpo_cut import cut
 from tests.models.tokens.any_template import SHIPPED, tokenizer_for
 from tests.models.tokens.chat_tokenizers import GEMMA2_SIMPO, PLAIN, chatml, gemma2, llama3, llama3_updated, plain
 

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from apm_exp.models.tokens.per_response import per_response
-from apm_exp.models.tokens.render import turn_end
+from apm_exp.models.tokens.turn_end import turn_end
 from tests.models.tokens.any_template import tokenizer_for
 from tests.models.tokens.chat_tokenizers import CHATML, added_chatml, byte_level
 
