@@ -11,7 +11,7 @@ MANY, MOST = 0.05, 0.5  # shares of the pairs that have rewards
 
 
 def inverted_labels(*, allow_inverted: bool = False) -> None:
-    """The setting of the group reward that lets a run go on if most of its labels are inverted."""
+    """Declare reward.allow_inverted, which lets a run continue if most of its labels are inverted."""
 
 
 def refuse_inverted(config: Mapping[str, Any], made: Artifact) -> None:

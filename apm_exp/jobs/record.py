@@ -22,10 +22,11 @@ DEFAULT_ROOT = "outputs"  # of conf/config.yaml
 
 
 def untrained(last: Artifact, metric: Mapping[str, Any], held_out: int) -> str:
-    """What a job that stops before training has made, in words: how many of the ranked pairs are kept, by what, how
-    many were held out, and the file.
+    """Return the result of a job that stops before training, in words.
 
-    last: the last step that was built. metric: its node; counts have the alpha where a rule has chosen it.
+    It says how many of the ranked pairs are kept, by which metric, how many are held out, and names the file.
+
+    last: the last step that was built. metric: its node; counts have the alpha if a rule has chosen it.
     """
     if last.kind != "selection":
         return f"done until {last.kind}, in {last.path}"

@@ -26,7 +26,7 @@ def _check(requests: list[Request]) -> None:
 
 
 def _check_settings(requests: list[Request]) -> None:
-    """As much of `_check` as takes no large library."""
+    """Check what `_check` can check without a large library."""
     from apm_exp.jobs.checks.check import check_settings
 
     _check_baseline(requests)
@@ -153,7 +153,7 @@ def _check_top_level(request: Request) -> None:
 
 
 def _typed(request: Request, name: str) -> str:
-    """A setting as it was typed: the end of a run's name may look like a number, as 12e345 does."""
+    """Return a setting as it was typed: the end of a run's name may look like a number, as 12e345 does."""
     given = [value for key, _, value in (override.partition("=") for override in request.overrides) if key == name]
     value = request.config[name]
     return value if isinstance(value, str) or not given else given[-1]

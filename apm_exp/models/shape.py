@@ -43,7 +43,7 @@ def llama(
     tied: bool,
     key_heads: int | None = None,
 ) -> Shape:
-    """The shape of a Llama without biases. key_heads: as many as heads where None."""
+    """Return the shape of a Llama without biases. key_heads: equal to heads if None."""
     shared = hidden // heads * (key_heads or heads)
     matrices = [(hidden, hidden)] * 2 + [(hidden, shared)] * 2 + [(hidden, intermediate)] * 3
     tables = [(vocabulary, hidden)] * (1 if tied else 2)
@@ -69,13 +69,13 @@ def llama(
 
 @cache
 def shape_of_folder(folder: Path, trust_remote_code: bool) -> Shape:
-    """The shape of a folder's model, from its config.json."""
+    """Return the shape of a folder's model, from its config.json."""
     model = empty_model(folder, trust_remote_code)
     return _shape_of_modules(model, model.config.get_text_config())
 
 
 def empty_model(folder: Path, trust_remote_code: bool) -> Any:
-    """The modules of a folder's model, without storage."""
+    """Return the modules of a folder's model, without storage."""
     from transformers import AutoConfig
 
     trust = {"trust_remote_code": trust_remote_code}
@@ -83,7 +83,7 @@ def empty_model(folder: Path, trust_remote_code: bool) -> Any:
 
 
 def empty_llama(shape: Shape) -> Any:
-    """The modules of a Llama of a shape, without storage."""
+    """Return the modules of a Llama of a shape, without storage."""
     from transformers import LlamaConfig
 
     return _empty(

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from apm_exp.core.messages import text_of
+from apm_exp.models.small_llama import llama_config
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -49,26 +50,12 @@ def tiny_from_data(
     held-out pairs; as it is byte-level, it encodes any text. The weights are random (Llama's initialization, tied
     embeddings, float32). Raises ValueError if hidden is not a multiple of 2 * heads.
     """
-    from transformers import LlamaConfig
-
     from apm_exp.models.quiet import quiet
 
     check(hidden=hidden, heads=heads)
     tokenizer = train_tokenizer(_texts(pairs), vocabulary)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        intermediate_size=intermediate,
-        max_position_embeddings=positions,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        dtype="float32",
-    )
+    shape = {"hidden": hidden, "layers": layers, "heads": heads, "intermediate": intermediate, "positions": positions}
+    config = llama_config(tokenizer, **shape)
     with quiet():
         _random_llama(config, seed).save_pretrained(out)
         tokenizer.save_pretrained(out)

@@ -48,7 +48,7 @@ class Step:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """The content that is hashed: the stage's name and version, and the identity of each input."""
+        """Return the content that is hashed: the stage's name and version, and the identity of each input."""
         return self.identify(self.digests.of_file)
 
     def identify(self, of_source: OfSource) -> dict[str, Any]:
@@ -59,22 +59,22 @@ class Step:
 
     @cached_property
     def key(self) -> str:
-        """The sha256 of the identity."""
+        """Return the sha256 of the identity."""
         return text_digest(canonical(self.identity))
 
     @property
     def name(self) -> str:
-        """The name of the step in its run, such as selection.2-evolved."""
+        """Return the name of the step in its run, such as selection.2-evolved."""
         return f"{self.kind}.{self.at}" if self.at else self.kind
 
     @property
     def place(self) -> str:
-        """The folder of the artifact relative to the root, which identifies it in all runs."""
+        """Return the folder of the artifact relative to the root, which identifies it in all runs."""
         return f"{self.kind}/{self.slug}-{self.key[:8]}"
 
     @property
     def folder(self) -> Path:
-        """The folder of the artifact."""
+        """Return the folder of the artifact."""
         return self.root / self.place
 
 

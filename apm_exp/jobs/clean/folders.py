@@ -27,7 +27,7 @@ class StepFolder:
 
     @property
     def is_done(self) -> bool:
-        """Whether the folder has a finished step."""
+        """Return whether the folder has a finished step."""
         return (self.path / "done").is_file()
 
 

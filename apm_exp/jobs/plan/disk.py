@@ -107,7 +107,7 @@ def disk_line(disk: Disk, root: Path) -> str:
 
 
 def checkpoint_bytes(training: Training) -> int:
-    """A checkpoint: weights as they are trained, and the optimizer's states, DeepSpeed's master weights among them.
+    """Return the bytes of a checkpoint: trained weights and optimizer states, with DeepSpeed's master weights.
 
     Of an adapter's training only what is trained.
     """
@@ -126,8 +126,9 @@ def _checkpoints(trainer: Mapping[str, Any], steps: float | None) -> tuple[int, 
 
 
 def _table(step: Step, config: Mapping[str, Any], known: Mapping[str, Counts], pair: MeanLengths) -> int | None:
-    """One table of all pairs: by the tokens that are sampled, the files that are read (it is compressed too), or the
-    mean pair; None if nothing is known.
+    """Return the bytes of one table of all pairs; None if nothing is known.
+
+    By the tokens that are sampled, the files that are read (the table is compressed too), or the mean pair.
     """
     dataset = config["dataset"]
     generations = next((each for each in lineage(step) if each.kind == "generations"), None)

@@ -53,7 +53,7 @@ class _Earlier(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _earlier(folder: Path) -> list[_Earlier]:
-    """Every finished step below a folder; one of a damaged record is as good as not there, and is built again."""
+    """Return every finished step below a folder; a damaged record is skipped, as its step is built again."""
     found = []
     for path in sorted(folder.glob("*/done")):
         with suppress(Damaged):

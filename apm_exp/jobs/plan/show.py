@@ -88,7 +88,7 @@ def total_line(steps: Iterable[tuple[Plan, str]]) -> str:
 
 
 def time_shown(seconds: float | None) -> str:
-    """An expected time in words."""
+    """Return an expected time in words."""
     if seconds is None:
         return "unknown"
     if seconds < 60:

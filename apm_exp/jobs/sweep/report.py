@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_jobs(folder: Path) -> list[dict[str, Any]]:
-    """One record a job, in order; what a job does not have (it waits, was killed, or failed) is None."""
+    """Return one record a job, in order; a result that a job lacks (it waits, was killed or failed) is None."""
     jobs = [nothing_known() | record for record in records(folder)]
     for job in jobs:
         if job["report"]:

@@ -11,9 +11,10 @@ from apm_exp.core.ranges import LearningRate, NotNegative
 from apm_exp.data.worlds.micro_world.demonstrations import demonstration
 from apm_exp.data.worlds.micro_world.instructions import VOCABULARY
 from apm_exp.data.worlds.micro_world.splits import draw_tasks
+from apm_exp.models.small_llama import llama_config
 
 if TYPE_CHECKING:
-    from transformers import LlamaConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
     from apm_exp.models.supervised import Demonstration
 
@@ -66,7 +67,8 @@ def sft_policy(
     tokenizer = word_tokenizer(VOCABULARY, _LONGEST)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(_shape(tokenizer, hidden, layers, heads, feed_forward))
+        sizes = {"hidden": hidden, "layers": layers, "heads": heads, "intermediate": feed_forward}
+        model = LlamaForCausalLM(llama_config(tokenizer, **sizes, positions=_LONGEST))
     model.set_attn_implementation("eager")  # faster than SDPA for 20 tokens on a CPU; it is not saved
     loss = fine_tune(
         model,
@@ -93,26 +95,6 @@ def tokenizer() -> "PreTrainedTokenizerBase":
 def context() -> int:
     """Return how many tokens the policy will take."""
     return _LONGEST
-
-
-def _shape(
-    tokenizer: "PreTrainedTokenizerBase", hidden: int, layers: int, heads: int, feed_forward: int
-) -> "LlamaConfig":
-    from transformers import LlamaConfig
-
-    return LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        intermediate_size=feed_forward,
-        tie_word_embeddings=True,
-        max_position_embeddings=_LONGEST,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
 
 
 def demonstrations(tokenizer: "PreTrainedTokenizerBase", count: int, seed: int) -> "list[Demonstration]":

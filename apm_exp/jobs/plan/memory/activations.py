@@ -76,13 +76,14 @@ def block_of_logits(shape: Shape, answers: int, on_gpu: bool) -> int:
 
 
 def _product(training: Training) -> int:
-    """Bytes of an element of what matrices multiply."""
+    """Return the bytes of an element of the factors of matrix products."""
     return training.bytes_of_dtype
 
 
 def _residual(training: Training) -> int:
-    """Bytes of an element between layers: autocast leaves it float32; DeepSpeed's weights, and frozen ones, make it
-    model.dtype.
+    """Return the bytes of an element between layers.
+
+    Autocast leaves it float32; with DeepSpeed's or with frozen weights it is model.dtype.
     """
     return training.bytes_of_dtype if training.zero is not None or training.frozen else _FLOAT32
 

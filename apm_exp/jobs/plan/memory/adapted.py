@@ -54,14 +54,17 @@ def _matrix(module: Any) -> Any:
 
 
 def _four_bits(adapter: Adapter) -> float:
-    """Bytes of a weight that is rounded to 4 bits, with its share of the scales."""
+    """Return the bytes of a weight that is rounded to 4 bits, with its share of the scales."""
     if not (adapter.quantisation or {}).get("bnb_4bit_use_double_quant"):
         return 0.5 + _FLOAT32 / _BLOCK
     return 0.5 + 1 / _BLOCK + _FLOAT32 / _BLOCK / _BLOCKS
 
 
 def _kept(adapter: Adapter, entered: list[int], bytes_of_dtype: int) -> int:
-    """Bytes a token: what leaves each A, float32; what enters it where it is a copy (cast; dropout and its mask)."""
+    """Return the bytes per token that an adapter keeps.
+
+    They are the output of each A in float32, and its input if that is a copy (a cast; dropout and its mask).
+    """
     cast = _FLOAT32 if bytes_of_dtype < _FLOAT32 else 0
     dropped = _FLOAT32 + 1 if adapter.lora["lora_dropout"] else 0
     return len(entered) * adapter.lora["r"] * _FLOAT32 + sum(entered) * (cast + dropped)

@@ -106,5 +106,5 @@ def _estimated(
 
 @cache
 def _warn_once(text: str) -> None:
-    """A job asks for its estimate before and after scoring."""
+    """Log a warning once: a job estimates its memory before and after scoring."""
     logger.warning("%s", text)

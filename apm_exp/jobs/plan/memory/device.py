@@ -17,19 +17,19 @@ _LIMITS = (  # of a container: the most, and what is used, of which files can be
 
 
 def memory_of(runtime: Mapping[str, Any]) -> int | None:
-    """Bytes of the device of a runtime node: of the one that a plan is for, else of this machine's."""
+    """Return the bytes of a runtime node's device: the one that a plan is for, else this machine's."""
     if (planned := named(runtime)) is not None:
         return planned.memory
     return device_memory(pick_device(dict(runtime)))
 
 
 def host_memory(runtime: Mapping[str, Any]) -> int | None:
-    """Bytes of the machine's own memory; nothing is known of the machine of a device that a plan is for."""
+    """Return the bytes of the machine's own memory; None for a device that a plan is for."""
     return available_memory() if named(runtime) is None else None
 
 
 def device_memory(device: str) -> int | None:
-    """Bytes that a training can have: of a CPU what is available now, of a GPU all it has; None where nobody says.
+    """Return the bytes that a training can use: available ones of a CPU, all of a GPU; None if unknown.
 
     Of several GPUs that are visible, the smallest.
     """

@@ -29,7 +29,7 @@ class Estimate:
 
     @property
     def needed(self) -> int:
-        """All of the device's memory that a rank takes."""
+        """Return all of the device's memory that a rank takes."""
         return self.total + self.libraries
 
 

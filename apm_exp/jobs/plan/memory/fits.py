@@ -11,7 +11,7 @@ _MOST_PROCESSES = 1024
 
 
 def problem(training: Training, available: int | None, machine: int | None, share: float = 1.0) -> str | None:
-    """One line, with the smallest change that fits, where `share` of the estimate is more than there is; else None.
+    """Return one line with the smallest change that fits if `share` of the estimate does not fit; else None.
 
     available: bytes of the device; the ranks of a CPU share them. machine: bytes for what DeepSpeed offloads. Where
     one of them is None, nothing is known of it.

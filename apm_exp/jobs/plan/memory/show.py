@@ -12,7 +12,7 @@ from apm_exp.jobs.plan.memory.training import Training
 
 
 def memory_table(training: Training | None, rows: Sequence[Row], device: str, available: int | None) -> Table:
-    """One row for what takes memory in each rank of a training, its peak, the other steps, and what the device has.
+    """Return the memory table: rows of the training of each rank, its peak, the other steps, and the device.
 
     training: None if none is to be made, or nothing is known of it. rows: of the other steps.
     """

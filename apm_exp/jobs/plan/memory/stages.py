@@ -55,8 +55,10 @@ def scoring_bytes(shape: Shape, each: int, tokens: int, gpu: bool) -> int:
 
 
 def widest_layer(shape: Shape, each: int, tokens: int) -> int:
-    """The MLP's gate, up and product and six rows of the hidden size: the residual, its norm, query, key, value and the
-    attention's result.
+    """Return the bytes of a layer at its widest.
+
+    These are the MLP's gate, up and product and six rows of the hidden size: the residual, its norm, query, key, value
+    and the attention's result.
     """
     return tokens * each * (3 * shape.intermediate + 6 * shape.hidden)
 

@@ -56,8 +56,10 @@ def _plain(training: Training) -> States:
 
 
 def _working(training: Training, elements: int) -> int:
-    """What an optimizer lays out for a step: torch's AdamW a root of every square at once on a GPU, on a CPU two
-    tensors of one weight's size at a time; the fused one nothing.
+    """Return the bytes that an optimizer allocates for an optimizer step.
+
+    torch's AdamW has a root of every square at once on a GPU, and on a CPU two tensors of one weight's size at a time;
+    the fused one has none.
     """
     if training.optimizer != "adamw_torch":
         return 0
