@@ -9,6 +9,7 @@ from typing import Any
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.types import Policy
 from apm_exp.pipeline import nodes
+from apm_exp.pipeline.changes import with_changes
 from apm_exp.pipeline.choices import Choices, slug
 from apm_exp.pipeline.forward_pairs import forward_pairs
 from apm_exp.pipeline.resolve import builds_model, needs_pairs, pinned_reward, starting_policy
@@ -52,6 +53,13 @@ class Graph:
         yield
         self.at = before
 
+    @contextmanager
+    def changed(self, changes: Config) -> Iterator[None]:
+        """Use other values of some settings, given by their dotted names, for the steps added inside the block."""
+        before, self.config = self.config, with_changes(self.config, changes)
+        yield
+        self.config = before
+
     def add(self, kind: str, name: str, inputs: Config, **beside: Any) -> Step:
         """Return the step with these inputs, which is added if it is new.
 
@@ -80,14 +88,19 @@ class Graph:
             made_by = self.add("models", slug(self.choices.model), made)
         return starting_policy(self.config, made_by, self.digests)
 
-    def prompts(self, node: Config, name: str, available: Mapping[str, Any] | None = None) -> Step:
+    def prompts(
+        self, node: Config, name: str, available: Mapping[str, Any] | None = None, seeds: Step | None = None
+    ) -> Step:
         """Return the prompts of a dataset node, without duplicates. name: the folder's.
 
-        available: the arguments that its component may request by its positional parameters, such as the pairs.
+        available: the arguments that its component may request by its positional parameters, such as the pairs. seeds:
+        other prompts of the run, which are left out.
         """
-        inputs: dict[str, Any] = {"dataset": nodes.rows_of(node, self.config["task"]), "limit": node.get("limit")}
-        if given := inputs_of(node, available or {}):
+        inputs: dict[str, Any] = {"dataset": nodes.rows_of(node, self.config["task"]), **nodes.drawn_from(node)}
+        if given := inputs_of(node, available or {}, "dataset"):
             inputs["given"] = given
+        if seeds is not None:
+            inputs["seeds"] = seeds
         return self.add("prompts", slug(name), inputs, on_bad_row=node.get("on_bad_row", "refuse"))
 
     def generations(self, prompts: Step, policy: Policy, node: Config, stream: str = "") -> Step:

@@ -50,6 +50,11 @@ def rows_of(node: Node, task: str) -> dict[str, Any]:
     return dict(pinned_dataset({"_target_": node["_target_"], **own}, task))
 
 
+def drawn_from(node: Node) -> dict[str, Any]:
+    """Return the settings that determine which rows of a dataset node are used."""
+    return {"limit": node.get("limit"), "skip": node.get("skip", 0), "draw_seed": node.get("draw_seed")}
+
+
 def pairs_of(config: Node, *, sampled: bool) -> dict[str, Any]:
     """Return the settings that determine the pairs of the data set; if `sampled`, only those of the held-out pairs.
 
@@ -57,9 +62,8 @@ def pairs_of(config: Node, *, sampled: bool) -> dict[str, Any]:
     """
     node = with_holdout(config["dataset"], config.get("until"))
     if sampled:
-        return {"holdout": node["holdout"], "seed": node["seed"], "limit": None} | dict.fromkeys(
-            ("chosen_reward", "rejected_reward")
-        )
+        unused = dict.fromkeys(("limit", "chosen_reward", "rejected_reward"))
+        return {"holdout": node["holdout"], "seed": node["seed"], **unused}
     return without(pinned_dataset(node, config["task"]), "on_bad_row")
 
 

@@ -50,7 +50,7 @@ def steps(tmp_path: Path) -> dict[str, Step]:
     def step(kind: str, stage: Any, **inputs: Any) -> Step:
         return Step(kind, "", "s", stage, inputs, tmp_path, digests)
 
-    prompts = step("prompts", anything, dataset=TASKS, limit=None)
+    prompts = step("prompts", anything, dataset=TASKS, limit=None, skip=0)
     generations = step("generations", anything, prompts=prompts, generate=GENERATE)
     rewards = step("rewards", anything, responses=generations)
     pairs = step("pairs", anything, sampled={"generations": generations, "rewards": rewards})

@@ -4,23 +4,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import canonical, text_digest
 from apm_exp.core.types import Message, Tools
+from apm_exp.data.generate.known_prompts import known_prompts
 from apm_exp.data.sources.conversation import prompt_of, split_pair, tools_of
 from apm_exp.data.sources.known_columns import with_known_columns
 from apm_exp.data.sources.rows import BadRow, SourceRow, bad_row_of
 
 _DIGEST_LENGTH = 16
+MADE = ("parent_id", "strategy")  # columns of evolved prompts
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt. prompt_id: the row's own if it has one, else 16 hexadecimal digits of the prompt's sha256."""
+    """One prompt. prompt_id: the row's own if it has one, else 16 hexadecimal digits of the prompt's sha256.
+
+    parent_id, strategy: the prompt from which it was evolved, and how; None for prompts of a data set.
+    """
 
     source: str
     prompt_id: str
     messages: list[Message]
     tools: Tools | None
+    parent_id: str | None = None
+    strategy: str | None = None
 
 
 @dataclass
@@ -32,16 +40,22 @@ class Prompts:
     refused: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_prompts(rows: Iterable[SourceRow]) -> Prompts:
-    """Return the prompts of the rows in their order; of rows with the same prompt or prompt_id the first is kept."""
+def read_prompts(rows: Iterable[SourceRow], seeds: Artifact | None = None, *, of_steps: bool = False) -> Prompts:
+    """Return the prompts of the rows in their order; of rows with the same prompt or prompt_id the first is kept.
+
+    seeds: prompts of another step, which are refused as duplicates too. of_steps: whether the rows were made from
+    earlier steps, so that their columns parent_id and strategy are read.
+    """
     result = Prompts()
-    first: dict[str, str] = {}
+    first = (
+        {} if seeds is None else {_digest(each.messages, each.tools): each.prompt_id for each in known_prompts(seeds)}
+    )
     for row in rows:
         result.rows += 1
         identifier = None
         try:
             messages, tools = _read(row)
-            digest = text_digest(canonical([messages, tools] if tools else messages))[:_DIGEST_LENGTH]
+            digest = _digest(messages, tools)
             identifier = str((row.row or {}).get("prompt_id") or digest)
             if seen := first.get(digest) or first.get(identifier):
                 raise BadRow("duplicate prompt", f"the same prompt or prompt_id as {seen}")
@@ -49,8 +63,13 @@ def read_prompts(rows: Iterable[SourceRow]) -> Prompts:
             result.refused.append(refusal(row.source, identifier, bad.reason, bad.detail))
             continue
         first[digest] = first[identifier] = row.source
-        result.accepted.append(Prompt(row.source, identifier, messages, tools))
+        made = {name: (row.row or {}).get(name) for name in MADE} if of_steps else {}
+        result.accepted.append(Prompt(row.source, identifier, messages, tools, **made))
     return result
+
+
+def _digest(messages: list[Message], tools: Tools | None) -> str:
+    return text_digest(canonical([messages, tools] if tools else messages))[:_DIGEST_LENGTH]
 
 
 def refusal(source: str, identifier: str | None, reason: str, detail: str) -> dict[str, Any]:

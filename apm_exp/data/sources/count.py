@@ -7,6 +7,9 @@ from apm_exp.core.told import ask
 
 
 def count_rows(node: Mapping[str, Any]) -> int | None:
-    """Return the number of rows of a dataset node, at most `limit`; None if its module does not tell (the Hub's)."""
+    """Return the number of rows of a dataset node after `skip`, at most `limit`; None if its module does not tell."""
     rows: int | None = ask("dataset", node, "rows")
-    return rows if rows is None or node["limit"] is None else min(rows, node["limit"])
+    if rows is None:
+        return None
+    left = max(0, rows - node.get("skip", 0))
+    return left if node["limit"] is None else min(left, node["limit"])

@@ -11,7 +11,7 @@ from apm_exp.runtime.accelerators import accelerator
 
 NODES = (
     *("dataset", "model", "reward", "generate", "tokens", "metric", "keep", "loss", "trainer", "runtime"),
-    *("alpha_rule", "adapter", "deepspeed", "evals", "tracking", "compare", "pipeline", "pairing"),
+    *("alpha_rule", "adapter", "deepspeed", "evals", "tracking", "compare", "pipeline", "pairing", "evolve"),
 )
 
 

@@ -16,16 +16,20 @@ def score(graph: Graph, pairs: Step, reward: Mapping[str, Any], policy: Policy) 
     return scored
 
 
-def generated_dataset(graph: Graph, prompts: Step, policy: Policy, stream: str = "") -> Scored:
+def generated_dataset(
+    graph: Graph, prompts: Step, policy: Policy, stream: str = "", seeds: Step | None = None
+) -> Scored:
     """Return the scored pairs of a policy's responses to prompts: GenDataset(X, policy, r) of the paper, Section 4.
 
-    stream: see Graph.generations.
+    stream: see Graph.generations. seeds: the prompts of the data set, of which some are held out with all that was
+    evolved from them; if None, some of those prompts that give pairs are held out.
     """
     responses = graph.generations(prompts, policy, graph.config["generate"], stream)
     with graph.part("responses"):
         rewards = graph.rewards(responses, graph.config["reward"])
-    pairs = graph.pairs({"generations": responses, "rewards": rewards, "pairing": graph.config["pairing"]})
-    return score(graph, pairs, RECORDED, policy)
+    sampled = {"generations": responses, "rewards": rewards, "pairing": graph.config["pairing"]}
+    families = {} if seeds is None else {"seeds": seeds, "prompts": prompts}
+    return score(graph, graph.pairs(sampled | families), RECORDED, policy)
 
 
 def kept(graph: Graph, scored: Scored, keep: Mapping[str, Any] | None = None) -> Part:

@@ -27,18 +27,18 @@ def evaluate(
     return {"scores": len(json.loads((out / "scores.json").read_text()))}
 
 
-def inputs_of(evaluation: Mapping[str, Any], available: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that an evaluation requests by the names of its positional parameters.
+def inputs_of(node: Mapping[str, Any], available: Mapping[str, Any], group: str = "evals") -> dict[str, Any]:
+    """Return the arguments that a component, such as an evaluation, requests by the names of its positional parameters.
 
-    available: policy, starting_policy; pairs, logps, rewards (of the pairs that the starting policy scored); responses
-    and judgements, each a mapping with "policy" and "starting_policy", if its node has the settings for them. Raises
-    ValueError for a parameter that is not available.
+    available: for an evaluation, policy, starting_policy; pairs, logps, rewards (of the pairs that the starting policy
+    scored); responses and judgements, each a mapping with "policy" and "starting_policy", if its node has the settings
+    for them. Raises ValueError for a parameter that is not available.
     """
-    names = component.positional_names(component.locate("evals", evaluation))
+    names = component.positional_names(component.locate(group, node))
     requested = [name for name in names if name not in ("out", "runtime")]
     if absent := [name for name in requested if name not in available]:
         known = ", ".join(["out", "runtime", *available])
-        raise ValueError(f"evals._target_={evaluation['_target_']}: takes {absent[0]}; this run has {known}")
+        raise ValueError(f"{group}._target_={node['_target_']}: takes {absent[0]}; this run has {known}")
     return {name: available[name] for name in requested}
 
 

@@ -17,11 +17,14 @@ def pairs(
     """Write pairs.parquet (sorted by pair_id) and refused.jsonl, and return the counts of rows.
 
     sampled: the artifacts `generations` and `rewards` (of these), and `pairing`, the node of the pairing rule. The
-    pairs then have the sampled tokens (sampled_ids.py), and the data set's function is not called. Prompts from which
-    no pair can be made are refused, but not counted as bad rows. Raises ValueError as `prepare_pairs`, and for a data
-    set that cannot be read.
+    pairs then have the sampled tokens (sampled_ids.py), and the data set's function is not called. If it also has
+    `prompts` (of the responses) and `seeds` (the prompts of the data set), the hold-out is by the families of the
+    seeds, so that it is the same in all iterations (families.py). Prompts from which no pair can be made are refused,
+    but not counted as bad rows. Raises ValueError as `prepare_pairs`, and for a data set that cannot be read.
     """
+    from apm_exp.data.generate.families import held_out_families
     from apm_exp.data.generate.pair_rows import pair_rows
+    from apm_exp.data.sources.drawn import drawn
     from apm_exp.data.sources.preflight import where_of
     from apm_exp.data.sources.prepare import prepare_pairs
     from apm_exp.data.sources.reader import held_out_rows, reader
@@ -29,11 +32,19 @@ def pairs(
 
     if sampled is None:
         node = {**dataset, "on_bad_row": on_bad_row}
-        rows, settings = reader(node)(), component.settings_of(prepare_pairs, node)
+        rows, settings = (
+            drawn(reader(node), **component.settings_of(drawn, node)),
+            component.settings_of(prepare_pairs, node),
+        )
         return prepare_pairs(out, rows, where_of(node), held_out_rows(node), **settings)
     table = sampled["generations"].path / "generations.parquet"
     rule = component.bind("pairing", sampled["pairing"])
-    rows = pair_rows(table, sampled["rewards"].path / "rewards.parquet", rule)
+    aside: set[str] = set()
+    if "seeds" in sampled:
+        seeds, prompts = (sampled[name].path / "prompts.parquet" for name in ("seeds", "prompts"))
+        aside = held_out_families(seeds, prompts, dataset["holdout"], dataset["seed"])
+        dataset = {**dataset, "holdout": 0.0}
+    rows = pair_rows(table, sampled["rewards"].path / "rewards.parquet", rule, aside)
     settings = component.settings_of(prepare_pairs, {**dataset, "on_bad_row": "refuse"})
     counts = prepare_pairs(out, rows, f"generations {table}", **settings)
     add_sampled_ids(out / "pairs.parquet", table)

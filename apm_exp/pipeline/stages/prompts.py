@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_jsonl, write_parquet
 from apm_exp.core.messages import MESSAGES, stored, stored_tools
+from apm_exp.core.told import ask, told
+from apm_exp.data.sources.drawn import drawn
 from apm_exp.data.sources.holdout import USUAL
 
-VERSION = 1
-SCHEMA = pa.schema([("prompt_id", pa.string()), ("prompt", MESSAGES), ("tools", pa.string()), ("source", pa.string())])
+VERSION = 2  # 2: parent_id and strategy
+_TEXTS = ("tools", "source", "parent_id", "strategy")
+SCHEMA = pa.schema([("prompt_id", pa.string()), ("prompt", MESSAGES), *((name, pa.string()) for name in _TEXTS)])
 logger = logging.getLogger(__name__)
 Counts = Mapping[str, int | float]
 
@@ -26,34 +29,44 @@ def prompts(
     *,
     dataset: dict[str, Any],
     limit: int | None,
+    skip: int,
+    draw_seed: int | None,
     on_bad_row: str,
     given: Mapping[str, Artifact] | None = None,
+    seeds: Artifact | None = None,
 ) -> dict[str, int]:
     """Write prompts.parquet, in the order of the data set, and refused.jsonl, and return the counts of rows.
 
-    dataset: the component that yields the rows, of which the first `limit` are read. A row is a prompt, or a pair whose
-    prompt is used. given: the arguments for its positional parameters (see `evaluate.inputs_of`). Raises ValueError if
-    there are no rows, if no prompt is left, or if a row is refused and on_bad_row is "error".
+    dataset: the component that yields the rows. limit, skip, draw_seed: which of them are used (`drawn`). A row is a
+    prompt, or a pair whose prompt is used. given: the arguments for its positional parameters (see
+    `evaluate.inputs_of`). seeds: prompts that are refused as duplicates. parent_id and strategy are those of evolved
+    prompts, else null. Raises ValueError if there are no rows, if no prompt is left, or if a row is refused and
+    on_bad_row is "error".
     """
     from apm_exp.data.generate.prompts import read_prompts
     from apm_exp.data.sources.preflight import where_of
 
-    result = read_prompts(islice(component.bind("dataset", dataset)(**(given or {})), limit))
+    read = partial(component.bind("dataset", dataset), **(given or {}))
+    result = read_prompts(drawn(read, limit=limit, skip=skip, draw_seed=draw_seed), seeds, of_steps=given is not None)
     write_jsonl(result.refused, out / "refused.jsonl")
+    where = where_of(dataset) if given is None else component.name_of(dataset)
     if not result.rows:
-        raise ValueError(f"{where_of(dataset)}: has no rows")
-    _check_refused(result.refused, result.rows, where_of(dataset), on_bad_row, out / "refused.jsonl")
-    rows = [
+        after = f" after dataset.skip={skip}" if skip else ""
+        raise ValueError(f"{where}: has no rows{after}")
+    _check_refused(result.refused, result.rows, where, on_bad_row, out / "refused.jsonl")
+    table = [
         {
             "prompt_id": prompt.prompt_id,
             "prompt": stored(prompt.messages),
             "tools": stored_tools(prompt.tools),
             "source": prompt.source,
+            "parent_id": prompt.parent_id,
+            "strategy": prompt.strategy,
         }
         for prompt in result.accepted
     ]
-    write_parquet(pa.Table.from_pylist(rows, SCHEMA), out / "prompts.parquet")
-    return {"rows": result.rows, "prompts": len(rows), "refused": len(result.refused)}
+    write_parquet(pa.Table.from_pylist(table, SCHEMA), out / "prompts.parquet")
+    return {"rows": result.rows, "prompts": len(table), "refused": len(result.refused)}
 
 
 def _check_refused(refused: list[dict[str, Any]], rows: int, where: str, on_bad_row: str, listed: Path) -> None:
@@ -71,11 +84,16 @@ def _check_refused(refused: list[dict[str, Any]], rows: int, where: str, on_bad_
     logger.warning("%s: %d of %d rows were refused (%s); see %s", where, len(refused), rows, summary, listed)
 
 
-def bounds(inputs: Mapping[str, Any], _known: Mapping[str, Counts]) -> Counts:
+def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
     """Return the maximum number of prompts, if it is known before the rows are read."""
     from apm_exp.data.sources.count import count_rows
 
-    rows = count_rows({**inputs["dataset"], "limit": inputs["limit"]})
+    dataset = inputs["dataset"]
+    if told("dataset", dataset, "rows_from") is None:
+        rows = count_rows(dataset | {name: inputs[name] for name in ("limit", "skip")})
+    else:
+        given = inputs["given"].items()
+        rows = ask("dataset", dataset, "rows_from", {name: known.get(each.key, {}) for name, each in given})
     return {} if rows is None else {"rows": rows, "prompts": rows}
 
 

@@ -25,7 +25,7 @@ def built(stage: Any, root: Path, **inputs: Any) -> Artifact:
 
 def asked(root: Path, dataset: dict[str, Any], limit: int | None = None, on_bad_row: str = "refuse") -> Artifact:
     """The prompts of a data set."""
-    return built(prompts, root, dataset=dataset, limit=limit, on_bad_row=on_bad_row)
+    return built(prompts, root, dataset=dataset, limit=limit, skip=0, draw_seed=None, on_bad_row=on_bad_row)
 
 
 def responded(root: Path, dataset: dict[str, Any], policy: Policy, sample: dict[str, Any]) -> Artifact:

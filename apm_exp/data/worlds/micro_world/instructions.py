@@ -65,6 +65,11 @@ SHORTEST_TASK = Task("copy", (), LETTERS[:SHORTEST])
 def draw_task(family: str, stream: random.Random) -> Task:
     """Return a random task of a family: 3 to 7 letters, each length equally likely."""
     letters = tuple(stream.choices(LETTERS, k=stream.randint(SHORTEST, LONGEST)))
+    return task_on(family, letters, stream)
+
+
+def task_on(family: str, letters: Words, stream: random.Random) -> Task:
+    """Return a task of a family on given letters, with random arguments."""
     return Task(family, _draw_arguments(family, letters, stream), letters)
 
 

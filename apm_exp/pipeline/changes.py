@@ -1,0 +1,50 @@
+"""Other settings for one iteration: `pipeline.changes={3: {trainer.learning_rate: 3e-7}}`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from apm_exp.core import component
+
+Changes = dict[Annotated[int, Field(ge=1)], dict[str, Any]]
+Config = Mapping[str, Any]
+MAY_CHANGE = ("evolve", "generate", "keep", "loss", "metric", "pairing", "reward", "seed", "trainer")
+
+
+def with_changes(config: Config, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with other values of some settings, which are given by their dotted names.
+
+    Raises ValueError for a setting that does not exist, or that is not an iteration's own.
+    """
+    changed = dict(config)
+    for name, value in changes.items():
+        group, *inner = name.split(".")
+        if group not in MAY_CHANGE:
+            problem = f"not a setting of one iteration; {component.nearest(group, MAY_CHANGE)}"
+            remedy = "; write metric.alpha" if group == "alpha" else ""
+            raise ValueError(f"pipeline.changes: {name}={value}: {problem}{remedy}")
+        changed[group] = _with(changed[group], inner, value, name)
+    return changed
+
+
+def _with(node: Any, inner: list[str], value: Any, name: str) -> Any:
+    if not inner:
+        return value
+    if not isinstance(node, Mapping) or inner[0] not in node:
+        known = node if isinstance(node, Mapping) else ()
+        raise ValueError(f"pipeline.changes: {name}={value}: no such setting; {component.nearest(inner[0], known)}")
+    return {**node, inner[0]: _with(node[inner[0]], inner[1:], value, name)}
+
+
+def changed_configs(config: Config) -> dict[int, dict[str, Any]]:
+    """Return the configuration of each iteration that has other settings. Raises ValueError as `with_changes`.
+
+    An iteration that the run does not have is an error too.
+    """
+    changes = config["pipeline"].get("changes") or {}
+    for iteration in changes:
+        if iteration > config["iterations"]:
+            problem = f"iterations={config['iterations']} has no iteration {iteration}"
+            raise ValueError(f"pipeline.changes: {problem}; leave it out, or give iterations={iteration}")
+    return {iteration: with_changes(config, each) for iteration, each in changes.items()}
