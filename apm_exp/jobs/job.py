@@ -8,7 +8,7 @@ from typing import Any
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import FileDigests, local_paths
 from apm_exp.core.step_names import last_of
-from apm_exp.jobs.foresee import foresee
+from apm_exp.jobs.foresee import check_bounds, foresee
 from apm_exp.jobs.inverted import refuse_inverted
 from apm_exp.jobs.report_step import report_step
 from apm_exp.jobs.request import Request
@@ -50,6 +50,7 @@ def job_of(request: Request) -> Job:
     names = {name: request.choices[name] for name in Choices.__dataclass_fields__}
     steps = unroll(request.config, Choices(**names), digests)
     foresee(steps, {})
+    check_bounds(steps)
     return Job(request, steps, digests)
 
 

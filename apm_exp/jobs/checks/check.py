@@ -4,8 +4,9 @@ import logging
 
 from apm_exp.core.errors import UsageError, one_line
 from apm_exp.core.own_code import own_code_named
+from apm_exp.core.told import told
 from apm_exp.jobs.checks.missing_settings import say_where
-from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
+from apm_exp.jobs.checks.preflight import check_changes, check_config, check_inputs, check_work
 from apm_exp.jobs.job import Job, is_finished, job_of, known_job
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.nodes import samples
@@ -27,6 +28,7 @@ def check_settings(request: Request) -> None:
     try:
         with own_code_named(request.config):
             check_config(request.config)
+            check_changes(request.config)
         check_one_machine(request.config["runtime"])
         _refuse_unused_sampling(request)
     except ValueError as error:
@@ -34,12 +36,18 @@ def check_settings(request: Request) -> None:
 
 
 def _refuse_unused_sampling(request: Request) -> None:
-    """Raise ValueError for an override of `generate` or `pairing`, if the pipeline samples no responses."""
+    """Raise ValueError for an override of `generate`, `pairing` or `evolve` that the pipeline does not use."""
+    unused = dict.fromkeys(
+        () if samples(request.config) else ("generate", "pairing"), ("samples no responses", "on_policy")
+    )
+    if not told("pipeline", request.config["pipeline"], "EVOLVES"):
+        unused["evolve"] = ("evolves no prompts", "evolve_then_select")
     for override in request.overrides:
-        name = override.lstrip("+~").partition("=")[0]
-        if name.partition(".")[0] in ("generate", "pairing") and not samples(request.config):
-            problem = f"pipeline={request.choices['pipeline']} samples no responses"
-            raise ValueError(f"{override.lstrip('+')}: {problem}; leave it out, or use pipeline=on_policy")
+        group = override.lstrip("+~").partition("=")[0].partition(".")[0]
+        if group in unused:
+            lacking, other = unused[group]
+            problem = f"pipeline={request.choices['pipeline']} {lacking}"
+            raise ValueError(f"{override.lstrip('+')}: {problem}; leave it out, or use pipeline={other}")
 
 
 def check_machine(request: Request) -> None:
@@ -59,6 +67,7 @@ def check_for_elsewhere(request: Request) -> None:
     try:
         with own_code_named(request.config):
             check_config(request.config)
+            check_changes(request.config)
             check_one_machine(request.config["runtime"])
             check_inputs({**request.config, "runtime": {**request.config["runtime"], **here}})
     except ValueError as error:

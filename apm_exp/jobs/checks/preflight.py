@@ -17,11 +17,12 @@ from apm_exp.jobs.checks.policy import check_model
 from apm_exp.jobs.checks.rewards import check_rewards, refuse_split_of_others
 from apm_exp.jobs.checks.top_level import NODES, check_top_level
 from apm_exp.jobs.inverted import inverted_labels
+from apm_exp.pipeline.changes import changed_configs
 from apm_exp.pipeline.evaluations import STAGED
 from apm_exp.pipeline.nodes import OF_PAIRS, samples, without
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import check_rule
-from apm_exp.selection.metrics.preflight import check_metric
+from apm_exp.selection.metrics.preflight import check_metric, check_weights
 
 logger = logging.getLogger(__name__)
 _OPEN_NODES = ("deepspeed",)  # checked by its own library
@@ -40,6 +41,15 @@ def check_config(config: Mapping[str, Any]) -> None:
             raise ValueError(f"{group}={node}: must be settings by name; see the option's file")
         if node and group not in _OPEN_NODES:
             _check_group("model.adapter" if group == "adapter" else group, node)
+
+
+def check_changes(config: Mapping[str, Any]) -> None:
+    """Check the settings of iterations that have other ones (pipeline.changes) as those of the run."""
+    for iteration, changed in changed_configs(config).items():
+        try:
+            check_config(changed)
+        except ValueError as error:
+            raise ValueError(f"pipeline.changes: iteration {iteration}: {error}") from error
 
 
 def _check_group(group: str, node: Mapping[str, Any]) -> None:
@@ -109,16 +119,21 @@ def check_inputs(config: Mapping[str, Any]) -> None:
     else:
         check_rewards(config)
     _check_prompts(config)
+    check_weights(config["keep"], config["metric"])
     rows = _most_pairs(config)
     check_keep(config["keep"], rows)
     check_rule(config["metric"], config["alpha_rule"], config["keep"], rows)
 
 
 def _most_pairs(config: Mapping[str, Any]) -> int | None:
-    """Return the maximum number of training pairs, or None if unknown; of sampled responses, one pair per prompt."""
+    """Return the maximum number of training pairs that are ranked, or None if unknown; of sampled responses, one pair
+    per prompt. Those of evolved prompts are bounded by the steps (foresee.py).
+    """
     from apm_exp.data.sources.count import count_rows
     from apm_exp.data.sources.holdout import number_held_out, with_holdout
 
+    if told("pipeline", config["pipeline"], "EVOLVES"):
+        return None
     rows = count_rows(config["dataset"])
     if rows is None or not samples(config):
         return rows
@@ -154,9 +169,10 @@ def check_work(config: Mapping[str, Any]) -> None:
         check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
     known = check_model(config)
     if trains:
-        nodes = {name: config[name] for name in ("trainer", "loss", "runtime", "deepspeed")}
-        check_training(**nodes, dtype=config["model"]["dtype"])
-        check_numbers(config["loss"])
+        for each in (config, *changed_configs(config).values()):
+            nodes = {name: each[name] for name in ("trainer", "loss", "runtime", "deepspeed")}
+            check_training(**nodes, dtype=config["model"]["dtype"])
+            check_numbers(each["loss"])
     if trains and known:
         check_before_work(config)
     _check_components(config)

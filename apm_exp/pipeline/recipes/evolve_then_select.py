@@ -12,7 +12,7 @@ SAMPLES = EVOLVES = True
 
 
 def evolve_then_select(
-    graph: Graph, *, iterations: int, changes: Changes, select_from: Literal["evolved", "all"]
+    graph: Graph, *, iterations: int, changes: Changes | None, select_from: Literal["evolved", "all"]
 ) -> list[Policy]:
     """Return the policies of the paper's Algorithm 1, the starting policy first.
 

@@ -9,7 +9,7 @@ from apm_exp.pipeline.recipes.self_play import ALL, Iteration, iterate
 SAMPLES = True
 
 
-def more_prompts(graph: Graph, *, iterations: int, changes: Changes, fresh: bool) -> list[Policy]:
+def more_prompts(graph: Graph, *, iterations: int, changes: Changes | None, fresh: bool) -> list[Policy]:
     """Return the policies of the paper's control "+uf" (Sections 5.1 and 5.3), the starting policy first.
 
     D is of dataset.limit prompts, and the further part is of the next dataset.limit ones, of which the keep rule keeps

@@ -9,7 +9,7 @@ from apm_exp.pipeline.recipes.self_play import ALL, Iteration, evolve, iterate, 
 SAMPLES = EVOLVES = True
 
 
-def select_then_evolve(graph: Graph, *, iterations: int, changes: Changes) -> list[Policy]:
+def select_then_evolve(graph: Graph, *, iterations: int, changes: Changes | None) -> list[Policy]:
     """Return the policies of the paper's Algorithm 2 (App. B.2), the starting policy first.
 
     An iteration evolves the prompts of the pairs that the keep rule keeps of D, the pairs of the data set's prompts,

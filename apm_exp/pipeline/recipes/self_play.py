@@ -30,7 +30,7 @@ class Iteration:
 PartsOf = Callable[[Graph, Iteration], list[Part]]
 
 
-def iterate(graph: Graph, iterations: int, changes: Changes, parts_of: PartsOf) -> list[Policy]:
+def iterate(graph: Graph, iterations: int, changes: Changes | None, parts_of: PartsOf) -> list[Policy]:
     """Return the starting policy, and the policy after each iteration, which trains the one before it.
 
     parts_of: returns what an iteration trains on. changes: other settings by the number of the iteration.
@@ -39,7 +39,7 @@ def iterate(graph: Graph, iterations: int, changes: Changes, parts_of: PartsOf) 
     prompts = graph.prompts(graph.config["dataset"], graph.choices.dataset)
     for number in range(1, iterations + 1):
         stream = "" if number == 1 else str(number)
-        with graph.part(str(number)), graph.changed(changes.get(number, {})):
+        with graph.part(str(number)), graph.changed((changes or {}).get(number, {})):
             parts = parts_of(graph, Iteration(number, prompts, policies[-1], stream))
             policies.append(graph.train(policies[-1], parts))
     return policies

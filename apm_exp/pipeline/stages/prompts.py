@@ -98,7 +98,16 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError if the prompts are those of held-out pairs and fewer than two pairs are held out."""
+    """Raise ValueError if no row is left after `skip`, or if the prompts are those of held-out pairs and fewer than two
+    pairs are held out.
+    """
+    if inputs["skip"] and bounds(inputs, {}).get("rows") == 0:
+        from apm_exp.data.sources.count import count_rows
+
+        rows = count_rows({**inputs["dataset"], "limit": None})
+        raise ValueError(
+            f"dataset.skip={inputs['skip']}: the data set has only {rows:,} rows; skip fewer, or give more rows"
+        )
     pairs = inputs.get("given", {}).get("pairs")
     if pairs is None:
         return

@@ -9,6 +9,8 @@ from pydantic import Field
 from apm_exp.core.pair_ids import PairIds
 from apm_exp.selection.keep.ranking import highest, numbers
 
+WEIGHTS = True  # the values are weights, so that a metric with negative ones is refused before any work
+
 
 def weighted_sample(
     value_P: np.ndarray,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from apm_exp.core import component
+from apm_exp.core.told import told
 from apm_exp.core.types import MissingRewards, PairScores
 from apm_exp.selection.alpha_rules.choose import with_any_number
 
@@ -20,6 +21,22 @@ def needs_rewards(metric: Mapping[str, Any]) -> bool:
     except MissingRewards:
         return True
     return False
+
+
+def may_be_negative(metric: Mapping[str, Any]) -> bool:
+    """Return whether a metric has negative values, found by calling it on pairs with small and large margins."""
+    margins = np.array([(explicit, implicit) for explicit in (-2.0, 0.1, 2.0) for implicit in (-2.0, 0.1, 2.0)])
+    probe = PairScores(np.array(list("abcdefghi")), margins[:, 0], margins[:, 1])
+    values = component.bind("metric", with_any_number(metric))(probe)["value"]
+    return bool((np.asarray(values, float) < 0).any())
+
+
+def check_weights(keep: Mapping[str, Any], metric: Mapping[str, Any]) -> None:
+    """Raise ValueError if a keep rule uses the values as weights, and the metric has negative ones."""
+    if told("keep", keep, "WEIGHTS") and may_be_negative(metric):
+        name, rule = component.name_of(metric), component.name_of(keep)
+        problem = f"its values can be negative, and keep={rule} draws in proportion to them"
+        raise ValueError(f"metric={name}: {problem}; use metric=explicit, or keep=top_k")
 
 
 def check_metric(metric: Mapping[str, Any]) -> None:
