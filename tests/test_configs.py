@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from apm_exp.cli.arguments import _FOLLOWING
 from apm_exp.core.conf import conf_folder, options_of
-from apm_exp.data.sources.holdout import with_holdout
+from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.jobs.checks.preflight import check_config, check_inputs
 from apm_exp.pipeline.graph import Choices
 
@@ -57,8 +57,8 @@ def test_every_experiment_composes(name: str) -> None:
 
 @pytest.mark.parametrize("name", options_of("experiment"))
 def test_a_recipe_ranks_all_of_the_training_split(name: str) -> None:
-    dataset = with_holdout(compose(f"experiment={name}")["dataset"], None)
-    assert (dataset["split"], dataset["holdout_split"], dataset["holdout"]) == ("train", "test", 0)
+    dataset = compose(f"experiment={name}")["dataset"]
+    assert (dataset["split"], dataset["holdout_split"], holdout_of(dataset, None)) == ("train", "test", 0)
 
 
 def test_a_held_out_split_of_others_responses_is_refused_beside_samples_of_ones_own(tmp_path: Path) -> None:

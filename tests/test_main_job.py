@@ -152,6 +152,19 @@ def test_another_alpha_scores_nothing_again(ran: Path) -> None:
     assert " build " not in small_run(ran, "task=plan", "alpha=5.0").stdout
 
 
+def test_a_selection_of_all_pairs_and_a_training_share_everything_but_the_selection(ran: Path) -> None:
+    """A selection alone holds out nothing; its pairs, log-probs and rewards are those of the training."""
+    before = {kind: len(folders(ran, kind)) for kind in KINDS}
+    result = small_run(ran, "until=selection", "dataset.holdout=auto")
+    assert result.returncode == 0, result.stderr
+    reused = "models, prompts, generations, rewards.responses, pairs, rewards, logps"
+    assert f"7 steps reused: {reused}" in result.stderr.splitlines()
+    more = dict.fromkeys(("selection", "report"), 1)
+    assert {kind: len(folders(ran, kind)) for kind in KINDS} == {k: n + more.get(k, 0) for k, n in before.items()}
+    assert "pairs are ranked, as nothing is evaluated" in result.stderr
+    assert "; none held out: " in result.stderr
+
+
 def test_the_plan_says_what_would_be_reused_and_runs_nothing(ran: Path) -> None:
     before = sorted((ran / "outputs").rglob("*"))
     result = small_run(ran, "task=plan", "alpha=0.125")

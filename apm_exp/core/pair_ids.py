@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from apm_exp.core.sorted_parquet import ordered_tables
+from apm_exp.core.split import Split
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class PairIds:
 
     Each access reads the file's ids once. Iteration, and indexing with an array of row numbers, hold a part of them at
     a time; any other index, and np.asarray, load all (about 70 bytes each). path: a file in the order of pair_id.
-    split: use only the rows of that split; None for all.
+    split: use only the rows on this side of it; None for all.
     """
 
     path: Path
     pairs: int
-    split: str | None = None
+    split: Split | None = None
 
     def parts(self) -> Iterator[pa.ChunkedArray]:
         """Yield the ids in order, about a million at a time."""

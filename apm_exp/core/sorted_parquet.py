@@ -11,25 +11,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from apm_exp.core.files import atomic
+from apm_exp.core.split import RANK, Split
 
 ROWS_AT_ONCE = 2**20
 
 
 def ordered_tables(
-    path: Path, columns: Sequence[str] | None = None, split: str | None = None, at_once: int | None = None
+    path: Path, columns: Sequence[str] | None = None, split: Split | None = None, at_once: int | None = None
 ) -> Iterator[pa.Table]:
     """Yield the columns of a file (`pair_id` among them) in non-empty tables of at most `at_once` rows.
 
-    columns: those to read; None for all. split: only the rows of that split; None for all. at_once: None for
+    columns: those to read; None for all. split: only the rows on this side of it; None for all. at_once: None for
     ROWS_AT_ONCE, which is too many for columns of text. Asserts that the pair_ids are strictly ascending.
     """
     last = None
-    for batch in _batches(path, columns and [*columns, *(["split"] if split else [])], at_once):
+    for batch in _batches(path, columns and [*columns, *([RANK] if split else [])], at_once):
         _check_order(path, last, batch["pair_id"])
         last = batch["pair_id"][-1].as_py()
         table = pa.Table.from_batches([batch])
         if split:
-            table = table.filter(pc.equal(table["split"], split))
+            table = split.of(table)
         if len(table):
             yield table
 
@@ -46,9 +47,9 @@ def _check_order(path: Path, last: str | None, pair_ids: pa.Array) -> None:
     assert in_order, f"{path}: the rows are not in the order of pair_id, or a pair_id is repeated"
 
 
-def rows_of_split(path: Path, split: str) -> int:
-    """Return the number of rows of a file in a split."""
-    return sum(pc.sum(pc.equal(batch["split"], split)).as_py() or 0 for batch in _batches(path, ["split"]))
+def rows_of_split(path: Path, split: Split) -> int:
+    """Return the number of rows of a file on one side of the split."""
+    return sum(pc.sum(split.mask(batch[RANK])).as_py() or 0 for batch in _batches(path, [RANK]))
 
 
 def read_column(path: Path, name: str) -> np.ndarray:
@@ -78,7 +79,7 @@ class Beside:
     """A reader that joins an ordered file to pair_ids in the same order and holds a part of the file at a time."""
 
     def __init__(
-        self, path: Path, columns: Sequence[str], split: str | None = None, at_once: int | None = None
+        self, path: Path, columns: Sequence[str], split: Split | None = None, at_once: int | None = None
     ) -> None:
         self.path = path
         self.parts = ordered_tables(path, columns, split, at_once)

@@ -17,6 +17,7 @@ from apm_exp.core.console import track
 from apm_exp.core.digest import canonical, text_digest
 from apm_exp.core.files import write_json, write_parquet
 from apm_exp.core.messages import read_messages
+from apm_exp.core.split import Split, held_out_split
 from apm_exp.core.types import Policy, TokenisedPair
 from apm_exp.evals.estimate import mean, share
 
@@ -30,6 +31,7 @@ def held_out_pairs(
     policy: Policy,
     pairs: Artifact,
     logps: Artifact,
+    holdout: float,
     runtime: dict[str, Any],
     *,
     confidence: Annotated[float, Field(gt=0, lt=1)],
@@ -45,9 +47,9 @@ def held_out_pairs(
     standard errors and intervals are over prompts, which may have several pairs. With fewer than two held-out prompts
     there are no scores, and a warning is logged. The starting policy's log-probs come from the logps artifact.
     """
-    table = pq.read_table(logps.path / "logps.parquet")
-    rows = table.filter(np.array(table["split"].to_pylist()) == "held_out").sort_by("pair_id")
-    prompts = _prompts(pairs, rows["pair_id"].to_pylist())
+    split = held_out_split(pairs, holdout)
+    rows = split.of(pq.read_table(logps.path / "logps.parquet")).sort_by("pair_id")
+    prompts = _prompts(pairs, split, rows["pair_id"].to_pylist())
     number = len(set(prompts))
     if number < 2:
         logger.warning("held_out_pairs: %d held-out prompts are too few for scores; raise dataset.holdout", number)
@@ -62,10 +64,9 @@ def held_out_pairs(
     write_json(scores(columns, prompts, confidence) if prompts else {}, out / "scores.json")
 
 
-def _prompts(pairs: Artifact, pair_ids: Sequence[str]) -> list[str]:
+def _prompts(pairs: Artifact, split: Split, pair_ids: Sequence[str]) -> list[str]:
     """Return the digest of each held-out pair's prompt."""
-    held_out = [("split", "==", "held_out")]
-    table = pq.read_table(pairs.path / "pairs.parquet", columns=["pair_id", "prompt"], filters=held_out)
+    table = split.read(pairs.path / "pairs.parquet", ["pair_id", "prompt"])
     digests = (text_digest(canonical(read_messages(prompt)))[:16] for prompt in table["prompt"].to_pylist())
     of_pair = dict(zip(table["pair_id"].to_pylist(), digests, strict=True))
     return [of_pair[pair_id] for pair_id in pair_ids]
@@ -133,8 +134,8 @@ def _pairs(rows: pa.Table) -> Sequence[TokenisedPair]:
     return [TokenisedPair(*ids) for ids in zip(*columns, strict=True)]
 
 
-def work(logps: Artifact) -> tuple[int, int]:
+def work(pairs: Artifact, logps: Artifact, holdout: float) -> tuple[int, int]:
     """Return the forwards and the tokens of the held-out pairs under the policy."""
     names = ("prompt_ids", "chosen_ids", "rejected_ids")
-    table = pq.read_table(logps.path / "logps.parquet", columns=list(names), filters=[("split", "==", "held_out")])
+    table = held_out_split(pairs, holdout).read(logps.path / "logps.parquet", names)
     return len(table), sum(pc.sum(pc.list_value_length(table[name])).as_py() or 0 for name in names)

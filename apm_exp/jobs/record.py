@@ -39,11 +39,10 @@ def untrained(last: Artifact, metric: Mapping[str, Any], held_out: int) -> str:
 
 def nothing_held_out(dataset: Mapping[str, Any], pairs: int) -> str | None:
     """Return a remark on what until=selection ranks if dataset.holdout=auto holds nothing out for it; else None."""
-    if dataset["holdout"] != AUTO or dataset.get("holdout_split"):
+    if dataset.get("holdout", AUTO) != AUTO or dataset.get("holdout_split"):
         return None
-    later = f"a later training holds out {USUAL:.0%} of the prompts and scores the pairs again"
-    remedy = f"unless you give dataset.holdout={USUAL:g} now"
-    return f"until=selection: all {pairs:,} pairs are ranked, as nothing is evaluated; {later}, {remedy}"
+    later = f"a later training holds out {USUAL:.0%} of the prompts, and reuses the log-probs and rewards"
+    return f"until=selection: all {pairs:,} pairs are ranked, as nothing is evaluated; {later}"
 
 
 def say_result(record: Mapping[str, Any], run: str, output_root: str, *, in_sweep: bool) -> None:

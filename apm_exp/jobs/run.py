@@ -11,7 +11,10 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.errors import Stopped, one_line
+from apm_exp.core.sorted_parquet import rows_of_split
+from apm_exp.core.split import held_out_split
 from apm_exp.core.step_names import last_of, of_kind
+from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.inverted import refuse_inverted
 from apm_exp.jobs.job import Job, refuse_bad_rows
@@ -141,7 +144,7 @@ def _build(job: Job, record: RunRecord, name: str, mirror: Mirror, built: Mappin
 def _say_what_is_ranked(job: Job, made: Artifact) -> None:
     """Say which pairs a job that only selects ranks, if a training would rank fewer."""
     selects = made.kind == "pairs" and job.config["until"] == "selection"
-    if selects and (said := nothing_held_out(job.config["dataset"], int(made.counts["train"]))):
+    if selects and (said := nothing_held_out(job.config["dataset"], int(made.counts["pairs"]))):
         logger.info(said)
 
 
@@ -162,8 +165,10 @@ def _together(counts: Sequence[Mapping[str, int | float]]) -> dict[str, int | fl
 
 
 def _untrained(job: Job, built: Mapping[str, Artifact]) -> str:
-    pairs = last_of(built, "pairs")
-    held_out = int(pairs.counts["held_out"]) if pairs else 0
+    pairs, held_out = last_of(built, "pairs"), 0
+    if pairs is not None:
+        split = held_out_split(pairs, holdout_of(job.config["dataset"], job.config["until"]))
+        held_out = rows_of_split(pairs.path / "pairs.parquet", split)
     return untrained(list(built.values())[-1], job.config["metric"], held_out)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from apm_exp.core.messages import text_of
@@ -46,8 +45,8 @@ def tiny_from_data(
 ) -> None:
     """Write an ordinary Hugging Face folder to `out`: the same bytes for the same pairs and settings.
 
-    The tokenizer is trained on the prompts and responses of the train split only, so that nothing comes from the
-    held-out pairs; as it is byte-level, it encodes any text. The weights are random (Llama's initialization, tied
+    pairs: those to train on. The tokenizer is trained on their prompts and responses; as it is byte-level, it encodes
+    any text. The weights are random (Llama's initialization, tied
     embeddings, float32). Raises ValueError if hidden is not a multiple of 2 * heads.
     """
     from apm_exp.models.quiet import quiet
@@ -95,8 +94,7 @@ def train_tokenizer(texts: Iterator[str], vocabulary: int) -> "PreTrainedTokeniz
 
 
 def _texts(pairs: pa.Table) -> Iterator[str]:
-    train = pairs.filter(pc.equal(pairs["split"], "train"))
-    for prompt, responses in zip(train["prompt"].to_pylist(), train["responses"].to_pylist(), strict=True):
+    for prompt, responses in zip(pairs["prompt"].to_pylist(), pairs["responses"].to_pylist(), strict=True):
         yield from map(text_of, prompt)
         yield from responses
 

@@ -6,6 +6,7 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.told import told
 from apm_exp.core.types import Policy
+from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.pipeline.graph import Graph
 
 Node = Mapping[str, Any]
@@ -16,6 +17,7 @@ def add_evaluations(graph: Graph, policies: Sequence[Policy]) -> None:
     """Add the evaluations of the last policy against the starting policy, each in a part of its own."""
     policy, start = policies[-1], policies[0]
     available: dict[str, Any] = {"policy": policy, "starting_policy": start}
+    available["holdout"] = holdout_of(graph.config["dataset"], graph.config["until"])
     if graph.scored:
         first = graph.scored[0]
         available |= {"pairs": first.pairs, "logps": first.logps, "rewards": first.rewards}

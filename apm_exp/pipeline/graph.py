@@ -8,6 +8,7 @@ from typing import Any
 
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.types import Policy
+from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.pipeline import nodes
 from apm_exp.pipeline.changes import with_changes
 from apm_exp.pipeline.choices import Choices, slug
@@ -84,7 +85,9 @@ class Graph:
         if builds_model(node):
             if needs_pairs(node) and pairs is None:
                 raise ValueError(nodes.needs_given_pairs(node))
-            made = {"model": nodes.built_model(node), "pairs": pairs if needs_pairs(node) else None}
+            made: dict[str, Any] = {"model": nodes.built_model(node), "pairs": None}
+            if needs_pairs(node):  # the hold-out of a training, so that until=selection scores with the same model
+                made |= {"pairs": pairs, "holdout": holdout_of(self.config["dataset"], until=None)}
             made_by = self.add("models", slug(self.choices.model), made)
         return starting_policy(self.config, made_by, self.digests)
 
@@ -139,6 +142,7 @@ class Graph:
         inputs: dict[str, Any] = {"pairs": scored.pairs, "logps": scored.logps, "rewards": scored.rewards}
         inputs |= {"metric": with_rule(metric, self.config.get("alpha_rule")), "keep": keep, "dtype": dtype}
         inputs |= {"margin": self.config["reward"]["margin"]}
+        inputs |= {"holdout": holdout_of(self.config["dataset"], self.config["until"])}
         inputs |= {"rewarded_only": nodes.needs_rewards(self.config, metric)}
         return self.add("selection", slug(*self._metric_words(), self.choices.dataset), inputs)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.told import told
-from apm_exp.data.sources.holdout import with_holdout
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import AUTO, rule_name
 from apm_exp.selection.metrics.preflight import needs_rewards as metric_needs_rewards
@@ -56,15 +55,15 @@ def drawn_from(node: Node) -> dict[str, Any]:
 
 
 def pairs_of(config: Node, *, sampled: bool) -> dict[str, Any]:
-    """Return the settings that determine the pairs of the data set; if `sampled`, only those of the held-out pairs.
+    """Return the settings that determine the pairs of the data set; if `sampled`, only those of sampled pairs.
 
-    on_bad_row is not one of them, since it does not change the pairs.
+    on_bad_row and holdout are not among them: they change neither the pairs nor their log-probs and rewards.
     """
-    node = with_holdout(config["dataset"], config.get("until"))
+    node = config["dataset"]
     if sampled:
         unused = dict.fromkeys(("limit", "chosen_reward", "rejected_reward"))
-        return {"holdout": node["holdout"], "seed": node["seed"], **unused}
-    return without(pinned_dataset(node, config["task"]), "on_bad_row")
+        return {"seed": node["seed"], **unused}
+    return without(pinned_dataset(node, config["task"]), "on_bad_row", "holdout")
 
 
 def samples(config: Node) -> bool:

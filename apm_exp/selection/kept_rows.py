@@ -16,7 +16,7 @@ def kept_rows(parts: Sequence[Part], columns: Sequence[str] | None = None) -> pa
     """Return the rows of logps.parquet that the selections keep, by pair_id.
 
     columns: those to return besides pair_id, or all. Raises ValueError for a pair_id that two parts keep. Asserts that
-    every kept pair has log-probs and belongs to the train split.
+    every kept pair has log-probs.
     """
     tables = [kept_of_part(part, columns) for part in parts]
     for number, (part, table) in enumerate(zip(parts, tables, strict=True)):
@@ -40,10 +40,9 @@ def kept_ids(part: Part) -> pa.Array:
 def kept_of_part(part: Part, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the rows of one part, by pair_id."""
     kept = kept_ids(part)
-    wanted = None if columns is None else ["pair_id", "split", *columns]
+    wanted = None if columns is None else ["pair_id", *columns]
     rows = rows_of(kept, part["logps"], "logps.parquet", wanted)
     assert rows["pair_id"].to_pylist() == kept.to_pylist(), "a selected pair has no log-probs, or repeated ones"
-    assert set(rows["split"].unique().to_pylist()) <= {"train"}, "a held-out pair was selected"
     return rows
 
 

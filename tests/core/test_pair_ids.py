@@ -4,14 +4,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from apm_exp.core.pair_ids import PairIds
+from apm_exp.core.split import Split
 
 
 @pytest.fixture
 def names(tmp_path):
-    """Three of four rows are of the train split, in two row groups."""
-    table = pa.table({"pair_id": ["a", "b", "c", "d"], "split": ["train", "held_out", "train", "train"]})
+    """Three of four rows are not held out, in two row groups."""
+    table = pa.table({"pair_id": ["a", "b", "c", "d"], "holdout_rank": [1, 0, 2, 1]})
     pq.write_table(table, tmp_path / "logps.parquet", row_group_size=2)
-    return PairIds(tmp_path / "logps.parquet", 3, "train")
+    return PairIds(tmp_path / "logps.parquet", 3, Split(1))
 
 
 def test_it_is_like_an_array(names):

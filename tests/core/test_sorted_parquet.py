@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from apm_exp.core import sorted_parquet as ordered_parquet
 from apm_exp.core.sorted_parquet import Beside, ordered_tables, read_column, rows_of_split, write_tables
+from apm_exp.core.split import Split
 
 NAMES = st.sets(st.text("abü\U0001f600", min_size=1, max_size=3), min_size=1)
 
@@ -48,14 +49,13 @@ def test_rows_out_of_order_or_twice_are_a_defect(tmp_path, monkeypatch, names, a
 
 
 def test_only_the_rows_of_a_split(tmp_path):
-    split = ["train", "held_out", "held_out", "held_out", "train"]
-    path = write(tmp_path / "rows.parquet", list("abcde"), split=split, number=range(5))
-    tables = list(ordered_tables(path, ["pair_id", "number"], "train"))
+    path = write(tmp_path / "rows.parquet", list("abcde"), holdout_rank=[2, 1, -1, 0, 3], number=range(5))
+    tables = list(ordered_tables(path, ["pair_id", "number"], Split(2)))
     assert pa.concat_tables(tables).select(["pair_id", "number"]).to_pydict() == {
         "pair_id": ["a", "e"],
         "number": [0, 4],
     }
-    assert (rows_of_split(path, "train"), rows_of_split(path, "other")) == (2, 0)
+    assert [rows_of_split(path, Split(prompts, held_out=True)) for prompts in (0, 1, 2)] == [1, 2, 3]
 
 
 def test_a_column_is_numbers_whatever_its_type(tmp_path):

@@ -22,12 +22,12 @@ NODE = {"_target_": "apm_exp.evals.held_out_pairs.held_out_pairs", "confidence":
 def evaluated(folder, policy, table, prompts=range(12)):
     """The scores. prompts: the text of each pair's prompt, a number."""
     messages = [[{"role": "user", "content": str(prompt)}] for prompt in prompts]
-    columns = {"pair_id": table["pair_id"], "prompt": messages, "split": table["split"]}
+    columns = {"pair_id": table["pair_id"], "prompt": messages, "holdout_rank": table["holdout_rank"]}
     for name, one in (("logps", table), ("pairs", pa.table(columns))):
         (folder / name).mkdir()
         pq.write_table(one, folder / name / f"{name}.parquet")
-    pairs, logps = (Artifact(name, folder / name, "k", {}, 0.0) for name in ("pairs", "logps"))
-    component.bind("evals", NODE)(folder, policy, pairs, logps, runtime())
+    pairs, logps = (Artifact(name, folder / name, "k", {"prompts": 0}, 0.0) for name in ("pairs", "logps"))
+    component.bind("evals", NODE)(folder, policy, pairs, logps, 0.0, runtime())
     return json.loads((folder / "scores.json").read_text())
 
 

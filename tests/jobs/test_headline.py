@@ -23,7 +23,7 @@ def test_what_a_selection_ranks_is_said_where_a_training_would_rank_less() -> No
     assert nothing_held_out({"holdout": "auto", "holdout_split": "test"}, 762) is None
     assert nothing_held_out({"holdout": "auto"}, 762) == (
         "until=selection: all 762 pairs are ranked, as nothing is evaluated; a later training holds out 5% of the "
-        "prompts and scores the pairs again, unless you give dataset.holdout=0.05 now"
+        "prompts, and reuses the log-probs and rewards"
     )
 
 

@@ -24,7 +24,7 @@ score_one = scoring._score
 
 @pytest.fixture
 def out(tmp_path, tiny_pairs):
-    rows = [{"pair_id": f"p{index:02d}", "split": "train", **vars(pair)} for index, pair in enumerate(tiny_pairs)]
+    rows = [{"pair_id": f"p{index:02d}", "holdout_rank": 0, **vars(pair)} for index, pair in enumerate(tiny_pairs)]
     pq.write_table(pa.Table.from_pylist(rows, TOKENS_SCHEMA), tmp_path / TOKENISED)
     return tmp_path
 

@@ -1,12 +1,15 @@
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from apm_exp.core.artifact import Artifact
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.models.preflight import preflight
 from apm_exp.models.tiny_from_data import tiny_from_data
 from apm_exp.models.tokens.per_response import per_response
 from apm_exp.models.tokens.turn_end import turn_end
+from apm_exp.pipeline.stages.model import model as built
 from tests.models.tiny_folder import NODE, SIZES, pairs, policy, tiny_folder
 
 
@@ -33,8 +36,18 @@ def test_seed_changes_the_weights_and_nothing_else(folder, tmp_path):
 
 
 def test_held_out_pairs_leave_no_trace(folder, tmp_path):
-    tiny_from_data(tmp_path, pa.concat_tables([pairs(), pairs("held_out")]), **SIZES)
-    assert content(tmp_path) == content(folder)
+    """Of two prompts a hold-out of a half holds out the one of rank 0."""
+    ranked = [
+        table.append_column("holdout_rank", pa.array([rank] * 10))
+        for table, rank in ((pairs(), 1), (pairs("zucchini"), 0))
+    ]
+    pq.write_table(pa.concat_tables(ranked), tmp_path / "pairs.parquet")
+    given = Artifact("pairs", tmp_path, "key", {"pairs": 20, "prompts": 2}, 0.0)
+    node = {"_target_": "apm_exp.models.tiny_from_data.tiny_from_data", **SIZES}
+    for name, holdout, same in (("half", 0.5, True), ("none", 0.0, False)):
+        (tmp_path / name).mkdir()
+        built(tmp_path / name, model=node, pairs=given, holdout=holdout)
+        assert (content(tmp_path / name / "final") == content(folder)) == same
 
 
 def test_it_is_an_ordinary_folder(folder):

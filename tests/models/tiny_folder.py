@@ -11,14 +11,12 @@ SIZES = {"vocabulary": 280, "hidden": 16, "layers": 1, "heads": 2, "intermediate
 NODE = {"path": "MINE", "dtype": "float32", "attention": "auto", "trust_remote_code": False, "chat_template": None}
 
 
-def pairs(split: str = "train") -> pa.Table:
-    """Ten pairs with a word of their own, `train` or `held_out`."""
-    word = {"train": "apricot", "held_out": "zucchini"}[split]
+def pairs(word: str = "apricot") -> pa.Table:
+    """Ten pairs with a word of their own."""
     rows = [
         {
             "prompt": [{"role": "user", "content": f"What is {number} times {word}?"}],
             "responses": [f"It is {number} {word}.", f"{word} {word}"],
-            "split": split,
         }
         for number in range(10)
     ]

@@ -43,7 +43,7 @@ def test_both_policies_respond_to_held_out_prompts_and_the_runs_reward_source_ju
 ) -> None:
     steps = steps_of(*own, *JUDGED)
     prompts = steps["prompts.reward_win_rate"]
-    assert prompts.inputs["given"] == {"pairs": steps["pairs"]}
+    assert prompts.inputs["given"] == {"pairs": steps["pairs"], "holdout": 0.05}
     judges = [steps[f"rewards.reward_win_rate{place}"].inputs["reward"] for place in ("", "-starting")]
     assert judges == [steps["rewards"].inputs["reward"]] * 2
     policy, start = (steps[f"generations.reward_win_rate{place}"] for place in ("", "-starting"))

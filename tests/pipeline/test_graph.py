@@ -9,7 +9,7 @@ from apm_exp.core.digest import FileDigests
 from apm_exp.jobs.job import refuse_bad_rows
 from apm_exp.jobs.report_step import report_step
 from apm_exp.pipeline.choices import Choices
-from apm_exp.pipeline.nodes import alpha_words, pairs_of
+from apm_exp.pipeline.nodes import alpha_words
 from apm_exp.pipeline.resolve import starting_policy
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.unroll import unroll
@@ -31,18 +31,22 @@ def test_prompts_of_the_hub_are_known_by_their_commit(monkeypatch: pytest.Monkey
     assert steps_of(*HUB, "pipeline=offline")["pairs"].inputs["dataset"]["revision"] == "abc123"
 
 
-def test_only_what_holds_out_something_else_makes_other_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log-probs until=logps serve a training; a selection of the paper's data sets, which hold out their test, too."""
+@pytest.mark.parametrize(
+    "chosen", [("dataset=micro_world",), (*HUB, "pipeline=offline"), (*HUB, "model=tiny_from_data", "pipeline=offline")]
+)
+def test_another_hold_out_changes_no_pairs_log_probs_or_rewards(
+    chosen: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A selection alone ranks all pairs, and a training that follows holds out 5% of their prompts."""
     monkeypatch.setattr("apm_exp.data.sources.hub.commit_of", lambda path, revision, subset: "abc123")
-
-    def held_out(*overrides: str) -> tuple[float, str | None]:
-        node = pairs_of(compose("model=tiny_from_data", *overrides), sampled=False)
-        return node["holdout"], node.get("holdout_split")
-
-    own, paper = "dataset=jsonl", "dataset=llama3_ultrafeedback"
-    assert held_out(own) == held_out(own, "until=logps") == (0.05, None)
-    assert held_out(own, "until=selection") == (0.0, None)
-    assert held_out(paper) == held_out(paper, "until=selection") == (0.0, "test")
+    whole, selected, more = (
+        steps_of(*chosen, *words) for words in ((), ("until=selection",), ("dataset.holdout=0.2",))
+    )
+    kinds = [name for name in selected if name != "selection"]
+    assert {"pairs", "logps", "rewards"} <= set(kinds)
+    assert [whole[name].key for name in kinds] == [selected[name].key for name in kinds]
+    assert [steps["selection"].inputs["holdout"] for steps in (whole, selected, more)] == [0.05, 0.0, 0.2]
+    assert [whole[name].key for name in ("pairs", "rewards")] == [more[name].key for name in ("pairs", "rewards")]
 
 
 def test_a_whole_alpha_has_one_name() -> None:

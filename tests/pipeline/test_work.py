@@ -24,12 +24,17 @@ def logps(out: Path, **_: Any) -> dict[str, int]:
     """Stage of the tests: three training pairs of 6, 9 and 12 tokens, and a held-out pair of 5."""
     lengths = {"a": (2, 2, 2), "b": (3, 4, 2), "c": (4, 4, 4), "d": (1, 2, 2)}
     rows = [
-        {"pair_id": name, "split": "held_out" if name == "d" else "train"}
+        {"pair_id": name, "holdout_rank": 0 if name == "d" else 1}
         | {part: [7] * n for part, n in zip(("prompt_ids", "chosen_ids", "rejected_ids"), each, strict=True)}
         for name, each in lengths.items()
     ]
     pq.write_table(pa.Table.from_pylist(rows), out / "logps.parquet")
     return {"pairs": 4, "tokens": 32}
+
+
+def pairs(out: Path, **_: Any) -> dict[str, int]:
+    """Stage of the tests: pairs of two prompts, of which a hold-out of a half holds out one."""
+    return {"pairs": 4, "prompts": 2}
 
 
 def selection(out: Path, **_: Any) -> dict[str, int]:
@@ -53,13 +58,15 @@ def steps(tmp_path: Path) -> dict[str, Step]:
     prompts = step("prompts", anything, dataset=TASKS, limit=None, skip=0)
     generations = step("generations", anything, prompts=prompts, generate=GENERATE)
     rewards = step("rewards", anything, responses=generations)
-    pairs = step("pairs", anything, sampled={"generations": generations, "rewards": rewards})
-    scored = step("logps", logps, pairs=pairs, tokens=TOKENS)
-    chosen = step("selection", selection, pairs=pairs, logps=scored, keep={"_target_": TOP_K, "k": 3})
+    paired = step("pairs", pairs, sampled={"generations": generations, "rewards": rewards})
+    scored = step("logps", logps, pairs=paired, tokens=TOKENS)
+    chosen = step("selection", selection, pairs=paired, logps=scored, keep={"_target_": TOP_K, "k": 3})
     part = {"logps": scored, "rewards": rewards, "selection": chosen}
     policy = step("policy", anything, parts=[part], trainer={"epochs": 2, "global_batch": 2})
-    evaluation = step("evaluation", anything, evaluation=HELD_OUT, given={"logps": scored})
-    made = (prompts, generations, rewards, pairs, scored, chosen, policy, evaluation)
+    evaluation = step(
+        "evaluation", anything, evaluation=HELD_OUT, given={"pairs": paired, "logps": scored, "holdout": 0.5}
+    )
+    made = (prompts, generations, rewards, paired, scored, chosen, policy, evaluation)
     return {one.kind: one for one in made}
 
 

@@ -13,6 +13,7 @@ from apm_exp.core.types import Policy, TokenisedPair
 from apm_exp.pipeline.stages.logps import SCHEMA
 from apm_exp.training.metrics_file import read_rows
 from apm_exp.training.task import TrainingTask
+from tests.splits import ranks
 
 CONF = Path(__file__).parents[2] / "conf"
 DPO = {"_target_": "apm_exp.training.losses.dpo.dpo", "beta": 0.5}
@@ -53,7 +54,7 @@ def logps_table(
         "rejected_logp": [rejected for _, rejected in values],
         "chosen_len": [len(pair.chosen_ids) for pair in pairs],
         "rejected_len": [len(pair.rejected_ids) for pair in pairs],
-        "split": splits,
+        "holdout_rank": ranks(splits),
     }
     return pa.table(columns, schema=SCHEMA)
 

@@ -1,7 +1,7 @@
 """Make pairs from responses with rewards, as rows of a data set in the schema of SimPO's on-policy files."""
 
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ _ROWS_AT_ONCE = 1000
 
 
 def pair_rows(
-    generations: Path, rewards: Path, rule: PairingRule, held_out: Container[str] = ()
+    generations: Path, rewards: Path, rule: PairingRule, rank_of: Mapping[str, int] | None = None
 ) -> Iterator[SourceRow]:
     """Yield a row for each pair that the rule makes from a prompt's responses, or one with a problem if it makes none.
 
-    generations, rewards: generations.parquet, and rewards.parquet of the same prompts. held_out: the ids of prompts
-    whose pairs are held out. The source of a row is the number of its row in generations.parquet, counted from 1.
+    generations, rewards: generations.parquet, and rewards.parquet of the same prompts. rank_of: the holdout_rank of
+    each prompt by its id, if it is not the place of that prompt. The source of a row is the number of its row in
+    generations.parquet, counted from 1.
     """
     number = 0
     with pq.ParquetFile(generations) as file, pq.ParquetFile(rewards) as scored:
@@ -32,10 +33,8 @@ def pair_rows(
             assert batch["prompt_id"].equals(values["prompt_id"]), f"{rewards}: not of the prompts of {generations}"
             for row, known in zip(batch.to_pylist(), values["all_rewards"].to_pylist(), strict=True):
                 number += 1
-                aside = row["prompt_id"] in held_out
-                yield from (
-                    replace(each, held_out=aside) for each in _pairs(f"{generations}:{number}", row, known, rule)
-                )
+                rank = rank_of[row["prompt_id"]] if rank_of else None
+                yield from (replace(each, rank=rank) for each in _pairs(f"{generations}:{number}", row, known, rule))
 
 
 def _pairs(source: str, row: dict[str, Any], rewards: list[float] | None, rule: PairingRule) -> Iterator[SourceRow]:

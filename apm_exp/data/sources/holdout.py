@@ -1,26 +1,29 @@
-"""The held-out split, by prompt: all pairs of a prompt are in the same split."""
+"""The hold-out, by prompt: all pairs of a prompt are on the same side of the split."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from apm_exp.core.digest import canonical, text_digest
+from apm_exp.core.ranges import Holdout
 from apm_exp.core.types import Message
 
 AUTO, USUAL = "auto", 0.05
 
 
-def with_holdout(dataset: Mapping[str, Any], until: str | None) -> dict[str, Any]:
-    """Return a dataset node with a number in place of holdout=auto.
+def share_held_out(until: str | None, split: str | None, *, holdout: Holdout = "auto") -> float:
+    """Return the share of the prompts that is held out.
 
-    It is 0 if `holdout_split` names the held-out pairs, or if until=selection ends the run before any evaluation; else
-    0.05.
+    auto is 0 if a split of the data set has the held-out pairs, or if until=selection ends the run before any
+    evaluation; else 0.05.
     """
-    if dataset["holdout"] != AUTO:
-        return dict(dataset)
-    none = until == "selection" or dataset.get("holdout_split")
-    return {**dataset, "holdout": 0.0 if none else USUAL}
+    if holdout != AUTO:
+        return float(holdout)
+    return 0.0 if until == "selection" or split else USUAL
+
+
+def holdout_of(dataset: Mapping[str, Any], until: str | None) -> float:
+    """Return the share of the prompts that a dataset node holds out."""
+    return share_held_out(until, dataset.get("holdout_split"), holdout=dataset.get("holdout", AUTO))
 
 
 def prompt_order(prompt: Sequence[Message], seed: int) -> str:
@@ -28,18 +31,6 @@ def prompt_order(prompt: Sequence[Message], seed: int) -> str:
     return text_digest(f"{seed} {canonical(list(prompt))}")
 
 
-def held_out(orders: Iterable[str], fraction: float) -> set[str]:
-    """Return the held-out prompts, given by their `prompt_order` (repeats count once).
-
-    Exactly `fraction` of them are held out, rounded half up in rational arithmetic (0.29 of 100 is 29), but at least
-    one if the fraction is above 0, and never all.
-    """
-    prompts = sorted(set(orders))
-    return set(prompts[: number_held_out(len(prompts), fraction)])
-
-
-def number_held_out(prompts: int, fraction: float) -> int:
-    """Return how many of so many prompts are held out."""
-    wanted = math.floor(Fraction(str(fraction)) * prompts + Fraction(1, 2))
-    least = 1 if fraction > 0 else 0
-    return max(0, min(max(wanted, least), prompts - 1))
+def ranks(orders: Iterable[str]) -> dict[str, int]:
+    """Return the place of each prompt, given by its `prompt_order`, in the order in which prompts are held out."""
+    return {order: rank for rank, order in enumerate(sorted(set(orders)))}

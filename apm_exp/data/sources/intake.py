@@ -18,7 +18,7 @@ from apm_exp.data.sources.unused import unused_columns
 class Accepted:
     """An accepted row. digest: of its content; order: of its prompt; offset: of its line in the spool.
 
-    held_out: whether it belongs to the held-out split of its source.
+    held_out: whether it belongs to the held-out split of its source. rank: its holdout_rank if the source gives it.
     """
 
     identifier: str | None
@@ -26,6 +26,7 @@ class Accepted:
     order: str
     offset: int
     held_out: bool
+    rank: int | None
 
 
 @dataclass
@@ -107,7 +108,7 @@ def _accept(
     intake.first[identity] = row.source
     intake.groups.update([identifier] if shared and identifier else [])
     order = prompt_order(pair.prompt, seed)
-    intake.accepted.append(Accepted(identifier, digest, order, intake.spool.tell(), row.held_out))
+    intake.accepted.append(Accepted(identifier, digest, order, intake.spool.tell(), row.held_out, row.rank))
     intake.spool.write(json.dumps(table_row(pair, row.source, own), ensure_ascii=False).encode() + b"\n")
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from apm_exp.core.console import track
 from apm_exp.core.files import atomic
 from apm_exp.core.messages import EXTRAS, MESSAGES
+from apm_exp.core.split import RANK
 
 PAIRS_SCHEMA = pa.schema(
     [
@@ -25,7 +26,7 @@ PAIRS_SCHEMA = pa.schema(
         ("chosen_index", pa.int32()),
         ("rejected_index", pa.int32()),
         ("recorded_rewards", pa.list_(pa.float64())),
-        ("split", pa.string()),
+        (RANK, pa.int32()),
         ("source", pa.string()),
         ("own", pa.string()),
     ]
@@ -35,10 +36,10 @@ _ROWS_PER_GROUP = 1000
 
 @dataclass(frozen=True, order=True)
 class Placed:
-    """A pair to write to the table. split: "train" or "held_out"; offset: of its line in the spool."""
+    """A pair to write to the table. rank: its holdout_rank (see core.split); offset: of its line in the spool."""
 
     pair_id: str
-    split: str
+    rank: int
     offset: int
 
 
@@ -54,4 +55,4 @@ def write_pairs(placed: Sequence[Placed], spool: BinaryIO, path: Path) -> None:
 
 def _row(pair: Placed, spool: BinaryIO) -> dict[str, Any]:
     spool.seek(pair.offset)
-    return {"pair_id": pair.pair_id, "split": pair.split, **json.loads(spool.readline())}
+    return {"pair_id": pair.pair_id, RANK: pair.rank, **json.loads(spool.readline())}

@@ -1,8 +1,8 @@
-"""Preparation of pairs, shared by all datasets: check the rows, split them, and write the pairs."""
+"""Preparation of pairs, shared by all datasets: check the rows, rank the prompts for the hold-out, write the pairs."""
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,8 +12,8 @@ from pydantic import Field
 
 from apm_exp.core.console import track
 from apm_exp.core.files import write_jsonl
-from apm_exp.core.ranges import Holdout
-from apm_exp.data.sources.holdout import AUTO, held_out
+from apm_exp.core.split import ALWAYS
+from apm_exp.data.sources.holdout import ranks
 from apm_exp.data.sources.intake import Accepted, Intake, take_in
 from apm_exp.data.sources.pairs_table import Placed, write_pairs
 from apm_exp.data.sources.rows import SourceRow
@@ -30,7 +30,6 @@ def prepare_pairs(
     aside: Iterable[SourceRow] = (),
     *,
     limit: Annotated[int, Field(ge=1)] | None,
-    holdout: Holdout,
     seed: int,
     on_bad_row: Literal["refuse", "error"],
     chosen_reward: str | None,
@@ -39,10 +38,10 @@ def prepare_pairs(
     """Write out/pairs.parquet and out/refused.jsonl; return the numbers of rows.
 
     where: the start of each error message, such as "dataset.path=a.jsonl". aside: rows of a held-out split. limit: read
-    at most this many rows of the source, and of the held-out split, good or bad. holdout: a number (auto is resolved).
-    The table depends on the set of rows and not on their order, except that the first of several rows with the same id
-    is kept. Raises ValueError if the columns match no schema, there are no rows, all rows are refused, or a row is
-    refused and on_bad_row is "error"; refused.jsonl is written in these cases too.
+    at most this many rows of the source, and of the held-out split, good or bad. seed: of the order of prompts for the
+    hold-out. The table depends on the set of rows and not on their order, except that the first of several rows with
+    the same id is kept. Raises ValueError if the columns match no schema, there are no rows, all rows are refused, or a
+    row is refused and on_bad_row is "error"; refused.jsonl is written in these cases too.
     """
     recogniser = Recogniser(where, chosen_reward, rejected_reward)
     with TemporaryFile(dir=out) as spool:
@@ -52,26 +51,26 @@ def prepare_pairs(
         _judge(intake, where, on_bad_row, out / "refused.jsonl")
         _warn_unused(intake, where)
         _warn_unrewarded(intake, where)
-        placed = _placed(intake, holdout)
-        write_pairs(placed, spool, out / "pairs.parquet")
-    splits = Counter(pair.split for pair in placed)
+        _say_shared(intake.accepted)
+        rank_of = ranks(pair.order for pair in intake.accepted if not pair.held_out)
+        write_pairs(_placed(intake, rank_of), spool, out / "pairs.parquet")
     return {
         "rows": intake.rows,
-        "pairs": len(placed),
-        "train": splits["train"],
-        "held_out": splits["held_out"],
+        "pairs": len(intake.accepted),
+        "prompts": len(rank_of),
         "refused": len(intake.refused),
     }
 
 
-def _placed(intake: Intake, holdout: Holdout) -> list[Placed]:
-    assert holdout != AUTO
-    aside = held_out((pair.order for pair in intake.accepted if not pair.held_out), float(holdout))
-    _say_shared([pair for pair in intake.accepted if pair.order not in aside])
-    return [
-        Placed(pair_id, "held_out" if pair.held_out or pair.order in aside else "train", pair.offset)
-        for pair_id, pair in zip(intake.pair_ids(), intake.accepted, strict=True)
-    ]
+def _placed(intake: Intake, rank_of: Mapping[str, int]) -> list[Placed]:
+    pairs = zip(intake.pair_ids(), intake.accepted, strict=True)
+    return [Placed(pair_id, _rank(pair, rank_of), pair.offset) for pair_id, pair in pairs]
+
+
+def _rank(pair: Accepted, rank_of: Mapping[str, int]) -> int:
+    if pair.held_out:
+        return ALWAYS
+    return rank_of[pair.order] if pair.rank is None else pair.rank
 
 
 def _say_shared(accepted: Sequence[Accepted]) -> None:

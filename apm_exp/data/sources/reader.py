@@ -8,6 +8,7 @@ from apm_exp.core import component
 from apm_exp.core.component import Function
 from apm_exp.core.told import told
 from apm_exp.data.sources.drawn import drawn
+from apm_exp.data.sources.holdout import share_held_out
 from apm_exp.data.sources.prepare import prepare_pairs
 from apm_exp.data.sources.rows import SourceRow
 
@@ -17,7 +18,7 @@ Node = Mapping[str, Any]
 def companions(node: Node) -> list[Function]:
     """Return the functions whose settings are in a dataset node besides those of its own."""
     split_reader = _split_reader(node)
-    return [prepare_pairs, drawn, *([split_reader] if split_reader else [])]
+    return [prepare_pairs, drawn, share_held_out, *([split_reader] if split_reader else [])]
 
 
 def reader(node: Node) -> partial[Iterator[SourceRow]]:

@@ -11,13 +11,15 @@ class SourceRow:
     """One row of a source, before any check of its content.
 
     source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None if it cannot be read;
-    then problem is "reason: detail". held_out: whether it belongs to the held-out split.
+    then problem is "reason: detail". held_out: whether it belongs to the held-out split. rank: its holdout_rank (see
+    core.split) if that is not the place of its own prompt.
     """
 
     source: str
     row: dict[str, Any] | None
     problem: str | None
     held_out: bool = False
+    rank: int | None = None
 
     @property
     def file(self) -> str:

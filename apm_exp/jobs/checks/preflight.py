@@ -129,15 +129,16 @@ def _most_pairs(config: Mapping[str, Any]) -> int | None:
     """Return the maximum number of training pairs that are ranked, or None if unknown; of sampled responses, one pair
     per prompt. Those of evolved prompts are bounded by the steps (foresee.py).
     """
+    from apm_exp.core.split import number_held_out
     from apm_exp.data.sources.count import count_rows
-    from apm_exp.data.sources.holdout import number_held_out, with_holdout
+    from apm_exp.data.sources.holdout import holdout_of
 
     if told("pipeline", config["pipeline"], "EVOLVES"):
         return None
     rows = count_rows(config["dataset"])
     if rows is None or not samples(config):
         return rows
-    return rows - number_held_out(rows, with_holdout(config["dataset"], config["until"])["holdout"])
+    return rows - number_held_out(rows, holdout_of(config["dataset"], config["until"]))
 
 
 def _check_prompts(config: Mapping[str, Any]) -> None:

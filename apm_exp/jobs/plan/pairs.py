@@ -10,7 +10,7 @@ from apm_exp.core.sealed import Damaged, read_sealed
 from apm_exp.core.step_names import of_kind
 from apm_exp.core.told import ask
 from apm_exp.data.sources.count import count_rows
-from apm_exp.data.sources.holdout import with_holdout
+from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.pipeline.flops import ASSUMED, MeanLengths
 from apm_exp.pipeline.performed import mean_pair
 from apm_exp.pipeline.stages.logps import longest_pair
@@ -95,4 +95,4 @@ def _held_out(config: Mapping[str, Any], steps: Mapping[str, Step], known: Mappi
         return about["pairs"] - about["train"]
     rows = next((known[step.key].get("pairs") for step in of_kind(steps, "pairs").values()), None)
     rows = rows if rows is not None else count_rows(config["dataset"])
-    return None if rows is None else rows * with_holdout(config["dataset"], config["until"])["holdout"]
+    return None if rows is None else rows * holdout_of(config["dataset"], config["until"])

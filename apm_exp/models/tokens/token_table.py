@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from apm_exp.core import component
 from apm_exp.core.console import track
 from apm_exp.core.files import atomic
+from apm_exp.core.split import RANK
 from apm_exp.core.types import Refusal, TokenisedPair
 from apm_exp.models.context import within_context
 from apm_exp.models.score_table import PARTS
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 Refused = list[dict[str, str]]
 _PAIRS_AT_ONCE = 1000
 _IDS = pa.list_(pa.int32())
-TOKENS_SCHEMA = pa.schema([("pair_id", pa.string()), *((part, _IDS) for part in PARTS), ("split", pa.string())])
+TOKENS_SCHEMA = pa.schema([("pair_id", pa.string()), *((part, _IDS) for part in PARTS), (RANK, pa.int32())])
 
 
 def write_tokens(
@@ -77,9 +78,9 @@ def _chunks(table: pa.Table) -> Iterator[pa.Table]:
     )
 
 
-def _names(chunk: pa.Table) -> list[dict[str, str]]:
-    return chunk.select(["pair_id", "split", "source"]).to_pylist()
+def _names(chunk: pa.Table) -> list[dict[str, Any]]:
+    return chunk.select(["pair_id", RANK, "source"]).to_pylist()
 
 
-def _row(row: dict[str, str], pair: TokenisedPair) -> dict[str, Any]:
-    return {"pair_id": row["pair_id"], "split": row["split"], **{part: getattr(pair, part) for part in PARTS}}
+def _row(row: dict[str, Any], pair: TokenisedPair) -> dict[str, Any]:
+    return {"pair_id": row["pair_id"], RANK: row[RANK], **{part: getattr(pair, part) for part in PARTS}}

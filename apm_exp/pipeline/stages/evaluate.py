@@ -8,7 +8,7 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.told import told
 from apm_exp.pipeline.flops import Load, forward_flops
-from apm_exp.pipeline.step import read_done
+from apm_exp.pipeline.step import Step, read_done
 from apm_exp.pipeline.work import Counts, Work
 
 VERSION = 4
@@ -31,8 +31,9 @@ def inputs_of(node: Mapping[str, Any], available: Mapping[str, Any], group: str 
     """Return the arguments that a component, such as an evaluation, requests by the names of its positional parameters.
 
     available: for an evaluation, policy, starting_policy; pairs, logps, rewards (of the pairs that the starting policy
-    scored); responses and judgements, each a mapping with "policy" and "starting_policy", if its node has the settings
-    for them. Raises ValueError for a parameter that is not available.
+    scored); holdout, the share of the prompts whose pairs are held out; responses and judgements, each a mapping with
+    "policy" and "starting_policy", if its node has the settings for them. Raises ValueError for a parameter that is not
+    available.
     """
     names = component.positional_names(component.locate(group, node))
     requested = [name for name in names if name not in ("out", "runtime")]
@@ -43,12 +44,18 @@ def inputs_of(node: Mapping[str, Any], available: Mapping[str, Any], group: str 
 
 
 def work(inputs: Mapping[str, Any], _counts: Counts) -> Work | None:
-    """Return the work that `work` in the evaluation's module computes; None if it has none or no pairs are scored."""
+    """Return the work that `work` in the evaluation's module computes; None if it has none or its inputs are missing.
+
+    It is given those of the evaluation's inputs that it names.
+    """
     own = told("evals", inputs["evaluation"], "work")
-    logps = inputs["given"].get("logps")
-    if own is None or logps is None or (scored := read_done(logps)) is None:
+    if own is None:
         return None
-    forwards, tokens = own(scored)
+    given = {name: inputs["given"].get(name) for name in component.positional_names(own)}
+    built = {name: read_done(value) if isinstance(value, Step) else value for name, value in given.items()}
+    if None in built.values():
+        return None
+    forwards, tokens = own(**built)
     return Work(forwards, tokens, exact=True)
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_jsonl, write_parquet
 from apm_exp.core.results_file import count_results
+from apm_exp.core.split import RANK
 from apm_exp.core.types import Policy
 from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, Scores, lengths_of, score_table
@@ -20,7 +21,7 @@ from apm_exp.models.tokens.token_table import Refused, write_tokens
 from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.work import Counts, Lengths, Work
 
-VERSION = 3  # 3: models whose padded rows are wrong, and pairs beyond the context, are refused
+VERSION = 4  # 4: the column holdout_rank in place of split
 logger = logging.getLogger(__name__)
 _MUCH_UNKNOWN = 0.05  # share of the tokens
 _IDS = pa.list_(pa.int32())
@@ -34,10 +35,10 @@ SCHEMA = pa.schema(
         ("rejected_logp", pa.float64()),
         ("chosen_len", pa.int32()),
         ("rejected_len", pa.int32()),
-        ("split", pa.string()),
+        (RANK, pa.int32()),
     ]
 )
-_READ = ("pair_id", "prompt", "chosen", "rejected", "tools", "split", "source", *PARTS, "tokenizer")
+_READ = ("pair_id", "prompt", "chosen", "rejected", "tools", RANK, "source", *PARTS, "tokenizer")
 
 
 def logps(

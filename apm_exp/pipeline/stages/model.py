@@ -9,13 +9,17 @@ from apm_exp.core.artifact import Artifact
 VERSION = 1
 
 
-def model(out: Path, *, model: dict[str, Any], pairs: Artifact | None) -> dict[str, int]:
-    """Build the node's model in `out/final`, a Hugging Face model folder, and return its number of parameters."""
+def model(out: Path, *, model: dict[str, Any], pairs: Artifact | None, holdout: float = 0.0) -> dict[str, int]:
+    """Build the node's model in `out/final`, a Hugging Face model folder, and return its number of parameters.
+
+    pairs, holdout: a model that is made from pairs receives those to train on, so that nothing comes from the others.
+    """
     import pyarrow.parquet as pq
 
+    from apm_exp.core.split import train_split
     from apm_exp.models.quiet import quiet
 
-    tables = [] if pairs is None else [pq.read_table(pairs.path / "pairs.parquet")]
+    tables = [] if pairs is None else [train_split(pairs, holdout).of(pq.read_table(pairs.path / "pairs.parquet"))]
     folder = out / "final"
     folder.mkdir(exist_ok=True)
     with quiet():

@@ -8,13 +8,13 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.pipeline.work import Counts
 
-VERSION = 4
+VERSION = 5  # 5: the column holdout_rank in place of split
 
 
 def pairs(
     out: Path, *, dataset: Mapping[str, Any], sampled: Mapping[str, Any] | None, on_bad_row: str
 ) -> dict[str, int]:
-    """Write pairs.parquet (sorted by pair_id) and refused.jsonl, and return the counts of rows.
+    """Write pairs.parquet (sorted by pair_id) and refused.jsonl, and return the counts of rows and prompts.
 
     sampled: the artifacts `generations` and `rewards` (of these), and `pairing`, the node of the pairing rule. The
     pairs then have the sampled tokens (sampled_ids.py), and the data set's function is not called. If it also has
@@ -22,7 +22,7 @@ def pairs(
     seeds, so that it is the same in all iterations (families.py). Prompts from which no pair can be made are refused,
     but not counted as bad rows. Raises ValueError as `prepare_pairs`, and for a data set that cannot be read.
     """
-    from apm_exp.data.generate.families import held_out_families
+    from apm_exp.data.generate.families import family_ranks
     from apm_exp.data.generate.pair_rows import pair_rows
     from apm_exp.data.sources.drawn import drawn
     from apm_exp.data.sources.preflight import where_of
@@ -39,16 +39,16 @@ def pairs(
         return prepare_pairs(out, rows, where_of(node), held_out_rows(node), **settings)
     table = sampled["generations"].path / "generations.parquet"
     rule = component.bind("pairing", sampled["pairing"])
-    aside: set[str] = set()
+    rank_of, families = None, {}
     if "seeds" in sampled:
         seeds, prompts = (sampled[name].path / "prompts.parquet" for name in ("seeds", "prompts"))
-        aside = held_out_families(seeds, prompts, dataset["holdout"], dataset["seed"])
-        dataset = {**dataset, "holdout": 0.0}
-    rows = pair_rows(table, sampled["rewards"].path / "rewards.parquet", rule, aside)
+        rank_of, number = family_ranks(seeds, prompts, dataset["seed"])
+        families = {"prompts": number}
+    rows = pair_rows(table, sampled["rewards"].path / "rewards.parquet", rule, rank_of)
     settings = component.settings_of(prepare_pairs, {**dataset, "on_bad_row": "refuse"})
     counts = prepare_pairs(out, rows, f"generations {table}", **settings)
     add_sampled_ids(out / "pairs.parquet", table)
-    return counts | {"bad_rows": 0}
+    return counts | families | {"bad_rows": 0}
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:

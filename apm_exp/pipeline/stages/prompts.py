@@ -13,9 +13,12 @@ from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_jsonl, write_parquet
 from apm_exp.core.messages import MESSAGES, stored, stored_tools
+from apm_exp.core.sorted_parquet import rows_of_split
+from apm_exp.core.split import held_out_split
 from apm_exp.core.told import ask, told
 from apm_exp.data.sources.drawn import drawn
 from apm_exp.data.sources.holdout import USUAL
+from apm_exp.pipeline.step import Step
 
 VERSION = 2  # 2: parent_id and strategy
 _TEXTS = ("tools", "source", "parent_id", "strategy")
@@ -92,8 +95,8 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
     if told("dataset", dataset, "rows_from") is None:
         rows = count_rows(dataset | {name: inputs[name] for name in ("limit", "skip")})
     else:
-        given = inputs["given"].items()
-        rows = ask("dataset", dataset, "rows_from", {name: known.get(each.key, {}) for name, each in given})
+        steps = {name: each for name, each in inputs["given"].items() if isinstance(each, Step)}
+        rows = ask("dataset", dataset, "rows_from", {name: known.get(each.key, {}) for name, each in steps.items()})
     return {} if rows is None else {"rows": rows, "prompts": rows}
 
 
@@ -109,13 +112,15 @@ def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
             f"dataset.skip={inputs['skip']}: the data set has only {rows:,} rows; skip fewer, or give more rows"
         )
     pairs = inputs.get("given", {}).get("pairs")
-    if pairs is None:
+    if pairs is None or "holdout" not in inputs["given"]:
         return
-    node = pairs.inputs["dataset"]
-    known = built[pairs.key].counts["held_out"] if pairs.key in built else None
-    if known is None and not node["holdout"] and not node.get("holdout_split"):
+    holdout, known = inputs["given"]["holdout"], None
+    if pairs.key in built:
+        artifact = built[pairs.key]
+        known = rows_of_split(artifact.path / "pairs.parquet", held_out_split(artifact, holdout))
+    elif not holdout and not pairs.inputs["dataset"].get("holdout_split"):
         known = 0
     if known is not None and known < 2:
-        setting, name = f"dataset.holdout={node['holdout']:g}", component.name_of(inputs["dataset"])
-        problem = f"{name} asks for prompts of held-out pairs, of which there are {int(known)}"
+        setting, name = f"dataset.holdout={holdout:g}", component.name_of(inputs["dataset"])
+        problem = f"{name} asks for prompts of held-out pairs, of which there are {known}"
         raise ValueError(f"{setting}: {problem}; give dataset.holdout={USUAL:g} or more, or another evals=")

@@ -14,7 +14,9 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.pair_ids import PairIds
 from apm_exp.core.rounding import NOISE
 from apm_exp.core.sorted_parquet import rows_of_split, write_tables
+from apm_exp.core.split import Split, train_split
 from apm_exp.core.types import MissingRewards, PairScores
+from apm_exp.pipeline.step import read_done
 from apm_exp.pipeline.work import Counts
 from apm_exp.selection.alpha_rules.choose import rule_name, with_chosen_number
 from apm_exp.selection.apply_keep_rule import keep_rows
@@ -23,7 +25,7 @@ from apm_exp.selection.noise import selection_within_noise
 from apm_exp.selection.pair_scores import read_pair_scores
 from apm_exp.selection.rewarded import write_rewarded
 
-VERSION = 3
+VERSION = 4  # 4: the hold-out is an input
 logger = logging.getLogger(__name__)
 REWARDS = (
     "name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a reward model "
@@ -38,6 +40,7 @@ def selection(
     pairs: Artifact,
     logps: Artifact,
     rewards: Artifact,
+    holdout: float,
     rewarded_only: bool,
     margin: str,
     dtype: str,
@@ -46,10 +49,10 @@ def selection(
 ) -> dict[str, int | float]:
     """Write selection.parquet: margins, the metric's columns and `kept` of every scored training pair.
 
-    Rows are sorted by pair_id, as in the inputs. rewarded_only: whether pairs without rewards are left out if other
-    pairs have rewards; if it is false and any pair lacks rewards, the metric receives no rewards. dtype: the one in
-    which the log-probs were computed. If alpha in `metric` is the node of an alpha rule, the rule chooses alpha from
-    these pairs.
+    Rows are sorted by pair_id, as in the inputs. holdout: the share of the prompts whose pairs are not ranked.
+    rewarded_only: whether pairs without rewards are left out if other pairs have rewards; if it is false and any pair
+    lacks rewards, the metric receives no rewards. dtype: the one in which the log-probs were computed. If alpha in
+    `metric` is the node of an alpha rule, the rule chooses alpha from these pairs.
 
     Counts: pairs (ranked), kept, refused (training pairs without log-probs, listed by the logps stage, and pairs that
     are left out), within_noise (kept pairs that rounding of the log-probs could replace), and alpha if a rule has
@@ -61,14 +64,15 @@ def selection(
     metric is evaluated again for within_noise. The keep rule reads and writes files (see `keep_rows`), with 11 to 19
     bytes per pair. While it runs, a second copy of the result is on disk.
     """
+    split = train_split(pairs, holdout)
     scored, selected = out / ".scored.partial", out / "selection.parquet"
     rewarded = out / ".rewarded.partial"
     try:
         source, known = logps.path / "logps.parquet", _known_rewards(rewards, rewarded_only=rewarded_only)
         if known and rewards.counts.get("unrewarded"):
-            write_rewarded(source, known, rewarded)
+            write_rewarded(source, known, split, rewarded)
             source = rewarded
-        refused, used = _write_scored(scored, pairs, source, known, margin, metric, keep)
+        refused, used = _write_scored(scored, pairs, source, known, split, margin, metric, keep)
         kept = keep_rows(scored, selected, keep)
     finally:
         scored.unlink(missing_ok=True)
@@ -95,6 +99,7 @@ def _write_scored(
     pairs: Artifact,
     logps: Path,
     rewards: Path | None,
+    split: Split,
     margin: str,
     metric: Mapping[str, Any],
     keep: Mapping[str, Any],
@@ -104,8 +109,8 @@ def _write_scored(
     Returns the number of refused training pairs, and the metric's node with the number that was used for alpha.
     """
     component.check("reward", {"margin": margin}, (explicit_margin,))
-    known = rows_of_split(pairs.path / "pairs.parquet", "train")
-    scores = read_pair_scores(pairs.path / "pairs.parquet", logps, rewards, margin)
+    known = rows_of_split(pairs.path / "pairs.parquet", split)
+    scores = read_pair_scores(pairs.path / "pairs.parquet", logps, rewards, split, margin)
     if not len(scores.pair_id_P):
         remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
         raise ValueError(f"dataset: none of the {known} training pairs has log-probs; {remedy}")
@@ -169,9 +174,13 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
     """Return the maximum number of ranked and of kept pairs."""
     from apm_exp.selection.keep.preflight import most_kept
 
-    counts = known[inputs["pairs"].key]
-    train = counts.get("train", counts.get("pairs"))
+    counts, built = known[inputs["pairs"].key], read_done(inputs["pairs"])
+    train = counts.get("train", counts.get("pairs")) if built is None else _training_pairs(built, inputs)
     return {} if train is None else {"pairs": train, "kept": most_kept(inputs["keep"], int(train))}
+
+
+def _training_pairs(pairs: Artifact, inputs: Mapping[str, Any]) -> int:
+    return rows_of_split(pairs.path / "pairs.parquet", train_split(pairs, inputs["holdout"]))
 
 
 def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
@@ -184,8 +193,9 @@ def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
 
     pairs, rewards = (built.get(inputs[name].key) for name in ("pairs", "rewards"))
     if pairs is not None:
-        number = int(pairs.counts["train"])
-        check_keep(inputs["keep"], number, PairIds(pairs.path / "pairs.parquet", number, "train"))
+        number = _training_pairs(pairs, inputs)
+        ids = PairIds(pairs.path / "pairs.parquet", number, train_split(pairs, inputs["holdout"]))
+        check_keep(inputs["keep"], number, ids)
         alpha = inputs["metric"].get("alpha")
         if isinstance(alpha, Mapping):  # a rule's node, which stands for alpha=auto
             check_rule({**inputs["metric"], "alpha": AUTO}, alpha, inputs["keep"], number)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from apm_exp.core.sorted_parquet import Beside, ordered_tables, read_column
+from apm_exp.core.split import RANK, Split
 from apm_exp.report.export.by_rank import by_rank
 from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.messages import MessageColumns, message_columns
@@ -46,7 +47,7 @@ def kept_pairs(run: FinishedRun, by_value_in: Path | None = None) -> Iterator[pa
 
 
 def _kept_of(part: Part, parts: Sequence[Part], messages: MessageColumns, own: OwnColumns) -> Iterator[pa.Table]:
-    beside, rank_P, start = _beside(part, parts, "train"), ranks(part), 0
+    beside, rank_P, start = _beside(part, parts, part.split(held_out=False)), ranks(part), 0
     metric, sigmas = part.selection.inputs["metric"], _sigmas(part)
     for table in ordered_tables(part.file("selection"), at_once=AT_ONCE):
         rank = rank_P[start : start + len(table)]
@@ -84,9 +85,10 @@ def held_out_pairs(run: FinishedRun) -> Iterator[pa.Table]:
     parts = parts_of(run)
     messages, own = message_columns(part.file("pairs") for part in parts), own_columns_of(run)
     for part in parts:
-        beside, margin = _beside(part, parts, "held_out"), part.selection.inputs["margin"]
+        split = part.split(held_out=True)
+        beside, margin = _beside(part, parts, split), part.selection.inputs["margin"]
         rewards = Beside(part.file("rewards"), ["pair_id", *COLUMNS[margin]], None, AT_ONCE) if part.rewarded else None
-        for table in ordered_tables(part.file("logps"), ["pair_id", *LOGPS], "held_out", AT_ONCE):
+        for table in ordered_tables(part.file("logps"), ["pair_id", *LOGPS], split, AT_ONCE):
             values = {"pair_id": table["pair_id"], "implicit_margin": implicit_margin(table)}
             values |= {"rank": pa.nulls(len(table), pa.int64()), "reason": pa.repeat(HELD_OUT, len(table))}
             if rewards:
@@ -115,8 +117,8 @@ def _scores(parts: Sequence[Part]) -> pa.Schema:
     return pa.schema([field for field in schema if field.name not in ("pair_id", "kept")])
 
 
-def _beside(part: Part, parts: Sequence[Part], split: str) -> list[Beside]:
-    """Return readers of the texts, rewards and log-probs of a split's pairs."""
+def _beside(part: Part, parts: Sequence[Part], split: Split) -> list[Beside]:
+    """Return readers of the texts, rewards and log-probs of the pairs on one side of the split."""
     pairs = Beside(part.file("pairs"), ["pair_id", *TEXTS, "source", "own"], split, AT_ONCE)
     logps = Beside(part.file("logps"), ["pair_id", *LOGPS], split, AT_ONCE)
     rewards = [Beside(part.file("rewards"), ["pair_id", *REWARDS], None, AT_ONCE)] if _any_rewards(parts) else []
@@ -137,7 +139,7 @@ def _joined(table: pa.Table, part: Part, parts: Sequence[Part], beside: Sequence
     columns["pair_id"] = names
     for file in beside:
         rows = file.rows(names)
-        columns |= {name: rows[name] for name in rows.column_names if name not in ("pair_id", "split")}
+        columns |= {name: rows[name] for name in rows.column_names if name not in ("pair_id", RANK)}
     for field in _scores(parts):
         if field.name == "explicit_margin" and not _any_rewards(parts):
             continue

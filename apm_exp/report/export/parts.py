@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apm_exp.core.split import Split, number_held_out
 from apm_exp.core.step_names import last_of, of_kind, place_of
 from apm_exp.report.export.finished_run import FinishedRun, StepRecord
 
@@ -23,6 +24,11 @@ class Part:
     def rewarded(self) -> bool:
         """Return whether any pair has rewards."""
         return self.rewards.counts.get("unrewarded", 0) < self.rewards.counts["pairs"]
+
+    def split(self, *, held_out: bool) -> Split:
+        """Return one side of the split of its pairs."""
+        prompts, holdout = int(self.pairs.counts["prompts"]), float(self.selection.inputs["holdout"])
+        return Split(number_held_out(prompts, holdout), held_out)
 
     def file(self, kind: str) -> Path:
         """Return the path of the table of one of its steps."""

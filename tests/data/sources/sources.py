@@ -14,7 +14,6 @@ from apm_exp.data.sources.rows import SourceRow
 
 SETTINGS = {
     "limit": None,
-    "holdout": 0.0,
     "seed": 0,
     "on_bad_row": "refuse",
     "chosen_reward": None,

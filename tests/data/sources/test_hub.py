@@ -6,7 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from apm_exp.data.sources.holdout import with_holdout
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.sorted_parquet import rows_of_split
+from apm_exp.core.split import held_out_split, train_split
+from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.data.sources.hub import commit_of, held_out_rows, hub
 from apm_exp.pipeline.stages.pairs import pairs
 from tests.data.sources.sources import SETTINGS, prepared, simpo_row
@@ -37,16 +40,16 @@ def test_the_rows_of_the_held_out_split_are_the_held_out_pairs(tmp_path):
         rows = [simpo_row(number) for number in numbers]
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}-00000-of-00001.parquet")
     node = {"_target_": "apm_exp.data.sources.hub.hub", "path": str(folder), "split": "train", "holdout_split": "test"}
-    node |= SETTINGS | {"subset": None, "revision": None, "holdout": "auto"}
+    node |= SETTINGS | {"subset": None, "revision": None}
+    assert holdout_of(node | {"holdout": "auto"}, None) == 0
     for limit, trained, held_out in ((None, 3, 2), (1, 1, 1)):
         out = tmp_path / str(limit)
         out.mkdir()
-        counts = pairs(out, dataset=with_holdout(node | {"limit": limit}, None), sampled=None, on_bad_row="refuse")
-        assert (counts["train"], counts["held_out"]) == (trained, held_out)
-        table = pq.read_table(out / "pairs.parquet").to_pylist()
-        assert {row["source"] for row in table if row["split"] == "held_out"} == {
-            f"{folder}/test:{number}" for number in range(1, held_out + 1)
-        }
+        counts = pairs(out, dataset=node | {"limit": limit}, sampled=None, on_bad_row="refuse")
+        artifact = Artifact("pairs", out, "key", counts, 0.0)
+        assert rows_of_split(out / "pairs.parquet", train_split(artifact, 0)) == trained
+        aside = held_out_split(artifact, 0).read(out / "pairs.parquet", ["source"])["source"].to_pylist()
+        assert sorted(aside) == [f"{folder}/test:{number}" for number in range(1, held_out + 1)]
 
 
 def test_a_local_file_of_the_same_size_and_time_is_read_again(tmp_path):

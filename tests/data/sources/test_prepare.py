@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import canonical, text_digest
+from apm_exp.core.split import held_out_split
 from apm_exp.data.sources.parquet_file import parquet_rows
 from tests.data.sources.sources import as_rows, prepared, simpo_row, stored_turn, trl_row, turn
 
@@ -22,7 +24,7 @@ def without_source(pairs):
 
 def test_a_simpo_row_becomes_this_row_of_the_table(tmp_path):
     result = prepared(tmp_path, as_rows([simpo_row(7)]))
-    assert result.counts == {"rows": 1, "pairs": 1, "train": 1, "held_out": 0, "refused": 0}
+    assert result.counts == {"rows": 1, "pairs": 1, "prompts": 1, "refused": 0}
     assert result.refused == []
     assert result.pairs == [
         {
@@ -36,7 +38,7 @@ def test_a_simpo_row_becomes_this_row_of_the_table(tmp_path):
             "chosen_index": 2,
             "rejected_index": 1,
             "recorded_rewards": [0.5, -1.0, 3.0],
-            "split": "train",
+            "holdout_rank": 0,
             "source": "rows.jsonl:1",
             "own": '{"prompt_id": "prompt-7"}',
         }
@@ -97,7 +99,7 @@ def test_a_prompt_of_the_held_out_split_in_the_other_one_is_said(tmp_path, caplo
     shared, own, aside = trl_row(0, id="a"), trl_row(1, id="b"), trl_row(2, id="c", prompt="question 0")
     held_out = [replace(row, held_out=True) for row in as_rows([aside], "test.jsonl")]
     result = prepared(tmp_path, [*as_rows([shared, own]), *held_out])
-    assert [pair["split"] for pair in result.pairs] == ["train", "train", "held_out"]
+    assert [pair["holdout_rank"] for pair in result.pairs][2] == -1
     assert caplog.messages == ["dataset.holdout_split: 1 training pairs have the prompt of a held-out pair"]
 
 
@@ -141,29 +143,32 @@ MANY = [
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.randoms(use_true_random=False), st.sampled_from([0.0, 0.05, 0.3, 0.9]), st.integers(0, 3))
-def test_the_table_does_not_depend_on_the_order_of_rows(tmp_path, shuffler: random.Random, holdout, seed):
+@given(st.randoms(use_true_random=False), st.integers(0, 3))
+def test_the_table_does_not_depend_on_the_order_of_rows(tmp_path, shuffler: random.Random, seed):
     shuffled = shuffler.sample(MANY, len(MANY))
-    one = prepared(tmp_path / "one", as_rows(MANY), holdout=holdout, seed=seed)
-    other = prepared(tmp_path / "other", as_rows(shuffled), holdout=holdout, seed=seed)
+    one = prepared(tmp_path / "one", as_rows(MANY), seed=seed)
+    other = prepared(tmp_path / "other", as_rows(shuffled), seed=seed)
     assert without_source(one.pairs) == without_source(other.pairs)
     assert one.counts == other.counts
 
 
 def test_all_pairs_of_a_prompt_lie_on_the_same_side(tmp_path):
-    result = prepared(tmp_path, as_rows(MANY), holdout=0.3)
-    sides = {(pair["prompt"][0]["content"], pair["split"]) for pair in result.pairs}
-    assert len(sides) == 30
-    assert sum(split == "held_out" for _, split in sides) == 9
-    assert result.counts["train"] + result.counts["held_out"] == 40
+    """Each of the 30 prompts has a rank of its own, which all of its pairs have; a hold-out of 0.3 is 9 of them."""
+    result = prepared(tmp_path, as_rows(MANY))
+    assert (result.counts["pairs"], result.counts["prompts"]) == (40, 30)
+    places = {(pair["prompt"][0]["content"], pair["holdout_rank"]) for pair in result.pairs}
+    assert sorted(rank for _, rank in places) == list(range(30))
+    split = held_out_split(Artifact("pairs", tmp_path, "key", result.counts, 0.0), 0.3)
+    aside = split.read(tmp_path / "pairs.parquet", ["pair_id", "holdout_rank"])
+    assert set(aside["holdout_rank"].to_pylist()) == set(range(9))
 
 
 def test_another_seed_holds_out_other_prompts(tmp_path):
-    splits = [
-        [pair["split"] for pair in prepared(tmp_path / str(seed), as_rows(MANY), holdout=0.3, seed=seed).pairs]
+    ranks = [
+        [pair["holdout_rank"] for pair in prepared(tmp_path / str(seed), as_rows(MANY), seed=seed).pairs]
         for seed in (0, 1)
     ]
-    assert splits[0] != splits[1]
+    assert ranks[0] != ranks[1]
 
 
 def test_the_limit_counts_source_rows_good_or_bad_and_reads_no_further(tmp_path):

@@ -12,7 +12,7 @@ from apm_exp.pipeline.stages.rewards import rewards
 from tests.micro_world_policy import RUNTIME
 
 MAX_MIN = {"_target_": "apm_exp.selection.pairing.max_min.max_min"}
-SPLIT = {"limit": None, "holdout": 0.05, "seed": 0, "chosen_reward": None, "rejected_reward": None}
+SPLIT = {"limit": None, "seed": 0, "chosen_reward": None, "rejected_reward": None}
 
 
 def built(stage: Any, root: Path, **inputs: Any) -> Artifact:

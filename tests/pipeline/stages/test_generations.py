@@ -248,7 +248,7 @@ def test_multi_turn_prompts_stay_messages(tmp_path):
     responses = responded(
         tmp_path, {"_target_": f"{__name__}.conversations"}, NOWHERE, {"_target_": f"{__name__}.two_each", "samples": 2}
     )
-    made = paired(tmp_path, responses, {"_target_": f"{__name__}.by_length"}, holdout=0.0)
+    made = paired(tmp_path, responses, {"_target_": f"{__name__}.by_length"})
     (row,) = pq.read_table(made.path / "pairs.parquet").to_pylist()
     assert row["prompt"] == [stored_turn("system", "s"), stored_turn("user", "u", name="Ann")]
     assert row["chosen"] == [stored_turn("assistant", "long")]
@@ -258,7 +258,7 @@ def test_the_tools_of_a_prompt_reach_the_sampler_the_reward_and_the_pairs(tmp_pa
     responses = responded(
         tmp_path, {"_target_": f"{__name__}.with_tools"}, NOWHERE, {"_target_": f"{__name__}.named_tools", "samples": 2}
     )
-    made = paired(tmp_path, responses, {"_target_": f"{__name__}.by_tools"}, holdout=0.0)
+    made = paired(tmp_path, responses, {"_target_": f"{__name__}.by_tools"})
     assert (made.counts["pairs"], made.counts["refused"]) == (1, 1)
     (row,) = pq.read_table(made.path / "pairs.parquet").to_pylist()
     assert json.loads(row["tools"]) == TOOLS

@@ -15,6 +15,7 @@ from apm_exp.core.files import read_jsonl
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.pipeline.stages import logps as stage
 from apm_exp.pipeline.stages.logps import logps
+from tests.splits import ranks
 from tests.training.cases import runtime
 
 TOKENS = {"_target_": "apm_exp.models.tokens.per_response.per_response", "max_length": 64, "max_prompt_length": 32}
@@ -32,7 +33,7 @@ def an_artifact(folder, rows=ROWS):
         "tools": pa.nulls(len(rows), pa.string()),
         "chosen": [[{"role": "assistant", "content": text}] for _, text, *_ in rows.values()],
         "rejected": [[{"role": "assistant", "content": text}] for _, _, text, _ in rows.values()],
-        "split": [split for *_, split in rows.values()],
+        "holdout_rank": pa.array(ranks([split for *_, split in rows.values()]), pa.int32()),
         "source": [f"pairs.jsonl:{line}" for line in range(1, len(rows) + 1)],
     }
     folder.mkdir(exist_ok=True)
@@ -52,7 +53,7 @@ def test_scores_every_pair_of_both_splits_in_order_of_pair_id(given, tiny_policy
     table = pq.read_table(given["out"] / "logps.parquet")
     assert table.schema.equals(stage.SCHEMA)
     assert table["pair_id"].to_pylist() == ["a", "b", "c"]
-    assert table["split"].to_pylist() == ["held_out", "train", "train"]
+    assert table["holdout_rank"].to_pylist() == [-1, 0, 0]
     assert read_jsonl(given["out"] / "refused.jsonl") == []
     model, tokenizer = load_model(tiny_policy, "cpu"), load_tokenizer(tiny_policy)
     for row in table.to_pylist():

@@ -23,7 +23,7 @@ def test_several_files_of_several_kinds_become_one_sorted_table(tmp_path):
     pq.write_table(pa.Table.from_pylist([trl_row(0)]), tmp_path / "c.parquet")
     node = file_node([tmp_path / "*.jsonl*", tmp_path / "c.parquet"])
     counts = pairs(out, dataset=node, sampled=None, on_bad_row="refuse")
-    assert counts == {"rows": 4, "pairs": 4, "train": 4, "held_out": 0, "refused": 0}
+    assert counts == {"rows": 4, "pairs": 4, "prompts": 4, "refused": 0}
     assert [pair["pair_id"] for pair in read(out)] == ["row-0", "row-1", "row-2", "row-3"]
     assert read(out)[0]["source"] == f"{tmp_path}/c.parquet:1"
 
@@ -55,15 +55,15 @@ def test_the_same_rows_give_the_same_bytes_over_an_attempt_that_was_killed(tmp_p
         out = tmp_path / name
         out.mkdir()
         (out / "pairs.parquet").write_bytes(b"left by a killed attempt")
-        pairs(out, dataset=file_node(path, holdout=0.2), sampled=None, on_bad_row="refuse")
+        pairs(out, dataset=file_node(path), sampled=None, on_bad_row="refuse")
         contents.append((out / "pairs.parquet").read_bytes())
     assert contents[0] == contents[1]
 
 
 def test_a_missing_setting_is_named(tmp_path):
     node = file_node(tmp_path / "rows.jsonl")
-    del node["holdout"]
-    with pytest.raises(ValueError, match=r"^dataset\.holdout is missing: give dataset\.holdout=VALUE$"):
+    del node["seed"]
+    with pytest.raises(ValueError, match=r"^dataset\.seed is missing: give dataset\.seed=VALUE$"):
         pairs(tmp_path, dataset=node, sampled=None, on_bad_row="refuse")
 
 

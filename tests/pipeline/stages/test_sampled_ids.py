@@ -71,7 +71,7 @@ def sampled(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
         responses = responded(folder, DATASET, policy, SAMPLE)
-        made = paired(folder, responses, REWARD, holdout=0.1)
+        made = paired(folder, responses, REWARD)
     return Sampled(
         made.path, policy, pq.read_table(responses.path / "generations.parquet"), dict(made.counts), responses
     )
@@ -157,8 +157,8 @@ def test_a_control_token_inside_a_response_is_in_its_text_and_in_its_tokens(resp
 
 
 def test_held_out_pairs_have_them_too(sampled, scored):
-    splits = scored[0]["split"].to_pylist()
-    assert splits.count("held_out") == sampled.counts["held_out"] > 0
+    """The pairs of every prompt are scored, whether the prompt is held out or not."""
+    assert sorted(set(scored[0]["holdout_rank"].to_pylist())) == list(range(int(sampled.counts["prompts"])))
 
 
 def test_limits_cut_sampled_tokens_as_others(sampled, scored, tmp_path):
@@ -239,7 +239,7 @@ def test_a_single_response_that_is_far_off_is_a_warning(sampled, tmp_path, caplo
 
 def test_making_pairs_again_gives_the_same_file_and_no_warning(sampled, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
-    made = paired(tmp_path, sampled.responses, REWARD, holdout=0.1)
+    made = paired(tmp_path, sampled.responses, REWARD)
     assert (made.path / "pairs.parquet").read_bytes() == (sampled.folder / "pairs.parquet").read_bytes()
     assert not [record for record in caplog.records if "not used" in record.message]
 

@@ -25,16 +25,16 @@ def an_artifact(folder, kind, columns):
     path = folder / kind
     path.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path / f"{kind}.parquet")
-    return Artifact(kind=kind, path=path, key="k", counts={"pairs": len(columns["pair_id"])}, seconds=0.0)
+    return Artifact(kind=kind, path=path, key="k", counts={"pairs": len(columns["pair_id"]), "prompts": 4}, seconds=0.0)
 
 
 @pytest.fixture
 def world(tmp_path):
     """Five pairs: one is held out, one was refused when log-probs were computed."""
-    pairs = {"pair_id": ["a", "b", "c", "held", "refused"], "split": ["train"] * 3 + ["held_out", "train"]}
+    pairs = {"pair_id": ["a", "b", "c", "held", "refused"], "holdout_rank": [0, 1, 2, -1, 3]}
     logps = {
         "pair_id": ["a", "b", "c", "held"],
-        "split": ["train", "train", "train", "held_out"],
+        "holdout_rank": [0, 1, 2, -1],
         "chosen_logp": [-10.0, -2.0, -6.0, -99.0],
         "rejected_logp": [-12.0, -6.0, -4.0, -1.0],
         "chosen_len": pa.array([5, 2, 6, 1], pa.int32()),
@@ -49,6 +49,7 @@ def world(tmp_path):
     tables = {"pairs": pairs, "logps": logps, "rewards": rewards}
     inputs = {kind: an_artifact(tmp_path, kind, columns) for kind, columns in tables.items()}
     settings = {
+        "holdout": 0.0,
         "rewarded_only": True,
         "margin": "chosen_minus_rejected",
         "dtype": "float32",
@@ -183,7 +184,7 @@ def test_a_non_finite_log_prob_is_named(world, tmp_path):
 
 
 def test_log_probs_of_unknown_pairs_are_a_defect(world, tmp_path):
-    fewer = {"pair_id": ["a", "b"], "split": ["train", "train"]}
+    fewer = {"pair_id": ["a", "b"], "holdout_rank": [0, 1]}
     with pytest.raises(AssertionError, match=r"pairs\.parquet lacks pairs"):
         selection(**world | {"pairs": an_artifact(tmp_path / "fewer", "pairs", fewer)})
 
@@ -230,9 +231,9 @@ def test_the_stage_is_light_to_import():
 
 def test_too_few_pairs_for_a_rule_are_named_before_they_are_scored(world):
     """Three training pairs are left, of which no rule may choose alpha."""
-    pairs = replace(world["pairs"], counts={"pairs": 5, "train": 4})
+    pairs = world["pairs"]
     step = SimpleNamespace(key="pairs")
-    inputs = {"pairs": step, "rewards": SimpleNamespace(key="rewards"), "keep": HALF}
+    inputs = {"pairs": step, "rewards": SimpleNamespace(key="rewards"), "keep": HALF, "holdout": 0.0}
     rule = {"_target_": "apm_exp.selection.alpha_rules.balanced.balanced"}
     foresee(inputs | {"metric": MAP}, {"pairs": pairs})
     with pytest.raises(ValueError, match=r"^alpha=auto: .*20"):

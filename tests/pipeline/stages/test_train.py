@@ -114,16 +114,12 @@ def test_a_policy_that_could_not_be_saved_is_saved_by_the_next_attempt_without_a
     assert weights[0] == weights[1]
 
 
-def test_a_selected_pair_that_is_held_out_or_unknown_is_an_error(tmp_path, scored):
-    for name, splits in (("one", SPLITS), ("other", ["held_out", *SPLITS[1:]])):
-        (tmp_path / name).mkdir()
-        write_inputs(tmp_path / name, scored, splits, KEPT)
-    with pytest.raises(AssertionError, match="held-out pair was selected"):
-        selected_pairs([part(tmp_path / "one") | {"logps": part(tmp_path / "other")["logps"]}])
-    rows = pq.read_table(tmp_path / "one" / "logps" / "logps.parquet").slice(3)
-    pq.write_table(rows, tmp_path / "one" / "logps" / "logps.parquet")
+def test_a_selected_pair_without_log_probs_is_an_error(tmp_path, scored):
+    write_inputs(tmp_path, scored, SPLITS, KEPT)
+    rows = pq.read_table(tmp_path / "logps" / "logps.parquet").slice(3)
+    pq.write_table(rows, tmp_path / "logps" / "logps.parquet")
     with pytest.raises(AssertionError, match="a selected pair has no log-probs"):
-        selected_pairs([part(tmp_path / "one")])
+        selected_pairs([part(tmp_path)])
 
 
 def test_a_selection_that_keeps_nothing_is_an_error(tmp_path, scored):

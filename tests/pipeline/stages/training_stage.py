@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.types import Policy
 from apm_exp.pipeline.stages.train import train
+from tests.splits import ranks
 from tests.training.cases import DPO, runtime, trainer
 
 
@@ -19,7 +20,7 @@ def write_inputs(folder: Path, scored: pa.Table, splits: list[str], kept: list[b
     """
     for name in ("logps", "rewards", "selection"):
         (folder / name).mkdir()
-    logps = scored.set_column(scored.schema.get_field_index("split"), "split", pa.array(splits))
+    logps = scored.drop_columns("holdout_rank").append_column("holdout_rank", pa.array(ranks(splits)))
     pq.write_table(logps, folder / "logps" / "logps.parquet")
     rows = [row for row, split in enumerate(splits) if split == "train"][::-1]
     columns = {"pair_id": logps["pair_id"].take(rows), "kept": [kept[row] for row in rows]}

@@ -12,6 +12,7 @@ import pytest
 from apm_exp.core.errors import UsageError
 from apm_exp.core.messages import read_messages
 from apm_exp.core.sealed import read_sealed, write_sealed
+from apm_exp.core.split import number_held_out
 from apm_exp.report.export.find_run import find_run
 from apm_exp.report.export.finished_run import read_run
 from apm_exp.report.export.task import export
@@ -57,7 +58,9 @@ def test_the_rows_are_exactly_the_kept_pairs_with_their_scores(circle: tuple[Pat
     parts = ("prompt", "chosen", "rejected")
     assert all(row[part] == read_messages(texts[row["pair_id"]][part]) for row in rows for part in parts)
     held_out = pq.read_table(subset / "data" / "test-00000-of-00001.parquet")["pair_id"].to_pylist()
-    assert held_out == [row["pair_id"] for row in pairs if row["split"] == "held_out"]
+    number = number_held_out(len({row["holdout_rank"] for row in pairs}), 0.05)
+    assert held_out == [row["pair_id"] for row in pairs if row["holdout_rank"] < number]
+    assert len(held_out) >= number > 0
 
 
 def test_the_rows_can_have_the_order_of_pair_id_and_the_file_is_named(

@@ -18,6 +18,7 @@ from apm_exp.report.export.finished_run import FinishedRun, StepRecord
 from apm_exp.report.export.kept_pairs import held_out_pairs, kept_pairs, score_columns
 from apm_exp.report.export.messages import message_columns
 from apm_exp.report.export.parquet_shards import write_shards
+from tests.splits import ranks
 
 PAIRS = 57
 PARTS = ("prompt", "chosen", "rejected")
@@ -49,7 +50,7 @@ def run(request, tmp_path):
             "pair_id": names,
             **texts,
             "tools": pa.nulls(PAIRS, pa.string()),
-            "split": list(split.values()),
+            "holdout_rank": ranks([*split.values()]),
             "source": [f"/secret/folder/rows.jsonl:{number + 1}" for number in range(PAIRS)],
             "own": [json.dumps(own(number)) for number in range(PAIRS)],
         },
@@ -59,7 +60,7 @@ def run(request, tmp_path):
             "rejected_logp": [-2.0 * float(name[1:]) for name in scored],
             "chosen_len": [2] * len(scored),
             "rejected_len": [4] * len(scored),
-            "split": [split[name] for name in scored],
+            "holdout_rank": ranks([split[name] for name in scored]),
         },
         "selection": {
             "pair_id": train,
@@ -83,11 +84,13 @@ def written(folder, tables, *, rewarded, at=""):
         name = f"{kind}.{at}" if at else kind
         (folder / name).mkdir()
         pq.write_table(pa.table(columns), folder / name / f"{kind}.parquet", row_group_size=5)
-        counts = {"pairs": PAIRS} | ({} if rewarded else {"unrewarded": PAIRS})
+        counts = {"pairs": PAIRS, "prompts": 1} | ({} if rewarded else {"unrewarded": PAIRS})
         steps[name] = StepRecord(folder / name, f"key of {name}", counts, {"sampled": None}, {})
     given = {name.partition(".")[0]: {"artifact": step.key} for name, step in steps.items()}
     selection = f"selection.{at}" if at else "selection"
-    steps[selection] = replace(steps[selection], inputs=given | {"margin": "chosen_minus_rejected", "metric": MAP})
+    steps[selection] = replace(
+        steps[selection], inputs=given | {"margin": "chosen_minus_rejected", "metric": MAP, "holdout": 0.0}
+    )
     return steps
 
 
@@ -97,7 +100,7 @@ def table_of(run, name):
 
 def joined(run, rows, *, rewarded):
     """Pandas-like: the rows, with those of the same pair_id of the other tables."""
-    rows = rows.join(table_of(run, "logps").drop_columns("split"), "pair_id")
+    rows = rows.join(table_of(run, "logps").drop_columns("holdout_rank"), "pair_id")
     if rewarded:
         rows = rows.join(table_of(run, "rewards"), "pair_id")
     return rows.sort_by("pair_id").to_pylist()
@@ -146,7 +149,7 @@ def test_by_value_the_best_pair_is_first(run, monkeypatch, tmp_path):
 
 def test_held_out_pairs_have_the_margins_and_nothing_of_the_metric(run):
     logps = table_of(run, "logps")
-    held = logps.filter(pc.equal(logps["split"], "held_out")).select(["pair_id"])
+    held = logps.filter(pc.less(logps["holdout_rank"], 0)).select(["pair_id"])
     wanted = joined(run, held, rewarded=has_rewards(run))
     held_out = pa.concat_tables(held_out_pairs(run))
     assert held_out.schema == next(kept_pairs(run)).schema
@@ -172,7 +175,7 @@ def test_all_parts_of_the_last_training_are_written_with_the_part_of_each_pair(t
             },
         }
         tables["pairs"] |= {"source": ["rows:1"] * 4, "own": pa.nulls(4, pa.string())}
-        tables["pairs"]["split"] = tables["logps"]["split"] = split
+        tables["pairs"]["holdout_rank"] = tables["logps"]["holdout_rank"] = ranks(split)
         tables["logps"] |= {"chosen_len": [2] * 4, "rejected_len": [4] * 4}
         tables["selection"] |= {"implicit_margin": [-0.25] * 3, own: [7, 8, 9], "value": [3.0, 2.0, 1.0]}
         tables["selection"]["kept"] = [True, False, True]

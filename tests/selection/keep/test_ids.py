@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from apm_exp.core import sorted_parquet as ordered_parquet
 from apm_exp.core.pair_ids import PairIds
+from apm_exp.core.split import Split
 from apm_exp.selection.keep.ids import ids, kept_count
 from apm_exp.selection.keep.preflight import check_keep
 
@@ -115,6 +116,6 @@ def test_before_there_are_pairs_the_file_is_checked_and_then_the_names(tmp_path)
         check_keep(good, 1)
     with pytest.raises(ValueError, match=r"keep\.path=nowhere: no such file"):
         check_keep(node | {"path": "nowhere"}, None)
-    parquet(tmp_path / "pairs.parquet", pair_id=["a1", "b2"], split=["train", "train"])
+    parquet(tmp_path / "pairs.parquet", pair_id=["a1", "b2"], holdout_rank=[0, 1])
     with pytest.raises(ValueError, match=r"1 of 2 pairs are not among the training pairs \(pair_id d4\)"):
-        check_keep(good, 2, PairIds(tmp_path / "pairs.parquet", 2, "train"))
+        check_keep(good, 2, PairIds(tmp_path / "pairs.parquet", 2, Split(0)))

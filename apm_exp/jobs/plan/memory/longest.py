@@ -1,12 +1,11 @@
 """The longest pairs that a training can meet: exact if they are tokenized, else the most that tokens allows."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from apm_exp.core.split import Split, train_split
 from apm_exp.pipeline.stages.logps import longest_pair
 from apm_exp.pipeline.step import Step, read_done
 from apm_exp.pipeline.work import Lengths
@@ -23,12 +22,16 @@ def longest_pairs(parts: Sequence[Mapping[str, Step]], count: int) -> tuple[tupl
         return (max((longest_pair(part["logps"].inputs) for part in parts), key=sum),), True
     if all(all(part.values()) for part in built):
         return _longest(kept_rows(built, TOKENS), count), False  # type: ignore[arg-type]
-    tables = [_of_training(part["logps"].folder / "logps.parquet") for part in parts]
+    tables = [_of_training(part) for part in parts]
     return _longest(pa.concat_tables(tables), count), False
 
 
-def _of_training(logps: Path) -> pa.Table:
-    return pq.read_table(logps, columns=list(TOKENS), filters=[("split", "==", "train")])
+def _of_training(part: Mapping[str, Step]) -> pa.Table:
+    """Return the tokens of the pairs that a part's selection ranks; of all pairs if their file is missing."""
+    logps, selection = part["logps"].folder / "logps.parquet", part["selection"].inputs
+    pairs = read_done(selection["pairs"])
+    split = Split(0) if pairs is None else train_split(pairs, selection["holdout"])
+    return split.read(logps, TOKENS)
 
 
 def shortest_possible() -> tuple[Lengths, ...]:
