@@ -9,6 +9,7 @@ from apm_exp.core.told import told
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import AUTO, rule_name
 from apm_exp.selection.metrics.preflight import needs_rewards as metric_needs_rewards
+from apm_exp.training.loss_reads import reads_rewards
 
 Node = Mapping[str, Any]
 HOW = ("runtime", "deepspeed", "tracking", "output_root", "trusted_packages")  # do not change a run's results
@@ -86,9 +87,7 @@ def needs_rewards(config: Node, metric: Node) -> bool:
     """Return whether the metric, or the loss if the job trains, needs rewards; pairs without them are then left out."""
     if metric_needs_rewards(metric) or config["until"] is not None:
         return metric_needs_rewards(metric)
-    from apm_exp.training.objective import fields_read  # imports torch, which a reused run does not need
-
-    return "rewards" in fields_read(config["loss"])
+    return reads_rewards(config["loss"])
 
 
 def alpha_words(config: Node) -> str:

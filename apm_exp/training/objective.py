@@ -1,7 +1,7 @@
 """The training objective: the loss with its state, and the implicit rewards that are logged."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from apm_exp.core import component
 from apm_exp.core.types import MissingRewards, PairLogps
 from apm_exp.training.callbacks.guards import check_loss
 from apm_exp.training.implicit_reward import Rewards, implicit_rewards
+from apm_exp.training.loss_reads import NO_REWARDS, reads_reference
 from apm_exp.training.losses.history import History
 from apm_exp.training.pair_dataset import TrainingPair, explicit_margins
 
@@ -33,7 +34,7 @@ class Objective:
 
 def make_objective(loss: Mapping[str, Any], history: History, dtype: str) -> Objective:
     """Return the objective of a loss node; raises ValueError if the node does not match its function's signature."""
-    rewards = implicit_rewards(loss, with_reference="reference" in fields_read(loss))
+    rewards = implicit_rewards(loss, with_reference=reads_reference(loss))
     return Objective(bind_loss(loss, history), history, rewards, dtype)
 
 
@@ -45,41 +46,20 @@ def bind_loss(loss: Mapping[str, Any], history: History) -> Loss:
     return bound
 
 
-def fields_read(loss: Mapping[str, Any]) -> set[str]:
-    """Return which of "reference" and "rewards" a loss reads, found by calling it on two recorded dummy pairs.
-
-    Raises ValueError if it does not return one loss per pair, and whatever the loss itself raises.
-    """
-    names = {
-        field.name: torch.tensor([4.0, 5.0] if "len" in field.name else [-3.0, -2.0]) for field in fields(PairLogps)
-    }
-    names["rewards_margin_B"] = names["explicit_margin_B"] = torch.tensor([1.0, 2.0])
-    read: set[str] = set()
-
-    class Watched:
-        def __getattr__(self, name: str) -> Tensor:
-            read.add(name)
-            return names[name]
-
-    watched: Any = Watched()
-    shape = tuple(bind_loss(loss, History())(watched).shape)
-    if shape != (2,):
-        raise ValueError(
-            f"loss._target_={loss['_target_']}: returns shape {shape} for 2 pairs; return one loss per pair"
-        )
-    parts = {"reference": ("reference_chosen_logp_B", "reference_rejected_logp_B")}
-    parts["rewards"] = ("rewards_margin_B", "explicit_margin_B")
-    return {part for part, names_of_part in parts.items() if read & set(names_of_part)}
-
-
 def check_numbers(loss: Mapping[str, Any]) -> None:
-    """Raise ValueError if the loss of typical pairs, or its gradient, is not finite with these settings."""
+    """Raise ValueError if the loss of typical pairs, or its gradient, is not finite with these settings.
+
+    Raises ValueError too if it does not return one loss per pair.
+    """
     chosen_B = torch.tensor([-40.0, -60.0], requires_grad=True)
     rejected_B = torch.tensor([-55.0, -50.0], requires_grad=True)
     lengths_B, reference_B = torch.tensor([20, 30]), torch.tensor([-45.0, -52.0])
     rewards_margin_B = torch.tensor([1.0, 0.5])
     pairs = PairLogps(chosen_B, rejected_B, reference_B, reference_B, lengths_B, lengths_B, rewards_margin_B)
     loss_B = bind_loss(loss, History())(pairs)
+    if (shape := tuple(loss_B.shape)) != (2,):
+        problem = f"returns shape {shape} for 2 pairs; return one loss per pair"
+        raise ValueError(f"loss._target_={loss['_target_']}: {problem}")
     gradients = torch.autograd.grad(loss_B.sum(), (chosen_B, rejected_B), allow_unused=True)
     if not all(torch.isfinite(part).all() for part in (loss_B, *gradients) if part is not None):
         values = " ".join(f"loss.{name}={value}" for name, value in loss.items() if name != "_target_")
@@ -102,6 +82,3 @@ def check_objective(loss: Mapping[str, Any], pairs: Sequence[TrainingPair], pair
     except MissingRewards as error:
         raise MissingRewards(f"loss._target_={loss['_target_']}: {error}; {NO_REWARDS}") from error
     check_loss(loss_P, 0, pair_ids)
-
-
-NO_REWARDS = "add reward columns to the data, or use another reward= or loss="

@@ -5,6 +5,7 @@ from typing import Any
 
 from apm_exp.core.told import told
 from apm_exp.selection.metrics.preflight import needs_rewards
+from apm_exp.training.loss_reads import NO_REWARDS, reads_rewards
 
 
 def check_rewards(config: Mapping[str, Any]) -> None:
@@ -43,8 +44,6 @@ def _refuse_metric(config: Mapping[str, Any]) -> None:
 
 
 def _refuse_loss(loss: Mapping[str, Any]) -> None:
-    from apm_exp.training.objective import NO_REWARDS, fields_read
-
-    if "rewards" in fields_read(loss):
+    if reads_rewards(loss):
         problem = "this loss needs rewards, but the rows have none"
         raise ValueError(f"loss._target_={loss['_target_']}: {problem}; {NO_REWARDS}")

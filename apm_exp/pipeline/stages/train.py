@@ -20,6 +20,7 @@ from apm_exp.runtime.settings import all_processes
 from apm_exp.selection.kept_rows import TOKENS, Part, kept_ids, kept_rows, rows_of, tokens_of
 from apm_exp.selection.margins import COLUMNS, explicit_margin
 from apm_exp.training.few_steps import little_moved
+from apm_exp.training.loss_reads import NO_REWARDS, reads_rewards
 from apm_exp.training.metrics_file import read_rows
 from apm_exp.training.risky_settings import warn_unusual
 from apm_exp.training.unfinished import say_unfinished
@@ -165,9 +166,7 @@ def foresee(inputs: Mapping[str, Any], built: Mapping[str, Artifact]) -> None:
     rewards = [built.get(part["rewards"].key) for part in inputs["parts"]]
     if not any(each and each.counts.get("unrewarded") == each.counts["pairs"] for each in rewards):
         return
-    from apm_exp.training.objective import NO_REWARDS, fields_read  # imports torch, which a reused run does not need
-
     loss = inputs["loss"]
-    if "rewards" in fields_read(loss):
+    if reads_rewards(loss):
         problem = "this loss needs rewards, but the pairs have none"
         raise ValueError(f"loss._target_={loss['_target_']}: {problem}; {NO_REWARDS}")
