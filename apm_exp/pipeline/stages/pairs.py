@@ -32,10 +32,8 @@ def pairs(
 
     if sampled is None:
         node = {**dataset, "on_bad_row": on_bad_row}
-        rows, settings = (
-            drawn(reader(node), **component.settings_of(drawn, node)),
-            component.settings_of(prepare_pairs, node),
-        )
+        rows = drawn(reader(node), **component.settings_of(drawn, node))
+        settings = component.settings_of(prepare_pairs, node)
         return prepare_pairs(out, rows, where_of(node), held_out_rows(node), **settings)
     table = sampled["generations"].path / "generations.parquet"
     rule = component.bind("pairing", sampled["pairing"])
