@@ -83,7 +83,8 @@ def _check_refused(refused: list[dict[str, Any]], rows: int, where: str, on_bad_
         remedy = "correct them or use dataset.on_bad_row=refuse"
         raise ValueError(f"dataset.on_bad_row=error: {len(refused)} of {rows} rows: {problem}; {remedy}")
     if len(refused) == rows:
-        raise ValueError(f"{where}: none of {rows:,} rows has a usable prompt ({summary}); see {listed}")
+        remedy = "" if where.startswith("dataset") else "; use another evolve= or model="
+        raise ValueError(f"{where}: none of {rows:,} rows has a usable prompt ({summary}); see {listed}{remedy}")
     logger.warning("%s: %d of %d rows were refused (%s); see %s", where, len(refused), rows, summary, listed)
 
 

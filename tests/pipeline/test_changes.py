@@ -1,0 +1,46 @@
+"""Other settings for one iteration."""
+
+from typing import Any
+
+import pytest
+
+from apm_exp.pipeline.changes import changed_configs, with_changes
+
+CONFIG: dict[str, Any] = {
+    "iterations": 3,
+    "seed": 0,
+    "trainer": {"learning_rate": 8e-7, "epochs": 1},
+    "metric": {"alpha": 2.5},
+    "pipeline": {"changes": {3: {"trainer.learning_rate": 3e-7, "seed": 1}}},
+}
+
+
+def test_only_what_is_named_is_changed() -> None:
+    (changed,) = changed_configs(CONFIG).values()
+    assert changed["trainer"] == {"learning_rate": 3e-7, "epochs": 1}
+    assert changed["seed"] == 1
+    assert changed["metric"] is CONFIG["metric"]
+    assert CONFIG["trainer"]["learning_rate"] == 8e-7
+    assert changed_configs({**CONFIG, "pipeline": {"changes": None}}) == changed_configs({"pipeline": {}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        (
+            {"trainer.lerning_rate": 1},
+            r"^pipeline\.changes: trainer\.lerning_rate=1: no such setting; did you mean 'lea",
+        ),
+        ({"trainer.epochs.x": 1}, r"^pipeline\.changes: trainer\.epochs\.x=1: no such setting"),
+        ({"alpha": 1}, r"^pipeline\.changes: alpha=1: not a setting of one iteration.*write metric\.alpha$"),
+        ({"model.path": "x"}, r"^pipeline\.changes: model\.path=x: not a setting of one iteration"),
+    ],
+)
+def test_settings_that_there_are_not(changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        with_changes(CONFIG, changes)
+
+
+def test_an_iteration_that_there_is_not() -> None:
+    with pytest.raises(ValueError, match=r"^pipeline\.changes: iterations=2 has no iteration 3; .*iterations=3$"):
+        changed_configs({**CONFIG, "iterations": 2})
