@@ -1,0 +1,105 @@
+"""Self-play on the micro world as a user runs it: what is trained on, what is held out, and what is said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from apm_exp.core.artifact import Artifact
+from apm_exp.core.split import held_out_split, train_split
+from tests.command import apm_exp
+
+SMALL = ["dataset.prompts=40", "model.steps=20", "tracking=none", "dataset.holdout=0.2"]
+SMALL += ["evals.win_rate.prompts.prompts=8", "evals.win_rate.generate.samples=1", "trainer.global_batch=8"]
+COLUMNS = ["pair_id", "prompt"]
+
+
+def run(root: Path, pipeline: str, *overrides: str) -> Path:
+    result = apm_exp(root, f"pipeline={pipeline}", *SMALL, *overrides)
+    assert result.returncode == 0, result.stderr
+    return root / "outputs/runs/latest"
+
+
+def step(latest: Path, name: str) -> Artifact:
+    folder = (latest / name).resolve()
+    return Artifact(name, folder, "", json.loads((folder / "done").read_text())["counts"], 0.0)
+
+
+def texts(table: Any) -> set[str]:
+    return {row["prompt"][0]["content"] for row in table.to_pylist()}
+
+
+def prompts(latest: Path, name: str) -> list[dict[str, Any]]:
+    return pq.read_table(latest / name / "prompts.parquet").to_pylist()
+
+
+def sides(latest: Path, name: str) -> tuple[set[str], set[str]]:
+    """The prompts of a step's pairs that may be trained on, and those that are held out."""
+    pairs = step(latest, name)
+    both = (train_split(pairs, 0.2), held_out_split(pairs, 0.2))
+    train, held_out = (texts(side.read(pairs.path / "pairs.parquet", COLUMNS)) for side in both)
+    return train, held_out
+
+
+def kept(latest: Path, name: str) -> int:
+    return int(pq.read_table(latest / name / "selection.parquet")["kept"].to_numpy().sum())
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("self_play"), "evolve_then_select", "iterations=2")
+
+
+def test_an_iteration_trains_on_all_of_d_and_the_best_of_the_evolved(first: Path) -> None:
+    for iteration in ("1", "2"):
+        base, best = step(first, f"selection.{iteration}"), step(first, f"selection.{iteration}-evolved")
+        assert kept(first, base.kind) == base.counts["pairs"]
+        assert kept(first, best.kind) == int(0.4 * best.counts["pairs"])
+        trained = step(first, f"policy.{iteration}").counts["pairs"]
+        assert trained == kept(first, base.kind) + kept(first, best.kind)
+
+
+def test_a_prompt_and_all_that_is_evolved_from_it_are_on_one_side_in_all_iterations(first: Path) -> None:
+    aside = set.union(*(sides(first, f"pairs.{iteration}")[1] for iteration in ("1", "2")))
+    assert 0 < len(aside) <= 8  # 20% of 40 prompts; those with identical responses make no pair
+    parents = {row["prompt_id"]: row["prompt"][0]["content"] for row in prompts(first, "prompts")}
+    evolved = {row["prompt"][0]["content"]: parents[row["parent_id"]] for row in prompts(first, "prompts.1-evolved")}
+    assert not set(evolved) & set(parents.values())
+    for iteration in ("1", "2"):
+        assert not sides(first, f"pairs.{iteration}")[0] & aside
+        train, held_out = sides(first, f"pairs.{iteration}-evolved")
+        assert not {evolved[text] for text in train} & aside
+        assert held_out
+
+
+def test_the_second_iteration_samples_and_scores_with_the_first_policy(first: Path) -> None:
+    trained = step(first, "policy.1").path.name
+    for name in ("generations.2", "generations.2-evolved", "logps.2-evolved", "policy.2"):
+        done = json.loads((first / name / "done").read_text())
+        assert f"policy/{trained}" in done["inputs"]
+
+
+def test_select_then_evolve_shares_d_and_evolves_the_prompts_of_the_best(first: Path) -> None:
+    root = first.parents[2]
+    latest = run(root, "select_then_evolve", "keep=weighted_sample", "keep.k=6", "metric=explicit")
+    record = json.loads((latest / "result.json").read_text())["steps"]
+    assert {record[name]["state"] for name in ("models", "prompts", "generations.1", "pairs.1")} == {"reused"}
+    assert kept(latest, "selection.1-to_evolve") == 6
+    assert len(prompts(latest, "prompts.1-to_evolve")) == 6
+    parents = {row["parent_id"] for row in prompts(latest, "prompts.1-evolved")}
+    assert parents <= {row["prompt_id"] for row in prompts(latest, "prompts.1-to_evolve")}
+    all_new = step(latest, "selection.1-evolved")
+    assert step(latest, "policy.1").counts["pairs"] == kept(latest, "selection.1") + all_new.counts["pairs"]
+
+
+def test_every_rewrite_of_a_policy_that_cannot_rewrite_is_refused_and_what_is_done_stays(first: Path) -> None:
+    """The micro world's policy, asked for a rewrite: its template knows no such words."""
+    root = first.parents[2]
+    result = apm_exp(root, "pipeline=evolve_then_select", *SMALL, "evolve=rewrite")
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert step(first, "generations.1").counts["prompts"] == 40
