@@ -1,4 +1,4 @@
-"""What the tests of several modules share: a tiny random policy with a tokenizer, and a handful of tokenised pairs."""
+"""What the tests of several modules share: a tiny random policy with a tokenizer, and a handful of tokenized pairs."""
 
 import random
 import socket
@@ -10,7 +10,7 @@ import hypothesis
 import pyarrow as pa
 import pytest
 
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no deadline")
@@ -116,7 +116,7 @@ def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 
 @pytest.fixture(scope="session")
-def tiny_pairs() -> list[TokenisedPair]:
+def tiny_pairs() -> list[TokenizedPair]:
     """12 pairs of random tokens of `tiny_policy`: prompts of 1 to 9 tokens, answers of 1 to 12."""
     draw = random.Random(1)
 
@@ -125,11 +125,11 @@ def tiny_pairs() -> list[TokenisedPair]:
 
     drawn = ((draw.randint(2, 9), draw.randint(2, 12), draw.randint(2, 12)) for _ in range(10))
     lengths = [(1, 1, 12), (9, 12, 1), *drawn]
-    return [TokenisedPair(ids(prompt), ids(chosen), ids(rejected)) for prompt, chosen, rejected in lengths]
+    return [TokenizedPair(ids(prompt), ids(chosen), ids(rejected)) for prompt, chosen, rejected in lengths]
 
 
 @pytest.fixture(scope="session")
-def scored(tiny_policy: Policy, tiny_pairs: list[TokenisedPair]) -> pa.Table:
+def scored(tiny_policy: Policy, tiny_pairs: list[TokenizedPair]) -> pa.Table:
     """The rows of logps.parquet of `tiny_pairs` under `tiny_policy`, all of them for training."""
     from apm_exp.models.load import load_model
     from apm_exp.models.score_pairs import score_pairs

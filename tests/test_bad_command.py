@@ -101,7 +101,7 @@ def test_a_multirun_names_every_job_that_cannot_be_composed(arguments: str, mess
     assert (result.returncode, result.stderr) == (2, f"error: {message}\n")
 
 
-def test_a_misspelt_setting_beside_options_of_the_users_own(tmp_path: Path) -> None:
+def test_a_misspelled_setting_beside_options_of_the_users_own(tmp_path: Path) -> None:
     shipped = (conf_folder() / "metric" / "map.yaml").read_text()
     (tmp_path / "mine" / "metric").mkdir(parents=True)
     (tmp_path / "mine" / "metric" / "my_metric.yaml").write_text(shipped)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from tests.benchmarks import work, workload
 from tests.benchmarks.contenders import OURS, PADDED, TRL
 from tests.benchmarks.model_shape import random_llama
@@ -33,13 +33,13 @@ def model() -> LlamaForCausalLM:
 
 
 @pytest.mark.parametrize("peer", [PADDED, TRL])
-def test_peers_score_as_we_do(model: LlamaForCausalLM, tiny_pairs: list[TokenisedPair], peer: str) -> None:
+def test_peers_score_as_we_do(model: LlamaForCausalLM, tiny_pairs: list[TokenizedPair], peer: str) -> None:
     ours, theirs = (scoring_method(name, model, tokens_per_batch=64)(tiny_pairs) for name in (OURS, peer))
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("peer", [PADDED, TRL])
-def test_peers_take_the_step_that_we_take(model: LlamaForCausalLM, tiny_pairs: list[TokenisedPair], peer: str) -> None:
+def test_peers_take_the_step_that_we_take(model: LlamaForCausalLM, tiny_pairs: list[TokenizedPair], peer: str) -> None:
     draw = random.Random(0)
     reference = [(draw.gauss(-20, 5), draw.gauss(-20, 5)) for _ in tiny_pairs]
     losses, gradients = [], []
@@ -52,7 +52,7 @@ def test_peers_take_the_step_that_we_take(model: LlamaForCausalLM, tiny_pairs: l
 
 
 def test_work_by_hand() -> None:
-    pair = TokenisedPair([1, 1], [1], [1, 1, 1])  # 6 tokens, 4 of answers
+    pair = TokenizedPair([1, 1], [1], [1, 1, 1])  # 6 tokens, 4 of answers
     assert work.layer_weights(TINY) == 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48 == 7680
     assert work.visible_keys(pair) == (1 + 2) + 3 + (3 + 4 + 5)
     attention = 2 * 2 * 32 * 18  # two products in each of two layers
@@ -61,7 +61,7 @@ def test_work_by_hand() -> None:
 
 
 def test_padding_by_hand() -> None:
-    short, long = TokenisedPair([1], [1], [1]), TokenisedPair([1, 1], [1], [1, 1])
+    short, long = TokenizedPair([1], [1], [1]), TokenizedPair([1, 1], [1], [1, 1])
     assert workload.padding([short, long], 2) == 4 * 4 / 8
     assert workload.padding([short, long], 1) == (2 * 2 + 2 * 4) / 8
 

@@ -80,7 +80,7 @@ class PairLogps:
 
 
 @dataclass(frozen=True)
-class TokenisedPair:
+class TokenizedPair:
     """Token ids of one pair: the prompt once, and each response up to and including its end token.
 
     cut_prompt, cut_responses: whether the prompt, and how many of the responses, were truncated. differs: how the chat

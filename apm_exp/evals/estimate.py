@@ -18,8 +18,8 @@ def share(values: np.ndarray, prompt_N: np.ndarray, confidence: float) -> dict[s
     """Return the mean of values in [0, 1] (1, 0, and 1/2 for a tie), with Wilson's interval, which is within [0, 1]."""
     n, mean = _independent(values, prompt_N), float(np.mean(values))
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    centre, width = mean + z * z / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
-    low, high = ((centre + sign * width) / (1 + z * z / n) for sign in (-1, 1))
+    center, width = mean + z * z / (2 * n), z * math.sqrt(mean * (1 - mean) / n + z * z / (4 * n * n))
+    low, high = ((center + sign * width) / (1 + z * z / n) for sign in (-1, 1))
     return _record(values, prompt_N, "share", [max(0.0, low), min(1.0, high)])
 
 

@@ -18,7 +18,7 @@ from apm_exp.core.digest import canonical, text_digest
 from apm_exp.core.files import write_json, write_parquet
 from apm_exp.core.messages import read_messages
 from apm_exp.core.split import Split, held_out_split
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.evals.estimate import mean, share
 
 logger = logging.getLogger(__name__)
@@ -129,9 +129,9 @@ def _logps(rows: pa.Table, policy: Policy, runtime: dict[str, Any]) -> tuple[np.
     return values[:, 0], values[:, 1]
 
 
-def _pairs(rows: pa.Table) -> Sequence[TokenisedPair]:
+def _pairs(rows: pa.Table) -> Sequence[TokenizedPair]:
     columns = (rows[name].to_pylist() for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
-    return [TokenisedPair(*ids) for ids in zip(*columns, strict=True)]
+    return [TokenizedPair(*ids) for ids in zip(*columns, strict=True)]
 
 
 def work(pairs: Artifact, logps: Artifact, holdout: float) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apm_exp.core.types import Policy, Refusal, TokenisedPair
+from apm_exp.core.types import Policy, Refusal, TokenizedPair
 
 _NAMES = (  # names used by different configurations; the smallest value applies
     "max_position_embeddings",
@@ -39,7 +39,7 @@ def context_of(policy: Policy) -> int | None:
     return context_length(empty_model(policy, f"model.path={policy.folder}"))
 
 
-def within_context(pair: TokenisedPair | Refusal, most: int | None) -> TokenisedPair | Refusal:
+def within_context(pair: TokenizedPair | Refusal, most: int | None) -> TokenizedPair | Refusal:
     """Return the pair, or a refusal if its prompt and its longer response together have more than `most` tokens."""
     if isinstance(pair, Refusal) or most is None:
         return pair

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.models.forward.choose import choose_form, own_attention
 from apm_exp.models.forward.output_head import soft_cap_of
 from apm_exp.models.forward.padded import padded_inputs, padded_logps
@@ -32,7 +32,7 @@ class ResponseLogps:
     rejected_len_B: Tensor
 
 
-def pair_forward(model: nn.Module, pairs: Sequence[TokenisedPair]) -> ResponseLogps:
+def pair_forward(model: nn.Module, pairs: Sequence[TokenizedPair]) -> ResponseLogps:
     """Compute the log-probs of both responses of each pair given its prompt (B entries), differentiably.
 
     model: a Hugging Face causal LM, plain or wrapped (DistributedDataParallel, DeepSpeed, PEFT); the wrapper's own

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.models.allocator import freed_memory_kept
 from apm_exp.models.halving import fill, run_halving
 from apm_exp.models.pair_forward import responses_forward
@@ -16,11 +16,11 @@ from apm_exp.runtime.settings import Runtime
 
 _SUITS_CPU, _SUITS_GPU = 4096, 16384  # tokens
 Scored = list[tuple[Any, ...]]  # index of an item, then the log-prob of each of its responses (nats)
-Indexed = tuple[int, TokenisedPair]
+Indexed = tuple[int, TokenizedPair]
 
 
 def score_pairs(
-    model: nn.Module, items: Sequence[TokenisedPair], names: Sequence[str], tokens_per_batch: int
+    model: nn.Module, items: Sequence[TokenizedPair], names: Sequence[str], tokens_per_batch: int
 ) -> Iterator[tuple[Any, ...]]:
     """Yield (index, log-prob of each response in nats) of each pair.
 
@@ -61,7 +61,7 @@ def form_batches(
 
 def score_batches(
     model: nn.Module,
-    items: Sequence[TokenisedPair],
+    items: Sequence[TokenizedPair],
     names: Sequence[str],
     batches: Sequence[Sequence[int]],
     tokens_per_batch: int,

@@ -15,18 +15,18 @@ import pyarrow.parquet as pq
 from apm_exp.core import component
 from apm_exp.core.console import track
 from apm_exp.core.results_file import read_results, record
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.runtime.run_in_ranks import run_in_ranks
 from apm_exp.runtime.settings import all_processes
 
 logger = logging.getLogger(__name__)
-TOKENISED, SHARDS = "tokenised.parquet", "shards"
+TOKENIZED, SHARDS = "tokenized.parquet", "shards"
 _SECONDS_TO_SHOW, _SECONDS_BETWEEN_LOOKS = 90.0, 0.5
 PARTS = ("prompt_ids", "chosen_ids", "rejected_ids")
 Scores = dict[str, tuple[float, ...]]  # by pair_id: the log-probs of the chosen and the rejected response (nats)
 
 
-class StoredPairs(Sequence[TokenisedPair]):
+class StoredPairs(Sequence[TokenizedPair]):
     """The pairs of a table, created on access, as Python integers would need many times the memory."""
 
     def __init__(self, table: pa.Table) -> None:
@@ -36,13 +36,13 @@ class StoredPairs(Sequence[TokenisedPair]):
         return len(self.columns[0])
 
     @overload
-    def __getitem__(self, row: int) -> TokenisedPair: ...
+    def __getitem__(self, row: int) -> TokenizedPair: ...
     @overload
-    def __getitem__(self, row: slice) -> Sequence[TokenisedPair]: ...
-    def __getitem__(self, row: int | slice) -> TokenisedPair | Sequence[TokenisedPair]:
+    def __getitem__(self, row: slice) -> Sequence[TokenizedPair]: ...
+    def __getitem__(self, row: int | slice) -> TokenizedPair | Sequence[TokenizedPair]:
         if isinstance(row, slice):
             return [self[index] for index in range(*row.indices(len(self)))]
-        return TokenisedPair(*(column[row].as_py() for column in self.columns))
+        return TokenizedPair(*(column[row].as_py() for column in self.columns))
 
 
 def lengths_of(table: pa.Table) -> np.ndarray:
@@ -51,13 +51,13 @@ def lengths_of(table: pa.Table) -> np.ndarray:
 
 
 def score_table(out: Path, policy: Policy, runtime: dict[str, Any]) -> Scores:
-    """Return the log-probs of each pair of `out/tokenised.parquet` by pair_id, computed in as many processes as
+    """Return the log-probs of each pair of `out/tokenized.parquet` by pair_id, computed in as many processes as
     configured.
 
     Results that an earlier attempt left in `out/shards` are reused; if nothing else has changed, the other pairs are
     scored in the same batches as without the interruption. Raises ValueError as form_batches and score_batches do.
     """
-    table = pq.read_table(out / TOKENISED)
+    table = pq.read_table(out / TOKENIZED)
     names, lengths = table["pair_id"].to_pylist(), lengths_of(table).tolist()
     known = _scores(out / SHARDS)
     batches = remaining(names, lengths, known.keys(), runtime)
@@ -112,7 +112,7 @@ def score_share(out: Path, *, policy: Policy, shares: list[list[list[int]]], run
     from apm_exp.models.score_pairs import score_batches, token_budget
 
     settings = component.bind("runtime", runtime)()
-    table = pq.read_table(out / TOKENISED)
+    table = pq.read_table(out / TOKENIZED)
     pairs, names = StoredPairs(table), table["pair_id"].to_pylist()
     model: Any = load_model(policy, settings.device)
     _check_ids(table, names, model.get_input_embeddings().weight.shape[0])

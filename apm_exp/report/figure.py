@@ -94,8 +94,8 @@ def _slimmed(svg: str, name: str) -> str:
     svg = re.sub(r' (?:d|x|y|width|height|transform)="[^"]*"', lambda m: _rounded(m[0]), svg)
     svg = re.sub(r"M ([\d.-]+) ([\d.-]+) \nL \1 \2 (?=\n|\")", r"M\1 \2h0", svg)
     svg = re.sub(r"\s*\n\s*", " ", svg)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, f"var(--{variable}, {colour})")
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, f"var(--{variable}, {color})")
     return svg
 
 
@@ -103,7 +103,7 @@ def _rounded(attribute: str) -> str:
     return re.sub(r"-?\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), attribute)
 
 
-def dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, *, opacity: float) -> None:
+def dots(ax: Axes, x: np.ndarray, y: np.ndarray, color: str, *, opacity: float) -> None:
     """Draw points as round dots in a few long paths, which takes about 15 bytes per point.
 
     They are distributed over four paths, as overlaps within one path do not get darker.
@@ -112,7 +112,7 @@ def dots(ax: Axes, x: np.ndarray, y: np.ndarray, colour: str, *, opacity: float)
         points = np.column_stack([x[part::4], y[part::4]])
         if len(points):
             path = Path(np.repeat(points, 2, axis=0), np.tile([Path.MOVETO, Path.LINETO], len(points)))
-            patch = PathPatch(path, fill=False, edgecolor=colour, alpha=opacity, linewidth=2.6, capstyle="round")
+            patch = PathPatch(path, fill=False, edgecolor=color, alpha=opacity, linewidth=2.6, capstyle="round")
             ax.add_artist(patch).set_clip_on(False)
 
 

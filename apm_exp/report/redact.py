@@ -53,6 +53,6 @@ def without_folders(value: Any, folders: Iterable[str]) -> Any:
     if not isinstance(value, str):
         return value
     for folder in folders:
-        for spelt in {folder, html.escape(folder)}:
-            value = re.sub(rf"(?<![\w.+/-]){re.escape(spelt)}/", ".../", value)
+        for spelled in {folder, html.escape(folder)}:
+            value = re.sub(rf"(?<![\w.+/-]){re.escape(spelled)}/", ".../", value)
     return value

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from apm_exp.core.rounding import TOLERANCE
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.models.pair_forward import pair_forward
 from apm_exp.training.end_of_policy import write_end_tokens
@@ -58,7 +58,7 @@ def finish_folder(folder: Path, policy: Policy) -> None:
     partial.rename(folder)
 
 
-def logps_of(model: Any, pair: TokenisedPair) -> tuple[float, float]:
+def logps_of(model: Any, pair: TokenizedPair) -> tuple[float, float]:
     """Return the mean log-probs of both responses in nats per token. Under ZeRO-3 every process must call this."""
     model.eval()
     with torch.inference_mode():
@@ -66,12 +66,12 @@ def logps_of(model: Any, pair: TokenisedPair) -> tuple[float, float]:
     return (logps.chosen_logp_B / logps.chosen_len_B).item(), (logps.rejected_logp_B / logps.rejected_len_B).item()
 
 
-def check_final(folder: Path, policy: Policy, device: str, pair: TokenisedPair, expected: tuple[float, float]) -> None:
+def check_final(folder: Path, policy: Policy, device: str, pair: TokenizedPair, expected: tuple[float, float]) -> None:
     """Load the saved policy and check it; raises ValueError as check_saved."""
     check_saved(load_model(replace(policy, folder=folder, chat_template=None), device), folder, policy, pair, expected)
 
 
-def check_saved(model: Any, folder: Path, policy: Policy, pair: TokenisedPair, expected: tuple[float, float]) -> None:
+def check_saved(model: Any, folder: Path, policy: Policy, pair: TokenizedPair, expected: tuple[float, float]) -> None:
     """Compare a saved model's log-probs of one pair with those of the trained model.
 
     Raises ValueError if they are not finite or differ by more than the dtype's noise.

@@ -31,7 +31,7 @@ def model_for_training(
     """
     place, config = "cpu" if deepspeed else device, config_without_noise(policy)
     if adapter is not None:
-        model = load_frozen(policy, adapter, device if adapter.quantisation else place, config=config)
+        model = load_frozen(policy, adapter, device if adapter.quantization else place, config=config)
     else:
         model = load_model(policy if deepspeed else replace(policy, dtype="float32"), place, config=config)
     without_dropout(model)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TrainingPair:
     """
 
     index: int
-    tokens: TokenisedPair
+    tokens: TokenizedPair
     reference_chosen_logp: float
     reference_rejected_logp: float
     explicit_margin: float | None
@@ -30,11 +30,11 @@ def training_pairs(table: pa.Table) -> list[TrainingPair]:
     tokens = ("prompt_ids", "chosen_ids", "rejected_ids")
     numbers = ("chosen_logp", "rejected_logp", "explicit_margin")
     rows = zip(*(table[name].to_pylist() for name in (*tokens, *numbers)), strict=True)
-    return [TrainingPair(index, TokenisedPair(*row[:3]), *row[3:]) for index, row in enumerate(rows)]
+    return [TrainingPair(index, TokenizedPair(*row[:3]), *row[3:]) for index, row in enumerate(rows)]
 
 
 def collate(pairs: Sequence[TrainingPair], stand_in: TrainingPair) -> dict[str, Any]:
-    """Return a batch: pair_index [B], pairs (B TokenisedPairs), reference log-probs and explicit margins [B], weight_B.
+    """Return a batch: pair_index [B], pairs (B TokenizedPairs), reference log-probs and explicit margins [B], weight_B.
 
     Weights are 1. An empty batch is the stand-in with a weight of 0: a process whose share of a global batch is empty
     must run the same number of forwards as the others, which would otherwise wait for it.

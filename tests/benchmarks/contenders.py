@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from tests.benchmarks.alternating import alternate
 from tests.benchmarks.memory import peak_memory
 from tests.benchmarks.own_process import in_own_process
@@ -32,8 +32,8 @@ class Contender:
 
 
 def comparisons(
-    options: argparse.Namespace, pairs: list[TokenisedPair]
-) -> dict[str, tuple[list[TokenisedPair], list[Contender]]]:
+    options: argparse.Namespace, pairs: list[TokenizedPair]
+) -> dict[str, tuple[list[TokenizedPair], list[Contender]]]:
     """The pairs and the contenders of each table, by its title."""
     real, long = sample(pairs, options.num_pairs), long_prompts(pairs, max(1, options.num_pairs // 3))
     if options.device == "cpu" and options.dtype == "bfloat16":
@@ -44,7 +44,7 @@ def comparisons(
 
 def shared_columns(
     options: argparse.Namespace,
-    pairs: list[TokenisedPair],
+    pairs: list[TokenizedPair],
     contenders: list[Contender],
     works: Mapping[str, Work],
     makes: Mapping[str, Callable[[], Work]],

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 
 
-def per_token_difference(logps_P2: Tensor, other_P2: Tensor, pairs: Sequence[TokenisedPair]) -> float:
+def per_token_difference(logps_P2: Tensor, other_P2: Tensor, pairs: Sequence[TokenizedPair]) -> float:
     """The largest difference of an answer's mean token log-prob, nats a token."""
     length_P2 = torch.tensor([[len(pair.chosen_ids), len(pair.rejected_ids)] for pair in pairs])
     return ((logps_P2 - other_P2).abs() / length_P2).max().item()

@@ -28,14 +28,14 @@ def _products(size: int, device: str, dtype: torch.dtype) -> list[float]:
 
 def seconds(work: Callable[[], object], device: str) -> float:
     """Wall seconds of one call, up to the device's last operation."""
-    synchronise(device)
+    synchronize(device)
     started = time.perf_counter()
     work()
-    synchronise(device)
+    synchronize(device)
     return time.perf_counter() - started
 
 
-def synchronise(device: str) -> None:
+def synchronize(device: str) -> None:
     """Wait for what a GPU still has to do; a CPU has nothing left to do."""
     if device == "cuda":
         torch.cuda.synchronize()

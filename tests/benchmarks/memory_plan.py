@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.jobs.plan.memory.adapted import adapt
 from apm_exp.jobs.plan.memory.estimate import Estimate, estimate
 from apm_exp.jobs.plan.memory.training import training_of
@@ -110,7 +110,7 @@ def _prepare(folder: Path, name: str) -> None:
     word_tokenizer(("a", "b"), 8192).save_pretrained(folder / name)
     draw = random.Random(0)
     parts = [[[draw.randrange(4, 60) for _ in range(n)] for n in (PROMPT, ANSWER, ANSWER)] for _ in range(PAIRS)]
-    pairs, names = [TokenisedPair(*each) for each in parts], [f"p{index:02d}" for index in range(PAIRS)]
+    pairs, names = [TokenizedPair(*each) for each in parts], [f"p{index:02d}" for index in range(PAIRS)]
     scored = {row: logps for row, *logps in score_pairs(load_model(_policy(folder / name), "cpu"), pairs, names, 2048)}
     table = logps_table(pairs, [tuple(scored[row]) for row in range(PAIRS)], ["train"] * PAIRS)
     pq.write_table(table, folder / f"{name}.parquet")

@@ -1,4 +1,4 @@
-"""The randomly initialised Llamas that the benchmarks run, and modules of their own on the same weights."""
+"""The randomly initialized Llamas that the benchmarks run, and modules of their own on the same weights."""
 
 import copy
 from typing import Any
@@ -37,7 +37,7 @@ SHAPES = {"small": SMALL, "llama_1b": LLAMA_1B, "llama3_8b": LLAMA3_8B}
 
 
 def random_llama(shape: dict[str, Any], dtype: torch.dtype, device: str) -> LlamaForCausalLM:
-    """A Llama of this shape with Llama's own random initialisation (seed 0), in eval mode, with SDPA attention.
+    """A Llama of this shape with Llama's own random initialization (seed 0), in eval mode, with SDPA attention.
 
     The weights are drawn in float32, so that those of another dtype are the same ones, rounded.
     """

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 
 
-def padded_logps(model: Any, pairs: Sequence[TokenisedPair]) -> tuple[Tensor, Tensor]:
+def padded_logps(model: Any, pairs: Sequence[TokenizedPair]) -> tuple[Tensor, Tensor]:
     """Summed log-probs of the chosen and of the rejected answers (B each, nats), differentiable.
 
     As the release of the paper's authors does it: rows padded on the right with an attention mask, logits of every

@@ -4,14 +4,14 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from tests.benchmarks.contenders import Contender, comparisons
 from tests.benchmarks.options import parse
 from tests.benchmarks.table import Bar, Row, print_bars, print_table, write_json
 from tests.benchmarks.workload import describe, read_pairs
 
 Tables = Mapping[str, Mapping[str, Row]]  # by title, by contender
-Compare = Callable[[argparse.Namespace, list[TokenisedPair], list[Contender]], dict[str, Row]]
+Compare = Callable[[argparse.Namespace, list[TokenizedPair], list[Contender]], dict[str, Row]]
 
 
 def run(
@@ -33,7 +33,7 @@ def run(
 
 def _prepare(
     description: str,
-) -> tuple[argparse.Namespace, dict[str, tuple[list[TokenisedPair], list[Contender]]]]:
+) -> tuple[argparse.Namespace, dict[str, tuple[list[TokenizedPair], list[Contender]]]]:
     options = parse(description)
     pairs = read_pairs(options.pairs)
     print(f"The file: {describe(pairs)}", flush=True)

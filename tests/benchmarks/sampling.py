@@ -1,6 +1,6 @@
 """Sampling, side by side: `python -m tests.benchmarks.sampling` prints tables and bars and writes sampling.json.
 
-Five responses to each prompt from a randomly initialised Llama in float32, at temperature 0.8 and top-p 0.95: by our
+Five responses to each prompt from a randomly initialized Llama in float32, at temperature 0.8 and top-p 0.95: by our
 decoding, and by transformers' `generate` with num_return_sequences=5. In turn, after one run of a few tokens that is
 not timed. Its next tokens are nearly equally likely, so that every response has all its tokens; where responses end,
 one token in 128 is an end token, and the times are divided by the tokens up to the ends.

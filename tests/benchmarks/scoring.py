@@ -8,7 +8,7 @@ times and for its peak memory: how ours keeps freed memory would change the peer
 import argparse
 from functools import partial
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from tests.benchmarks.bars import bars
 from tests.benchmarks.contenders import Contender, shared_columns
 from tests.benchmarks.differences import per_token_difference
@@ -22,7 +22,7 @@ GPU_SHARE = {"llama3_8b": 0.55}  # of the matrix peak: the aim
 OWN = ("share of the matrix peak", "share of peak", 0.80, True)
 
 
-def compare(options: argparse.Namespace, pairs: list[TokenisedPair], contenders: list[Contender]) -> dict[str, Row]:
+def compare(options: argparse.Namespace, pairs: list[TokenizedPair], contenders: list[Contender]) -> dict[str, Row]:
     """One row a contender, by its label."""
     shape, budget = SHAPES[options.shape], options.tokens_per_batch
     models = {dtype: random_llama(shape, dtype, options.device) for dtype in {c.dtype for c in contenders}}
@@ -38,7 +38,7 @@ def compare(options: argparse.Namespace, pairs: list[TokenisedPair], contenders:
 
 
 def _work_of_its_own(
-    contender: Contender, shape: str, tokens_per_batch: int | None, pairs: list[TokenisedPair]
+    contender: Contender, shape: str, tokens_per_batch: int | None, pairs: list[TokenizedPair]
 ) -> partial:
     model = random_llama(SHAPES[shape], contender.dtype, "cpu")
     return partial(scoring_method(contender.method, model, tokens_per_batch), pairs)

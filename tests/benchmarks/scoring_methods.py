@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from trl import DPOTrainer
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.models.score_pairs import score_pairs, token_budget
 from apm_exp.runtime.settings import Runtime, run_on
 from tests.benchmarks.contenders import OURS, PADDED
@@ -18,7 +18,7 @@ from tests.benchmarks.trl_peer import trl_reference_logps, trl_trainer
 from tests.benchmarks.workload import batches
 
 PADDED_BATCH, TRL_BATCH = 4, 8  # pairs
-Score = Callable[[list[TokenisedPair]], Tensor]
+Score = Callable[[list[TokenizedPair]], Tensor]
 
 
 def scoring_method(name: str, model: LlamaForCausalLM, tokens_per_batch: int | None) -> Score:
@@ -31,7 +31,7 @@ def scoring_method(name: str, model: LlamaForCausalLM, tokens_per_batch: int | N
     return partial(_trl, trl_trainer(own, beta=0.1))
 
 
-def _ours(model: LlamaForCausalLM, tokens_per_batch: int | None, pairs: list[TokenisedPair]) -> Tensor:
+def _ours(model: LlamaForCausalLM, tokens_per_batch: int | None, pairs: list[TokenizedPair]) -> Tensor:
     names = [str(index) for index in range(len(pairs))]
     budget = token_budget(our_runtime(model, tokens_per_batch=tokens_per_batch), [pair.length for pair in pairs])
     return torch.tensor([logps for _, *logps in sorted(score_pairs(model, pairs, names, budget))])
@@ -50,10 +50,10 @@ def our_runtime(model: LlamaForCausalLM, tokens_per_batch: int | None = None) ->
 
 
 @torch.inference_mode()
-def _padded(model: LlamaForCausalLM, pairs: list[TokenisedPair]) -> Tensor:
+def _padded(model: LlamaForCausalLM, pairs: list[TokenizedPair]) -> Tensor:
     return torch.cat([torch.stack(padded_logps(model, part), 1).cpu() for part in batches(pairs, PADDED_BATCH)])
 
 
-def _trl(trainer: DPOTrainer, pairs: list[TokenisedPair]) -> Tensor:
+def _trl(trainer: DPOTrainer, pairs: list[TokenizedPair]) -> Tensor:
     parts = batches(pairs, TRL_BATCH)
     return torch.cat([torch.stack(trl_reference_logps(trainer, part), 1).float().cpu() for part in parts])

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from trl import DPOTrainer
 
-from apm_exp.core.types import PairLogps, TokenisedPair
+from apm_exp.core.types import PairLogps, TokenizedPair
 from apm_exp.models.pair_forward import pair_forward
 from apm_exp.training.losses.dpo import dpo
 from tests.benchmarks.contenders import OURS, PADDED
@@ -25,8 +25,8 @@ from tests.benchmarks.workload import batches
 BETA = 0.1
 PAIRS_PER_BATCH = 4
 Reference = list[tuple[float, float]]  # of each pair, nats: chosen, rejected
-BatchLoss = Callable[[list[TokenisedPair], Reference], tuple[Tensor, Tensor | None]]
-Steps = Callable[[list[TokenisedPair], Reference], "StepResult"]
+BatchLoss = Callable[[list[TokenizedPair], Reference], tuple[Tensor, Tensor | None]]
+Steps = Callable[[list[TokenizedPair], Reference], "StepResult"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def training_method(name: str, model: LlamaForCausalLM) -> Steps:
 
 
 def _steps(
-    model: LlamaForCausalLM, batch_loss: BatchLoss, pairs: list[TokenisedPair], reference: Reference
+    model: LlamaForCausalLM, batch_loss: BatchLoss, pairs: list[TokenizedPair], reference: Reference
 ) -> StepResult:
     model.zero_grad(set_to_none=True)
     losses, logps = [], []
@@ -64,21 +64,21 @@ def _steps(
     return StepResult([loss.item() for loss in losses], torch.cat(known) if known else None)
 
 
-def _ours(model: LlamaForCausalLM, pairs: list[TokenisedPair], reference: Reference) -> tuple[Tensor, Tensor]:
+def _ours(model: LlamaForCausalLM, pairs: list[TokenizedPair], reference: Reference) -> tuple[Tensor, Tensor]:
     logps = pair_forward(model, pairs)
     return _dpo(logps.chosen_logp_B, logps.rejected_logp_B, pairs, reference)
 
 
-def _padded(model: LlamaForCausalLM, pairs: list[TokenisedPair], reference: Reference) -> tuple[Tensor, Tensor]:
+def _padded(model: LlamaForCausalLM, pairs: list[TokenizedPair], reference: Reference) -> tuple[Tensor, Tensor]:
     return _dpo(*padded_logps(model, pairs), pairs, reference)
 
 
-def _trl(trainer: DPOTrainer, pairs: list[TokenisedPair], reference: Reference) -> tuple[Tensor, None]:
+def _trl(trainer: DPOTrainer, pairs: list[TokenizedPair], reference: Reference) -> tuple[Tensor, None]:
     return trl_loss(trainer, pairs, reference), None
 
 
 def _dpo(
-    chosen_B: Tensor, rejected_B: Tensor, pairs: list[TokenisedPair], reference: Reference
+    chosen_B: Tensor, rejected_B: Tensor, pairs: list[TokenizedPair], reference: Reference
 ) -> tuple[Tensor, Tensor]:
     """The mean loss of a batch and the log-probs [B, 2] that it was computed from."""
     reference_chosen_B, reference_rejected_B = torch.tensor(reference, device=chosen_B.device).unbind(1)

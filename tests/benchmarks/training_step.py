@@ -13,7 +13,7 @@ from functools import partial
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from tests.benchmarks.bars import bars
 from tests.benchmarks.contenders import PADDED, Contender, shared_columns
 from tests.benchmarks.differences import gradient_difference, per_token_difference
@@ -28,7 +28,7 @@ GPU_SHARE = {"llama_1b": 0.40}  # of the matrix peak: the aim
 OWN = ("largest difference of a gradient, relative", "gradient difference", 1e-4, False)
 
 
-def compare(options: argparse.Namespace, pairs: list[TokenisedPair], contenders: list[Contender]) -> dict[str, Row]:
+def compare(options: argparse.Namespace, pairs: list[TokenizedPair], contenders: list[Contender]) -> dict[str, Row]:
     """One row a contender, by its label."""
     shape = SHAPES[options.shape]
     models = {dtype: random_llama(shape, dtype, options.device) for dtype in {c.dtype for c in contenders}}
@@ -42,7 +42,7 @@ def compare(options: argparse.Namespace, pairs: list[TokenisedPair], contenders:
     return {label: row | numbers[label] for label, row in rows.items()}
 
 
-def drawn_reference(model: LlamaForCausalLM, pairs: list[TokenisedPair]) -> Reference:
+def drawn_reference(model: LlamaForCausalLM, pairs: list[TokenizedPair]) -> Reference:
     """The model's own log-probs, each moved by a draw of 5 nats: another policy's, so that losses differ."""
     draw = random.Random(0)
     own_P2 = scoring_method(PADDED, model, 0)(pairs).tolist()
@@ -50,7 +50,7 @@ def drawn_reference(model: LlamaForCausalLM, pairs: list[TokenisedPair]) -> Refe
 
 
 def _differences(
-    works: dict[str, partial], models: dict[str, LlamaForCausalLM], pairs: list[TokenisedPair]
+    works: dict[str, partial], models: dict[str, LlamaForCausalLM], pairs: list[TokenizedPair]
 ) -> dict[str, Row]:
     """How far the numbers of each work are from those of the last one, which is run first."""
     *others, last = works
@@ -64,7 +64,7 @@ def _differences(
 
 
 def _difference(
-    result: StepResult, expected: StepResult, gradient: list[Tensor], wanted: list[Tensor], pairs: list[TokenisedPair]
+    result: StepResult, expected: StepResult, gradient: list[Tensor], wanted: list[Tensor], pairs: list[TokenizedPair]
 ) -> Row:
     """A method that shows only its loss (TRL's) has no log-probs to compare."""
     logps = None
@@ -88,7 +88,7 @@ def _without_gradients(model: LlamaForCausalLM, work: partial) -> partial:
     return work
 
 
-def _work_of_its_own(contender: Contender, shape: str, pairs: list[TokenisedPair], reference: Reference) -> partial:
+def _work_of_its_own(contender: Contender, shape: str, pairs: list[TokenizedPair], reference: Reference) -> partial:
     model = random_llama(SHAPES[shape], contender.dtype, "cpu")
     return partial(training_method(contender.method, model), pairs, reference)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
 
 
@@ -35,14 +35,14 @@ def trl_trainer(model: Any, beta: float) -> DPOTrainer:
         return _OnTokens(model=model, args=settings, train_dataset=nothing, processing_class=word_tokenizer([], 8192))
 
 
-def trl_reference_logps(trainer: DPOTrainer, pairs: Sequence[TokenisedPair]) -> tuple[Tensor, Tensor]:
+def trl_reference_logps(trainer: DPOTrainer, pairs: Sequence[TokenizedPair]) -> tuple[Tensor, Tensor]:
     """Summed log-probs of the chosen and of the rejected answers (B each, nats): TRL's own reference pass."""
     with warnings.catch_warnings():  # it asks transformers for checkpointing by its former name
         warnings.simplefilter("ignore", FutureWarning)
         return trainer.compute_ref_log_probs(trainer.model, _batch(trainer, [_row(pair) for pair in pairs]))
 
 
-def trl_loss(trainer: DPOTrainer, pairs: Sequence[TokenisedPair], reference: Sequence[tuple[float, float]]) -> Tensor:
+def trl_loss(trainer: DPOTrainer, pairs: Sequence[TokenizedPair], reference: Sequence[tuple[float, float]]) -> Tensor:
     """TRL's own DPO loss of a batch (a scalar, differentiable), given the reference's log-probs of each pair."""
     rows = [
         {**_row(pair), "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
@@ -61,7 +61,7 @@ class _OnTokens(DPOTrainer):
         return dataset
 
 
-def _row(pair: TokenisedPair) -> dict[str, Any]:
+def _row(pair: TokenizedPair) -> dict[str, Any]:
     return {"prompt_ids": pair.prompt_ids, "chosen_ids": pair.chosen_ids, "rejected_ids": pair.rejected_ids}
 
 

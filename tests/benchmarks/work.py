@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 
 
-def forward_flops(shape: dict[str, Any], pairs: Sequence[TokenisedPair]) -> int:
+def forward_flops(shape: dict[str, Any], pairs: Sequence[TokenizedPair]) -> int:
     """Multiplications and additions of one forward of a Llama over pairs whose prompts are computed once.
 
     Three terms, two operations for each multiply-add: every weight of the layers for every token; the output head
@@ -21,7 +21,7 @@ def forward_flops(shape: dict[str, Any], pairs: Sequence[TokenisedPair]) -> int:
     return 2 * (layers + head + attention)
 
 
-def step_flops(shape: dict[str, Any], pairs: Sequence[TokenisedPair]) -> int:
+def step_flops(shape: dict[str, Any], pairs: Sequence[TokenizedPair]) -> int:
     """Forward and backward: three forwards, as the backward pass multiplies twice for each multiplication.
 
     What a method computes again (the head's logits, checkpointed layers) is not counted: it is no one's need.
@@ -36,7 +36,7 @@ def layer_weights(shape: dict[str, Any]) -> int:
     return 2 * hidden * hidden + 2 * hidden * key_values + 3 * hidden * shape["intermediate_size"]
 
 
-def visible_keys(pair: TokenisedPair) -> int:
+def visible_keys(pair: TokenizedPair) -> int:
     """Pairs of a query and a key: the prompt's to itself, each answer's to the prompt and to itself, all causal."""
     prompt = len(pair.prompt_ids)
     answers = (len(pair.chosen_ids), len(pair.rejected_ids))

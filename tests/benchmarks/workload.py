@@ -8,9 +8,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.models.tiny_from_data import train_tokenizer
-from apm_exp.models.tokens.pairs import tokenise_pairs
+from apm_exp.models.tokens.pairs import tokenize_pairs
 
 PAIRS = Path("../shared/data/alpaca_eval_pairs.jsonl.gz")
 VOCABULARY = 32_000
@@ -19,7 +19,7 @@ BATCHES = (4, 8)  # pairs of one batch of the peers
 LONG_PROMPT_TOKENS, LONG_ANSWER_TOKENS = 1500, 150
 
 
-def read_pairs(path: Path) -> list[TokenisedPair]:
+def read_pairs(path: Path) -> list[TokenizedPair]:
     """All pairs of a JSON-lines file (prompt, chosen, rejected, all_generated_responses; gzip or not), as tokens.
 
     There is no need for Llama's tokenizer: a byte-level BPE of 32,000 tokens is trained on the file's own text, which
@@ -34,11 +34,11 @@ def read_pairs(path: Path) -> list[TokenisedPair]:
     conversations = [[row[side] for row in rows] for side in ("chosen", "rejected")]
     prompts = [messages[:-1] for messages in conversations[0]]
     chosen, rejected = ([messages[-1:] for messages in side] for side in conversations)
-    pairs = tokenise_pairs(tokenizer, "text", prompts, chosen, rejected, [None] * len(prompts))
-    return [_cut(pair) for pair in pairs if isinstance(pair, TokenisedPair)]
+    pairs = tokenize_pairs(tokenizer, "text", prompts, chosen, rejected, [None] * len(prompts))
+    return [_cut(pair) for pair in pairs if isinstance(pair, TokenizedPair)]
 
 
-def sample(pairs: list[TokenisedPair], count: int) -> list[TokenisedPair]:
+def sample(pairs: list[TokenizedPair], count: int) -> list[TokenizedPair]:
     """`count` pairs at even steps of the pairs ordered by length, so that a small sample has the whole file's lengths.
 
     Which lengths meet in a batch decides how much a padded peer pads. Of 200 drawn orders (seeds 0 to 199) it is the
@@ -54,13 +54,13 @@ def sample(pairs: list[TokenisedPair], count: int) -> list[TokenisedPair]:
     return min(orders, key=lambda order: math.dist(wanted, [padding(order, size) for size in BATCHES]))
 
 
-def padding(pairs: list[TokenisedPair], size: int) -> float:
+def padding(pairs: list[TokenizedPair], size: int) -> float:
     """The tokens of batches of `size` padded to their longest row, as a multiple of those with each prompt once."""
     padded = sum(2 * len(part) * max(map(_longest_row, part)) for part in batches(pairs, size))
     return padded / sum(pair.length for pair in pairs)
 
 
-def long_prompts(pairs: list[TokenisedPair], count: int) -> list[TokenisedPair]:
+def long_prompts(pairs: list[TokenizedPair], count: int) -> list[TokenizedPair]:
     """`count` pairs with a prompt of 1,500 tokens and answers of 150 each, out of the pairs' own tokens."""
     stream = itertools.cycle(itertools.chain.from_iterable(pair.prompt_ids + pair.chosen_ids for pair in pairs))
 
@@ -68,17 +68,17 @@ def long_prompts(pairs: list[TokenisedPair], count: int) -> list[TokenisedPair]:
         return list(itertools.islice(stream, tokens))
 
     return [
-        TokenisedPair(take(LONG_PROMPT_TOKENS), take(LONG_ANSWER_TOKENS), take(LONG_ANSWER_TOKENS))
+        TokenizedPair(take(LONG_PROMPT_TOKENS), take(LONG_ANSWER_TOKENS), take(LONG_ANSWER_TOKENS))
         for _ in range(count)
     ]
 
 
-def batches(pairs: list[TokenisedPair], size: int) -> list[list[TokenisedPair]]:
+def batches(pairs: list[TokenizedPair], size: int) -> list[list[TokenizedPair]]:
     """The pairs in their own order, `size` at a time; the last batch may be smaller."""
     return [pairs[start : start + size] for start in range(0, len(pairs), size)]
 
 
-def describe(pairs: list[TokenisedPair]) -> str:
+def describe(pairs: list[TokenizedPair]) -> str:
     """Pairs, tokens with each prompt once, and what padding both rows of each pair to a batch's longest adds."""
     responses = sum(len(pair.chosen_ids) + len(pair.rejected_ids) for pair in pairs)
     padded = " and ".join(f"{padding(pairs, size):.2f} (batches of {size})" for size in BATCHES)
@@ -94,9 +94,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def _cut(pair: TokenisedPair) -> TokenisedPair:
-    return TokenisedPair(pair.prompt_ids, pair.chosen_ids[:ANSWER_TOKENS], pair.rejected_ids[:ANSWER_TOKENS])
+def _cut(pair: TokenizedPair) -> TokenizedPair:
+    return TokenizedPair(pair.prompt_ids, pair.chosen_ids[:ANSWER_TOKENS], pair.rejected_ids[:ANSWER_TOKENS])
 
 
-def _longest_row(pair: TokenisedPair) -> int:
+def _longest_row(pair: TokenizedPair) -> int:
     return len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids))

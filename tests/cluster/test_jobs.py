@@ -152,7 +152,7 @@ def test_jobs_that_fail_or_are_killed_are_named_and_the_others_go_on(slurm: dict
     assert [json.loads(path.read_text())["state"] for path in records] == ["done", "failed", "failed"]
 
 
-def test_a_requeued_job_is_waited_for_and_one_that_is_cancelled_is_named(slurm: dict[str, str], root: Path) -> None:
+def test_a_requeued_job_is_waited_for_and_one_that_is_canceled_is_named(slurm: dict[str, str], root: Path) -> None:
     waiting = multirun(slurm, root, *TRAINING, "-m", "trainer.epochs=31")
     trains(root, lambda: waiting.poll() is None)
     (log,) = (path for path in root.glob("outputs/sweeps/*/.submitit/*/*_log.out") if "_" not in path.parent.name)

@@ -35,7 +35,7 @@ VALUES = {  # of settings that take no 1
     **dict.fromkeys(("attention", "chat_template", "chosen_reward", "rejected_reward", "target_modules", "push"), "x"),
     **dict.fromkeys(("gradient_checkpointing", "torch_compile", "tf32", "trust_remote_code", "delete"), "true"),
     "optim_target_modules": "x",
-    "double_quantisation": "true",
+    "double_quantization": "true",
     "deepspeed": "zero2",
     "dtype": "auto",
 }

@@ -68,7 +68,7 @@ def search(monkeypatch: pytest.MonkeyPatch, trials: int, fails: int | None = Non
     return run([*SEARCH, f"hydra.sweeper.n_trials={trials}"]), workers
 
 
-def test_a_study_maximises_the_score_and_the_same_command_goes_on(
+def test_a_study_maximizes_the_score_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

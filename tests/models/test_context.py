@@ -18,7 +18,7 @@ from transformers import (
     XLNetConfig,
 )
 
-from apm_exp.core.types import Refusal, TokenisedPair
+from apm_exp.core.types import Refusal, TokenizedPair
 from apm_exp.models.context import context_length, stated_length, within_context
 from apm_exp.models.pair_forward import responses_forward
 
@@ -82,7 +82,7 @@ def test_learned_positions_count_whatever_the_configuration_says(config: Any, ro
 
 
 def test_a_pair_is_as_long_as_its_prompt_with_its_longer_response() -> None:
-    pair = TokenisedPair([1] * 5, [2], [3] * 4)
+    pair = TokenizedPair([1] * 5, [2], [3] * 4)
     assert within_context(pair, 9) is pair
     assert within_context(pair, None) is pair
     assert within_context(pair, 8) == Refusal(
@@ -99,7 +99,7 @@ def lengthening(model: Any, *responses: int) -> list[float]:
 
 
 @pytest.mark.parametrize("rope", [DYNAMIC, LONG])
-def test_up_to_that_length_a_neighbour_changes_nothing(rope: dict[str, Any]) -> None:
+def test_up_to_that_length_a_neighbor_changes_nothing(rope: dict[str, Any]) -> None:
     """Beyond it one does: the frequencies are those of the longest row of the batch."""
     torch.manual_seed(0)
     config = LlamaConfig(**TINY, head_dim=16, max_position_embeddings=100, rope_parameters=rope)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import BloomConfig, BloomForCausalLM, GraniteConfig, GraniteForCausalLM
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.models.forward import flex, output_head
 from apm_exp.models.forward.row import TILE
 from apm_exp.models.pair_forward import ResponseLogps, accept_responses, pair_forward, responses_forward
@@ -115,7 +115,7 @@ def test_a_model_with_adapters(targets: list[str], monkeypatch: pytest.MonkeyPat
     assert_gradients(model, prompts)
 
 
-def test_batch_size_and_order_change_nothing(tiny_pairs: list[TokenisedPair]) -> None:
+def test_batch_size_and_order_change_nothing(tiny_pairs: list[TokenizedPair]) -> None:
     model = known(gemma2)
     whole = stacked(pair_forward(model, tiny_pairs))
     single = torch.cat([stacked(pair_forward(model, [pair])) for pair in tiny_pairs])
@@ -125,7 +125,7 @@ def test_batch_size_and_order_change_nothing(tiny_pairs: list[TokenisedPair]) ->
     torch.testing.assert_close(shuffled, whole[order], atol=1e-5, rtol=1e-5)
 
 
-def test_chosen_and_rejected_and_their_lengths(tiny_pairs: list[TokenisedPair]) -> None:
+def test_chosen_and_rejected_and_their_lengths(tiny_pairs: list[TokenizedPair]) -> None:
     model = known(llama)
     logps = pair_forward(model, tiny_pairs)
     for index, pair in enumerate(tiny_pairs):
@@ -136,7 +136,7 @@ def test_chosen_and_rejected_and_their_lengths(tiny_pairs: list[TokenisedPair]) 
     assert logps.rejected_len_B.tolist() == [len(pair.rejected_ids) for pair in tiny_pairs]
 
 
-def test_no_token_is_computed_twice_or_padded(tiny_pairs: list[TokenisedPair]) -> None:
+def test_no_token_is_computed_twice_or_padded(tiny_pairs: list[TokenizedPair]) -> None:
     """The prompt once, and of each response all but the token that is only predicted."""
     model, shapes = made(llama), []
     accept_responses(model)
@@ -147,7 +147,7 @@ def test_no_token_is_computed_twice_or_padded(tiny_pairs: list[TokenisedPair]) -
 
 
 def test_logits_exist_for_a_block_of_the_response_tokens_alone(
-    tiny_pairs: list[TokenisedPair], monkeypatch: pytest.MonkeyPatch
+    tiny_pairs: list[TokenizedPair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = made(llama)
     whole = stacked(pair_forward(model, tiny_pairs))
@@ -259,7 +259,7 @@ def test_the_first_forward_chooses_the_form_of_weights_that_were_not_there() -> 
     assert_per_token(found_N, plain_of(model, prompts), length_N)
 
 
-def test_goes_through_a_wrappers_forward(tiny_pairs: list[TokenisedPair]) -> None:
+def test_goes_through_a_wrappers_forward(tiny_pairs: list[TokenizedPair]) -> None:
     class Wrapper(nn.Module):
         def __init__(self, module: nn.Module) -> None:
             super().__init__()
@@ -282,4 +282,4 @@ def test_refuses_what_has_no_log_prob(ids: tuple[list[int], list[int], list[int]
     model = made(llama)
     model.pair_attention = attention
     with pytest.raises(ValueError, match="empty prompt or an empty response"):
-        pair_forward(model, [TokenisedPair(*ids)])
+        pair_forward(model, [TokenizedPair(*ids)])

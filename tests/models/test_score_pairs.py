@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.models import score_pairs as scoring
 from apm_exp.models.load import load_model
 from apm_exp.models.pair_forward import pair_forward, responses_forward
@@ -108,7 +108,7 @@ def test_log_probs_that_are_not_finite_name_the_pairs(tiny_policy, names):
     model = load_model(tiny_policy, "cpu")
     with torch.no_grad():
         model.model.embed_tokens.weight[7] = torch.nan
-    pairs = [TokenisedPair([1, 5], [6], [8]), TokenisedPair([1, 7], [6], [8]), TokenisedPair([1, 5], [7, 6], [8, 7])]
+    pairs = [TokenizedPair([1, 5], [6], [8]), TokenizedPair([1, 7], [6], [8]), TokenizedPair([1, 5], [7, 6], [8, 7])]
     with pytest.raises(ValueError, match=r"not finite for the pairs p02, p01$"):
         list(score_pairs(model, pairs, names, 1000))
 

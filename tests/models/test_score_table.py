@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from apm_exp.core.results_file import read_results
 from apm_exp.models import score_pairs as scoring
 from apm_exp.models import score_table
-from apm_exp.models.score_table import SHARDS, TOKENISED, StoredPairs, lengths_of, remaining
+from apm_exp.models.score_table import SHARDS, TOKENIZED, StoredPairs, lengths_of, remaining
 from apm_exp.models.tokens.token_table import TOKENS_SCHEMA
 from tests.training.cases import runtime
 
@@ -25,7 +25,7 @@ score_one = scoring._score
 @pytest.fixture
 def out(tmp_path, tiny_pairs):
     rows = [{"pair_id": f"p{index:02d}", "holdout_rank": 0, **vars(pair)} for index, pair in enumerate(tiny_pairs)]
-    pq.write_table(pa.Table.from_pylist(rows, TOKENS_SCHEMA), tmp_path / TOKENISED)
+    pq.write_table(pa.Table.from_pylist(rows, TOKENS_SCHEMA), tmp_path / TOKENIZED)
     return tmp_path
 
 
@@ -71,7 +71,7 @@ def forwards(monkeypatch):
 
 
 def test_the_table_gives_the_pairs_and_their_lengths(out, tiny_pairs):
-    table = pq.read_table(out / TOKENISED)
+    table = pq.read_table(out / TOKENIZED)
     assert list(StoredPairs(table)) == tiny_pairs
     assert StoredPairs(table)[2:4] == tiny_pairs[2:4]
     assert lengths_of(table).tolist() == [pair.length for pair in tiny_pairs]
@@ -166,7 +166,7 @@ def test_two_ranks_one_killed_and_started_again_score_as_one_process(out, tiny_p
     monkeypatch.setattr(score_table, "SHARDS", "one")
     alone = scored(out, tiny_policy)
     assert found.keys() == alone.keys()
-    for name, pair in zip(sorted(alone), StoredPairs(pq.read_table(out / TOKENISED)), strict=True):
+    for name, pair in zip(sorted(alone), StoredPairs(pq.read_table(out / TOKENIZED)), strict=True):
         for place, response in enumerate((pair.chosen_ids, pair.rejected_ids)):
             assert abs(found[name][place] - alone[name][place]) / len(response) < 1e-5
     assert sorted(path.name for path in (out / "ranks").iterdir()) == ["0.log", "1.log", "launcher.log"]

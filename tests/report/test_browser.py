@@ -29,8 +29,8 @@ BOXES = """return [...document.querySelectorAll('figure svg')].map(svg => {
   return Math.min(box.width, box.height, inner.width, inner.height); })"""
 # The contrast of each text in a figure with the page behind it, as WCAG defines it.
 CONTRASTS = """
-const channels = colour => colour.match(/[0-9.]+/g).slice(0, 3).map(Number);
-const light = colour => { const [r, g, b] = channels(colour).map(c => c / 255)
+const channels = color => color.match(/[0-9.]+/g).slice(0, 3).map(Number);
+const light = color => { const [r, g, b] = channels(color).map(c => c / 255)
   .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
   return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
 const page = light(getComputedStyle(document.body).backgroundColor);
@@ -67,7 +67,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def show(browser: Any, page: Path, width: int, scheme: str) -> None:
-    """Open a page at a width (CSS pixels) in a colour scheme, with everything that folds opened."""
+    """Open a page at a width (CSS pixels) in a color scheme, with everything that folds opened."""
     metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": scheme}]

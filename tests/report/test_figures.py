@@ -1,4 +1,4 @@
-"""Figures: what is drawn, how it scales, and that it takes the page's colours."""
+"""Figures: what is drawn, how it scales, and that it takes the page's colors."""
 
 import re
 
@@ -31,7 +31,7 @@ def test_every_pair_is_a_dot() -> None:
     assert notes == []
 
 
-def test_kept_and_other_dots_differ_in_colour() -> None:
+def test_kept_and_other_dots_differ_in_color() -> None:
     svg, _ = margins_figure(scored_pairs(50, 20))
     paths = re.findall(r'<path d="([^"]*h0[^"]*)" style="([^"]*)"', svg)
     kept = sum(dots_in(path) for path, style in paths if "--kept" in style)
@@ -113,14 +113,14 @@ def test_a_single_pair_can_be_drawn() -> None:
     assert length_rows(pairs)[0]["standard_error"] is None
 
 
-def test_svg_takes_colours_and_font_from_the_page_and_names_nothing_outside() -> None:
+def test_svg_takes_colors_and_font_from_the_page_and_names_nothing_outside() -> None:
     svg = metric_figure(scored_pairs(20, 8), "map")
     assert "font-family" not in svg
     assert "http" not in svg
     assert "<style" not in svg
     assert set(re.findall(r"#[0-9a-f]{6}", svg.replace("var(--", "(")))
-    for colour in re.findall(r"(?:fill|stroke): ([^;\"]+)", svg):
-        assert colour == "none" or colour.startswith("var(--")
+    for color in re.findall(r"(?:fill|stroke): ([^;\"]+)", svg):
+        assert color == "none" or color.startswith("var(--")
 
 
 def test_ids_are_unique_on_a_page() -> None:

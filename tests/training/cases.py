@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from apm_exp.core import component
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.pipeline.stages.logps import SCHEMA
 from apm_exp.training.metrics_file import read_rows
 from apm_exp.training.task import TrainingTask
@@ -42,7 +42,7 @@ def _node(name: str) -> dict[str, Any]:
 
 
 def logps_table(
-    pairs: Sequence[TokenisedPair], values: Sequence[tuple[float, float]], splits: Sequence[str]
+    pairs: Sequence[TokenizedPair], values: Sequence[tuple[float, float]], splits: Sequence[str]
 ) -> pa.Table:
     """Rows of logps.parquet for pairs p00, p01, ..."""
     columns = {

@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from apm_exp.core.component import trust
-from apm_exp.core.types import MissingRewards, TokenisedPair
+from apm_exp.core.types import MissingRewards, TokenizedPair
 from apm_exp.training.objective import check_numbers, check_objective
 from apm_exp.training.pair_dataset import TrainingPair
 from tests.training.losses.nodes import NAMES, node
 
 
 def pair(index: int, chosen_logp: float, margin: float | None) -> TrainingPair:
-    return TrainingPair(index, TokenisedPair([1], [2, 3], [4]), chosen_logp, -2.0, margin)
+    return TrainingPair(index, TokenizedPair([1], [2, 3], [4]), chosen_logp, -2.0, margin)
 
 
 def test_a_loss_that_needs_rewards_is_refused_before_a_model_is_loaded():

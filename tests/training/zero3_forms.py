@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
 from apm_exp.models.load import load_model
 from apm_exp.models.score_pairs import score_pairs
@@ -48,7 +48,7 @@ def train(name: str, folder: Path) -> None:
     policy = Policy(folder / name, name, "float32", "auto", False)
     draw = random.Random(0)
     parts = [[[draw.randrange(5, 60) for _ in range(count)] for count in (6, 8, 5)] for _ in range(4)]
-    pairs = [TokenisedPair(*part) for part in parts]
+    pairs = [TokenizedPair(*part) for part in parts]
     names = [f"p{number:02d}" for number in range(4)]
     scored = {index: values for index, *values in score_pairs(load_model(policy, "cpu"), pairs, names, 1000)}
     table = logps_table(pairs, [tuple(scored[index]) for index in range(4)], ["train"] * 4)

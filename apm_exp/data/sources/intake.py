@@ -10,7 +10,7 @@ from apm_exp.data.sources.holdout import prompt_order
 from apm_exp.data.sources.pairs import PreferencePair, identifier_of, own_of, pair_of, table_row
 from apm_exp.data.sources.recognition import with_columns
 from apm_exp.data.sources.rows import BadRow, SourceRow, bad_row_of
-from apm_exp.data.sources.schemas import Columns, Recogniser
+from apm_exp.data.sources.schemas import Columns, Recognizer
 from apm_exp.data.sources.unused import unused_columns
 
 
@@ -56,14 +56,14 @@ class Intake:
         return [_pair_id(pair, self.groups) for pair in self.accepted]
 
 
-def take_in(rows: Iterable[SourceRow], recogniser: Recogniser, seed: int, spool: BinaryIO) -> Intake:
+def take_in(rows: Iterable[SourceRow], recognizer: Recognizer, seed: int, spool: BinaryIO) -> Intake:
     """Read all rows; the spool, an empty file opened for reading and writing, gets one line of JSON per good pair.
 
     Of rows with the same id the first is kept. Memory: a few hundred bytes per row. Raises ValueError if the columns
     match no schema.
     """
     intake = Intake(spool)
-    for row, columns in with_columns(rows, recogniser):
+    for row, columns in with_columns(rows, recognizer):
         intake.rows += 1
         identifier: str | None = None
         try:

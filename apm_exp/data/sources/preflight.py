@@ -9,7 +9,7 @@ from apm_exp.data.sources.pairs import pair_of
 from apm_exp.data.sources.reader import reader
 from apm_exp.data.sources.recognition import ROWS_LOOKED_AT, with_columns
 from apm_exp.data.sources.rows import BadRow, SourceRow
-from apm_exp.data.sources.schemas import Columns, Recogniser
+from apm_exp.data.sources.schemas import Columns, Recognizer
 
 
 def preflight(node: Mapping[str, Any]) -> bool | None:
@@ -22,11 +22,11 @@ def preflight(node: Mapping[str, Any]) -> bool | None:
     rows = first_rows(node)
     if rows is None:
         return None
-    recogniser = Recogniser(where_of(node), node["chosen_reward"], node["rejected_reward"])
-    first = list(with_columns(rows, recogniser))
+    recognizer = Recognizer(where_of(node), node["chosen_reward"], node["rejected_reward"])
+    first = list(with_columns(rows, recognizer))
     if not first:
-        raise ValueError(f"{recogniser.where}: has no row that is a JSON object; give one JSON object a line")
-    _refuse_if_none_is_usable(first, recogniser.where)
+        raise ValueError(f"{recognizer.where}: has no row that is a JSON object; give one JSON object a line")
+    _refuse_if_none_is_usable(first, recognizer.where)
     return next((columns.has_rewards for _, columns in first if columns), None)
 
 

@@ -17,7 +17,7 @@ from apm_exp.data.sources.holdout import ranks
 from apm_exp.data.sources.intake import Accepted, Intake, take_in
 from apm_exp.data.sources.pairs_table import Placed, write_pairs
 from apm_exp.data.sources.rows import SourceRow
-from apm_exp.data.sources.schemas import Recogniser
+from apm_exp.data.sources.schemas import Recognizer
 
 logger = logging.getLogger(__name__)
 _PROBLEMS_SHOWN = 3
@@ -43,10 +43,10 @@ def prepare_pairs(
     the same id is kept. Raises ValueError if the columns match no schema, there are no rows, all rows are refused, or a
     row is refused and on_bad_row is "error"; refused.jsonl is written in these cases too.
     """
-    recogniser = Recogniser(where, chosen_reward, rejected_reward)
+    recognizer = Recognizer(where, chosen_reward, rejected_reward)
     with TemporaryFile(dir=out) as spool:
         both = chain(islice(rows, limit), islice(aside, limit))
-        intake = take_in(track(both, "reading rows", None), recogniser, seed, spool)
+        intake = take_in(track(both, "reading rows", None), recognizer, seed, spool)
         write_jsonl(intake.refused, out / "refused.jsonl")
         _judge(intake, where, on_bad_row, out / "refused.jsonl")
         _warn_unused(intake, where)

@@ -7,12 +7,12 @@ from itertools import chain, groupby
 
 from apm_exp.data.sources.known_columns import with_known_columns
 from apm_exp.data.sources.rows import BadRow, SourceRow
-from apm_exp.data.sources.schemas import Columns, Recogniser, listed
+from apm_exp.data.sources.schemas import Columns, Recognizer, listed
 
 ROWS_LOOKED_AT = 100
 
 
-def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[tuple[SourceRow, Columns | None]]:
+def with_columns(rows: Iterable[SourceRow], recognizer: Recognizer) -> Iterator[tuple[SourceRow, Columns | None]]:
     """Yield each row with the meaning of its file's columns; None for a bad row.
 
     The most frequent set of columns among the first readable rows of a file is used (ties: the first), with rewards if
@@ -22,12 +22,12 @@ def with_columns(rows: Iterable[SourceRow], recogniser: Recogniser) -> Iterator[
     first: tuple[str, Columns] | None = None
     for file, of_file in groupby(map(_known, rows), key=lambda row: row.file):
         head = _head(of_file)
-        columns = _decided(head, recogniser)
+        columns = _decided(head, recognizer)
         if columns is not None:
             first = first or (file, columns)
-            _refuse_mixture(*first, file, columns, recogniser.where)
+            _refuse_mixture(*first, file, columns, recognizer.where)
         for row in chain(head, of_file):
-            yield _matched(row, columns, recogniser)
+            yield _matched(row, columns, recognizer)
 
 
 def _known(row: SourceRow) -> SourceRow:
@@ -48,12 +48,12 @@ def _head(rows: Iterator[SourceRow]) -> list[SourceRow]:
     return head
 
 
-def _decided(head: list[SourceRow], recogniser: Recogniser) -> Columns | None:
+def _decided(head: list[SourceRow], recognizer: Recognizer) -> Columns | None:
     counts: Counter[Columns] = Counter()
     problem: ValueError | None = None
     for row in (row.row for row in head if row.row is not None):
         try:
-            counts[recogniser.columns(row)] += 1
+            counts[recognizer.columns(row)] += 1
         except ValueError as error:
             problem = problem or error
     if problem is not None and not counts:
@@ -78,7 +78,7 @@ def _refuse_mixture(first_file: str, first: Columns, file: str, columns: Columns
         raise ValueError(f"{where}: {first_file} and {file} differ in {differing}; use files with one schema")
 
 
-def _matched(row: SourceRow, columns: Columns | None, recogniser: Recogniser) -> tuple[SourceRow, Columns | None]:
+def _matched(row: SourceRow, columns: Columns | None, recognizer: Recognizer) -> tuple[SourceRow, Columns | None]:
     if row.row is None or columns is None:
         return row, None
     missing = columns.used.difference(row.row, columns.rewards)
@@ -86,7 +86,7 @@ def _matched(row: SourceRow, columns: Columns | None, recogniser: Recogniser) ->
         problem = f"missing column: {listed(missing)}, which the other rows of the file have"
         return replace(row, row=None, problem=problem), None
     try:
-        extra = recogniser.columns(columns.rewards.union(row.row)).used - columns.used
+        extra = recognizer.columns(columns.rewards.union(row.row)).used - columns.used
     except ValueError as error:
         return replace(row, row=None, problem=f"other columns: {error}"), None
     if extra:

@@ -54,7 +54,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Recogniser:
+class Recognizer:
     """Detects the meaning of columns.
 
     where: the start of each error message, such as "dataset.path=a.jsonl". chosen_reward, rejected_reward: the names of

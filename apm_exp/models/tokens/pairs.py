@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
+from apm_exp.core.types import Message, Refusal, TokenizedPair, Tools
 from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
 from apm_exp.models.tokens.render import chat_text, token_ids
 from apm_exp.models.tokens.response import LEFT_OUT, REMEDY, Written, response_text
@@ -36,7 +36,7 @@ class _Texts(NamedTuple):
     rejected: Written
 
 
-def tokenise_pairs(
+def tokenize_pairs(
     tokenizer: "PreTrainedTokenizerBase",
     control_tokens: ControlTokens,
     prompts: Sequence[list[Message]],
@@ -44,7 +44,7 @@ def tokenise_pairs(
     rejected: Sequence[list[Message]],
     tools: Sequence[Tools | None],
     most: int | None = None,
-) -> list[TokenisedPair | Refusal]:
+) -> list[TokenizedPair | Refusal]:
     """Return the tokens of each pair, not truncated; each response includes its one end token.
 
     most: how many tokens are kept of a text; of a far longer one only the first and the last are returned (shorten.py).
@@ -112,7 +112,7 @@ def prompt_text(tokenizer: "PreTrainedTokenizerBase", prompt: list[Message], too
 
 def _pair(
     tokenizer: "PreTrainedTokenizerBase", end: TurnEnd, texts: _Texts, prompt_ids: list[int], *wholes: list[int]
-) -> TokenisedPair | Refusal:
+) -> TokenizedPair | Refusal:
     last = [] if end.written else [end.token_id]
     chosen, rejected = (
         _continuation(tokenizer, prompt_ids, written.text, ids)
@@ -121,7 +121,7 @@ def _pair(
     if isinstance(chosen, Refusal) or isinstance(rejected, Refusal):
         return chosen if isinstance(chosen, Refusal) else rejected  # type: ignore[return-value]
     differs = texts.chosen.differs or texts.rejected.differs
-    return TokenisedPair(prompt_ids, chosen + last, rejected + last, differs=differs)
+    return TokenizedPair(prompt_ids, chosen + last, rejected + last, differs=differs)
 
 
 def _continuation(
@@ -138,7 +138,7 @@ def _continuation(
 
 
 def how_cut(
-    pair: TokenisedPair, prompt_ids: list[int], chosen_ids: list[int], rejected_ids: list[int]
+    pair: TokenizedPair, prompt_ids: list[int], chosen_ids: list[int], rejected_ids: list[int]
 ) -> tuple[bool, int, str]:
     """Return whether the prompt was truncated, how many responses were, and the pair's `differs`."""
     cut_responses = (len(chosen_ids) < len(pair.chosen_ids)) + (len(rejected_ids) < len(pair.rejected_ids))

@@ -9,14 +9,14 @@ import pyarrow.compute as pc
 
 from apm_exp.core import component
 from apm_exp.core.messages import read_messages, read_tools
-from apm_exp.core.types import Refusal, TokenisedPair
+from apm_exp.core.types import Refusal, TokenizedPair
 from apm_exp.models.tokens.sampled import Sampled
 
 logger = logging.getLogger(__name__)
 _TAKES_NO_TOOLS = Refusal("tools", "the row has tools, which the token profile does not support; use another tokens=")
 
 
-def profiled(profile: Any, tokenizer: Any, rows: pa.Table, sampled: Sampled) -> list[TokenisedPair | Refusal]:
+def profiled(profile: Any, tokenizer: Any, rows: pa.Table, sampled: Sampled) -> list[TokenizedPair | Refusal]:
     """Return the profile's result for each row; rows with tools are refused if the profile does not support them.
 
     sampled: for each row, the tokens with which it was sampled, or None.

@@ -18,7 +18,7 @@ REMEDY = "set model.chat_template=FILE to a template that writes it"
 
 
 class Written(NamedTuple):
-    """A response as text, with its end token if the template writes one. differs: see TokenisedPair."""
+    """A response as text, with its end token if the template writes one. differs: see TokenizedPair."""
 
     text: str
     differs: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from apm_exp.core.types import Message, Refusal, TokenisedPair, Tools
+from apm_exp.core.types import Message, Refusal, TokenizedPair, Tools
 from apm_exp.models.tokens.control import ControlTokens, checked, control_pattern
 from apm_exp.models.tokens.render import chat_text, token_ids
 from apm_exp.models.tokens.shorten import shortened
@@ -40,7 +40,7 @@ def simpo_2024(
     max_prompt_length: Annotated[int, Field(gt=0)],
     insert_empty_system: bool,
     control_tokens: ControlTokens = "refuse",
-) -> list[TokenisedPair | Refusal]:
+) -> list[TokenizedPair | Refusal]:
     """Return the tokens of each pair by SimPO's rules, or why it is refused. Lengths are in tokens.
 
     end_of_sequence: the token to use as EOS, which ends a response; null: the tokenizer's own.
@@ -65,7 +65,7 @@ def simpo_2024(
     rows = zip(offered, prompts, chosen, rejected, strict=True)
     whole = [_texts(tokenizer, system, pattern, control_tokens, *row) for row in rows]
     texts = [text if isinstance(text, Refusal) else shortened(tokenizer, text, max_length) for text in whole]
-    splits = iter(_tokenised(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
+    splits = iter(_tokenized(tokenizer, [text for text in texts if not isinstance(text, Refusal)]))
     limits = (tokenizer.bos_token_id, _end(tokenizer, end_of_sequence), max_length, max_prompt_length)
     return [text if isinstance(text, Refusal) else _pair(*next(splits), *limits) for text in texts]
 
@@ -146,7 +146,7 @@ def _texts(
     return str(texts[0]), *(str(text).removeprefix(bos) for text in texts[1:])
 
 
-def _tokenised(tokenizer: "PreTrainedTokenizerBase", texts: list[tuple[str, ...]]) -> list[tuple[Split, Split]]:
+def _tokenized(tokenizer: "PreTrainedTokenizerBase", texts: list[tuple[str, ...]]) -> list[tuple[Split, Split]]:
     prompts = token_ids(tokenizer, [prompt for prompt, _, _ in texts])
     chosen = token_ids(tokenizer, [prompt + response for prompt, response, _ in texts])
     rejected = token_ids(tokenizer, [prompt + response for prompt, _, response in texts])
@@ -162,13 +162,13 @@ def split(prompt_ids: list[int], ids: list[int]) -> Split:
 
 def _pair(
     chosen: Split, rejected: Split, bos: int | None, eos: int | None, max_length: int, max_prompt_length: int
-) -> TokenisedPair | Refusal:
+) -> TokenizedPair | Refusal:
     prompt, other = chosen[0], rejected[0]
     if prompt != other:
         return _different_prompts(prompt, other)
     if bos is not None and prompt[:1] != [bos]:
         prompt = [bos, *prompt]
-    return cut(TokenisedPair(prompt, _ended(chosen[1], eos), _ended(rejected[1], eos)), max_length, max_prompt_length)
+    return cut(TokenizedPair(prompt, _ended(chosen[1], eos), _ended(rejected[1], eos)), max_length, max_prompt_length)
 
 
 def _different_prompts(prompt: list[int], other: list[int]) -> Refusal:

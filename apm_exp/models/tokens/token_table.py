@@ -12,7 +12,7 @@ from apm_exp.core import component
 from apm_exp.core.console import track
 from apm_exp.core.files import atomic
 from apm_exp.core.split import RANK
-from apm_exp.core.types import Refusal, TokenisedPair
+from apm_exp.core.types import Refusal, TokenizedPair
 from apm_exp.models.context import within_context
 from apm_exp.models.score_table import PARTS
 from apm_exp.models.tokens.profiled import digest_for_sampled, profiled
@@ -82,5 +82,5 @@ def _names(chunk: pa.Table) -> list[dict[str, Any]]:
     return chunk.select(["pair_id", RANK, "source"]).to_pylist()
 
 
-def _row(row: dict[str, Any], pair: TokenisedPair) -> dict[str, Any]:
+def _row(row: dict[str, Any], pair: TokenizedPair) -> dict[str, Any]:
     return {"pair_id": row["pair_id"], RANK: row[RANK], **{part: getattr(pair, part) for part in PARTS}}

@@ -16,7 +16,7 @@ from apm_exp.core.results_file import count_results
 from apm_exp.core.split import RANK
 from apm_exp.core.types import Policy
 from apm_exp.data.generate.most_new_tokens import most_of
-from apm_exp.models.score_table import PARTS, SHARDS, TOKENISED, Scores, lengths_of, score_table
+from apm_exp.models.score_table import PARTS, SHARDS, TOKENIZED, Scores, lengths_of, score_table
 from apm_exp.models.tokens.token_table import Refused, write_tokens
 from apm_exp.pipeline.flops import Load, forward_flops
 from apm_exp.pipeline.work import Counts, Lengths, Work
@@ -61,19 +61,19 @@ def logps(
     known = set(pq.read_schema(path).names)
     table = pq.read_table(path, columns=[name for name in _READ if name in known]).sort_by("pair_id")
     tokenizer = load_tokenizer(policy)
-    refused, cut, as_sampled = write_tokens(tokenizer, table, tokens, context_of(policy), out / TOKENISED)
+    refused, cut, as_sampled = write_tokens(tokenizer, table, tokens, context_of(policy), out / TOKENIZED)
     _check_refused(refused, on_bad_row, len(table))
     _say_cut(cut, len(table) - len(refused), tokens)
     write_jsonl(refused, out / "refused.jsonl")
-    tokenised = pq.read_table(out / TOKENISED)
-    _warn_unknown(tokenised, tokenizer.unk_token_id)
+    tokenized = pq.read_table(out / TOKENIZED)
+    _warn_unknown(tokenized, tokenizer.unk_token_id)
     del table  # frees the texts before the long part
-    scored = _scored(tokenised, score_table(out, policy, runtime))
+    scored = _scored(tokenized, score_table(out, policy, runtime))
     check_scored_as_sampled(path, scored, as_sampled, policy)
     write_parquet(scored, out / "logps.parquet")
-    (out / TOKENISED).unlink()
+    (out / TOKENIZED).unlink()
     shutil.rmtree(out / SHARDS)
-    counts = {"pairs": len(tokenised), "refused": len(refused), "tokens": int(lengths_of(tokenised).sum()), **cut}
+    counts = {"pairs": len(tokenized), "refused": len(refused), "tokens": int(lengths_of(tokenized).sum()), **cut}
     return counts | ({"as_sampled": len(as_sampled)} if "tokenizer" in known else {})
 
 

@@ -12,7 +12,7 @@ from apm_exp.report.describe import title, training_words
 from apm_exp.report.export.facts import made_with, refused, selection_facts
 from apm_exp.report.export.finished_run import FinishedRun
 from apm_exp.report.export.kept_pairs import own_columns_of, score_columns
-from apm_exp.report.export.licence import words
+from apm_exp.report.export.license import words
 from apm_exp.report.export.messages import message_columns
 from apm_exp.report.export.parts import parts_of
 from apm_exp.report.export.sources import base_source, dataset_source, described, policy_source, reward_source
@@ -30,7 +30,7 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path, *,
     source, parts = dataset_source(run), parts_of(run)
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in rows]
     metadata = DatasetCardData(
-        **source.licence,
+        **source.license,
         pretty_name=_title(run),
         task_categories=["text-generation"],
         tags=["preference", "trl", "dpo", "apm_exp"],
@@ -55,7 +55,7 @@ def write_dataset_card(run: FinishedRun, rows: Mapping[str, int], path: Path, *,
         "tools": message_columns(part.file("pairs") for part in parts).tools,
         "refused": refused(run),
         "as_sampled": sum(part.logps.counts.get("as_sampled", 0) for part in parts),
-        "licence": words(source.licence),
+        "license": words(source.license),
         "made_with": made_with(parts[-1].logps),
         "command": public_command(run.command),
         "replay": replay_command(run.command, HERE),
@@ -71,7 +71,7 @@ def write_model_card(run: FinishedRun, *, with_weights: bool, path: Path) -> Non
     source, base, config, policy = dataset_source(run), base_source(run), run.config, last_of(run.steps, "policy")
     assert policy is not None
     metadata = ModelCardData(
-        **base.licence,
+        **base.license,
         base_model=base.hub,
         datasets=[source.hub] if source.hub else None,
         library_name="transformers",
@@ -93,7 +93,7 @@ def write_model_card(run: FinishedRun, *, with_weights: bool, path: Path) -> Non
         "selection": selection_facts(run),
         "results": [result for name, scores in records.items() for result in results(name, scores)],
         "levels": sorted({interval_level(node) for node in (config["evals"] or {}).values()} - {""}),
-        "licence": words(base.licence),
+        "license": words(base.license),
         "made_with": made_with(policy),
         "command": public_command(run.command),
     }

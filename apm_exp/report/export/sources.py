@@ -10,7 +10,7 @@ from apm_exp.core.step_names import kind_of
 from apm_exp.core.told import ask, told
 from apm_exp.report.describe import settings, source_name
 from apm_exp.report.export.finished_run import FinishedRun
-from apm_exp.report.export.licence import licence_of
+from apm_exp.report.export.license import license_of
 from apm_exp.report.export.parts import Part, parts_of, step_of
 from apm_exp.report.redact import last_parts
 
@@ -19,11 +19,11 @@ _COMMIT = 40  # hexadecimal digits of a commit; a digest has 64
 
 @dataclass(frozen=True)
 class Source:
-    """A source. text: in words. hub: its name on the Hub, or None. licence: fields of a card."""
+    """A source. text: in words. hub: its name on the Hub, or None. license: fields of a card."""
 
     text: str
     hub: str | None
-    licence: Mapping[str, Any]
+    license: Mapping[str, Any]
 
 
 def dataset_source(run: FinishedRun) -> Source:
@@ -38,8 +38,8 @@ def dataset_source(run: FinishedRun) -> Source:
     else:
         more = [f"sha256 {digest}" for digest in _digests(read.get("path"))]
     made = f"made by {name_of(node)} ({settings(node)})" if not node.get("path") else _named(node, more)
-    licence = licence_of(node.get("path"), "dataset", revision)
-    return Source(made, on_hub, licence)
+    license = license_of(node.get("path"), "dataset", revision)
+    return Source(made, on_hub, license)
 
 
 def _hub_name(dataset: Mapping[str, Any]) -> str | None:
@@ -60,10 +60,10 @@ def base_source(run: FinishedRun) -> Source:
     """Return the starting policy of the first training."""
     node, key = run.config["model"], _starting_key(run, parts_of(run)[0])
     if not node.get("path"):
-        return Source(f"made by {name_of(node)} (key {key})", None, licence_of(None, "model", None))
+        return Source(f"made by {name_of(node)} (key {key})", None, license_of(None, "model", None))
     on_hub = len(key) == _COMMIT
     text = _named(node, [f"revision {key}" if on_hub else f"sha256 {key}"])
-    return Source(text, node["path"] if on_hub else None, licence_of(node["path"], "model", key if on_hub else None))
+    return Source(text, node["path"] if on_hub else None, license_of(node["path"], "model", key if on_hub else None))
 
 
 def policy_source(run: FinishedRun) -> str:

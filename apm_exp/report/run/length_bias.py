@@ -43,12 +43,12 @@ def length_figure(scored: ScoredPairs) -> Markup:
     edges = _edges(low, high)
     with figure.axes(4.2, 2.8) as ax:
         ax.grid(True, axis="y")
-        for group_P, colour in ((~scored.kept_P, figure.OTHER), (scored.kept_P, figure.KEPT)):
+        for group_P, color in ((~scored.kept_P, figure.OTHER), (scored.kept_P, figure.KEPT)):
             if group_P.any():
                 counts, _ = np.histogram(np.clip(difference_P[group_P], edges[0], edges[-1]), edges)
                 share = 100 * counts / group_P.sum()
-                ax.stairs(share, edges, fill=True, color=colour, alpha=0.18)
-                ax.stairs(share, edges, color=colour, linewidth=1.5)
+                ax.stairs(share, edges, fill=True, color=color, alpha=0.18)
+                ax.stairs(share, edges, color=color, linewidth=1.5)
         ax.axvline(0, color=figure.MUTED, linewidth=0.8)
         ax.set(xlim=(edges[0], edges[-1]), xlabel="length of chosen minus rejected (tokens)")
         ax.set_ylabel("% of the group")
@@ -62,20 +62,20 @@ def quartile_figure(scored: ScoredPairs) -> Markup:
     with figure.axes(4.2, 2.8, left=0.75) as ax:
         ax.grid(True, axis="x")
         for row, lengths_P in enumerate(lengths.values()):
-            for offset, (group_P, colour) in zip((-0.15, 0.15), groups, strict=True):
+            for offset, (group_P, color) in zip((-0.15, 0.15), groups, strict=True):
                 if group_P.any():
-                    _spread(ax, lengths_P[group_P], row + offset, colour)
+                    _spread(ax, lengths_P[group_P], row + offset, color)
         ax.set_yticks(range(len(lengths)), list(lengths))
         ax.set(xlabel="response length (tokens)", ylim=(len(lengths) - 0.5, -0.5))
         ax.spines["left"].set_visible(False)
         return figure.to_svg(ax, "lengths", "Spread of the response lengths, chosen and rejected, kept and not kept.")
 
 
-def _spread(ax: figure.Axes, lengths: np.ndarray, height: float, colour: str) -> None:
+def _spread(ax: figure.Axes, lengths: np.ndarray, height: float, color: str) -> None:
     low, first, middle, third, high = np.quantile(lengths, [0.05, 0.25, 0.5, 0.75, 0.95])
-    ax.plot([low, high], [height, height], color=colour, linewidth=1.2)
-    ax.plot([first, third], [height, height], color=colour, linewidth=7, alpha=0.55)
-    ax.plot([middle], [height], color=colour, marker="o", markersize=6)
+    ax.plot([low, high], [height, height], color=color, linewidth=1.2)
+    ax.plot([first, third], [height, height], color=color, linewidth=7, alpha=0.55)
+    ax.plot([middle], [height], color=color, marker="o", markersize=6)
 
 
 def _edges(low: float, high: float) -> np.ndarray:

@@ -36,7 +36,7 @@ PANELS = (
     Panel("learning-rate", "Learning rate", "After warm-up and schedule.", (("learning_rate", ""),)),
     Panel("grad-norm", "Gradient norm", "Before clipping.", (("grad_norm", ""),)),
 )
-_COLOURS = (figure.KEPT, figure.SECOND)
+_COLORS = (figure.KEPT, figure.SECOND)
 
 
 def thinned(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
@@ -71,9 +71,9 @@ def _number(value: Any) -> float:
 def _figure(panel: Panel, lines: dict[str, np.ndarray]) -> Markup:
     with figure.axes(3.3, 2.0, top=0.2) as ax:
         ax.grid(True)
-        for (_, points), colour in zip(lines.items(), _COLOURS, strict=False):
+        for (_, points), color in zip(lines.items(), _COLORS, strict=False):
             marker = "o" if len(points) <= 24 else ""
-            ax.plot(points[:, 0], points[:, 1], color=colour, marker=marker, markersize=2.6)
+            ax.plot(points[:, 0], points[:, 1], color=color, marker=marker, markersize=2.6)
         ax.set_xlabel("optimizer step")
         ax.locator_params(axis="x", nbins=5, integer=True)
         ax.locator_params(axis="y", nbins=5)

@@ -72,10 +72,10 @@ def _shifted(
 
 
 def _draw(ax: figure.Axes, line: Line, place: int, x: list[float], scale: float) -> None:
-    style, colour = _STYLES[place]
+    style, color = _STYLES[place]
     values = [scale * mean.value for mean in line.points.values()]
     for at, mean in zip(x, line.points.values(), strict=True):
         if mean.over_prompts:
-            ax.plot([at, at], [scale * bound for bound in mean.over_prompts], color=colour, linewidth=1.2, alpha=0.7)
+            ax.plot([at, at], [scale * bound for bound in mean.over_prompts], color=color, linewidth=1.2, alpha=0.7)
     marker = _MARKERS[place]
-    ax.plot(x, values, color=colour, linestyle=style, marker=marker, markersize=4.5, label=line.label or None)
+    ax.plot(x, values, color=color, linestyle=style, marker=marker, markersize=4.5, label=line.label or None)

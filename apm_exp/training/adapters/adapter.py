@@ -10,14 +10,14 @@ from typing import Any
 class Adapter:
     """An adapter to train in place of the policy's weights.
 
-    lora: arguments of peft's LoraConfig. quantisation: arguments of transformers' BitsAndBytesConfig for the frozen
+    lora: arguments of peft's LoraConfig. quantization: arguments of transformers' BitsAndBytesConfig for the frozen
     weights, or None to keep them in the policy's dtype.
     """
 
     lora: dict[str, Any]
-    quantisation: dict[str, Any] | None = None
+    quantization: dict[str, Any] | None = None
 
     @property
     def precision(self) -> str | None:
         """Return the key in TOLERANCE for the frozen weights' rounding, or None if they are in the policy's dtype."""
-        return None if self.quantisation is None else "nf4"
+        return None if self.quantization is None else "nf4"

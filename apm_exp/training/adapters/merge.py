@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from apm_exp.core.types import Policy, TokenisedPair
+from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.models.quiet import quiet
 from apm_exp.training.adapters.adapter import Adapter
 from apm_exp.training.adapters.peft_model import open_adapter
@@ -15,7 +15,7 @@ def merge(
     policy: Policy,
     adapter: Adapter,
     device: str,
-    pair: TokenisedPair,
+    pair: TokenizedPair,
     expected: tuple[float, float],
 ) -> None:
     """Load the adapter in `source`, check its log-probs of `pair`, and save the merged policy to `folder`.

@@ -22,12 +22,12 @@ def load_frozen(policy: Policy, adapter: Adapter, device: str, **more: Any) -> A
 
     more: further arguments of load_model.
     """
-    if adapter.quantisation is None:
+    if adapter.quantization is None:
         return load_model(policy, device, **more)
     from transformers import BitsAndBytesConfig
 
     compute = getattr(torch, policy.dtype)
-    rounding = BitsAndBytesConfig(**adapter.quantisation, bnb_4bit_compute_dtype=compute)
+    rounding = BitsAndBytesConfig(**adapter.quantization, bnb_4bit_compute_dtype=compute)
     return load_model(policy, device, quantization_config=rounding, device_map={"": device}, **more)
 
 
@@ -89,7 +89,7 @@ def open_adapter(folder: Path, policy: Policy, adapter: Adapter, device: str) ->
     from peft import PeftModel
 
     frozen = load_frozen(policy, adapter, device)
-    if adapter.quantisation is not None:
+    if adapter.quantization is not None:
         frozen = frozen.dequantize(dtype=getattr(torch, policy.dtype))
     with _quiet():
         return PeftModel.from_pretrained(frozen, str(folder))

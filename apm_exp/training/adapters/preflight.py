@@ -42,7 +42,7 @@ def check_adapter(
     _demand(label, "peft", ".")
     if trainer["implementation"] == "trl":
         raise ValueError(f"{label}: trainer=trl trains all weights and does not support adapters; use trainer=pairs")
-    if adapter.quantisation is not None:
+    if adapter.quantization is not None:
         _check_four_bits(label, runtime, deepspeed)
 
 

@@ -19,5 +19,5 @@ def robust(pairs: PairLogps, *, beta: Positive, label_smoothing: BelowHalf) -> "
     from torch.nn.functional import logsigmoid
 
     logit_B = beta * log_ratio_margin(pairs)
-    as_labelled_B, flipped_B = -logsigmoid(logit_B), -logsigmoid(-logit_B)
-    return ((1 - label_smoothing) * as_labelled_B - label_smoothing * flipped_B) / (1 - 2 * label_smoothing)
+    as_labeled_B, flipped_B = -logsigmoid(logit_B), -logsigmoid(-logit_B)
+    return ((1 - label_smoothing) * as_labeled_B - label_smoothing * flipped_B) / (1 - 2 * label_smoothing)

@@ -8,7 +8,7 @@ from apm_exp.core.messages import text_of
 from apm_exp.data.sources.pairs import pair_of
 from apm_exp.data.sources.recognition import with_columns
 from apm_exp.data.sources.rows import SourceRow
-from apm_exp.data.sources.schemas import Recogniser
+from apm_exp.data.sources.schemas import Recognizer
 
 
 def turn(role: str, text: str) -> dict[str, str]:
@@ -16,8 +16,8 @@ def turn(role: str, text: str) -> dict[str, str]:
 
 
 def read(row: dict[str, Any]) -> Any:
-    recogniser = Recogniser("dataset.path=a.jsonl", None, None)
-    ((source, columns),) = with_columns([SourceRow("a.jsonl:1", row, None)], recogniser)
+    recognizer = Recognizer("dataset.path=a.jsonl", None, None)
+    ((source, columns),) = with_columns([SourceRow("a.jsonl:1", row, None)], recognizer)
     assert source.row is not None
     assert columns is not None
     return pair_of(source.row, columns)

@@ -4,11 +4,11 @@ import pytest
 
 from apm_exp.data.sources.responses import responses_of
 from apm_exp.data.sources.rows import BadRow
-from apm_exp.data.sources.schemas import Recogniser
+from apm_exp.data.sources.schemas import Recognizer
 
 
 def responses(row, chosen="good", rejected="bad", named=(None, None)):
-    return responses_of(row, Recogniser("dataset", *named).columns({"chosen", "rejected", *row}), chosen, rejected)
+    return responses_of(row, Recognizer("dataset", *named).columns({"chosen", "rejected", *row}), chosen, rejected)
 
 
 def several(scores, texts=("fair", "bad", "good")):

@@ -1,13 +1,13 @@
 import pytest
 
-from apm_exp.data.sources.schemas import EXPECTED, Recogniser
+from apm_exp.data.sources.schemas import EXPECTED, Recognizer
 from tests.data.sources.sources import simpo_row
 
 WHERE = "dataset.path=rows.jsonl"
 
 
 def columns(*names, named=(None, None)):
-    return Recogniser(WHERE, *named).columns(names)
+    return Recognizer(WHERE, *named).columns(names)
 
 
 def test_simpo_schema_takes_its_rewards_from_the_scores():

@@ -10,7 +10,7 @@ from tokenizers.models import BPE, Unigram, WordLevel
 from tokenizers.trainers import BpeTrainer, UnigramTrainer, WordLevelTrainer
 from transformers import PreTrainedTokenizerFast
 
-from apm_exp.core.types import Refusal, TokenisedPair
+from apm_exp.core.types import Refusal, TokenizedPair
 from apm_exp.models.tokens import shorten
 from apm_exp.models.tokens.at_once import at_once
 from apm_exp.models.tokens.per_response import per_response
@@ -111,7 +111,7 @@ def rows() -> tuple[list[Any], list[Any], list[Any]]:
     return prompts, chosen, rejected
 
 
-PROFILES: list[Callable[..., list[TokenisedPair | Refusal]]] = [
+PROFILES: list[Callable[..., list[TokenizedPair | Refusal]]] = [
     lambda tokenizer, *texts: per_response(tokenizer, *texts, max_length=50, max_prompt_length=30),
     lambda tokenizer, *texts: simpo_2024(
         tokenizer, *texts, max_length=50, max_prompt_length=30, insert_empty_system=False
@@ -129,7 +129,7 @@ def test_the_tokens_are_those_of_the_whole_texts(
     monkeypatch.setattr(shorten, "_TIMES", 10**9)
     whole = profile(tokenizer, *texts)
     assert short == whole
-    assert all(isinstance(pair, TokenisedPair) for pair in whole)
+    assert all(isinstance(pair, TokenizedPair) for pair in whole)
     assert whole[0].cut_prompt
     assert whole[1].cut_responses == 2
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apm_exp.core.types import Refusal, TokenisedPair
+from apm_exp.core.types import Refusal, TokenizedPair
 from apm_exp.models.tokens.simpo_2024 import _say_more, simpo_2024, split
 from apm_exp.models.tokens.simpo_cut import cut
 from tests.models.tokens.any_template import SHIPPED, tokenizer_for
@@ -22,7 +22,7 @@ def tokens(tokenizer, chosen="Paris.", rejected="Rome", prompt=QUESTION, insert_
 
 
 def pair_of(prompt, chosen, rejected):
-    return TokenisedPair(list(range(prompt)), list(range(chosen)), list(range(rejected)))
+    return TokenizedPair(list(range(prompt)), list(range(chosen)), list(range(rejected)))
 
 
 @pytest.mark.parametrize(

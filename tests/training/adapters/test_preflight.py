@@ -41,13 +41,13 @@ def test_what_peft_and_bitsandbytes_are_given():
     lora = adapter_of(adapter("lora", rank=4, alpha=8.0))
     shared = {"r": 4, "lora_alpha": 8.0, "lora_dropout": 0.0, "target_modules": "all-linear"}
     assert lora.lora == {**shared, "bias": "none", "task_type": "CAUSAL_LM"}
-    assert lora.quantisation is None
+    assert lora.quantization is None
     assert lora.precision is None
     qlora = adapter_of(adapter("qlora", rank=4, alpha=8.0))
     assert qlora.lora == lora.lora
     assert qlora.precision == "nf4"
     four_bits = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
-    assert qlora.quantisation == four_bits
+    assert qlora.quantization == four_bits
 
 
 def test_lora_without_peft(monkeypatch):

@@ -111,7 +111,7 @@ def test_margin_sigmoids_delta_rises_over_its_epochs(batch, epochs, delta):
     assert losses(batch, "margin_sigmoid", history, **settings) == pytest.approx(expected)
 
 
-def test_alpha_dpos_margin_follows_the_standardised_reward(batch):
+def test_alpha_dpos_margin_follows_the_standardized_reward(batch):
     """g = 2/5 + 1/4 and -4/6: two values are one over the root of 2 standard deviations from their mean."""
     z = 1 / math.sqrt(2)
     expected = [softplus(-2 * (0.25 - 0.5 - 0.4 * z)), softplus(-2 * (1.5 - 0.5 + 0.4 * z))]

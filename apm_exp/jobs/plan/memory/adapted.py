@@ -36,7 +36,7 @@ def adapt(shape: Shape, model: Any, adapter: Adapter, bytes_of_dtype: int) -> tu
     trained = [weight for weight in adapted.parameters() if weight.requires_grad]
     entered = [weight.shape[1] for name, weight in adapted.named_parameters() if "lora_A" in name]
     matrices = sum(weight.numel() for weight in map(_matrix, adapted.modules()) if weight is not None)
-    rounded = matrices if adapter.quantisation else 0
+    rounded = matrices if adapter.quantization else 0
     changed = replace(
         shape,
         trainable=sum(weight.numel() for weight in trained),
@@ -55,7 +55,7 @@ def _matrix(module: Any) -> Any:
 
 def _four_bits(adapter: Adapter) -> float:
     """Return the bytes of a weight that is rounded to 4 bits, with its share of the scales."""
-    if not (adapter.quantisation or {}).get("bnb_4bit_use_double_quant"):
+    if not (adapter.quantization or {}).get("bnb_4bit_use_double_quant"):
         return 0.5 + _FLOAT32 / _BLOCK
     return 0.5 + 1 / _BLOCK + _FLOAT32 / _BLOCK / _BLOCKS
 

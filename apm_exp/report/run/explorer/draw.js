@@ -20,7 +20,7 @@ function measure() {
   }
 }
 
-const colour = name => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+const color = name => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 const bytesOf = hex => [1, 3, 5].map(start => parseInt(hex.slice(start, start + 2), 16));
 
 function disc() {
@@ -35,7 +35,7 @@ function draw(kept, alpha, cut) {
   const image = pen.createImageData(canvas.width, canvas.height), pixels = new Uint32Array(image.data.buffer);
   const shifts = disc();
   for (const [wanted, name] of [[0, 'other'], [1, 'kept']]) {
-    const [red, green, blue] = bytesOf(colour(name)), ink = ((205 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    const [red, green, blue] = bytesOf(color(name)), ink = ((205 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
     for (let row = 0; row < pairs; row++) if (kept[row] === wanted) for (const shift of shifts) pixels[places[row] + shift] = ink;
   }
   pen.putImageData(image, 0, 0);
@@ -52,7 +52,7 @@ function ticks([low, high]) {
 
 function drawAxes() {
   const [bottom, left] = [canvas.height - margin.bottom * scale, margin.left * scale];
-  Object.assign(pen, { fillStyle: colour('muted'), strokeStyle: colour('rule'), lineWidth: scale, font: `${12 * scale}px system-ui, sans-serif` });
+  Object.assign(pen, { fillStyle: color('muted'), strokeStyle: color('rule'), lineWidth: scale, font: `${12 * scale}px system-ui, sans-serif` });
   pen.beginPath();
   pen.moveTo(left, margin.top * scale); pen.lineTo(left, bottom); pen.lineTo(canvas.width - margin.right * scale, bottom);
   pen.stroke();
@@ -85,7 +85,7 @@ function drawCut(alpha, cut) {
       pen.lineTo(...point(slope ? start + far / sigmaR : start));
     } else if (slope) { pen.moveTo(toX(-far), toY(-y * cut / slope)); pen.lineTo(toX(far), toY(-y * cut / slope)); }
   }
-  Object.assign(pen, { strokeStyle: colour('ink'), lineWidth: 1.2 * scale });
+  Object.assign(pen, { strokeStyle: color('ink'), lineWidth: 1.2 * scale });
   pen.setLineDash([5 * scale, 4 * scale]);
   pen.stroke();
   pen.restore();

@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_it_is_an_ordinary_folder_that_has_learnt_something(tmp_path):
+def test_it_is_an_ordinary_folder_that_has_learned_something(tmp_path):
     policy = small_policy(tmp_path)
     model, tokenizer = load_model(policy, "cpu"), load_tokenizer(policy)
     assert model.config.vocab_size == len(tokenizer)

@@ -1,6 +1,6 @@
 import pytest
 
-from apm_exp.core.types import TokenisedPair
+from apm_exp.core.types import TokenizedPair
 from apm_exp.data.worlds.micro_world.instructions import VOCABULARY
 from apm_exp.data.worlds.micro_world.word_tokenizer import word_tokenizer
 from apm_exp.models.tokens.per_response import per_response
@@ -48,7 +48,7 @@ def test_a_pair_becomes_the_tokens_that_one_expects(tokenizer):
     other = [[{"role": "assistant", "content": "b"}]]
     (pair,) = per_response(tokenizer, prompts, answers, other, max_length=64, max_prompt_length=32)
     words = "<bos> copy : a b c <sep>", "answer : a b c . <eos>", "b <eos>"
-    assert pair == TokenisedPair(*(tokenizer.convert_tokens_to_ids(text.split()) for text in words))
+    assert pair == TokenizedPair(*(tokenizer.convert_tokens_to_ids(text.split()) for text in words))
 
 
 def test_other_words_are_unknown(tokenizer):

@@ -137,13 +137,13 @@ def test_saved_tensors_are_what_autograd_keeps() -> None:
     """A layer's activations against the bytes that autograd really holds for the backward, weights left out."""
     import torch
 
-    from apm_exp.core.types import TokenisedPair
+    from apm_exp.core.types import TokenizedPair
     from apm_exp.models.pair_forward import pair_forward
     from tests.benchmarks.model_shape import random_llama
 
     sizes = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 160}
     lengths = ((40, 60, 50), (90, 70, 30))
-    pairs = [TokenisedPair(*([5] * count for count in each)) for each in lengths]
+    pairs = [TokenizedPair(*([5] * count for count in each)) for each in lengths]
 
     def held(layers: int) -> int:
         shape = {**sizes, "num_hidden_layers": layers, "vocab_size": 60, "tie_word_embeddings": False}

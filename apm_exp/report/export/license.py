@@ -10,7 +10,7 @@ FIELDS = ("license", "license_name", "license_link")
 UNKNOWN = {"license": "unknown"}
 
 
-def licence_of(path: Any, repo_type: str, commit: str | None) -> dict[str, Any]:
+def license_of(path: Any, repo_type: str, commit: str | None) -> dict[str, Any]:
     """Return the FIELDS in the card's metadata, or UNKNOWN.
 
     path: a Hub name, whose card is read from the Hub's cache; a folder with a README.md; files with one beside them, or
@@ -22,11 +22,11 @@ def licence_of(path: Any, repo_type: str, commit: str | None) -> dict[str, Any]:
     return dict(UNKNOWN)
 
 
-def words(licence: Mapping[str, Any]) -> str:
+def words(license: Mapping[str, Any]) -> str:
     """Return the license as text."""
-    identifiers = licence["license"] if isinstance(licence["license"], list) else [licence["license"]]
+    identifiers = license["license"] if isinstance(license["license"], list) else [license["license"]]
     named = ", ".join(map(str, identifiers))
-    more = [str(licence[name]) for name in FIELDS[1:] if name in licence]
+    more = [str(license[name]) for name in FIELDS[1:] if name in license]
     return f"{named} ({', '.join(more)})" if more else named
 
 

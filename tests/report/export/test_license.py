@@ -1,8 +1,8 @@
-"""A licence is what a card says it is, and unknown without one."""
+"""A license is what a card says it is, and unknown without one."""
 
 import pytest
 
-from apm_exp.report.export.licence import UNKNOWN, licence_of, words
+from apm_exp.report.export.license import UNKNOWN, license_of, words
 
 CARD = "---\nlicense: other\nlicense_name: gemma\nlicense_link: LICENSE\ntags: [a]\n---\n# Title\n"
 
@@ -11,13 +11,13 @@ def test_beside_a_file_above_its_data_folder_and_in_a_folder(tmp_path):
     (tmp_path / "data").mkdir()
     rows = tmp_path / "data" / "train.jsonl"
     rows.touch()
-    assert licence_of(str(rows), "dataset", None) == UNKNOWN
+    assert license_of(str(rows), "dataset", None) == UNKNOWN
     (tmp_path / "README.md").write_text(CARD)
     expected = {"license": "other", "license_name": "gemma", "license_link": "LICENSE"}
     for path in (str(rows), [str(tmp_path / "data" / "*.jsonl")], str(tmp_path)):
-        assert licence_of(path, "dataset", None) == expected
+        assert license_of(path, "dataset", None) == expected
     (tmp_path / "data" / "README.md").write_text("---\nlicense: [mit, cc-by-4.0]\n---\n")
-    assert words(licence_of(str(rows), "dataset", None)) == "mit, cc-by-4.0"
+    assert words(license_of(str(rows), "dataset", None)) == "mit, cc-by-4.0"
     assert words(expected) == "other (gemma, LICENSE)"
 
 
@@ -26,7 +26,7 @@ def test_beside_a_file_above_its_data_folder_and_in_a_folder(tmp_path):
 )
 def test_a_card_without_one_is_unknown(tmp_path, card):
     (tmp_path / "README.md").write_text(card)
-    assert licence_of(str(tmp_path), "model", None) == UNKNOWN
+    assert license_of(str(tmp_path), "model", None) == UNKNOWN
 
 
 def test_of_a_hub_name_it_is_read_from_the_cache(tmp_path, monkeypatch):
@@ -34,7 +34,7 @@ def test_of_a_hub_name_it_is_read_from_the_cache(tmp_path, monkeypatch):
     snapshot.mkdir(parents=True)
     (snapshot / "README.md").write_text("---\nlicense: mit\n---\n")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert licence_of("owner/name", "dataset", "a" * 40) == {"license": "mit"}
-    assert licence_of("owner/name", "model", "a" * 40) == UNKNOWN
-    assert licence_of("not a name/at all", "model", None) == UNKNOWN
-    assert licence_of(None, "model", None) == UNKNOWN
+    assert license_of("owner/name", "dataset", "a" * 40) == {"license": "mit"}
+    assert license_of("owner/name", "model", "a" * 40) == UNKNOWN
+    assert license_of("not a name/at all", "model", None) == UNKNOWN
+    assert license_of(None, "model", None) == UNKNOWN
