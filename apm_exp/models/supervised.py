@@ -50,7 +50,7 @@ def fine_tune(
     twin = _twin(model)
     losses = []
     with _one_thread(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as other:
-        for members in track(batches, "supervised fine-tuning, steps", len(batches)):
+        for members in track(batches, "supervised fine-tuning, optimizer steps", len(batches)):
             losses.append(_gradient(model, twin, members, other))
             if not math.isfinite(losses[-1]):
                 remedy = "set a smaller one"

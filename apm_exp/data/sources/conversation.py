@@ -31,7 +31,7 @@ def split_pair(row: Mapping[str, Any]) -> Conversations:
     """Return the two conversations of a row with the columns of `with_known_columns`.
 
     Raises BadRow: null, wrong type, unknown role, not a transcript, last turn not the assistant's, prompts differ,
-    empty prompt, prompt that ends with the assistant's turn, empty answer, chosen equals rejected.
+    empty prompt, prompt that ends with the assistant's turn, empty response, chosen equals rejected.
     """
     column = text_or_messages(row["prompt"], "prompt") if "prompt" in row else None
     chosen, rejected = (text_or_messages(row[name], name) for name in ("chosen", "rejected"))

@@ -121,7 +121,7 @@ def _checkpoints(trainer: Mapping[str, Any], steps: float | None) -> tuple[int, 
     """Return how many checkpoints a training writes (2 if its length is unknown), and how many are kept."""
     if not trainer["save_every"]:
         return 0, 0
-    saved = 2 if steps is None else ceil(steps / trainer["save_every"])  # the last step is saved too
+    saved = 2 if steps is None else ceil(steps / trainer["save_every"])  # the last optimizer step is saved too
     return saved, min(saved, trainer["keep_checkpoints"])
 
 

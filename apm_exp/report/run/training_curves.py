@@ -54,7 +54,7 @@ def training_figures(rows: list[dict[str, Any]]) -> list[tuple[Panel, Markup]]:
 
 
 def _logged(panel: Panel, rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Return the points (step, value) of each logged line; a missing or non-finite value is a gap."""
+    """Return the points (optimizer step, value) of each logged line; a missing or non-finite value is a gap."""
     lines = {}
     for key, name in panel.lines:
         points = np.array([(row["step"], _number(row.get(key))) for row in rows], dtype=float).reshape(-1, 2)

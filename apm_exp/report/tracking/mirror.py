@@ -18,14 +18,15 @@ Act = Callable[[Any], None]
 class Mirror:
     """A W&B run, or none. megabytes: the size limit for files to send, 0 for no files.
 
-    All trainings of a job are logged to one run on one axis of steps, the rows of each after those of the one before.
+    All trainings of a job are logged to one run on one axis of optimizer steps, the rows of each after those of the one
+    before.
     """
 
     def __init__(self, run: Any = None, job: TrackedJob | None = None, megabytes: float = 0) -> None:
         self.run, self.job, self.megabytes = run, job, megabytes
         self.next_step: int | None = None
         self.read = 0  # the number of trainings whose earlier rows are logged
-        self.starts = [0]  # of each training so far, the number of steps before it
+        self.starts = [0]  # of each training so far, the number of optimizer steps before it
         self.failed = False
 
     def log_of(self, training: int) -> Callable[[Mapping[str, Any]], None]:
@@ -105,7 +106,7 @@ class Mirror:
         self.next_step = step + 1
 
     def _start_of(self, training: int) -> int:
-        """Return the number of steps before a training, from the files of earlier ones, which are complete by then."""
+        """Return the number of optimizer steps before a training, from the files of earlier ones."""
         assert self.job is not None
         for earlier in self.job.trainings[len(self.starts) - 1 : training]:
             rows = read_rows(earlier.history)

@@ -1,4 +1,4 @@
-"""Checks of an adapter that run before any step."""
+"""Checks of an adapter that run before any work."""
 
 import importlib.util
 import logging

@@ -144,5 +144,6 @@ def test_numbers_with_which_nothing_can_be_sampled_or_learned() -> None:
         refusal("evals.win_rate.generate.temperature=1e-300")
         == f"evals.win_rate.generate.temperature=1e-300: {problem}"
     )
-    assert refusal("model.weight_decay=1e300").endswith(" it takes all of a weight in a step; give less than 200")
+    takes_all = " it takes all of a weight in one optimizer step; give less than 200"
+    assert refusal("model.weight_decay=1e300").endswith(takes_all)
     assert refusal("model.learning_rate=5e7").endswith(" should be less than or equal to 10; did you mean 5e-07?")

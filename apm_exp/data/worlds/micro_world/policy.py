@@ -27,10 +27,10 @@ Count = Annotated[int, Field(ge=1)]
 
 def check(*, hidden: int, heads: int, learning_rate: float, weight_decay: float) -> None:
     """Raise ValueError if the head size is odd, as rotary embeddings need an even one, or if the decay takes all of a
-    weight in a step.
+    weight in one optimizer step.
     """
     if learning_rate * weight_decay >= 1:
-        problem = f"times model.learning_rate={learning_rate:g} it takes all of a weight in a step"
+        problem = f"times model.learning_rate={learning_rate:g} it takes all of a weight in one optimizer step"
         raise ValueError(f"model.weight_decay={weight_decay:g}: {problem}; give less than {1 / learning_rate:g}")
     if hidden % (2 * heads):
         raise ValueError(f"model.hidden={hidden}: not a multiple of 2 * model.heads={2 * heads}; set a multiple")

@@ -59,20 +59,20 @@ def small_share(training: Training, most: int) -> float:
 def output_head(training: Training) -> int:
     """Return the bytes of the output head in its backward: a block of logits, hidden states, the weight's gradient."""
     shape = training.shape
-    answers = sum(pair[1] + pair[2] for pair in training.forward)
+    responses = sum(pair[1] + pair[2] for pair in training.forward)
     if training.padded:  # the logits of all of them, their softmax and its gradient
         return 3 * _FLOAT32 * tokens_of(training) * shape.vocabulary
-    block = block_of_logits(shape, answers, training.on_gpu)
+    block = block_of_logits(shape, responses, training.on_gpu)
     weight = shape.vocabulary * shape.hidden * _FLOAT32
     gradient = 0 if training.frozen else weight
     casts = 0 if _product(training) == _FLOAT32 else weight + gradient // 2 + block // 2
-    return block + gradient + casts + 2 * _FLOAT32 * answers * shape.hidden
+    return block + gradient + casts + 2 * _FLOAT32 * responses * shape.hidden
 
 
-def block_of_logits(shape: Shape, answers: int, on_gpu: bool) -> int:
+def block_of_logits(shape: Shape, responses: int, on_gpu: bool) -> int:
     """Return the bytes of the logits of one block of so many tokens."""
     tokens, entries = BLOCK["cuda" if on_gpu else "cpu"]
-    return _FLOAT32 * min(tokens, answers) * min(entries, shape.vocabulary)
+    return _FLOAT32 * min(tokens, responses) * min(entries, shape.vocabulary)
 
 
 def _product(training: Training) -> int:

@@ -34,7 +34,7 @@ class Estimate:
 
 
 def estimate(training: Training) -> Estimate:
-    """Return the peak of a training: at the start of the largest backward, or in the optimizer's step after it.
+    """Return the peak of a training: at the start of the largest backward, or in the optimizer step after it.
 
     On a CPU the step finds what the forward has freed in small tensors still taken: the C library keeps it in pieces.
     """

@@ -49,7 +49,7 @@ def _rows(training: Training) -> Iterator[tuple[str, str, str]]:
     yield "activations", shown(one.activations), _forward(training)
     yield "output head", shown(one.head), f"vocabulary of {shape.vocabulary:,}"
     if states.working:
-        yield "optimizer's step", shown(states.working), "laid out while weights change, when the activations are gone"
+        yield "optimizer step", shown(states.working), "laid out while weights change, when the activations are gone"
     if one.holes:
         yield "holes", shown(one.holes), "freed by the C library in pieces too small to be used again"
     yield "peak", shown(one.total), "of a step; not all of the rows above are there at once"

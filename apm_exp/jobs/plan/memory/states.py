@@ -19,7 +19,7 @@ _ADAM = 8  # two float32 states; also what is assumed of names that are not list
 
 @dataclass(frozen=True)
 class States:
-    """Bytes of one rank on its device. working: of the optimizer's step alone. host: in the machine's memory."""
+    """Bytes of one rank on its device. working: of the optimizer step alone. host: in the machine's memory."""
 
     weights: int
     gradients: int
