@@ -107,7 +107,7 @@ STAGES = {
         train.bounds,
         train.work,
         train.flops,
-        grows_with=("steps",),
+        grows_with=("optimizer_steps",),
         resumes_from="checkpoints/checkpoint-*/COMPLETE",
         progress=train.progress,
         foresee=train.foresee,

@@ -16,7 +16,7 @@ _said: set[str] = set()
 def say_few_steps(key: str, counts: Mapping[str, int | float], settings: Mapping[str, Any], *, exact: bool) -> None:
     """Log a warning, once for a training's key, if its pairs make fewer than 20 optimizer steps.
 
-    counts: of pairs and steps, upper bounds unless exact. settings: trainer, runtime and adapter.
+    counts: of pairs and optimizer steps, upper bounds unless exact. settings: trainer, runtime and adapter.
     """
     if key not in _said and (text := few_steps(counts, settings)):
         _said.add(key)
@@ -30,9 +30,9 @@ def few_steps(counts: Mapping[str, int | float], settings: Mapping[str, Any]) ->
     """
     trainer = settings["trainer"]
     unknown = "pairs" not in counts or "max_steps" in trainer.get("args", {})
-    if unknown or counts.get("steps", FEWEST) >= FEWEST:
+    if unknown or counts.get("optimizer_steps", FEWEST) >= FEWEST:
         return None
-    pairs, steps = int(counts["pairs"]), int(counts["steps"])
+    pairs, steps = int(counts["pairs"]), int(counts["optimizer_steps"])
     batch = enough_steps(pairs, trainer["epochs"], settings.get("runtime", {}))
     epochs = max(trainer["epochs"], ceil(FEWEST / max(ceil(pairs / batch), 1)))
     remedy = f"trainer.global_batch={batch}" + (f" trainer.epochs={epochs}" if epochs != trainer["epochs"] else "")
@@ -43,8 +43,8 @@ def few_steps(counts: Mapping[str, int | float], settings: Mapping[str, Any]) ->
 
 
 def enough_steps(pairs: int, epochs: int, runtime: Mapping[str, Any]) -> int:
-    """Return the largest global batch with which so many pairs make 20 steps, or else the smallest that is possible."""
-    each = ceil(FEWEST / epochs)  # steps of an epoch
+    """Return the largest global batch with which so many pairs make 20 optimizer steps; the smallest if none does."""
+    each = ceil(FEWEST / epochs)  # optimizer steps of an epoch
     batch = (pairs - 1) // (each - 1) if each > 1 else pairs
     processes, most = int(runtime.get("processes") or 1), int(runtime.get("pairs_per_device") or 1)
     share = max(1, batch // processes)
@@ -57,5 +57,5 @@ def little_moved(counts: Mapping[str, int | float]) -> str | None:
     if moved is None or moved >= LEAST_MOVED:
         return None
     problem = f"only {moved:.2%} of the saved weights differ from the starting policy's, the others moved by less than"
-    remedy = "raise it, or take more steps (a smaller trainer.global_batch, more trainer.epochs)"
+    remedy = "raise it, or take more optimizer steps (a smaller trainer.global_batch, more trainer.epochs)"
     return f"trainer.learning_rate: {problem} their precision shows; {remedy}"

@@ -62,7 +62,7 @@ def run(task: TrainingTask, settings: Settings) -> dict[str, int | float]:
         check_final(final, task.policy, runtime.device, longest, trained)
         checkpoints.leave_newest(folder, settings.keep_checkpoints)
     moved = share_moved(task.policy.folder, final) if first else None
-    return {"pairs": len(pairs), "steps": steps} | ({} if moved is None else {"moved": moved})
+    return {"pairs": len(pairs), "optimizer_steps": steps} | ({} if moved is None else {"moved": moved})
 
 
 def _check_runtime(runtime: Runtime, implementation: str) -> None:

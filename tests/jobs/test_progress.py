@@ -58,7 +58,7 @@ def test_scored_pairs_rewarded_responses_and_optimizer_steps_are_counted(tmp_pat
     (tmp_path / "policy").mkdir()
     rows = "".join(json.dumps({"step": step, "loss": 0.5}) + "\n" for step in (2, 4)) + '{"step": 6, "lo'
     (tmp_path / "policy" / "metrics.jsonl").write_text(rows)
-    for kind, bounds in {"logps": {"pairs": 5}, "rewards": {"responses": 5}, "policy": {"steps": 8}}.items():
+    for kind, bounds in {"logps": {"pairs": 5}, "rewards": {"responses": 5}, "policy": {"optimizer_steps": 8}}.items():
         step = {"folder": kind, "state": "running", "bounds": bounds}
         done, most = (4, 8) if kind == "policy" else (3, 5)
         assert progress({"steps": {kind: step}}, tmp_path) == f"{kind}: {done} of {most}"
@@ -73,7 +73,7 @@ def test_a_record_without_a_running_step_or_of_an_earlier_version_says_nothing(t
 def test_status_says_it_of_runs_and_of_jobs_that_were_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = record("policy.2", steps=48)
+    said = record("policy.2", optimizer_steps=48)
     for folder in (tmp_path / "runs" / "20260101-000000-dpo-0a0b0c", tmp_path / "sweeps" / "seeds-0" / "jobs"):
         folder.mkdir(parents=True)
     run, sweep = tmp_path / "runs" / "20260101-000000-dpo-0a0b0c", tmp_path / "sweeps" / "seeds-0"

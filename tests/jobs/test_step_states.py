@@ -39,7 +39,7 @@ def test_every_step_waits_from_the_beginning_with_bounds_of_its_counts(job: Job)
     assert known == {
         "generations": {"prompts": 40, "responses": 120},
         "logps": {"pairs": 40},
-        "policy": {"pairs": 8, "steps": 2},
+        "policy": {"pairs": 8, "optimizer_steps": 2},
     }
 
 

@@ -93,7 +93,7 @@ def test_bounds_follow_from_the_prompts_and_the_settings(steps: dict[str, Step])
         "pairs": {"pairs": 10},
         "logps": {"pairs": 10},
         "selection": {"pairs": 10, "kept": 3},
-        "policy": {"pairs": 3, "steps": 4},
+        "policy": {"pairs": 3, "optimizer_steps": 4},
         "evaluation": {},
     }
 

@@ -17,7 +17,7 @@ def settings(batch=128, epochs=1, rate=5e-7, adapter=None, args=None, runtime=ON
 
 
 def counts(pairs, batch=128, epochs=1):
-    return {"pairs": pairs, "steps": epochs * ceil(pairs / batch)}
+    return {"pairs": pairs, "optimizer_steps": epochs * ceil(pairs / batch)}
 
 
 def test_a_training_of_few_steps_is_told_with_the_batch_and_the_rate_that_would_do():
@@ -80,7 +80,7 @@ def test_the_share_of_weights_that_moved_is_counted_in_the_precision_of_the_file
 def test_weights_that_are_saved_as_they_were_are_told():
     assert little_moved({"moved": 0.0021}) == (
         "trainer.learning_rate: only 0.21% of the saved weights differ from the starting policy's, the others moved by "
-        "less than their precision shows; raise it, or take more steps (a smaller trainer.global_batch, more "
+        "less than their precision shows; raise it, or take more optimizer steps (a smaller trainer.global_batch, more "
         "trainer.epochs)"
     )
     assert little_moved({"moved": 0.4}) is None

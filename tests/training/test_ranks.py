@@ -33,7 +33,7 @@ def train(tmp_path_factory, tiny_policy, scored):
         given = runtime(processes=processes, pairs_per_device=pairs_per_device)
         counts = run_stage(folder / name, folder, tiny_policy, rows.append, trainer=settings, runtime=given, **changes)
         assert counts.pop("moved") > 0.9
-        assert counts == {"pairs": 9, "steps": 10}
+        assert counts == {"pairs": 9, "optimizer_steps": 10}
         return folder / name
 
     return train

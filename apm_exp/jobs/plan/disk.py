@@ -75,7 +75,7 @@ def job_disk(
     meanwhile = 0
     for policy in of_kind(missing, "policy").values():
         each = checkpoint_bytes(training)
-        saved, kept = _checkpoints(config["trainer"], known.get(policy.key, {}).get("steps"))
+        saved, kept = _checkpoints(config["trainer"], known.get(policy.key, {}).get("optimizer_steps"))
         stays[policy.folder] = training.bytes_of_dtype * training.shape.parameters + kept * each
         meanwhile = max(meanwhile, (min(saved, max(KEPT_MEANWHILE, kept) + 1) - kept) * each if saved else 0)
     return Disk(stays, meanwhile, downloads, frozenset(unknown))

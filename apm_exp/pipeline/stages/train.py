@@ -26,7 +26,7 @@ from apm_exp.training.risky_settings import warn_unusual
 from apm_exp.training.unfinished import say_unfinished
 
 logger = logging.getLogger(__name__)
-VERSION = 7  # 7: counts the share of the weights that moved
+VERSION = 8  # 8: the count optimizer_steps
 
 
 def train(
@@ -134,7 +134,7 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
     if None in kept:
         return {}
     pairs, trainer = int(sum(count or 0 for count in kept)), inputs["trainer"]
-    return {"pairs": pairs, "steps": ceil(ceil(pairs / trainer["global_batch"]) * trainer["epochs"])}
+    return {"pairs": pairs, "optimizer_steps": ceil(ceil(pairs / trainer["global_batch"]) * trainer["epochs"])}
 
 
 def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from apm_exp.core.step_names import of_kind
 from apm_exp.report.compare.arms import Arm, Job, steps_of
 
-_NUMBERS = {"pairs kept": ("selection", "kept"), "training steps": ("policy", "steps")}
+_NUMBERS = {"pairs kept": ("selection", "kept"), "optimizer steps": ("policy", "optimizer_steps")}
 
 
 def unequal_numbers(arm: Arm, baseline: Arm) -> str | None:

@@ -32,9 +32,14 @@ def _row(place: int, arm: Arm, keys: list[str], headlines: list[ArmScores]) -> C
         "seeds": len(finished),
         "scores": [_score(one.compared.means[place], one.unit) for one in headlines],
         "kept": _each([job["kept"] for job in finished]),
-        "steps": _each([(last_of(steps_of(job), "policy") or {}).get("counts", {}).get("steps") for job in finished]),
+        "steps": _each([_optimizer_steps(job) for job in finished]),
         "seconds": sum(job["seconds"] or 0 for job in arm.jobs),
     }
+
+
+def _optimizer_steps(job: Context) -> int | None:
+    steps: int | None = (last_of(steps_of(job), "policy") or {}).get("counts", {}).get("optimizer_steps")
+    return steps
 
 
 def _score(mean: Mean | None, unit: str | None) -> Context | None:

@@ -17,7 +17,7 @@ def missing(*overrides: str) -> tuple[dict[str, Any], dict[str, Step], dict[str,
     """The configuration of a job, its scoring and its training, and that they make 25 optimizer steps."""
     config = compose(*overrides)
     steps = unroll(config, CHOICES, FileDigests(Path("absent")))
-    return config, {name: steps[name] for name in ("logps", "policy")}, {steps["policy"].key: {"steps": 25}}
+    return config, {name: steps[name] for name in ("logps", "policy")}, {steps["policy"].key: {"optimizer_steps": 25}}
 
 
 def test_weights_stay_and_checkpoints_go() -> None:
@@ -27,7 +27,7 @@ def test_weights_stay_and_checkpoints_go() -> None:
     table = 100 * 5 * 24 * 8  # prompts, samples, tokens, bytes
     assert disk.stays == {steps["policy"].folder: 4 * N, steps["logps"].folder: table}
     assert disk.while_training == 3 * 12 * N  # the newest, the one before, and the one that is being written
-    assert job_disk(config, steps, {steps["policy"].key: {"steps": 5}}, ON_CPU).while_training == 12 * N
+    assert job_disk(config, steps, {steps["policy"].key: {"optimizer_steps": 5}}, ON_CPU).while_training == 12 * N
 
 
 def test_checkpoints_that_are_kept_stay() -> None:

@@ -31,23 +31,23 @@ def record(root: Path, kind: str, name: str, seconds: float, counts: dict[str, i
 
 
 def test_steps_with_a_model_are_scaled_by_their_operations(tmp_path: Path) -> None:
-    record(tmp_path, "policy", "s-01234567", 30.0, {"steps": 9}, flops=1e12, parameters=1_000_000)
-    record(tmp_path, "policy", "t-01234567", 50.0, {"steps": 9}, flops=1e12, parameters=1_000_000)
-    record(tmp_path, "policy", "u-01234567", 1.0, {"steps": 9})  # of a version that did not say
+    record(tmp_path, "policy", "s-01234567", 30.0, {"optimizer_steps": 9}, flops=1e12, parameters=1_000_000)
+    record(tmp_path, "policy", "t-01234567", 50.0, {"optimizer_steps": 9}, flops=1e12, parameters=1_000_000)
+    record(tmp_path, "policy", "u-01234567", 1.0, {"optimizer_steps": 9})  # of a version that did not say
     policy = step(tmp_path, "policy")
-    assert expected_seconds(policy, {"steps": 1}, Takes(2e12, 2_000_000, "cpu", 1)) == 80.0  # the median of 60 and 100
-    assert expected_seconds(policy, {"steps": 1}, Takes(2e12, 2_000_000, "cpu", 2)) == 40.0
+    assert expected_seconds(policy, {"optimizer_steps": 1}, Takes(2e12, 2_000_000, "cpu", 1)) == 80.0  # median: 60, 100
+    assert expected_seconds(policy, {"optimizer_steps": 1}, Takes(2e12, 2_000_000, "cpu", 2)) == 40.0
 
 
 def test_nothing_of_comparable_size_is_unknown(tmp_path: Path) -> None:
     """45 s of a training of 162,752 weights say nothing of one of 8 billion."""
-    record(tmp_path, "policy", "s-01234567", 45.0, {"steps": 48}, flops=1e12, parameters=162_752)
+    record(tmp_path, "policy", "s-01234567", 45.0, {"optimizer_steps": 48}, flops=1e12, parameters=162_752)
     policy = step(tmp_path, "policy")
-    assert expected_seconds(policy, {"steps": 48}, Takes(1e12, 8_030_261_248, "cpu", 1)) is None
-    assert expected_seconds(policy, {"steps": 48}, Takes(1e18, 162_752, "cpu", 1)) is None
-    assert expected_seconds(policy, {"steps": 48}, Takes(1e12, 162_752, "cuda", 1)) is None
-    assert expected_seconds(policy, {"steps": 48}, None, through_model=True) is None
-    assert expected_seconds(policy, {"steps": 48}, Takes(1e12, 162_752, "cpu", 1)) == 45.0
+    assert expected_seconds(policy, {"optimizer_steps": 48}, Takes(1e12, 8_030_261_248, "cpu", 1)) is None
+    assert expected_seconds(policy, {"optimizer_steps": 48}, Takes(1e18, 162_752, "cpu", 1)) is None
+    assert expected_seconds(policy, {"optimizer_steps": 48}, Takes(1e12, 162_752, "cuda", 1)) is None
+    assert expected_seconds(policy, {"optimizer_steps": 48}, None, through_model=True) is None
+    assert expected_seconds(policy, {"optimizer_steps": 48}, Takes(1e12, 162_752, "cpu", 1)) == 45.0
 
 
 def test_steps_without_a_model_are_scaled_by_their_counts(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from apm_exp.training import run as run_module
 from apm_exp.training.metrics_file import read_rows
 from tests.pipeline.stages.training_stage import part, run_stage, write_inputs
 
-COUNTS = {"pairs": 8, "steps": 4, "moved": pytest.approx(1.0, abs=0.05)}
+COUNTS = {"pairs": 8, "optimizer_steps": 4, "moved": pytest.approx(1.0, abs=0.05)}
 
 SPLITS = ["train"] * 10 + ["held_out"] * 2
 KEPT = [True, False, True, True, True, True, False, True, True, True, False, False]

@@ -12,7 +12,7 @@ from apm_exp.report.compare.equal_numbers import unequal_numbers
 def job(number: int, policy: str | None, kept: int = 40, steps: int = 4, **swept: str) -> dict[str, Any]:
     """A finished job; without a policy, one that failed."""
     swept = {key.replace("__", "."): value for key, value in swept.items()}
-    counts = {"selection": {"kept": kept}, "policy": {"steps": steps}}
+    counts = {"selection": {"kept": kept}, "policy": {"optimizer_steps": steps}}
     made = {name: {"key": f"{policy}-{name}", "counts": each} for name, each in counts.items()}
     state = "done" if policy else "failed"
     return {"number": number, "swept": swept, "state": state, "policy_key": policy, "steps": made if policy else {}}
@@ -80,6 +80,6 @@ def test_unequal_numbers_are_said_with_both() -> None:
         ]
     )
     assert unequal_numbers(arm, arm) is None
-    said = "not at equal numbers: 950 to 951 pairs kept here, 1,900 in the baseline; 6 training steps here, 12 in the"
+    said = "not at equal numbers: 950 to 951 pairs kept here, 1,900 in the baseline; 6 optimizer steps here, 12 in the"
     assert unequal_numbers(half, arm) == f"{said} baseline"
-    assert unequal_numbers(slow, arm) == "not at equal numbers: 24 training steps here, 12 in the baseline"
+    assert unequal_numbers(slow, arm) == "not at equal numbers: 24 optimizer steps here, 12 in the baseline"

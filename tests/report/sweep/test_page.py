@@ -301,7 +301,8 @@ def test_an_arm_that_kept_fewer_pairs_is_said_to_be_so(swept: tuple[Path, list[d
 def iterated(root: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The jobs with an iteration before theirs, which all share, and trained on two parts: the same pairs twice."""
     shared = {"logps.1": "logps/l", "selection.1": "selection/uniform0", "policy.1": "policy/first"}
-    counts = {"logps": {"pairs": 60, "tokens": 600}, "selection": {"pairs": 60, "kept": 24}, "policy": {"steps": 3}}
+    counts = {"logps": {"pairs": 60, "tokens": 600}, "selection": {"pairs": 60, "kept": 24}}
+    counts["policy"] = {"optimizer_steps": 3}
     (root / "policy" / "first").mkdir(exist_ok=True)
     (root / "policy" / "first" / "metrics.jsonl").write_text('{"step": 3, "pairs_seen": 48}')
     part = "{logps: {artifact: first logps.1}, selection: {artifact: first selection.1}}"

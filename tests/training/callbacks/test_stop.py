@@ -26,7 +26,8 @@ def test_a_training_that_is_told_to_stop_saves_and_goes_on_bit_by_bit(tmp_path, 
     assert not (out / "final").exists()
     assert (out / "checkpoints" / "checkpoint-2" / "COMPLETE").exists()
     logged = []
-    assert run_stage(out, tmp_path, tiny_policy, logged.append, **never) == {"pairs": 8, "steps": 4, "moved": ANY}
+    counts = {"pairs": 8, "optimizer_steps": 4, "moved": ANY}
+    assert run_stage(out, tmp_path, tiny_policy, logged.append, **never) == counts
     assert [row["step"] for row in logged] == [3, 4]
     assert len(read_rows(out / "metrics.jsonl")) == 4
     weights = [(folder / "final" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "whole")]
