@@ -24,6 +24,7 @@ class OfflineRun:
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     group: str = ""
+    job_type: str = ""
     project: str = ""
     artifacts: list[tuple[str, str, list[str]]] = field(default_factory=list)
     exit_code: int | None = None
@@ -65,6 +66,7 @@ def _read(folder: Path) -> OfflineRun:
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run.run_id, run.group, run.project = record.run.run_id, record.run.run_group, record.run.project
+            run.job_type = record.run.job_type
             run.config |= _items(record.run.config.update)
         elif kind == "config":
             run.config |= _items(record.config.update)

@@ -71,7 +71,7 @@ def sweep_row(root: Path, name: str) -> Row:
         state = _counted(records(folder))
     except (Damaged, FileNotFoundError, TypeError, AttributeError) as error:
         return Row(name, name, date, "damaged", (_below(root, error),), typed, page, link)
-    lines, _ = read_verdict(folder) or ([], [])
+    lines = (read_verdict(folder) or {"verdict": []})["verdict"]
     return Row(name, name, date, state, tuple(lines), typed, page, link)
 
 

@@ -31,8 +31,10 @@ def write_report(requests: list[Request]) -> None:
     jobs = read_jobs(folder)
     page = _page(folder, request.command, jobs)
     done = sum(job["state"] == "done" for job in jobs)
-    for line in verdict_lines(folder) if page and done else []:
-        logger.info("%s", line)
+    if page and done:
+        _track(folder, request.command, jobs)
+        for line in verdict_lines(folder):
+            logger.info("%s", line)
     for job in jobs:
         if job["state"] != "done" and job["reason"] not in (None, job["state"]):
             logger.error("%s: %s", called(job["number"], job["swept"]), job["reason"])
@@ -48,8 +50,8 @@ def verdict_lines(folder: Path) -> list[str]:
     """
     from apm_exp.report.sweep.verdict import read_verdict
 
-    verdict, table = read_verdict(folder) or ([], [])
-    return [*verdict, *table]
+    record = read_verdict(folder)
+    return [*record["verdict"], *record["table"]] if record else []
 
 
 def _counted(jobs: list[dict[str, Any]]) -> str:
@@ -58,6 +60,16 @@ def _counted(jobs: list[dict[str, Any]]) -> str:
     words = {"interrupted": "interrupted", "running": "running", "waiting": "not started"}
     others = [f"{counts[state]} {said}" for state, said in words.items() if counts[state]]
     return ", ".join([f"{counts['done']} of {len(jobs)} jobs done", *others])
+
+
+def _track(folder: Path, command: str, jobs: list[dict[str, Any]]) -> None:
+    """Log the sweep's verdict to its group, if its jobs are tracked; any failure is a warning."""
+    from apm_exp.jobs.sweep.track import track_sweep
+
+    try:
+        track_sweep(folder, command, jobs)
+    except Exception as error:
+        logger.warning("the sweep's verdict could not be logged, it is on its page: %s", one_line(error))
 
 
 def _page(folder: Path, command: str, jobs: list[dict[str, Any]]) -> Path | None:

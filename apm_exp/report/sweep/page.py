@@ -13,6 +13,7 @@ from apm_exp.report.sweep.comparison import comparison
 from apm_exp.report.sweep.cost import cost
 from apm_exp.report.sweep.jobs import job_rows, problems
 from apm_exp.report.sweep.numbers import curves, grids
+from apm_exp.report.sweep.numbers_of_arms import rows_of_arms, rows_of_differences
 from apm_exp.report.sweep.scores import scores_of_arms
 from apm_exp.report.sweep.selections_section import selection_section
 from apm_exp.report.sweep.table import arm_figures, arm_rows
@@ -28,7 +29,8 @@ def write_sweep_report(folder: Path, name: str, command: str, jobs: list[dict[st
     values = context(folder, name, command, jobs)
     page = render("sweep.html.jinja", values, folder / "report.html")
     titles = [words for words, _ in values["headlines"]]
-    write_verdict(folder, values["verdicts"], arms_table(values["arms"], titles) if titles else [])
+    table = arms_table(values["arms"], titles) if titles else []
+    write_verdict(folder, {"verdict": values["verdicts"], "table": table} | values["numbers"])
     return page
 
 
@@ -44,6 +46,10 @@ def context(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -
     comparisons = [comparison(number, arms, baseline, one) for number, one in enumerate(scores)]
     return {
         "verdicts": verdicts(comparisons, rows),
+        "numbers": {
+            "arms": rows_of_arms(rows, headlines),
+            "differences": rows_of_differences(scores, arms, baseline),
+        },
         "title": f"{name} | apm_exp sweep",
         "name": name,
         "command": command,

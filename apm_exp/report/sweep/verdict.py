@@ -53,15 +53,17 @@ def _score(score: Context | None) -> str:
     return f"{score['value']} ({score['interval'].replace('%', '')})".replace("\N{MINUS SIGN}", "-")
 
 
-def write_verdict(folder: Path, lines: Sequence[str], table: Sequence[str]) -> None:
-    """Write the verdict beside the sweep's page."""
-    write_sealed({"verdict": list(lines), "table": list(table)}, folder / _FILE)
+def write_verdict(folder: Path, record: Context) -> None:
+    """Write the verdict beside the sweep's page.
+
+    record: `verdict` and `table`, as lines for the terminal; `arms` and `differences`, as rows of numbers.
+    """
+    write_sealed(record, folder / _FILE)
 
 
-def read_verdict(folder: Path) -> tuple[list[str], list[str]] | None:
-    """Return the verdict on a sweep and its table of arms; None if it is not there or damaged."""
+def read_verdict(folder: Path) -> dict[str, list[Any]] | None:
+    """Return the record that `write_verdict` has written; None if it is not there or damaged."""
     try:
-        record = read_sealed(folder / _FILE, "verdict", "table")
+        return read_sealed(folder / _FILE, "verdict", "table")
     except (FileNotFoundError, Damaged):
         return None
-    return [str(line) for line in record["verdict"]], [str(line) for line in record["table"]]

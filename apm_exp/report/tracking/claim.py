@@ -17,6 +17,7 @@ from apm_exp.core.digest import canonical, text_digest
 from apm_exp.core.sealed import Damaged, read_sealed, write_sealed
 from apm_exp.report.tracking.job import TrackedJob
 from apm_exp.report.tracking.start import has_login
+from apm_exp.report.tracking.sweep_run import TrackedSweep
 
 logger = logging.getLogger(__name__)
 _THEIRS = (  # variables that override the run or the settings that a job passes to W&B
@@ -52,8 +53,21 @@ def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim
     A job that trains again what was logged before (`rebuild=`, a cleaned policy) gets a new run; one that resumes from
     a checkpoint keeps its run. A run that was completed offline is logged again under its id when W&B is online.
     """
-    key = text_digest(canonical([job.group, project, entity, *job.keys]))
-    path = job.records / f"{key[:16]}.json"
+    identity = [job.group, project, entity, *job.keys]
+    return _claim(job.records, identity, job.folder, mode, trains=job.trains)
+
+
+def claim_sweep(sweep: TrackedSweep, mode: str, project: str, entity: str | None) -> Claim | None:
+    """Return the W&B run for a sweep, always the same one, or None if it has what is to be logged."""
+    identity = [sweep.folder.name, project, entity]
+    return _claim(sweep.records, identity, sweep.folder, mode, content=sweep.content)
+
+
+def _claim(
+    records: Path, identity: list[str | None], folder: Path, mode: str, *, trains: bool = False, content: str = ""
+) -> Claim | None:
+    key = text_digest(canonical(identity))
+    path = records / f"{key[:16]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_suffix(".lock"))
     try:
@@ -61,12 +75,12 @@ def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim
     except Timeout:
         return None
     known = _read(path)
-    complete = known.get("complete")
-    if complete and not job.trains and (complete == "online" or mode == "offline" or not has_login()):
+    complete = known.get("complete") if known.get("content", "") == content else None
+    if complete and not trains and (complete == "online" or mode == "offline" or not has_login()):
         lock.release()
         return None
-    run_id = f"{key[:8]}-{secrets.token_hex(3)}" if not known or (complete and job.trains) else known["id"]
-    write_sealed({"id": run_id, "complete": None, "folder": job.folder.name}, path)
+    run_id = f"{key[:8]}-{secrets.token_hex(3)}" if not known or (complete and trains) else known["id"]
+    write_sealed({"id": run_id, "complete": None, "folder": folder.name, "content": content}, path)
     return Claim(run_id, path, lock)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from apm_exp.report.tracking.job import TrackedJob
 from apm_exp.report.tracking.names import SELECTION, score_summary, train_row
 from apm_exp.report.tracking.send import send
+from apm_exp.report.tracking.sweep_run import TrackedSweep, log_verdict
 from apm_exp.training.metrics_file import read_rows
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class Mirror:
         job, megabytes = self.job, self.megabytes
         if job and megabytes and not self.failed:
             self._try("take the selection and the report", lambda run: send(run, job, selections, report, megabytes))
+
+    def verdict(self, sweep: TrackedSweep) -> None:
+        """Log the verdict on a sweep."""
+        self.failed = not self._try("log the verdict, it is on the sweep's page", lambda run: log_verdict(run, sweep))
 
     def finish(self, exit_code: int) -> None:
         """End the run."""

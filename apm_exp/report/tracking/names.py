@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 TRAIN, EVAL, SELECTION = "train/", "eval/", "selection/"  # as the runs of TRL's trainers have the first two
+SWEEP = "sweep/"  # of a sweep's own run
 SAMPLE = f"{SELECTION}sample"  # the table of pairs
 _OTHER = ("task", "clean", "run", "export", "rebuild", "baseline", "tracking", "compare")  # not of what a run computes
 _CHOICES = ("dataset", "model", "reward", "tokens", "metric", "keep", "loss", "trainer", "adapter")

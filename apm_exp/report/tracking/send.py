@@ -1,9 +1,7 @@
 """Files that are sent to W&B: the selection, a sample of its pairs as a table, and the report."""
 
 import logging
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pyarrow as pa
 
 from apm_exp.core.files import write_text
 from apm_exp.report.redact import local_folders, without_folders
+from apm_exp.report.tracking.copies import copies_in
 from apm_exp.report.tracking.job import TrackedJob
 from apm_exp.report.tracking.names import SAMPLE
 from apm_exp.report.tracking.sample import MOST_PAIRS, sample_of_pairs
@@ -31,7 +30,7 @@ def send(run: Any, job: TrackedJob, selections: Sequence[Path], report: Path | N
     tables = [selection / "selection.parquet" for selection in selections]
     sample = pa.concat_tables([sample_of_pairs(table, MOST_PAIRS // len(tables)) for table in tables])
     shown = wandb.Table(columns=sample.column_names, data=[list(row.values()) for row in sample.to_pylist()])
-    with _copies_in(job.folder / "wandb" / "copies"):
+    with copies_in(job.folder / "wandb" / "copies"):
         run.log({SAMPLE: shown})
     for table in tables:
         _artifact(run, "selection", table.parent.name, table, megabytes)
@@ -41,21 +40,6 @@ def send(run: Any, job: TrackedJob, selections: Sequence[Path], report: Path | N
     folders = local_folders(job.config, job.command)
     write_text(without_folders((report / "report.html").read_text("utf-8"), folders), page)
     _artifact(run, "report", report.name, page, megabytes)
-
-
-@contextmanager
-def _copies_in(folder: Path) -> Iterator[None]:
-    """Make W&B keep its copies in a folder instead of the user's home, which may be small or on another machine.
-
-    W&B writes tables, which are small, as its own artifacts, to the folder in an environment variable.
-    """
-    given = os.environ.get("WANDB_DATA_DIR")
-    os.environ["WANDB_DATA_DIR"] = given or str(folder.absolute())
-    try:
-        yield
-    finally:
-        if given is None:
-            del os.environ["WANDB_DATA_DIR"]
 
 
 def _artifact(run: Any, kind: str, name: str, path: Path, megabytes: float) -> None:

@@ -23,9 +23,8 @@ def wanted_mode(given: str) -> str:
     return given
 
 
-def start(job: TrackedJob, run_id: str, mode: str, project: str, entity: str | None, timeout: float) -> Any:
-    """Start a W&B run below the job's folder; offline with a warning if online fails, None if W&B fails."""
-    options = _options(job) | {"id": run_id, "project": project, "entity": entity}
+def start(options: dict[str, Any], mode: str, timeout: float) -> Any:
+    """Start a W&B run; offline with a warning if online fails, None if W&B fails. options: of `wandb.init`."""
     if mode == "online":
         said = ""
         try:
@@ -52,7 +51,8 @@ def _give_up_id() -> None:
         logger.debug("wandb.teardown: %s", _short(error))
 
 
-def _options(job: TrackedJob) -> dict[str, Any]:
+def job_options(job: TrackedJob) -> dict[str, Any]:
+    """Return the arguments of `wandb.init` for a job."""
     swept = [f"{key}={value}" for key, value in job.swept.items()]
     told = {
         "config": {**own_settings(job.config), **settings_at_top(job.config, job.choices, job.swept)},

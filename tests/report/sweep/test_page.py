@@ -12,6 +12,7 @@ import pytest
 
 from apm_exp.report.render import NONE
 from apm_exp.report.sweep.page import context, write_sweep_report
+from apm_exp.report.sweep.sentence import p_words
 from apm_exp.report.sweep.verdict import read_verdict
 from apm_exp.selection.stability import jaccard
 from tests.report.finished_run import score
@@ -152,13 +153,30 @@ def test_the_verdict_is_kept_for_the_screen_with_a_table_of_the_arms(
 ) -> None:
     root, jobs = swept
     page_of(root, jobs)
-    verdict, (heading, *rows) = read_verdict(sweep_folder(root)) or ([], [])
-    assert verdict == made(root, jobs)["verdicts"]
+    record = read_verdict(sweep_folder(root)) or {}
+    heading, *rows = record["table"]
+    assert record["verdict"] == made(root, jobs)["verdicts"]
     assert heading.split() == ["arm", "win", "rate", "seeds", "kept", "optimizer", "steps", "time"]
     assert [re.split(r"  +", row)[0] for row in rows] == ["map, alpha 0.5", "map, alpha 2.5", "uniform"]
     for row, arm in zip(rows, made(root, jobs)["arms"], strict=True):
         score = arm["scores"][0]
         assert re.split(r"  +", row)[1] == f"{score['value']} ({score['interval'].replace('%', '')})"
+
+
+def test_the_verdicts_file_has_the_numbers_of_the_page(swept: tuple[Path, list[dict[str, Any]]]) -> None:
+    root, jobs = swept
+    page_of(root, jobs)
+    record = read_verdict(sweep_folder(root)) or {}
+    assert [arm["arm"] for arm in record["arms"]] == ["map, alpha 0.5", "map, alpha 2.5", "uniform"]
+    first, *_, random = record["arms"]
+    assert (first["seeds"], first["kept"], first["optimizer_steps"]) == (2, 24, 3)
+    headline, *_ = (each for each in record["differences"] if each["score"] == "win rate")
+    assert (headline["arm"], headline["baseline"], headline["seeds"]) == ("map, alpha 0.5", "uniform", 2)
+    assert headline["difference"] == pytest.approx(first["win rate"] - random["win rate"])
+    assert headline["low"] <= headline["difference"] <= headline["high"]
+    assert headline["significant"] == (headline["p_holm"] <= 0.05)
+    shown = {row["label"]: row["p_holm"] for row in made(root, jobs)["comparisons"][0]["rows"]}
+    assert p_words(headline["p_holm"]).removeprefix("p ") == shown["map, alpha 0.5"]
 
 
 def test_a_sweep_over_seeds_alone_says_that_nothing_is_compared(tmp_path: Path) -> None:
