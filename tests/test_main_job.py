@@ -112,6 +112,10 @@ def test_wandb_recorded_the_run_offline(ran: Path) -> None:
     assert {name: run.summary[f"eval/{name}"] for name in scores} == {
         name: score["value"] for name, score in scores.items()
     }
+    of = "policy against the starting policy (micro_world), on tasks of micro_world, judged by true_rewards"
+    page = (ran / "outputs" / "runs" / "latest" / "report" / "report.html").read_text()
+    assert of in page
+    assert (run.summary["eval/win_rate_of"], scores["win_rate"]["of"]) == (of, of)
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")  # inside wandb-workspaces

@@ -23,6 +23,7 @@ from apm_exp.evals.estimate import mean, share
 
 logger = logging.getLogger(__name__)
 MARGIN_UNIT = "nats per token"
+ON = "on the held-out pairs, by which response has the higher log-prob per token, without a judge"
 _FEW = 20  # with fewer, the interval of an accuracy is about 40 points wide
 
 

@@ -11,6 +11,8 @@ from apm_exp.core.messages import read_messages
 from apm_exp.core.split import held_out_split
 from apm_exp.data.sources.rows import SourceRow
 
+ON = "the held-out prompts of the run's pairs"
+
 
 def held_out_prompts(pairs: Artifact, holdout: float, *, prompts: Annotated[int, Field(ge=2)]) -> Iterator[SourceRow]:
     """Yield at most `prompts` of the held-out prompts, each once, as rows with the columns prompt and tools.

@@ -33,6 +33,7 @@ from apm_exp.jobs.reuse import reused, reused_line, trains
 from apm_exp.jobs.run_record import RunRecord, say_of_an_earlier_version
 from apm_exp.pipeline.build import artifacts, build, wants_rebuild
 from apm_exp.pipeline.step import read_done
+from apm_exp.report.evaluated import evaluated
 from apm_exp.report.tracking.mirror import Mirror
 from apm_exp.report.verdict import first_score, verdict
 from apm_exp.training.few_steps import say_few_steps
@@ -185,7 +186,11 @@ def _result(job: Job, built: Mapping[str, Artifact]) -> dict[str, Any]:
     scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
     return {
         "headline": first_score(scores, job.config["evals"] or {}) or "done (no evaluation)",
-        "scores": {name: score for each in scores.values() for name, score in each.items()},
+        "scores": {
+            name: score | {"of": evaluated(job.config, evaluation)}
+            for evaluation, each in scores.items()
+            for name, score in each.items()
+        },
         "policy_key": job.policy.key if job.policy else None,
     }
 

@@ -13,6 +13,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.component import name_of
 from apm_exp.core.step_names import of_kind
 from apm_exp.report import describe, figure
+from apm_exp.report.evaluated import evaluated
 from apm_exp.report.render import render
 from apm_exp.report.run import collapse
 from apm_exp.report.run import cost_rows as provenance_rows
@@ -135,11 +136,14 @@ def _scores(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _evaluations(run: Run) -> list[Context]:
-    """Return each evaluation with its name, the level of its intervals, and its results, the headline first."""
+    """Return each evaluation: its name, what it scores, the level of its intervals, its results, the headline first."""
     scores = _scores(run)
     nodes = run.config.get("evals") or {}
     levels = {name: interval_level(nodes.get(name, {})) for name in scores}
-    return [{"name": n, "level": levels[n], "results": results(n, records)} for n, records in scores.items()]
+    return [
+        {"name": n, "of": evaluated(run.config, n), "level": levels[n], "results": results(n, records)}
+        for n, records in scores.items()
+    ]
 
 
 def _margins(scored: ScoredPairs) -> Context | None:

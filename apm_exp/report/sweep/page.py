@@ -14,7 +14,7 @@ from apm_exp.report.sweep.cost import cost
 from apm_exp.report.sweep.jobs import job_rows, problems
 from apm_exp.report.sweep.numbers import curves, grids
 from apm_exp.report.sweep.numbers_of_arms import rows_of_arms, rows_of_differences
-from apm_exp.report.sweep.scores import scores_of_arms
+from apm_exp.report.sweep.scores import ArmScores, scores_of_arms
 from apm_exp.report.sweep.selections_section import selection_section
 from apm_exp.report.sweep.table import arm_figures, arm_rows
 from apm_exp.report.sweep.verdict import arms_table, verdicts, write_verdict
@@ -58,6 +58,7 @@ def context(folder: Path, name: str, command: str, jobs: list[dict[str, Any]]) -
         "problems": problems(jobs),
         "starting": _starting(jobs),
         "keys": _in_order(key for arm in arms for key in arm.settings),
+        "scored": _scored(headlines, jobs),
         "headlines": [(one.words, one.compared.score.replace("_", " ")) for one in headlines],
         "arms": rows,
         "figures": arm_figures(arms, headlines, jobs),
@@ -91,6 +92,18 @@ def _baseline(arms: list[Arm], jobs: list[dict[str, Any]]) -> tuple[int, str | N
         return baseline_of(settings, wanted), None
     except ValueError as error:
         return baseline_of(settings, None), str(error)
+
+
+def _scored(headlines: list[ArmScores], jobs: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return what each headline score is of, as the jobs say it; more than one thing if they differ, such as in the
+    model.
+    """
+    found = []
+    for one in headlines:
+        records = (job["scores"].get(one.compared.score, {}) for job in jobs)
+        said = _in_order(record["of"] for record in records if "of" in record)
+        found += [(one.words, "; or ".join(said))] if said else []
+    return found
 
 
 def _starting(jobs: list[dict[str, Any]]) -> list[Score]:

@@ -61,15 +61,15 @@ def train_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{TRAIN}{'global_step' if name == 'step' else name}": value for name, value in row.items()}
 
 
-def score_summary(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def score_summary(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float | str]:
     """Return a run's summary of its scores: `eval/<score>`, with _low, _high (its interval), _standard_error and _n.
 
-    _prompts is added if there are fewer prompts than items.
+    _prompts is added if there are fewer prompts than items, and _of, what is scored, if the score says it.
     """
-    summary: dict[str, float] = {}
+    summary: dict[str, float | str] = {}
     for name, score in ((f"{EVAL}{name}", score) for name, score in scores.items()):
         low, high = score["interval"]
         summary |= {name: score["value"], f"{name}_low": low, f"{name}_high": high}
         summary |= {f"{name}_standard_error": score["standard_error"], f"{name}_n": score["n"]}
-        summary |= {f"{name}_prompts": score["prompts"]} if "prompts" in score else {}
+        summary |= {f"{name}_{each}": score[each] for each in ("prompts", "of") if each in score}
     return summary

@@ -31,6 +31,7 @@ def test_a_score_has_its_interval_beside_it() -> None:
         **{"eval/gain_standard_error": 0.02, "eval/gain_n": 40},
     }
     assert score_summary({"gain": SCORE | {"prompts": 10}})["eval/gain_prompts"] == 10
+    assert score_summary({"gain": SCORE | {"of": "policy against ..."}})["eval/gain_of"] == "policy against ..."
 
 
 def test_a_row_has_the_names_of_trls_runs() -> None:
