@@ -213,7 +213,9 @@ def ledger(root: Path) -> list[dict[str, object]]:
 @pytest.fixture(scope="module")
 def shared(ran: Path) -> CompletedProcess[str]:
     """The sweep of UNUSED, once, after its plan."""
-    assert "nothing: its model is that of job 0" in small_run(ran, "task=plan", *UNUSED).stdout
+    plan = small_run(ran, "task=plan", *UNUSED)
+    assert "nothing: its model is that of job 0" in plan.stdout
+    assert "warning: each job: trainer.global_batch=32: at most 11 pairs make 1 optimizer step" in plan.stderr
     result = small_run(ran, *UNUSED)
     assert result.returncode == 0, result.stderr
     return result

@@ -20,7 +20,12 @@ def say_few_steps(key: str, counts: Mapping[str, int | float], settings: Mapping
     """
     if key not in _said and (text := few_steps(counts, settings)):
         _said.add(key)
-        logger.warning("%s", text.replace(": ", ": " if exact else ": at most ", 1))
+        logger.warning("%s", text if exact else at_most(text))
+
+
+def at_most(text: str) -> str:
+    """Return what `few_steps` says, of counts that are upper bounds."""
+    return text.replace(": ", ": at most ", 1)
 
 
 def few_steps(counts: Mapping[str, int | float], settings: Mapping[str, Any]) -> str | None:

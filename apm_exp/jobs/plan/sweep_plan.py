@@ -1,5 +1,6 @@
 """The plan of a sweep: its jobs, the steps that they share, and the total cost. Nothing is built."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from apm_exp.core.console import plain_table, print_line, print_table
-from apm_exp.core.step_names import last_of
+from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.jobs.plan.disk import disk_line, together
 from apm_exp.jobs.plan.memory.check import tell
 from apm_exp.jobs.plan.memory.estimate import estimate
@@ -16,6 +17,9 @@ from apm_exp.jobs.plan.plan import Plan
 from apm_exp.jobs.plan.show import flops_shown, print_assumptions, print_memory, time_shown, total_line
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.work import Work
+from apm_exp.training.few_steps import at_most, few_steps
+
+logger = logging.getLogger(__name__)
 
 
 class _Own(NamedTuple):
@@ -53,8 +57,26 @@ def print_sweep_plan(folder: Path, plans: Sequence[Plan]) -> None:
     root = Path(plans[0].config["output_root"])
     disk = disk_line(together(plan.disk for plan in plans), root)
     print_line(f"all {len(plans)} jobs, what they share counted once: {disk}")
+    for line in _few_steps(plans):
+        logger.warning("%s", line)
     for plan in trainings:
         tell(plan.training, plan.config)  # type: ignore[arg-type]
+
+
+def _few_steps(plans: Sequence[Plan]) -> list[str]:
+    """Return what is wrong with trainings of few optimizer steps, a line for all jobs of which the same is true."""
+    jobs: dict[str, list[int]] = {}
+    for number, plan in enumerate(plans):
+        counts = [plan.known[step.name] for step in of_kind(plan.missing, "policy").values()]
+        for text in dict.fromkeys(filter(None, (few_steps(each, plan.config) for each in counts))):
+            jobs.setdefault(at_most(text), []).append(number)
+    return [_of_jobs(numbers, len(plans), text) for text, numbers in jobs.items()]
+
+
+def _of_jobs(numbers: Sequence[int], jobs: int, text: str) -> str:
+    if len(numbers) == jobs:
+        return f"each job: {text}"
+    return f"job{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}: {text}"
 
 
 def _own(plan: Plan, earlier: Sequence[Plan]) -> list[_Own]:
