@@ -47,6 +47,17 @@ def of_transformers(attention: str) -> str | None:
     return None if attention in OF_PAIRS else attention
 
 
+def without_kernels(attention: str) -> str:
+    """Return an attention that needs no kernels in place of one that transformers knows, or may get from the Hub.
+
+    Any other name is returned as it is, so that loading refuses it.
+    """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    known = attention in ALL_ATTENTION_FUNCTIONS.valid_keys() or "/" in attention
+    return "auto" if known else attention
+
+
 def check_attention(attention: str, device: str) -> None:
     """Raise ValueError, with the available ones, for an attention that the device does not support.
 

@@ -11,6 +11,7 @@ from apm_exp.core.told import ask
 from apm_exp.core.types import TEMPLATE_DATE, Policy
 from apm_exp.models.pretrained import commit_of
 from apm_exp.pipeline.step import Step
+from apm_exp.runtime.accelerators import is_elsewhere
 from apm_exp.runtime.device import multiplies_bfloat16, pick_device
 
 Node = Mapping[str, Any]
@@ -66,7 +67,7 @@ def resolve_dtype(name: str, runtime: Config) -> str:
     """Return the dtype; for `auto`, bfloat16 if the device multiplies it faster (as plans assume), else float32."""
     if name != "auto":
         return name
-    if runtime.get("plan_for") is not None:
+    if is_elsewhere(runtime):
         return "bfloat16"
     return "bfloat16" if multiplies_bfloat16(pick_device(dict(runtime))) else "float32"
 

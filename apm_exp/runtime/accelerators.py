@@ -52,9 +52,14 @@ def accelerator(name: str) -> tuple[int | None, Accelerator]:
     return (int(found[1]) if found[1] else None), ACCELERATORS[found[2]]
 
 
+def is_elsewhere(runtime: Mapping[str, Any]) -> bool:
+    """Return whether a plan is for another machine, whose devices and libraries this one does not need."""
+    return runtime.get("plan_for") is not None
+
+
 def on_accelerators(runtime: Mapping[str, Any]) -> dict[str, Any]:
     """Return a runtime node for the machine that `plan_for` names; unchanged if it is None."""
-    if runtime.get("plan_for") is None:
+    if not is_elsewhere(runtime):
         return dict(runtime)
     count, _ = accelerator(runtime["plan_for"])
     return {**runtime, "device": "cuda", **({} if count is None else {"processes": count, "nodes": 1})}

@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+from apm_exp.runtime.accelerators import is_elsewhere
+
 _FORM = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is Arm's name
 _DRIVERS = (  # device files of the drivers of GPUs that torch calls "cuda", on Linux
@@ -21,7 +23,7 @@ def pick_device(runtime: dict) -> str:
     and for a device that this machine does not have.
     A plan for another machine's GPU (`plan_for`) always uses "cuda".
     """
-    if runtime.get("plan_for") is not None:
+    if is_elsewhere(runtime):
         return "cuda"
     name = str(runtime["device"])
     if not _FORM.fullmatch(name):

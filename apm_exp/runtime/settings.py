@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from apm_exp.runtime.accelerators import is_elsewhere
 from apm_exp.runtime.device import pick_device
 
 
@@ -66,7 +67,7 @@ def all_processes(runtime: Mapping[str, Any]) -> int:
 
 def check_devices(runtime: Mapping[str, Any]) -> None:
     """Raise ValueError if this machine lacks the device, or has fewer GPUs than processes (not for `plan_for`)."""
-    if runtime.get("plan_for") is not None:
+    if is_elsewhere(runtime):
         return
     device, processes = pick_device(dict(runtime)), runtime["processes"]
     if all_processes(runtime) == 1 or device == "cpu":

@@ -19,6 +19,7 @@ from apm_exp.runtime.settings import all_processes
 from apm_exp.training.arguments import training_arguments
 from apm_exp.training.batching import batching
 from apm_exp.training.deepspeed_names import names_read, refuse_unread
+from apm_exp.training.optimizers import lacking_package
 from apm_exp.training.task import Settings, TrainingTask
 
 _STEPS = 10_000  # optimizer steps of a training whose length is not known yet
@@ -80,14 +81,17 @@ def _arguments(
 
 
 def _optimizer(arguments: TrainingArguments, settings: Settings) -> Any:
-    """Return the optimizer of a small layer, created as Trainer does."""
+    """Return the optimizer of a small layer, created as Trainer does; torch's AdamW for one that is not installed.
+
+    The latter is only possible in a plan for another machine.
+    """
     own_step = settings.optimizer.startswith(_OWN_STEP)
     if settings.args.get("optim_target_modules") and not own_step:
         raise ValueError(
             f"trainer.args.optim_target_modules: trainer.optimizer={settings.optimizer} does not use it; remove it"
         )
     weights: Any = torch.nn.Linear(2, 2)
-    if own_step:
+    if own_step or lacking_package(settings.optimizer):
         return torch.optim.AdamW(weights.parameters(), settings.learning_rate)
     with _one_line(
         f"trainer.optimizer={settings.optimizer}", "set its own settings as '+trainer.args.optim_args=\"NAME=VALUE\"'"

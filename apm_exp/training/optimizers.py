@@ -21,8 +21,11 @@ _NEEDS = (  # pattern of names, module, what to install
 )
 
 
-def check_optimizer(name: str) -> None:
-    """Raise ValueError if transformers has no optimizer of this name, or if its package is not installed."""
+def check_optimizer(name: str, *, elsewhere: bool = False) -> None:
+    """Raise ValueError if transformers has no optimizer of this name, or if its package is not installed.
+
+    elsewhere: this is a plan for another machine, which has to have the package.
+    """
     if name in COMMON:
         return
     from transformers.training_args import OptimizerNames
@@ -30,12 +33,18 @@ def check_optimizer(name: str) -> None:
     names = [item.value for item in OptimizerNames]
     if name not in names:
         raise ValueError(f"trainer.optimizer={name}: transformers has no such optimizer; {nearest(name, names)}")
-    module, package = package_of(name)
-    if module and importlib.util.find_spec(module) is None:
+    if (lacking := lacking_package(name)) and not elsewhere:
+        module, package = lacking
         raise ValueError(
             f"trainer.optimizer={name}: needs {module}, which is not installed; pip install {package}, "
             "or set trainer.optimizer=adamw_torch"
         )
+
+
+def lacking_package(name: str) -> tuple[str, str] | None:
+    """Return the module that an optimizer requires, and its package, if it is not installed; else None."""
+    module, package = package_of(name)
+    return (module, package) if module and package and importlib.util.find_spec(module) is None else None
 
 
 def package_of(name: str) -> tuple[str | None, str | None]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.told import told
+from apm_exp.runtime.accelerators import is_elsewhere
 from apm_exp.runtime.settings import all_processes
 from apm_exp.training.batching import batching
 from apm_exp.training.deepspeed_setup import check_deepspeed
@@ -42,7 +43,7 @@ def check_training(
         from apm_exp.training.arguments import check_args
 
         check_args(trainer["args"])
-    check_optimizer(trainer["optimizer"])
+    check_optimizer(trainer["optimizer"], elsewhere=is_elsewhere(runtime))
     check_deepspeed(deepspeed)
     if needs_asking(trainer, deepspeed):
         from apm_exp.training.libraries import ask_libraries

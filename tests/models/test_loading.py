@@ -1,6 +1,6 @@
 import pytest
 
-from apm_exp.models.loading import check_attention, of_transformers
+from apm_exp.models.loading import check_attention, of_transformers, without_kernels
 
 
 def test_attention_of_pairs_leaves_the_loading_to_transformers() -> None:
@@ -18,3 +18,8 @@ def test_what_a_cpu_lacks(name: str) -> None:
     with pytest.raises(ValueError, match=expected):
         check_attention(name, "cpu")
     check_attention(name, "cuda:0")
+
+
+def test_a_plan_for_another_machine_needs_no_kernels_of_an_attention_that_exists() -> None:
+    names = ("flash_attention_2", "flex_attention", "org/kernel", "auto", "flash_atention_2")
+    assert [without_kernels(name) for name in names] == ["auto", "auto", "auto", "auto", "flash_atention_2"]

@@ -20,6 +20,11 @@ def ask(changes: dict[str, Any], args: dict[str, Any], zero: dict[str, Any] | No
     ask_libraries(node, RUNTIME | {"processes": processes}, zero, "float32")
 
 
+def test_an_optimizer_of_another_machine_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apm_exp.training.libraries.lacking_package", lambda name: ("bitsandbytes", name))
+    ask({"optimizer": "paged_adamw_8bit"}, {})
+
+
 @pytest.mark.parametrize(
     ("changes", "args", "message"),
     [

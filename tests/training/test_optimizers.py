@@ -17,6 +17,7 @@ def test_a_missing_package_is_one_line_and_an_installed_one_passes(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"^trainer.optimizer=paged_adamw_8bit: needs bitsandbytes, .*\.\[8bit\]"):
         check_optimizer("paged_adamw_8bit")
+    check_optimizer("paged_adamw_8bit", elsewhere=True)
     for name in ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd"):
         check_optimizer(name)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)

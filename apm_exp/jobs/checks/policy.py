@@ -40,12 +40,16 @@ def check_model(config: Mapping[str, Any]) -> bool:
 
 def _check_folder(config: Mapping[str, Any]) -> None:
     from apm_exp.models.context import context_length
+    from apm_exp.models.loading import without_kernels
     from apm_exp.models.preflight import preflight
+    from apm_exp.runtime.accelerators import is_elsewhere
     from apm_exp.training.adapters.preflight import check_layers
     from apm_exp.training.compiled_blocks import parts_to_compile
 
     node = config["model"]
-    model, tokenizer = preflight(component.bind("model", node)(), dict(node))
+    elsewhere = is_elsewhere(config["runtime"])  # the kernels of an attention are those of that machine
+    kernels = {"attention": without_kernels(node["attention"])} if elsewhere else {}
+    model, tokenizer = preflight(component.bind("model", node)(), {**node, **kernels})
     _check_use(config, tokenizer, context_length(model), f"model.path={node['path']}")
     if config["trainer"]["torch_compile"] and config["until"] is None:
         parts_to_compile(model)

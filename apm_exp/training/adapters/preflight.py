@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core import component
+from apm_exp.runtime.accelerators import is_elsewhere
 from apm_exp.runtime.device import pick_device
 from apm_exp.training.adapters.adapter import Adapter
 from apm_exp.training.deepspeed_setup import stage_of
@@ -33,7 +34,8 @@ def check_adapter(
 ) -> None:
     """Check that an adapter's libraries and device are available, and that the trainer and DeepSpeed support it.
 
-    Raises a one-line ValueError with the remedy. Does not import the libraries.
+    A plan for another machine needs neither the device nor its libraries here. Raises a one-line ValueError with the
+    remedy. Does not import the libraries.
     """
     adapter = adapter_of(node)
     if adapter is None:
@@ -73,7 +75,8 @@ def _check_four_bits(label: str, runtime: Mapping[str, Any], deepspeed: Mapping[
     remedy = "use model.adapter=lora"
     if not pick_device(dict(runtime)).startswith("cuda"):
         raise ValueError(f"{label}: 4-bit weights need a CUDA GPU, and runtime.device is not one; {remedy}")
-    _demand(label, "bitsandbytes", ".[qlora]")
+    if not is_elsewhere(runtime):
+        _demand(label, "bitsandbytes", ".[qlora]")
     if stage_of(deepspeed) == 3:
         raise ValueError(f"{label}: ZeRO-3 cannot shard 4-bit weights; use deepspeed=zero2, or {remedy}")
 

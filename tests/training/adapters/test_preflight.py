@@ -69,6 +69,13 @@ def test_qlora_without_bitsandbytes(monkeypatch):
         checked(adapter("qlora"))
 
 
+def test_a_plan_for_another_machine_needs_no_gpu_and_no_bitsandbytes(monkeypatch):
+    without(monkeypatch, "bitsandbytes")
+    checked(adapter("qlora"), runtime=runtime() | {"plan_for": "h100"})
+    with pytest.raises(ValueError, match="ZeRO-3 cannot shard"):
+        checked(adapter("qlora"), runtime=runtime() | {"plan_for": "h100"}, deepspeed=deepspeed("zero3"))
+
+
 def test_qlora_under_zero3(monkeypatch):
     on_a_gpu(monkeypatch, bitsandbytes=True)
     checked(adapter("qlora"), deepspeed=deepspeed("zero2"))
