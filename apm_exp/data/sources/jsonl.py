@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from apm_exp.data.sources.mean_pair import FEW, Lengths, mean_pair_of
+from apm_exp.data.sources.mean_pair import FEW, Lengths, lengths_of, mean_pair_of, measured
 from apm_exp.data.sources.rows import SourceRow
 from apm_exp.data.sources.source_files import count_in, files_of, rows_of
 
@@ -30,10 +30,14 @@ def rows(*, path: str | list[str]) -> int:
 
 def mean_pair(*, path: str | list[str]) -> Lengths | None:
     """Return the tokens of a mean pair, by the characters of the first rows. Raises ValueError as `files_of`."""
-    return mean_pair_of(first_rows(FEW, path=path))
+    return mean_pair_of(each for file in files_of(path) for each in lengths_of(file, _readable(file, FEW)))
 
 
 def first_rows(most: int, *, path: str | list[str]) -> Iterator[SourceRow]:
     """Yield the first `most` readable rows of each file. Raises ValueError as `files_of`."""
     for file in files_of(path):
-        yield from islice((row for row in rows_of(file) if row.row is not None), most)
+        yield from measured(file, _readable(file, most))
+
+
+def _readable(file: Path, most: int) -> Iterator[SourceRow]:
+    return islice((row for row in rows_of(file) if row.row is not None), most)

@@ -3,6 +3,7 @@
 import gzip
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -41,7 +42,13 @@ def rows_of(file: Path) -> Iterator[SourceRow]:
 
 
 def count_in(file: Path) -> int:
-    """Return the number of rows of a Parquet file, or of lines of a text file."""
+    """Return the number of rows of a Parquet file, or of lines of a text file, which is read once per process."""
+    status = file.stat()
+    return _counted(file, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _counted(file: Path, _size: int, _time: int) -> int:
     if file.suffix.lower() == ".parquet":
         return int(pq.read_metadata(file).num_rows)
     with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as content:

@@ -1,10 +1,14 @@
 """How many pairs there are and how long they are, before any is read."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from apm_exp.core.files import write_jsonl
+from apm_exp.data.sources import jsonl
 from apm_exp.data.sources.hub import about_rows
-from apm_exp.data.sources.mean_pair import mean_pair_of
-from apm_exp.data.sources.rows import SourceRow
+from apm_exp.data.sources.jsonl import mean_pair
 from apm_exp.jobs.plan.pairs import about_counts, pairs_of
 from apm_exp.pipeline.flops import ASSUMED
 from tests.pipeline.test_graph import steps_of
@@ -21,7 +25,12 @@ def test_about_how_many_rows_a_data_set_of_the_hub_has() -> None:
     assert about_rows(path="mine/pairs", split="train", holdout_split="test", limit=70) == (70, 70)
 
 
-def test_the_mean_pair_of_texts_and_of_conversations() -> None:
+def write(file: Path, *rows: dict[str, Any]) -> str:
+    write_jsonl(rows, file)
+    return str(file)
+
+
+def test_the_mean_pair_of_texts_and_of_conversations(tmp_path: Path) -> None:
     turn = {"role": "user", "content": "p" * 40}
     conversations = [[turn, {"role": "assistant", "content": text}] for text in ("c" * 80, "r" * 120)]
     rows = [
@@ -29,9 +38,27 @@ def test_the_mean_pair_of_texts_and_of_conversations() -> None:
         {"chosen": conversations[0], "rejected": conversations[1]},
         {"text": "no pair"},
     ]
-    found = mean_pair_of(SourceRow(f"f:{number}", row, None) for number, row in enumerate(rows))
+    found = mean_pair(path=write(tmp_path / "pairs.jsonl", *rows))
     assert found == ((80 + 40) / 2 / 4, (160 + 80) / 2 / 4, (40 + 120) / 2 / 4)
-    assert mean_pair_of([SourceRow("f:1", {"text": "no pair"}, None)]) is None
+    assert mean_pair(path=write(tmp_path / "none.jsonl", {"text": "no pair"})) is None
+
+
+def test_the_mean_pair_of_columns_that_are_renamed(tmp_path: Path) -> None:
+    row = {"question": "p" * 8, "preferred_output": "c" * 16, "non_preferred_output": "r" * 12}
+    assert mean_pair(path=write(tmp_path / "pairs.jsonl", row)) == (2, 4, 3)
+
+
+def test_a_file_is_read_once_for_the_checks_and_the_mean_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"prompt": "p" * 8, "chosen": "c" * 8, "rejected": "r" * 8}
+    path = write(tmp_path / "pairs.jsonl", *[row] * 150)
+    read = []
+    rows_of = jsonl.rows_of
+    monkeypatch.setattr(jsonl, "rows_of", lambda file: (read.append(each.source) or each for each in rows_of(file)))
+    assert len(list(jsonl.first_rows(100, path=path))) == 100
+    assert mean_pair(path=path) == mean_pair(path=path) == (2, 2, 2)
+    assert len(read) == len(set(read)) <= 101
+    write(Path(path), row | {"chosen": "c" * 80})
+    assert mean_pair(path=path) == (2, 20, 2)
 
 
 def test_counts_and_lengths_of_pairs_that_are_not_here() -> None:
