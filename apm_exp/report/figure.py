@@ -103,7 +103,12 @@ def _rounded(attribute: str) -> str:
     return re.sub(r"-?\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), attribute)
 
 
-def dots(ax: Axes, x: np.ndarray, y: np.ndarray, color: str, *, opacity: float) -> None:
+def dot_size(points: int) -> float:
+    """Return the diameter in points of each of so many dots."""
+    return 2.6 if points > 1000 else 4.0 if points > 100 else 6.0
+
+
+def dots(ax: Axes, x: np.ndarray, y: np.ndarray, color: str, *, opacity: float, size: float = 2.6) -> None:
     """Draw points as round dots in a few long paths, which takes about 15 bytes per point.
 
     They are distributed over four paths, as overlaps within one path do not get darker.
@@ -112,7 +117,7 @@ def dots(ax: Axes, x: np.ndarray, y: np.ndarray, color: str, *, opacity: float) 
         points = np.column_stack([x[part::4], y[part::4]])
         if len(points):
             path = Path(np.repeat(points, 2, axis=0), np.tile([Path.MOVETO, Path.LINETO], len(points)))
-            patch = PathPatch(path, fill=False, edgecolor=color, alpha=opacity, linewidth=2.6, capstyle="round")
+            patch = PathPatch(path, fill=False, edgecolor=color, alpha=opacity, linewidth=size, capstyle="round")
             ax.add_artist(patch).set_clip_on(False)
 
 

@@ -8,7 +8,7 @@ import pytest
 from apm_exp.report import figure
 from apm_exp.report.run.length_bias import length_figure, length_rows, quartile_figure
 from apm_exp.report.run.margins import MOST_DOTS, drawn_rows, margins_figure
-from apm_exp.report.run.metric_values import metric_figure, ties_at_cut
+from apm_exp.report.run.metric_values import bin_edges, metric_figure, ties_at_cut
 from apm_exp.report.run.scored_pairs import ScoredPairs
 from apm_exp.report.run.training_curves import thinned, training_figures
 from tests.report.finished_run import CHOSEN_LENGTHS, REJECTED_LENGTHS, names, training_row
@@ -86,6 +86,14 @@ def test_the_cut_is_the_smallest_value_kept_and_ties_are_counted() -> None:
     assert pairs.cut == 4
     assert ties_at_cut(pairs) == (1, 2)
     assert ">cut 4<" in metric_figure(pairs, "implicit")
+
+
+def test_no_bar_has_values_on_both_sides_of_the_cut() -> None:
+    for low, high, cut in ((-3.7, 0.1, -1.1475), (0.0, 1.0, 0.3), (-0.5, 0.5, 0.0)):
+        edges = bin_edges(low, high, cut)
+        assert cut in edges
+        assert edges[0] <= low < high <= edges[-1]
+        assert 48 <= len(edges) - 1 <= 50
 
 
 def test_lengths_counted_by_hand() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 
-VERSION = 7
+VERSION = 8
 
 
 def report(

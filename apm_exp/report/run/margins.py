@@ -31,8 +31,9 @@ def margins_figure(scored: ScoredPairs) -> tuple[Markup, list[str]]:
         ax.set_ylabel("implicit margin (nats per token)")
         ax.grid(True)
         ax.axhline(0, color=figure.MUTED, linewidth=0.8)
-        figure.dots(ax, x[~kept], y[~kept], figure.OTHER, opacity=0.55)
-        figure.dots(ax, x[kept], y[kept], figure.KEPT, opacity=0.7)
+        size = figure.dot_size(len(rows))
+        figure.dots(ax, x[~kept], y[~kept], figure.OTHER, opacity=0.55, size=size)
+        figure.dots(ax, x[kept], y[kept], figure.KEPT, opacity=0.7, size=size)
         svg = figure.to_svg(ax, "margins", "Scatter of explicit against implicit margins; kept pairs are marked.")
     return svg, _notes(len(scored.value_P), len(rows), beyond)
 

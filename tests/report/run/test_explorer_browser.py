@@ -1,5 +1,6 @@
 """The explorer's sliders in a real browser: what they keep is what the metric and the keep rule keep."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,15 @@ def test_a_hundred_thousand_pairs_stay_small_and_move_without_lag(browser: Any, 
         slide(browser, "alpha", place)
         times.append(float(browser.execute_script("return document.querySelector('.explorer').dataset.milliseconds")))
     assert min(times) < 50, times  # the quickest, as other programs may use the same cores
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_numbers_of_the_axis_are_beside_its_name(browser: Any, tmp_path: Path, width: int) -> None:
+    arguments = made.finished_run(tmp_path / "artifacts")
+    small = made.write_selection(tmp_path, np.array(made.EXPLICIT_MARGINS), np.array(made.IMPLICIT_MARGINS) / 1000, 4)
+    report(tmp_path, **arguments | {"shown": arguments["shown"] | {"selection": small}})
+    show(browser, tmp_path / "report.html", width, "light")
+    script = """const canvas = arguments[0], pen = canvas.getContext('2d'), height = canvas.height - 40;
+      const inked = x => pen.getImageData(x, 0, 1, height).data.some(part => part);
+      return [...Array(30).keys()].map(x => Number(inked(x))).join('');"""
+    assert re.fullmatch("0*1+0+1+.*", browser.execute_script(script, part(browser, "scatter")))

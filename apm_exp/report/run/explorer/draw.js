@@ -13,6 +13,9 @@ function measure() {
   scale = window.devicePixelRatio || 1;
   canvas.width = Math.round(canvas.clientWidth * scale);
   canvas.height = Math.round(canvas.clientHeight * scale);
+  pen.font = font();
+  const widest = Math.max(...ticks(given.limits[1]).map(mark => pen.measureText(signed(mark)).width));
+  margin.left = Math.ceil(widest / scale) + 26; // beside the axis's name
   places = new Int32Array(pairs);
   for (let row = 0; row < pairs; row++) {
     const x = Math.round(toX(within(right[row], given.limits[0]))), y = Math.round(toY(within(implicit[row], given.limits[1])));
@@ -23,8 +26,10 @@ function measure() {
 const color = name => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 const bytesOf = hex => [1, 3, 5].map(start => parseInt(hex.slice(start, start + 2), 16));
 
+const font = () => `${12 * scale}px system-ui, sans-serif`;
+
 function disc() {
-  const radius = (pairs > 20000 ? 0.7 : pairs > 2000 ? 1.3 : 2.3) * scale, shifts = [];
+  const radius = (pairs > 20000 ? 0.7 : pairs > 2000 ? 1.3 : pairs > 100 ? 2.3 : 3.2) * scale, shifts = [];
   for (let y = -Math.ceil(radius); y <= radius; y++) for (let x = -Math.ceil(radius); x <= radius; x++)
     if (x * x + y * y <= radius * radius + 0.5) shifts.push(y * canvas.width + x);
   return shifts;
@@ -52,7 +57,7 @@ function ticks([low, high]) {
 
 function drawAxes() {
   const [bottom, left] = [canvas.height - margin.bottom * scale, margin.left * scale];
-  Object.assign(pen, { fillStyle: color('muted'), strokeStyle: color('rule'), lineWidth: scale, font: `${12 * scale}px system-ui, sans-serif` });
+  Object.assign(pen, { fillStyle: color('muted'), strokeStyle: color('rule'), lineWidth: scale, font: font() });
   pen.beginPath();
   pen.moveTo(left, margin.top * scale); pen.lineTo(left, bottom); pen.lineTo(canvas.width - margin.right * scale, bottom);
   pen.stroke();

@@ -50,6 +50,6 @@ function list(values, kept, total) {
   const page = fits.slice(0, shown);
   if (order === 'cut') page.sort((a, b) => ranks.get(a[0]) - ranks.get(b[0]));
   at('list').replaceChildren(...page.map(entry => item(entry, ranks.get(entry[0]), values[entry[0]], kept[entry[0]])));
-  at('found').textContent = `${count(page.length)} of ${count(fits.length)} pairs shown.`;
+  at('found').textContent = `${count(page.length)} of ${count(fits.length)} pair${fits.length === 1 ? '' : 's'} shown.`;
   at('more').hidden = page.length === fits.length;
 }
