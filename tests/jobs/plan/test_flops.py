@@ -46,6 +46,8 @@ def test_a_backward_by_hand(checkpointing: bool, frozen: bool, products: int, at
 def test_the_shapes_of_the_presets_are_those_of_the_models(gemma: Shape, llama3: Shape) -> None:
     assert (gemma.parameters, gemma.active) == (9_241_705_984, 9_241_705_984)  # tied: the table is the head
     assert (llama3.parameters, llama3.active) == (8_030_261_248, 8_030_261_248 - 128_256 * 4096)
+    for size, parameters in (("135M", 134_515_008), ("360M", 361_821_120)):
+        assert shape_of(f"HuggingFaceTB/SmolLM2-{size}-Instruct").parameters == parameters
 
 
 def test_gemmas_simpo_by_hand(gemma: Shape) -> None:
