@@ -15,6 +15,15 @@ SMALL = {  # 8/3 of 512 is 1,365; Llama rounds up to a multiple, here of 128
     "vocab_size": 32000,
     "tie_word_embeddings": False,
 }
+SMOLLM2_135M = {
+    "hidden_size": 576,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "intermediate_size": 1536,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}
 LLAMA_1B = {  # Llama-3.2-1B
     "hidden_size": 2048,
     "num_hidden_layers": 16,
@@ -33,7 +42,7 @@ LLAMA3_8B = {
     "vocab_size": 128256,
     "tie_word_embeddings": False,
 }
-SHAPES = {"small": SMALL, "llama_1b": LLAMA_1B, "llama3_8b": LLAMA3_8B}
+SHAPES = {"small": SMALL, "smollm2_135m": SMOLLM2_135M, "llama_1b": LLAMA_1B, "llama3_8b": LLAMA3_8B}
 
 
 def random_llama(shape: dict[str, Any], dtype: torch.dtype, device: str) -> LlamaForCausalLM:

@@ -1,104 +1,135 @@
 """Sampling, side by side: `python -m tests.benchmarks.sampling` prints tables and bars and writes sampling.json.
 
-Five responses to each prompt from a randomly initialized Llama in float32, at temperature 0.8 and top-p 0.95: by our
-decoding, and by transformers' `generate` with num_return_sequences=5. In turn, after one run of a few tokens that is
-not timed. Its next tokens are nearly equally likely, so that every response has all its tokens; where responses end,
-one token in 128 is an end token, and the times are divided by the tokens up to the ends.
+Five responses to each prompt, at temperature 0.8 and top-p 0.95: by our decoding, and by transformers' `generate` with
+num_return_sequences=5. In turn, after one run of a few tokens that is not timed. Both get the same prompts of random
+tokens, the same batches, and the same length of each response, after which it stops: the tokens of the two differ, but
+not the work. Lengths are either all the most, or drawn from an exponential distribution with half of that as its mean.
+CPU seconds are those of all threads of the process, and vary less than wall seconds on a busy machine.
 """
 
 import argparse
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig, StoppingCriteriaList
 
-from apm_exp.data.generate.decode import decode_prompts
+from apm_exp.data.generate.decode import decode
 from apm_exp.data.generate.draw import draw, uniform_numbers
-from tests.benchmarks.matrix_peak import seconds
+from tests.benchmarks.matrix_peak import synchronise
 from tests.benchmarks.model_shape import SHAPES, random_llama
 from tests.benchmarks.table import Bar, Row, print_bars, print_table, write_json
 
 OURS, PEER = "apm_exp", "generate"
 RESPONSES, HOW = 5, {"temperature": 0.8, "top_p": 0.95}
-ENDS = {False: [2], True: [*range(2, 32000, 128)]}
-CASES = {  # number and tokens of the prompts, whether responses end, the least times ours
-    "One prompt of 200 tokens": (1, 200, False, 1.3),
-    "One prompt of 1,500 tokens": (1, 1500, False, 2.5),
-    "Eight prompts of 50 to 200 tokens, responses that end": (8, 200, True, None),
+LEAST = {200: 1.3, 1500: 2.5}  # times ours, by the tokens of a prompt
+CASES = {  # number of the prompts, of those at once, whether responses end before the most tokens
+    "one prompt, all responses of the most tokens": (1, 1, False),
+    "four prompts, two at a time, responses that end": (4, 2, True),
 }
-Work = Callable[[int], int]  # from the number of the repetition to the tokens of all responses
+Work = Callable[[int], None]  # of a repetition
 
 
-def ours(model: Any, prompts: list[list[int]], tokens: int, seed: int) -> int:
-    """Our decoding; returns the tokens of the responses."""
-    places = [(row, number) for row in range(len(prompts)) for number in range(RESPONSES)]
-    uniform_TN = np.stack([uniform_numbers(seed, row, number, tokens) for row, number in places], axis=1)
-    chosen = partial(draw, **HOW)
-    ended = decode_prompts(model, prompts, [row for row, _ in places], chosen, uniform_TN[:tokens])
-    return sum(len(ids) for _, ids, _ in ended)
+def ours(model: Any, prompts: list[list[int]], at_once: int, lengths: list[int], seed: int) -> None:
+    """Sample with our decoding; response n is to prompt n // 5."""
+    groups = [(ids, range(RESPONSES * row, RESPONSES * (row + 1))) for row, ids in enumerate(prompts)]
+    ended = decode(
+        model, groups, lambda n: uniform_numbers(seed, 0, n, lengths[n]), partial(draw, **HOW), RESPONSES * at_once
+    )
+    assert sum(len(ids) for _, ids, _ in ended) == sum(lengths)
 
 
-def peer(model: Any, prompts: list[list[int]], tokens: int, seed: int) -> int:
-    """transformers' generate; returns the tokens of the responses up to their first end token."""
+def peer(model: Any, prompts: list[list[int]], at_once: int, lengths: list[int], seed: int) -> None:
+    """Sample with transformers' generate, which stops when the longest response of a batch has its length."""
     torch.manual_seed(seed)
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts], device=model.device)
-    mask = (ids > 0).long()
-    more = {"num_return_sequences": RESPONSES, "max_new_tokens": tokens, "top_k": 0, "do_sample": True}
-    written = model.generate(input_ids=ids, attention_mask=mask, **more, **HOW)[:, longest:]
-    ends = torch.isin(written, torch.tensor(model.generation_config.eos_token_id, device=model.device))
-    return int((ends.cumsum(dim=1) - ends.long()).eq(0).sum())
+    more = {"num_return_sequences": RESPONSES, "max_new_tokens": max(lengths), "top_k": 0, "do_sample": True}
+    for start in range(0, len(prompts), at_once):
+        ids = torch.tensor(prompts[start : start + at_once], device=model.device)
+        wanted_R = torch.tensor(lengths[RESPONSES * start :][: RESPONSES * len(ids)], device=model.device)
+        stop = StoppingCriteriaList([lambda written, _: written.shape[1] - ids.shape[1] >= wanted_R])  # noqa: B023
+        written = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), stopping_criteria=stop, **more, **HOW
+        )
+        assert written.shape[1] == ids.shape[1] + max(wanted_R.tolist())
 
 
-def compared(options: argparse.Namespace, model: Any, number: int, length: int, ending: bool) -> list[Row]:
+def compared(options: argparse.Namespace, model: Any, length: int, number: int, at_once: int, end: bool) -> list[Row]:
     """A row for each way to sample."""
-    model.generation_config = GenerationConfig(eos_token_id=ENDS[ending], pad_token_id=0, max_new_tokens=options.tokens)
+    model.generation_config = GenerationConfig(eos_token_id=[-1], pad_token_id=0)
     random = np.random.default_rng(0)
-    lengths = np.linspace(length / 4, length, number).astype(int) if number > 1 else [length]
-    prompts = [random.integers(3, 32000, size=each).tolist() for each in lengths]
-    works = {OURS: partial(ours, model, prompts), PEER: partial(peer, model, prompts)}
-    took: dict[str, list[float]] = {name: [] for name in works}  # seconds a thousand tokens
+    prompts = random.integers(3, model.config.vocab_size, size=(number, length)).tolist()
+    lengths = [options.tokens] * number * RESPONSES
+    if end:
+        drawn = random.exponential(options.tokens / 2, size=len(lengths)).astype(int)
+        lengths = drawn.clip(1, options.tokens).tolist()
+    works = {OURS: partial(ours, model, prompts, at_once), PEER: partial(peer, model, prompts, at_once)}
     for work in works.values():
-        work(4, 0)
+        work([4] * len(lengths), 0)
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in works}  # seconds of the wall and of the CPU
     for repetition in range(options.repetitions):
         for name, work in works.items():
-            counts: list[int] = []
-            wall = seconds(lambda: counts.append(work(options.tokens, repetition)), options.device)  # noqa: B023
-            took[name].append(1000 * wall / counts[0])
-    return [_row(name, took[name], took[OURS]) for name in works]
+            took[name].append(_seconds(partial(work, lengths, repetition), options.device))
+    return [_row(name, took[name], took[OURS], sum(lengths) / 1000) for name in works]
 
 
-def _row(name: str, took: list[float], own: list[float]) -> Row:
-    ratios = [theirs / ours for theirs, ours in zip(took, own, strict=True)]
+def _seconds(work: Callable[[], None], device: str) -> tuple[float, float]:
+    synchronise(device)
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    synchronise(device)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _row(name: str, took: list[tuple[float, float]], own: list[tuple[float, float]], thousands: float) -> Row:
+    wall, cpu = ([theirs[at] / ours[at] for theirs, ours in zip(took, own, strict=True)] for at in (0, 1))
     return {
         "method": name,
-        "s per 1,000 tokens": statistics.median(took),
-        "least": min(took),
-        "most": max(took),
-        "times ours": statistics.median(ratios),
-        "least times": min(ratios),
-        "most times": max(ratios),
+        "s per 1,000 tokens": statistics.median(each for each, _ in took) / thousands,
+        "CPU s": statistics.median(each for _, each in took) / thousands,
+        "times ours": statistics.median(wall),
+        "least times": min(wall),
+        "most times": max(wall),
+        "CPU times ours": statistics.median(cpu),
     }
+
+
+def _model(name: str, device: str) -> Any:
+    """A randomly initialised Llama of this shape, or the model in a folder, in float32."""
+    if name in SHAPES:
+        return random_llama(SHAPES[name], torch.float32, device)
+    return AutoModelForCausalLM.from_pretrained(Path(name), dtype=torch.float32).to(device).eval()
 
 
 def main() -> None:
     """Measure, print and write sampling.json into the current folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=5, help="timed runs of each method (default: %(default)s)")
+    shapes = ("small", "smollm2_135m")
+    parser.add_argument("--models", nargs="+", default=shapes, help="shapes or folders (default: %(default)s)")
+    parser.add_argument(
+        "--prompts", nargs="+", type=int, default=list(LEAST), help="their tokens (default: %(default)s)"
+    )
+    parser.add_argument("--repetitions", type=int, default=3, help="timed runs of each method (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=256, help="most tokens of a response (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="default: torch's; one varies less on a busy machine")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    model = random_llama(SHAPES["small"], torch.float32, options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     tables, bars = {}, []
-    for title, (number, length, ending, least) in CASES.items():
-        tables[title] = compared(options, model, number, length, ending)
-        print_table(title, tables[title])
-        if least is not None:
-            bars.append(Bar(f"{title}, times as fast as generate", tables[title][1]["times ours"], least, True))
+    for name in options.models:
+        model = _model(name, options.device)
+        for length in options.prompts:
+            for case, settings in CASES.items():
+                title = f"{name}, prompts of {length:,} tokens, {case}"
+                tables[title] = compared(options, model, length, *settings)
+                print_table(title, tables[title])
+                if length in LEAST:
+                    bars.append(Bar(title, tables[title][1]["times ours"], LEAST[length], True))
     print_bars(bars)
     write_json("sampling", vars(options), tables, bars)
 

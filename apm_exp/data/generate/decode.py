@@ -1,134 +1,111 @@
-"""Decode responses: each prompt is computed once for all its responses, and finished responses leave the batch."""
+"""Decode responses token by token, in batches in which rows that have ended make room for others."""
 
-from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
-from functools import partial
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
 
+from apm_exp.data.generate.choose_rows import Rows, choose_rows
 from apm_exp.data.generate.draw import logp_of
-from apm_exp.data.generate.growing_layer import let_grow
 
-_ENDED = 1 / 8  # share of finished rows at which they are removed, since removing rows copies the cache
+_ENDED = 1 / 8  # share of rows that have ended at which they leave, since that copies the keys of the others
 Draw = Callable[[Tensor, Tensor], Tensor]  # (logits, uniform numbers) -> a token for each row
-Ended = tuple[int, list[int], float]  # index in the batch, tokens, log-prob (nats, temperature 1)
+Place = TypeVar("Place")  # the name of a response
+Group = tuple[Sequence[int], Sequence[Place]]  # a prompt, and responses to it that are sampled together
+Ended = tuple[Place, list[int], float]  # a response, its tokens, its log-prob (nats, temperature 1)
 
 
-class Rows:
-    """The rows of a batch: their tokens, and the model's cache of them.
+@dataclass
+class _Row(Generic[Place]):
+    """A response in the batch. uniform_T: draws its tokens; ids: those that have been drawn."""
 
-    kwargs: the model inputs that transformers' generate has prepared besides the tokens: mask, positions and cache.
-    cache: if None, rows cannot be chosen after the first forward.
+    place: Place
+    uniform_T: np.ndarray
+    ids: list[int] = field(default_factory=list)
+    has_ended: bool = False
+
+    def next_number(self) -> float:
+        """Return the number that draws the next token; rows that have ended draw tokens that are not used."""
+        return 0.0 if self.has_ended else float(self.uniform_T[len(self.ids)])
+
+    def append(self, token: int, ends: Collection[int]) -> bool:
+        """Append a token; return whether the response ends with it."""
+        self.ids.append(token)
+        self.has_ended = token in ends or len(self.ids) == len(self.uniform_T)
+        return self.has_ended
+
+
+def decode(
+    model: Any,
+    groups: Sequence[Group[Place]],
+    numbers: Callable[[Place], np.ndarray],
+    draw: Draw,
+    batch_size: int,
+) -> Iterator[Ended[Place]]:
+    """Yield each response as soon as it ends, with an end token of model.generation_config or with its last number.
+
+    numbers: returns the uniform numbers of a response, one for each of its tokens. No more than batch_size responses
+    are sampled at once, except for those of a larger group.
     """
-
-    def __init__(self, model: Any, ids: Tensor, kwargs: dict[str, Any]) -> None:
-        self.model, self.ids, self.kwargs = model, ids, kwargs
-        self.cache = next((each for each in kwargs.values() if isinstance(each, Cache)), None)
-        self.is_first = True
-        if self.cache is not None:
-            let_grow(self.cache)
-
-    def logits(self) -> Tensor:
-        """Return each row's logits for its next token, float32."""
-        new = {"is_first_iteration": True} if self.is_first else {"next_sequence_length": 1}
-        inputs = self.model.prepare_inputs_for_generation(self.ids, **new, **self.kwargs)
-        outputs = self.model(**inputs, return_dict=True)
-        self.kwargs = self.model._update_model_kwargs_for_generation(outputs, self.kwargs)
-        self.is_first = False
-        return outputs.logits[:, -1].float()
-
-    def append(self, token_R: Tensor) -> None:
-        """Append a token to each row."""
-        self.ids = torch.cat([self.ids, token_R[:, None]], dim=1)
-
-    def choose(self, rows: Tensor) -> None:
-        """Replace the rows by those with these indices; an index may occur several times."""
-        self.ids = self.ids[rows]
-        for name, value in self.kwargs.items():
-            if isinstance(value, Tensor) and value.ndim > 1:  # the row is the last dimension but one
-                self.kwargs[name] = value.index_select(-2, rows)
-        if self.cache is not None and not self.is_first:
-            self.cache.reorder_cache(rows)  # type: ignore[arg-type]
+    with choose_rows(model) as rows:
+        yield from _decode(rows, deque(groups), numbers, draw, batch_size, model.generation_config.eos_token_id)
 
 
-def decode_prompts(
-    model: Any, prompts: Sequence[Sequence[int]], of_prompt: Sequence[int], draw: Draw, uniform_TN: np.ndarray
-) -> Iterator[Ended]:
-    """Yield each response as soon as it ends, with an end token of model.generation_config or after T tokens.
+def _decode(
+    rows: Rows,
+    waiting: deque[Group[Place]],
+    numbers: Callable[[Place], np.ndarray],
+    draw: Draw,
+    batch_size: int,
+    ends: Collection[int],
+) -> Iterator[Ended[Place]]:
+    batch: list[_Row[Place]] = []
+    logits_RV, logp_R = torch.empty(0), torch.empty(0)
+    while True:
+        kept = [index for index, row in enumerate(batch) if not row.has_ended]
+        if len(batch) - len(kept) >= _ENDED * len(batch) and (rows.may_leave or not kept):
+            joining = _joining(waiting, batch_size, len(kept)) if rows.may_join or not kept else []
+            if not joining and not kept:
+                return
+            of_prompt = [index for index, (_, places) in enumerate(joining) for _ in places]
+            first_NV = rows.change(kept, [prompt for prompt, _ in joining], of_prompt)
+            logits_RV, logp_R = _changed(kept, logits_RV, logp_R, first_NV)
+            places = (place for _, each in joining for place in each)
+            batch = [*(batch[index] for index in kept), *(_Row(place, numbers(place)) for place in places)]
+        token_R, logp_R = _drawn(logits_RV, logp_R, [row.next_number() for row in batch], draw)
+        for index, (row, token) in enumerate(zip(batch, token_R.tolist(), strict=True)):
+            if not row.has_ended and row.append(token, ends):
+                yield row.place, row.ids, float(logp_R[index])
+        if not all(row.has_ended for row in batch):
+            logits_RV = rows.logits(token_R)
 
-    prompts: the tokens of each prompt, which are padded on the left here. of_prompt: the index of the prompt of each
-    response. uniform_TN: a uniform number for each of the at most T tokens of each of the N responses.
-    """
-    longest, pad = max(map(len, prompts)), model.generation_config.pad_token_id
-    padded = [[pad] * (longest - len(ids)) + list(ids) for ids in prompts]
-    mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
-    return model.generate(
-        input_ids=torch.tensor(padded, device=model.device),
-        attention_mask=torch.tensor(mask, device=model.device),
-        custom_generate=partial(_decode, of_prompt=of_prompt, draw=draw, uniform_TN=uniform_TN),
-    )
+
+def _joining(waiting: deque[Group[Place]], batch_size: int, present: int) -> list[Group[Place]]:
+    """Return the next groups, as many as there is room for."""
+    joining = []
+    while waiting and (present == 0 or present + len(waiting[0][1]) <= batch_size):
+        joining.append(waiting.popleft())
+        present += len(joining[-1][1])
+    return joining
 
 
 @torch.inference_mode()
-def _decode(
-    model: Any,
-    input_ids: Tensor,
-    *,
-    of_prompt: Sequence[int],
-    draw: Draw,
-    uniform_TN: np.ndarray,
-    logits_processor: Any,
-    stopping_criteria: Any,
-    generation_config: Any,
-    **kwargs: Any,
-) -> Iterator[Ended]:
-    """Run the loop of transformers' `generate`, which prepares the kwargs; its processors and criteria are not used."""
-    numbers_TN, ends = (
-        torch.as_tensor(each, device=input_ids.device) for each in (uniform_TN, generation_config.eos_token_id)
-    )
-    rows, logits_RV = _begin(model, input_ids, kwargs, torch.tensor(of_prompt, device=input_ids.device))
-    place_R = torch.arange(len(of_prompt), device=input_ids.device)
-    logp_R, open_R = torch.zeros_like(place_R, dtype=torch.float64), torch.ones_like(place_R, dtype=torch.bool)
-    for left, uniform_N in zip(range(len(numbers_TN) - 1, -1, -1), numbers_TN, strict=True):
-        token_R = draw(logits_RV, uniform_N[place_R])
-        logp_R += logp_of(logits_RV, token_R)
-        rows.append(token_R)
-        ended_R = open_R & (torch.isin(token_R, ends) if left else True)
-        for row in ended_R.nonzero()[:, 0].tolist():
-            yield int(place_R[row]), rows.ids[row, input_ids.shape[1] :].tolist(), float(logp_R[row])
-        open_R = open_R & ~ended_R
-        kept = open_R.nonzero()[:, 0]
-        if not len(kept):
-            return
-        if rows.cache is not None and len(open_R) - len(kept) >= _ENDED * len(open_R):
-            rows.choose(kept)
-            place_R, logp_R, open_R = place_R[kept], logp_R[kept], open_R[kept]
-        logits_RV = rows.logits()
+def _changed(kept: Sequence[int], logits_RV: Tensor, logp_R: Tensor, first_NV: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the logits and the log-probs up to now of the rows that are kept, followed by those of the new rows."""
+    if first_NV is None:
+        return logits_RV[list(kept)], logp_R[list(kept)]
+    none_N = torch.zeros(len(first_NV), dtype=torch.float64, device=first_NV.device)
+    if not kept:
+        return first_NV, none_N
+    return torch.cat([logits_RV[list(kept)], first_NV]), torch.cat([logp_R[list(kept)], none_N])
 
 
-def _begin(model: Any, ids: Tensor, kwargs: dict[str, Any], of_prompt_N: Tensor) -> tuple[Rows, Tensor]:
-    """Return one row per response, and the logits of their first tokens.
-
-    Each prompt is computed once if the model's cache allows it.
-    """
-    rows = Rows(model, ids, deepcopy(kwargs))  # the cache in kwargs must stay empty, for the case below
-    if rows.cache is not None:
-        logits_PV = rows.logits()
-        if _holds_all(rows.cache, model):
-            rows.choose(of_prompt_N)
-            return rows, logits_PV[of_prompt_N]
-    rows = Rows(model, ids, kwargs)
-    rows.choose(of_prompt_N)
-    logits_NV = rows.logits()
-    rows.cache = None
-    return rows, logits_NV
-
-
-def _holds_all(cache: Cache, model: Any) -> bool:
-    """Return whether the cache has all of a model's state; RecurrentGemma keeps its states in its own modules."""
-    states = (getattr(layer, name, {}) for layer in cache.layers for name in ("conv_states", "recurrent_states"))
-    return not getattr(model, "_is_stateful", False) or any(x is not None for each in states for x in each.values())
+@torch.inference_mode()
+def _drawn(logits_RV: Tensor, logp_R: Tensor, numbers: Sequence[float], draw: Draw) -> tuple[Tensor, Tensor]:
+    """Return a token for each row, and the log-probs including it."""
+    token_R = draw(logits_RV, torch.tensor(numbers, dtype=torch.float64, device=logits_RV.device))
+    return token_R, logp_R + logp_of(logits_RV, token_R)

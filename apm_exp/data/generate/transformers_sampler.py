@@ -14,7 +14,7 @@ from apm_exp.core.ranges import Temperature
 from apm_exp.core.types import Message, Policy, Refusal, Tools
 from apm_exp.data.generate.most_new_tokens import most_new_tokens
 from apm_exp.data.generate.samples import Drawn, Response
-from apm_exp.data.generate.tokens_of_prompts import Asked, tokens_of_prompts
+from apm_exp.data.generate.tokens_of_prompts import tokens_of_prompts
 from apm_exp.models.tokens.control import ControlTokens
 from apm_exp.models.tokens.end_tokens import end_tokens
 from apm_exp.models.tokens.probe import check_room
@@ -22,9 +22,6 @@ from apm_exp.models.tokens.probe import check_room
 if TYPE_CHECKING:
     import numpy as np
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-    from apm_exp.data.generate.decode import Draw
-
 Place = tuple[int, int]  # a prompt's index, a response's number
 
 
@@ -66,7 +63,8 @@ def sample_responses(
     seed, the content of its prompt and its number, not on the other responses. The longest prompts come first. Of the
     model's own generation settings, only the end tokens are used. Raises ValueError if memory runs out.
     """
-    from apm_exp.data.generate.draw import draw
+    from apm_exp.data.generate.decode import decode
+    from apm_exp.data.generate.draw import draw, uniform_numbers
     from apm_exp.models.context import context_length
     from apm_exp.models.load import load_model, load_tokenizer
 
@@ -83,12 +81,22 @@ def sample_responses(
             yield from ((index, number, refusal) for number in wanted[index])
     usable = {index: array("i", tokens) for index, tokens in ids.items() if not isinstance(tokens, Refusal)}
     longest_first = sorted(usable, key=lambda index: (-len(usable[index]), index))
-    places = [(index, number) for index in longest_first for number in wanted[index]]
-    batches = (places[start : start + batch_size] for start in range(0, len(places), batch_size))
-    sample = partial(_sample_batch, model, tokenizer, usable, partial(draw, temperature=temperature, top_p=top_p))
-    numbers = partial(_uniform_numbers, seed, asked, most)
-    drawn = (response for batch in batches for response in sample(batch, numbers(batch)))
-    yield from track(_out_of_memory_named(drawn, batch_size), "sampling, responses", len(places))
+    groups = [(usable[index], part) for index in longest_first for part in _parts(index, wanted[index], batch_size)]
+
+    def numbers(place: Place) -> "np.ndarray":
+        return uniform_numbers(seed, asked[place[0]], place[1], most)
+
+    ended = decode(model, groups, numbers, partial(draw, temperature=temperature, top_p=top_p), batch_size)
+    ends = model.generation_config.eos_token_id
+    drawn = ((*place, _response(tokenizer, usable[place[0]], own, logp, ends)) for place, own, logp in ended)
+    total = sum(len(places) for _, places in groups)
+    yield from track(_out_of_memory_named(drawn, batch_size), "sampling, responses", total)
+
+
+def _parts(index: int, numbers: Sequence[int], batch_size: int) -> list[list[Place]]:
+    """Return the responses to a prompt, in parts of at most batch_size."""
+    places = [(index, number) for number in numbers]
+    return [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
 
 
 def _settings(
@@ -104,34 +112,6 @@ def _settings(
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
     )
-
-
-def _uniform_numbers(seed: int, asked: Mapping[int, Asked], tokens: int, batch: Sequence[Place]) -> "np.ndarray":
-    """Return the random numbers of a batch, one for each token of each response, [tokens, responses]."""
-    import numpy as np
-
-    from apm_exp.data.generate.draw import uniform_numbers
-
-    return np.stack([uniform_numbers(seed, asked[index], number, tokens) for index, number in batch], axis=1)
-
-
-def _sample_batch(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    ids: Mapping[int, Sequence[int]],
-    draw: "Draw",
-    batch: Sequence[Place],
-    uniform_TN: "np.ndarray",
-) -> Iterator[Drawn]:
-    """Yield the responses of a batch as they end."""
-    from apm_exp.data.generate.decode import decode_prompts
-
-    rows = {index: row for row, index in enumerate(dict.fromkeys(index for index, _ in batch))}
-    ended = decode_prompts(model, [ids[i] for i in rows], [rows[i] for i, _ in batch], draw, uniform_TN)
-    ends = model.generation_config.eos_token_id
-    for place, tokens, logp in ended:
-        index, number = batch[place]
-        yield index, number, _response(tokenizer, ids[index], tokens, logp, ends)
 
 
 def _response(

@@ -1,4 +1,4 @@
-"""The interface between transformers' attention and a Row; both implementations are registered here.
+"""The interface between transformers' attention and a Row; every implementation is registered here.
 
 Shapes: query, key and value [1, heads, T, head size]; the result [1, T, heads, head size], as transformers requires.
 """
@@ -10,8 +10,6 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-from apm_exp.models.forward.row import Row
-
 _HARMLESS = {"position_ids", "cache_position"}  # the row has the positions
 
 
@@ -20,20 +18,24 @@ class Layer:
     """The attention settings of a layer.
 
     scale: factor of query times key. dropout: a probability. window: in tokens, including the token itself. soft_cap:
-    on the scaled scores (Gemma-2).
+    on the scaled scores (Gemma-2). index: the layer's number in the model, None if the model does not tell it.
     """
 
     scale: float
     dropout: float
     window: int | None
     soft_cap: float | None
+    index: int | None = None
 
 
-Attend = Callable[[Row, Tensor, Tensor, Tensor, Layer], Tensor]
+Attend = Callable[[Any, Tensor, Tensor, Tensor, Layer], Tensor]
 
 
 def register(name: str, attend: Attend) -> None:
-    """Register `attend` as an attention implementation of transformers, for models that are passed a `row`."""
+    """Register `attend` as an attention implementation of transformers, for models that are passed a `row`.
+
+    row: a Row, or whatever else `attend` takes in its place.
+    """
 
     def attention(
         module: nn.Module,
@@ -42,7 +44,7 @@ def register(name: str, attend: Attend) -> None:
         value: Tensor,
         attention_mask: Tensor | None,
         *,
-        row: Row,
+        row: Any,
         scaling: float,
         dropout: float = 0.0,
         sliding_window: int | None = None,
@@ -59,7 +61,8 @@ def register(name: str, attend: Attend) -> None:
             raise ValueError(f"its attention takes {', '.join(unknown)}")
         if sliding_window is None and _has_window(module):
             raise ValueError("its attention applies its window only in the mask")
-        return attend(row, query, key, value, Layer(scaling, dropout, sliding_window, softcap)), None
+        layer = Layer(scaling, dropout, sliding_window, softcap, getattr(module, "layer_idx", None))
+        return attend(row, query, key, value, layer), None
 
     AttentionInterface.register(name, attention)
 

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chi2_contingency
 from transformers import GenerationConfig
 
-from apm_exp.data.generate.decode import decode_prompts
+from apm_exp.data.generate.decode import decode
 from apm_exp.data.generate.draw import draw, uniform_numbers
 from tests.architectures import tiny
 from tests.forward_models import plain
@@ -24,12 +24,14 @@ def likeliest(logits_NV, uniform_N):
     return logits_NV.argmax(dim=-1)
 
 
-def ours(model, prompts, of_prompt, choose, tokens, numbers_TN=None):
+def ours(model, prompts, of_prompt, choose, tokens, numbers_TN=None, batch_size=99):
     """Tokens and log-prob of each response."""
     model.generation_config = GenerationConfig(**SETTINGS, max_new_tokens=tokens)
     uniform_TN = np.zeros((tokens, len(of_prompt))) if numbers_TN is None else numbers_TN
-    ended = {place: each for place, *each in decode_prompts(model, prompts, of_prompt, choose, uniform_TN)}
-    return [ended[place] for place in range(len(of_prompt))]
+    groups = [(ids, [n for n, of in enumerate(of_prompt) if of == index]) for index, ids in enumerate(prompts)]
+    ended = decode(model, groups, lambda place: uniform_TN[:, place], choose, batch_size)
+    by_place = {place: each for place, *each in ended}
+    return [by_place[place] for place in range(len(of_prompt))]
 
 
 def theirs(model, ids, **settings):
