@@ -60,7 +60,7 @@ def peer(model: Any, prompts: list[list[int]], at_once: int, lengths: list[int],
 
 def compared(options: argparse.Namespace, model: Any, length: int, number: int, at_once: int, end: bool) -> list[Row]:
     """A row for each way to sample."""
-    model.generation_config = GenerationConfig(eos_token_id=[-1], pad_token_id=0)
+    model.generation_config = GenerationConfig(eos_token_id=[model.config.vocab_size], pad_token_id=0)  # ends nothing
     random = np.random.default_rng(0)
     prompts = random.integers(3, model.config.vocab_size, size=(number, length)).tolist()
     lengths = [options.tokens] * number * RESPONSES
