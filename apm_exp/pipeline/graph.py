@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
+from apm_exp.core.told import told
 from apm_exp.core.types import Policy
 from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.pipeline import nodes
@@ -107,12 +109,16 @@ class Graph:
         return self.add("prompts", slug(name), inputs, on_bad_row=node.get("on_bad_row", "refuse"))
 
     def generations(self, prompts: Step, policy: Policy, node: Config, stream: str = "") -> Step:
-        """Return the responses of a policy. stream: responses of different streams are independent of each other."""
+        """Return the responses of a policy, or of another model if the sampler declares OF_POLICY = False.
+
+        stream: responses of different streams are independent of each other.
+        """
         if "samples" not in node:
             target, remedy = node["_target_"], "give its option a line samples: NUMBER"
             raise ValueError(f"generate._target_={target}: its settings have no number of responses; {remedy}")
-        inputs = {"prompts": prompts, "policy": policy, "generate": nodes.in_stream(node, stream)}
-        name = slug(prompts.slug, self._name_of(policy))
+        others = told("generate", node, "OF_POLICY") is False
+        inputs = {"prompts": prompts, "policy": None if others else policy, "generate": nodes.in_stream(node, stream)}
+        name = slug(prompts.slug, component.name_of(node) if others else self._name_of(policy))
         return self.add("generations", name, inputs, runtime=self.config["runtime"])
 
     def rewards(self, responses: Step, node: Config) -> Step:

@@ -14,6 +14,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_jsonl, write_parquet
 from apm_exp.core.messages import MESSAGES, read_messages, read_tools
 from apm_exp.core.results_file import count_results
+from apm_exp.core.told import ask
 from apm_exp.core.types import Policy, Refusal
 from apm_exp.data.generate.journal import read_journal, record
 from apm_exp.data.generate.most_new_tokens import most_of
@@ -49,16 +50,18 @@ _TAKES_NO_TOOLS = Refusal("tools", "the prompt has tools, which the sampler does
 
 
 def generations(
-    out: Path, *, prompts: Artifact, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
-) -> dict[str, int]:
+    out: Path, *, prompts: Artifact, policy: Policy | None, generate: dict[str, Any], runtime: dict[str, Any]
+) -> dict[str, int | float]:
     """Write generations.parquet, one row per prompt in the order of the prompts, and refused.jsonl.
 
     Columns: finished, whether each response ended with an end token; lengths, in tokens, including the end token;
     logps, the log-prob of each response when it was sampled, in nats at temperature 1; prompt_ids and response_ids, the
     tokens of the prompt and of each response; tokenizer, the tokenizer's digest (tokens/identity.py); sampler, the
-    policy that sampled them. The last five are null if the sampler does not return them.
+    policy that sampled them. The last five are null if the sampler does not return them. policy: None if the responses
+    are another model's, as a sampler declares with OF_POLICY = False.
 
-    Counts: prompts with responses, responses, truncated responses (cut_off), and refused prompts. A killed attempt
+    Counts: prompts with responses, responses, truncated responses (cut_off), refused prompts, and what the sampler's
+    own function `spending` adds. A killed attempt
     resumes with the missing responses. Responses that another step has sampled from the same policy and prompt with the
     same settings are reused. Raises ValueError if every prompt is refused.
     """
@@ -78,11 +81,12 @@ def generations(
         logger.warning("%d of %d prompts were refused; see %s", len(refused), len(table), out / "refused.jsonl")
     responses: list[Samples] = [sampled[index] for index in accepted]  # type: ignore[misc]
     write_parquet(_table(table.take(accepted), responses, _sampler(responses, policy)), out / "generations.parquet")
+    spending = ask("generate", generate, "spending", out / JOURNAL, out) or {}
     shutil.rmtree(out / JOURNAL)
     finished = [flag for each in responses for flag in each.finished]
     counts = {"prompts": len(accepted), "responses": len(finished), "cut_off": finished.count(False)}
     _warn_of_truncated(counts, generate)
-    return counts | {"refused": len(refused)}
+    return counts | {"refused": len(refused)} | spending
 
 
 def _warn_of_truncated(counts: Mapping[str, int], generate: Mapping[str, Any]) -> None:
@@ -94,9 +98,9 @@ def _warn_of_truncated(counts: Mapping[str, int], generate: Mapping[str, Any]) -
         logger.warning("generate: %s %s; their rewards are of beginnings, so allow more tokens", problem, limit)
 
 
-def _sampler(responses: list[Samples], policy: Policy) -> dict[str, str | None]:
+def _sampler(responses: list[Samples], policy: Policy | None) -> dict[str, str | None]:
     """Return the digest of the tokenizer and the policy that sampled; None for both if the sampler returned no ids."""
-    if all(each.ids is None for each in responses):
+    if policy is None or all(each.ids is None for each in responses):
         return {"tokenizer": None, "sampler": None}
     from apm_exp.models.load import load_tokenizer
     from apm_exp.models.tokens.identity import tokenizer_digest
@@ -125,7 +129,7 @@ def _row(samples: Samples) -> dict[str, Any]:
 
 
 def _sample(
-    out: Path, prompts: pa.Table, policy: Policy, generate: dict[str, Any], runtime: dict[str, Any]
+    out: Path, prompts: pa.Table, policy: Policy | None, generate: dict[str, Any], runtime: dict[str, Any]
 ) -> dict[int, Samples | Refusal]:
     """Return the responses to each prompt, or why it is refused, by its row."""
     numbers = range(generate["samples"])
@@ -136,12 +140,13 @@ def _sample(
     sample = component.bind("generate", generate)
     messages = [read_messages(each) for each in prompts["prompt"].to_pylist()]
     tools = [read_tools(each) for each in prompts["tools"].to_pylist()]
-    takes_tools = "tools" in component.positional_names(sample.func)
-    refused = {index: _TAKES_NO_TOOLS for index, each in enumerate(tools) if each and not takes_tools}
+    takes = component.positional_names(sample.func)
+    also = {name: value for name, value in {"tools": tools, "sampled": out / JOURNAL}.items() if name in takes}
+    refused = {index: _TAKES_NO_TOOLS for index, each in enumerate(tools) if each and "tools" not in takes}
     usable = (index for index in range(len(prompts)) if index not in refused)
     missing = ((index, [number for number in numbers if (index, number) not in known]) for index in usable)
     wanted = {index: rest for index, rest in missing if rest}
-    more = sample(policy, messages, runtime, wanted, *([tools] if takes_tools else []))
+    more = sample(policy, messages, runtime, wanted, **also)
     before = ((index, number, response) for (index, number), response in known.items())
     return refused | by_prompt([*before, *record(more, out / JOURNAL)])
 
@@ -162,7 +167,7 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
     """Return the operations of the responses, each of a mean length, with each prompt computed once."""
     generate = inputs["generate"]
-    if "responses" not in counts or (most := most_of(generate)) is None:
+    if inputs["policy"] is None or "responses" not in counts or (most := most_of(generate)) is None:
         return None
     prompt, length = load.pair[0], min(most, max(load.pair[1:]))
     samples = generate.get("samples", 1)
@@ -172,6 +177,6 @@ def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None
 def work(inputs: Mapping[str, Any], counts: Counts) -> Work | None:
     """Return the forward passes of the responses, each with the maximum number of new tokens."""
     responses, most = counts.get("responses"), most_of(inputs["generate"])
-    if responses is None or most is None:
+    if inputs["policy"] is None or responses is None or most is None:
         return None
     return Work(int(responses), int(responses) * most, exact=False)

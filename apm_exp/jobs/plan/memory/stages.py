@@ -32,7 +32,8 @@ def stage_rows(
     """
     if shape is not None:
         yield from _scoring(config, missing, shape, each, gpu)
-        if sampling := [_sampling(step, shape, pair, each) for step in of_kind(missing, "generations").values()]:
+        samplings = (step for step in of_kind(missing, "generations").values() if step.inputs["policy"] is not None)
+        if sampling := [_sampling(step, shape, pair, each) for step in samplings]:
             yield max(sampling, key=lambda row: row[1])
     if rewarding := list(filter(None, map(_rewarding, of_kind(missing, "rewards").values()))):
         yield max(rewarding, key=lambda row: row[1])

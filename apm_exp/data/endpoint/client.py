@@ -1,0 +1,34 @@
+"""The openai client, which is imported only if an endpoint is asked."""
+
+from typing import Any
+
+from apm_exp.data.endpoint.endpoint import Endpoint, key_of
+
+_INSTALL = "install them with: pip install -e '.[endpoint]'"
+
+
+def import_openai() -> Any:
+    """Return the module openai. Raises a one-line ValueError if it, or tenacity, is not installed."""
+    try:
+        import openai
+        import tenacity  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"endpoint: {error}; an endpoint is asked with openai and tenacity; {_INSTALL}") from error
+    return openai
+
+
+def client_of(endpoint: Endpoint) -> Any:
+    """Return a client of an endpoint, which several threads may use.
+
+    It does not retry (ask.py does). A server on this machine is never asked through a proxy.
+    """
+    openai = import_openai()
+    direct = {"trust_env": False} if endpoint.is_loopback else {}
+    http = openai.DefaultHttpxClient(**direct)
+    return openai.OpenAI(
+        api_key=key_of(endpoint.key_variable),
+        base_url=endpoint.url,
+        timeout=endpoint.timeout,
+        max_retries=0,
+        http_client=http,
+    )

@@ -1,0 +1,55 @@
+"""Do many tasks in threads, and yield each result as soon as it is there."""
+
+from collections.abc import Callable, Iterable, Iterator
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Cancelled(Exception):
+    """The end of a task because another one has failed, or because nobody waits for the results."""
+
+
+def concurrently(
+    tasks: Iterable[Task], work: Callable[[Task], Result], workers: int, stopping: Event
+) -> Iterator[Result]:
+    """Yield the result of each task in the order in which they end.
+
+    If one raises an error, no other is started, those that are being done are waited for, and their results are yielded
+    before the error is raised. stopping: set as soon as no more results are wanted; a task may then raise Cancelled.
+    """
+    waiting, lock = iter(tasks), Lock()
+    ended: SimpleQueue[tuple[str, Result | BaseException | None]] = SimpleQueue()
+
+    def loop() -> None:
+        try:
+            while not stopping.is_set():
+                with lock:
+                    task = next(waiting)
+                ended.put(("result", work(task)))
+        except (StopIteration, Cancelled):
+            pass
+        except BaseException as error:
+            stopping.set()
+            ended.put(("error", error))
+        ended.put(("left", None))
+
+    for _ in range(workers):
+        Thread(target=loop, daemon=True).start()
+    first: BaseException | None = None
+    try:
+        while workers:
+            kind, content = ended.get()
+            if kind == "result":
+                yield content  # type: ignore[misc]
+            elif kind == "error":
+                first = first or content  # type: ignore[assignment]
+            else:
+                workers -= 1
+    finally:
+        stopping.set()
+    if first is not None:
+        raise first

@@ -1,0 +1,78 @@
+"""One reply of an endpoint, read from what the openai client returns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_NO_USAGE = (
+    "the server reports no token usage, so tokens and cost cannot be counted; ask a server that does (finished "
+    "work is kept)"
+)
+
+
+class Malformed(Exception):
+    """A reply that cannot be used; another attempt may get a better one."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply. text: "" if there is none. ended: the server's finish_reason. refusal: what the server says instead of a
+    text. model: as the server names it. choice: all fields of the choice.
+    """
+
+    text: str
+    ended: str | None
+    refusal: str | None
+    input_tokens: int
+    output_tokens: int
+    model: str
+    choices: int
+    choice: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def is_truncated(self) -> bool:
+        """Return whether the reply ends because it has as many tokens as it may have."""
+        return self.ended == "length"
+
+
+def usage_of(completion: Any) -> tuple[int, int] | None:
+    """Return the input and output tokens that a reply reports; None if it reports none."""
+    usage = _plain(completion).get("usage")
+    if not isinstance(usage, Mapping):
+        return None
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    return counts if all(isinstance(count, int) and count >= 0 for count in counts) else None  # type: ignore[return-value]
+
+
+def read_reply(completion: Any) -> Reply:
+    """Return the first choice of a chat or text completion.
+
+    Raises Malformed if it has none, and ValueError if the server does not count tokens.
+    """
+    content = _plain(completion)
+    choices = content.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        raise Malformed(f"a reply without choices: {str(completion)[:80]!r}")
+    usage = usage_of(completion)
+    if usage is None:
+        raise ValueError(_NO_USAGE)
+    choice: Mapping[str, Any] = choices[0]
+    message = choice.get("message")
+    said: Mapping[str, Any] = message if isinstance(message, Mapping) else {"content": choice.get("text")}
+    text = said.get("content")
+    refusal = said.get("refusal")
+    return Reply(
+        text=text if isinstance(text, str) else "",
+        ended=choice.get("finish_reason"),
+        refusal=refusal if isinstance(refusal, str) and refusal else None,
+        input_tokens=usage[0],
+        output_tokens=usage[1],
+        model=str(content.get("model") or ""),
+        choices=len(choices),
+        choice=choice,
+    )
+
+
+def _plain(completion: Any) -> Mapping[str, Any]:
+    """Return a completion as a mapping; {} for anything else, such as the text of a page that is no JSON."""
+    return completion.to_dict() if hasattr(completion, "to_dict") else {}
