@@ -25,6 +25,8 @@ REQUIRED = {
     "reward.path": "folder",
     "keep.k": "10",
     "keep.path": "ids.txt",
+    "generate.endpoint.url": "https://127.0.0.1/v1",
+    "generate.endpoint.model": "name",
 }
 
 
@@ -32,9 +34,10 @@ def compose(*overrides: str) -> dict[str, Any]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose("config", list(overrides))
     for key, value in REQUIRED.items():
-        group, _, name = key.partition(".")
-        if composed[group] and OmegaConf.is_missing(composed[group], name):
-            composed[group][name] = int(value) if value.isdigit() else value
+        place, _, name = key.rpartition(".")
+        node = OmegaConf.select(composed, place)
+        if node and OmegaConf.is_missing(node, name):
+            node[name] = int(value) if value.isdigit() else value
     config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}

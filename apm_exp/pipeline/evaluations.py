@@ -42,6 +42,13 @@ def judge_of(config: Node, name: str) -> Node:
     return judge
 
 
+def _refuse_others(place: str, sampler: Node) -> None:
+    """Raise ValueError for a sampler whose responses are not the policy's."""
+    if told(place, sampler, "OF_POLICY") is False:
+        problem = "its responses are another model's, so they say nothing of the policy"
+        raise ValueError(f"{place}={component.name_of(sampler)}: {problem}; give it one of the policy")
+
+
 def _judged(graph: Graph, name: str, node: Node, available: Node) -> dict[str, Any]:
     """Add the responses and judgements of both policies, and return them.
 
@@ -49,6 +56,7 @@ def _judged(graph: Graph, name: str, node: Node, available: Node) -> dict[str, A
     steps are the same in all jobs of a sweep.
     """
     policy, start, judge = available["policy"], available["starting_policy"], judge_of(graph.config, name)
+    _refuse_others(f"evals.{name}.generate", node["generate"])
     prompts = graph.prompts(node["prompts"], name, available)
     responses = {"policy": graph.generations(prompts, policy, node["generate"])}
     judgements = {"policy": graph.rewards(responses["policy"], judge)}

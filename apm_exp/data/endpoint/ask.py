@@ -36,7 +36,7 @@ class Asking:
 
     def __init__(self, place: str, endpoint: Endpoint, folder: Path | None, alive: Alive = lambda: None) -> None:
         self.place, self.endpoint, self.alive = place, endpoint, alive
-        self._openai, self.client = import_openai(), client_of(endpoint)
+        self._openai, self.client = import_openai(), client_of(place, endpoint)
         self.ledger = Ledger(place, endpoint, folder)
         self.pace = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
         self.stopping = Event()
@@ -67,6 +67,7 @@ class Asking:
         finally:
             self.stopping.set()
             self.client.close()
+            self.ledger.close()
             if seen := +self.unusual:
                 each = ", ".join(f"{count:,} x {what}" for what, count in seen.most_common())
                 logger.warning("%s.url=%s: %s", self.place, self.endpoint.url, each)

@@ -1,17 +1,17 @@
 """The settings of an OpenAI-compatible endpoint, as a component: a node `endpoint` of a sampler or of a judge."""
 
 import os
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from apm_exp.core import component
 from apm_exp.core.component import UNHASHED
 from apm_exp.core.ranges import NotNegative
 
-_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _LOOPBACK = ("localhost", "::1")
 Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -40,7 +40,8 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Return whether the server is on this machine."""
-        return is_loopback(self.url)
+        host = urlsplit(self.url).hostname or ""
+        return host in _LOOPBACK or host.startswith("127.")
 
 
 def endpoint(
@@ -82,66 +83,21 @@ def endpoint(
     )
 
 
-def check(
-    *,
-    url: str,
-    key_variable: str | None = None,
-    input_price: float | None = None,
-    output_price: float | None = None,
-    max_cost: float | None = None,
-) -> None:
-    """Raise ValueError for settings that do not fit together, and for a key in a setting, which is not repeated."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"endpoint.url={url}: not an http(s) address; give one as https://HOST/v1")
-    if parts.query or parts.password:
-        raise ValueError("endpoint.url=...: has a query or a password, and settings are written to files; leave it out")
-    if key_variable is not None and not _NAME.fullmatch(key_variable):
-        problem = "not the name of an environment variable"
-        raise ValueError(f"endpoint.key_variable=...: {problem}; put the key into one, and give its name here")
-    if (input_price is None) != (output_price is None):
-        raise ValueError("endpoint.input_price, endpoint.output_price: give both, or neither")
-    if max_cost is not None and input_price is None:
-        problem = "the prices are unknown, so the cost cannot be counted"
-        raise ValueError(f"endpoint.max_cost={max_cost:g}: {problem}; give endpoint.input_price and output_price")
+def endpoint_of(place: str, node: Mapping[str, Any]) -> Endpoint:
+    """Return the endpoint of a node. Raises ValueError as component.bind."""
+    bound: Endpoint = component.bind(place, node)()
+    return bound
 
 
-def ready(
-    *,
-    url: str,
-    key_variable: str | None = None,
-    input_price: float | None = None,
-    output_price: float | None = None,
-    max_cost: float | None = None,
-) -> None:
-    """Raise ValueError for what a run needs and a plan does not: the key, and a stated ceiling of what is paid."""
-    from apm_exp.data.endpoint.client import import_openai
+def key_of(place: str, endpoint: Endpoint) -> str:
+    """Return the API key from its environment variable; "none" if the server needs none.
 
-    import_openai()
-    key_of(key_variable)
-    if max_cost is not None or is_loopback(url):
-        return
-    if input_price is None or output_price is None:
-        remedy = "give endpoint.input_price and endpoint.output_price per million tokens (0 and 0 if it is free)"
-        raise ValueError(f"endpoint.url={url}: its prices are unknown, and nothing is paid without a ceiling; {remedy}")
-    if input_price or output_price:
-        raise ValueError("endpoint.max_cost=null: nothing is paid without a ceiling; give endpoint.max_cost=AMOUNT")
-
-
-def key_of(variable: str | None) -> str:
-    """Return the API key from its environment variable; "none" if there is no variable. Raises ValueError if it is
-    not set.
+    Raises ValueError if the variable is not set.
     """
-    if variable is None:
+    if endpoint.key_variable is None:
         return "none"
-    key = os.environ.get(variable, "").strip()
+    key = os.environ.get(endpoint.key_variable, "").strip()
     if not key:
-        problem = "this environment variable is not set"
-        raise ValueError(f"endpoint.key_variable={variable}: {problem}; export it, or null if the server needs no key")
+        problem = "this environment variable is not set; export it, or give null if the server needs no key"
+        raise ValueError(f"{place}.key_variable={endpoint.key_variable}: {problem}")
     return key
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether an address is this machine's."""
-    host = urlsplit(url).hostname or ""
-    return host in _LOOPBACK or host.startswith("127.")

@@ -91,6 +91,13 @@ class Ledger:
                 self.totals.models.add(model)
                 self._write({"model": model})
 
+    def close(self) -> None:
+        """Close the file; what is still in flight counts as unanswered there."""
+        with self._changed:
+            if self._file is not None:
+                self._file.close()
+            self._file = None
+
     @property
     def spent(self) -> float:
         """Return what was paid, with unanswered requests at their most."""

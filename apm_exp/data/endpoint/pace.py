@@ -21,8 +21,10 @@ class Pace:
         with self._lock:
             now = self._clock()
             start = max(now, self._next_request, self._next_token)
-            self._next_request = start + self._request
-            self._next_token = start + tokens * self._token
+            if self._request:
+                self._next_request = start + self._request
+            if self._token:
+                self._next_token = start + tokens * self._token
             return start
 
     def correct(self, expected: int, used: int) -> None:

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from apm_exp.core import component
 from apm_exp.core.console import track
 from apm_exp.core.digest import canonical
 from apm_exp.core.files import write_json
 from apm_exp.core.ranges import Temperature
 from apm_exp.core.types import Message, Refusal
 from apm_exp.data.endpoint.ask import Asking
-from apm_exp.data.endpoint.endpoint import Endpoint
+from apm_exp.data.endpoint.bill import Bill
+from apm_exp.data.endpoint.checks import check_endpoint, check_ready
+from apm_exp.data.endpoint.endpoint import endpoint_of
 from apm_exp.data.endpoint.ledger import read_totals, spent
 from apm_exp.data.endpoint.replies import Reply
 from apm_exp.data.endpoint.request import Request
@@ -22,6 +23,7 @@ from apm_exp.data.generate.samples import Drawn, Response
 
 OF_POLICY = False  # the responses are another model's; the run's policy only scores them
 ASKED = "asked.json"
+_PLACE = "generate.endpoint"
 
 
 def sample_responses(
@@ -54,8 +56,7 @@ def sample_responses(
     """
     if not any(wanted.values()):
         return
-    place = "generate.endpoint"
-    asking = Asking(place, component.bind(place, endpoint)(), sampled)
+    asking = Asking(_PLACE, endpoint_of(_PLACE, endpoint), sampled)
     sampling = {"temperature": temperature, "top_p": top_p, "n": 1, limit_name: max_new_tokens}
     extra = {"extra_body": more} if more else {}
 
@@ -71,9 +72,29 @@ def sample_responses(
         yield index, number, response
 
 
+def check(*, endpoint: dict[str, Any]) -> None:
+    """Raise ValueError for settings of the endpoint that do not fit together."""
+    check_endpoint(_PLACE, endpoint_of(_PLACE, endpoint))
+
+
+def ready(*, endpoint: dict[str, Any]) -> None:
+    """Raise ValueError if the endpoint cannot be asked: a missing package, key or ceiling, or no server."""
+    check_ready(_PLACE, endpoint_of(_PLACE, endpoint))
+
+
+def bill(
+    counts: Mapping[str, int | float], mean_pair: Sequence[float], *, max_new_tokens: int, endpoint: dict[str, Any]
+) -> Bill | None:
+    """Return what so many responses would cost at most, with prompts of the mean length; None without their number."""
+    if "responses" not in counts:
+        return None
+    number = int(counts["responses"])
+    return Bill(_PLACE, endpoint_of(_PLACE, endpoint), number, number * mean_pair[0], number * max_new_tokens)
+
+
 def spending(sampled: Path, out: Path, *, endpoint: dict[str, Any]) -> dict[str, int | float]:
     """Return the counts of the tokens and the cost, and write them with the endpoint to asked.json."""
-    settings: Endpoint = component.bind("generate.endpoint", endpoint)()
+    settings = endpoint_of(_PLACE, endpoint)
     totals = read_totals(sampled)
     counts: dict[str, int | float] = {"input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens}
     if settings.input_price is not None:

@@ -7,6 +7,7 @@ from apm_exp.core.own_code import own_code_named
 from apm_exp.core.told import told
 from apm_exp.jobs.checks.missing_settings import say_where
 from apm_exp.jobs.checks.preflight import check_changes, check_config, check_inputs, check_work
+from apm_exp.jobs.checks.ready import check_ready
 from apm_exp.jobs.job import Job, is_finished, job_of, known_job
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.nodes import samples
@@ -87,6 +88,8 @@ def check_work_of(request: Request) -> tuple[Job, bool]:
             if not finished:
                 check_work(request.config)
             job = job or job_of(request)
+            if not finished and request.config["task"] != "plan":
+                check_ready(job)
     except ValueError as error:
         raise UsageError(one_line(error)) from error
     warn_unused_alpha(request)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from apm_exp.core.console import plain_table, print_line, print_table, wide_screen
 from apm_exp.core.step_names import of_kind
+from apm_exp.jobs.plan.cost import cost_lines
 from apm_exp.jobs.plan.device import device_line, named
 from apm_exp.jobs.plan.disk import disk_line
 from apm_exp.jobs.plan.memory.check import tell
@@ -36,6 +37,8 @@ def print_plan(plan: Plan) -> None:
         table.add_row(name, state, counts or "unknown", computes, time, str(step.folder))
     print_table(plan.title, table)
     print_line(total_line((plan, name) for name in plan.missing))
+    for line in cost_lines((plan, name) for name in plan.missing):
+        print_line(line)
     print_assumptions(plan)
     print_memory(plan)
     print_line(disk_line(plan.disk, Path(plan.config["output_root"])))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from apm_exp.core.console import plain_table, print_line, print_table
 from apm_exp.core.step_names import last_of, of_kind
+from apm_exp.jobs.plan.cost import cost_lines
 from apm_exp.jobs.plan.disk import disk_line, together
 from apm_exp.jobs.plan.memory.check import tell
 from apm_exp.jobs.plan.memory.estimate import estimate
@@ -52,6 +53,8 @@ def print_sweep_plan(folder: Path, plans: Sequence[Plan]) -> None:
     trainings = [plan for plan in plans if plan.training]
     widest = max(trainings, key=lambda plan: estimate(plan.training).total) if trainings else plans[0]  # type: ignore[arg-type]
     print_line(total_line((one.plan, one.name) for one in steps if one.is_missing))
+    for line in cost_lines((one.plan, one.name) for one in steps if one.is_missing):
+        print_line(line)
     print_assumptions(widest)
     print_memory(widest)
     root = Path(plans[0].config["output_root"])

@@ -9,27 +9,33 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Body = Mapping[str, Any]
-Fault = Callable[["Handler", Body], bool]  # whether it has answered, in its own way
+Fault = Callable[["Handler", Body], Any]  # what the server does instead of replying
+
+MODELS = {"object": "list", "data": [{"id": "m", "object": "model"}]}
 
 
 class Server(ThreadingHTTPServer):
-    """asked: requests by their content, each attempt; billed: the tokens of every reply that was made, also those that
-    never arrived; replied: complete replies by content.
+    """asked: attempts by their content; replied: good replies by content; lost: replies that never arrived as a whole.
+    billed: the input and output tokens of every reply that was made; reported: of those that arrived with their usage.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, text: Callable[[Body], str], faults: Callable[[int, Body], Fault | None], prefix: int) -> None:
+    def __init__(self, text: Callable[[Body], str], faults: Callable[[int, Body], Fault | None]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.text, self.faults, self.prefix = text, faults, prefix
+        self.text, self.faults = text, faults
+        self.models: Callable[[Handler], None] = lambda handler: handler.send(200, MODELS)
         self.lock = threading.Lock()
         self.count = 0
         self.asked: Counter[str] = Counter()
         self.replied: Counter[str] = Counter()
-        self.lost: Counter[str] = Counter()
-        self.billed, self.bodies, self.keys = [0, 0], list[Body](), set[str | None]()
+        self.lost = 0
+        self.billed, self.reported, self.bodies, self.keys = [0, 0], [0, 0], list[Body](), set[str | None]()
         self.at_once = self.most_at_once = 0
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a client that did not wait."""
 
     @property
     def url(self) -> str:
@@ -38,13 +44,14 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Server
 
     def log_message(self, *_: Any) -> None:
         pass
 
     def do_GET(self) -> None:
-        self.send(200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
+        self.server.models(self)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -58,9 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             server.at_once += 1
             server.most_at_once = max(server.at_once, server.most_at_once)
         try:
-            fault = server.faults(number, body)
-            if fault is None or not fault(self, body):
-                self.reply(body)
+            (server.faults(number, body) or Handler.reply)(self, body)
         finally:
             with server.lock:
                 server.at_once -= 1
@@ -89,10 +94,21 @@ class Handler(BaseHTTPRequestHandler):
             "usage": usage,
         }
 
-    def send(self, status: int, content: Any, headers: Mapping[str, str] | None = None, whole: bool = True) -> None:
+    def send(
+        self,
+        status: int,
+        content: Any,
+        headers: Mapping[str, str] | None = None,
+        whole: bool = True,
+        content_type: str = "application/json",
+    ) -> None:
         data = json.dumps(content).encode()
+        if whole and "usage" in content and content["usage"]:
+            with self.server.lock:
+                self.server.reported[0] += content["usage"]["prompt_tokens"]
+                self.server.reported[1] += content["usage"]["completion_tokens"]
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(data)))
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -126,7 +142,7 @@ def serving(
     text: Callable[[Body], str] = text_of, faults: Callable[[int, Body], Fault | None] = lambda number, body: None
 ) -> Iterator[Server]:
     """A server in a thread of its own. faults: what goes wrong with the nth request, if anything."""
-    server = Server(text, faults, 0)
+    server = Server(text, faults)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

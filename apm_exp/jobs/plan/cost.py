@@ -1,0 +1,28 @@
+"""What the steps of a plan would pay for: the requests to endpoints."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from apm_exp.core.nested import every
+from apm_exp.core.told import ask
+from apm_exp.data.endpoint.bill import Bill, bill_line
+from apm_exp.jobs.plan.plan import Plan
+
+
+def cost_lines(steps: Iterable[tuple[Plan, str]]) -> Iterator[str]:
+    """Yield a line for each step that asks an endpoint, and the sum of what several cost."""
+    named = [(name, bill) for plan, name in steps for bill in _bills(plan, name)]
+    for name, bill in named:
+        yield f"{name}: {bill_line(bill)}"
+    costs = [bill.cost for _, bill in named if bill.cost is not None]
+    if len(costs) > 1:
+        unknown = f", and {len(named) - len(costs)} of unknown price" if len(named) > len(costs) else ""
+        yield f"all endpoints together: at most about {sum(costs):,.2f}{unknown}"
+
+
+def _bills(plan: Plan, name: str) -> Iterator[Bill]:
+    """Yield the bill of each component of a step whose module has a function `bill`, if the counts are known."""
+    inputs, counts = plan.steps[name].inputs, plan.known[name]
+    for place, node in chain.from_iterable(every(key, value) for key, value in inputs.items()):
+        if (bill := ask(place, node, "bill", counts, plan.pairs.mean)) is not None:
+            yield bill
