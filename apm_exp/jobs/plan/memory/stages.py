@@ -28,12 +28,13 @@ def stage_rows(
 ) -> Iterator[Row]:
     """Yield the name, bytes and words of what is to be done besides training, the largest of each kind.
 
-    shape: of the run's model, None if unknown. each: bytes of an element of its weights.
+    shape: of the run's model, None if unknown. each: bytes of an element of its weights. Samplers without a batch_size
+    sample in other processes.
     """
     if shape is not None:
         yield from _scoring(config, missing, shape, each, gpu)
-        samplings = (step for step in of_kind(missing, "generations").values() if step.inputs["policy"] is not None)
-        if sampling := [_sampling(step, shape, pair, each) for step in samplings]:
+        here = (step for step in of_kind(missing, "generations").values() if "batch_size" in step.inputs["generate"])
+        if sampling := [_sampling(step, shape, pair, each) for step in here]:
             yield max(sampling, key=lambda row: row[1])
     if rewarding := list(filter(None, map(_rewarding, of_kind(missing, "rewards").values()))):
         yield max(rewarding, key=lambda row: row[1])
@@ -74,7 +75,7 @@ def sampling_bytes(shape: Shape, each: int, rows: int, tokens: int) -> int:
 
 def _sampling(step: Step, shape: Shape, pair: MeanLengths, each: int) -> Row:
     generate = step.inputs["generate"]
-    rows, new = int(generate.get("batch_size", 1)), most_of(generate) or 0
+    rows, new = int(generate["batch_size"]), most_of(generate) or 0
     tokens = round(pair[0]) + new
     words = f"generate.batch_size={rows} responses of {tokens:,} tokens: weights, keys and values, logits"
     return "sampling", sampling_bytes(shape, each, rows, tokens), words
