@@ -40,7 +40,7 @@ def _with(node: Any, inner: list[str], value: Any, name: str) -> Any:
 def changed_configs(config: Config) -> dict[int, dict[str, Any]]:
     """Return the configuration of each iteration that has other settings. Raises ValueError as `with_changes`.
 
-    Iterations that this run does not reach are checked too: a sweep over iterations gives all its jobs the same changes.
+    Iterations that this run does not reach are checked too: in a sweep over iterations, all jobs have the same changes.
     """
     changes = config["pipeline"].get("changes") or {}
     return {iteration: with_changes(config, each) for iteration, each in changes.items()}

@@ -1,5 +1,6 @@
 """The arms of a sweep: a table with one row per arm, and a figure for each headline score."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core.step_names import last_of
@@ -37,7 +38,7 @@ def _row(place: int, arm: Arm, keys: list[str], headlines: list[ArmScores]) -> C
     }
 
 
-def _optimizer_steps(job: Context) -> int | None:
+def _optimizer_steps(job: Mapping[str, Any]) -> int | None:
     steps: int | None = (last_of(steps_of(job), "policy") or {}).get("counts", {}).get("optimizer_steps")
     return steps
 
