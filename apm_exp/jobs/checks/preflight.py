@@ -14,7 +14,7 @@ from apm_exp.core.told import ask, told
 from apm_exp.jobs.checks.file_locks import check_lockable
 from apm_exp.jobs.checks.judges import check_judges
 from apm_exp.jobs.checks.policy import check_model
-from apm_exp.jobs.checks.rewards import check_rewards, refuse_split_of_others
+from apm_exp.jobs.checks.rewards import check_rewards, refuse_prompts_of_no_world, refuse_split_of_others
 from apm_exp.jobs.checks.top_level import NODES, check_top_level
 from apm_exp.jobs.inverted import inverted_labels
 from apm_exp.pipeline.changes import changed_configs
@@ -116,6 +116,7 @@ def check_inputs(config: Mapping[str, Any]) -> None:
     check_metric(config["metric"])
     if samples(config):
         refuse_split_of_others(config["dataset"])
+        refuse_prompts_of_no_world(config)
     else:
         check_rewards(config)
     _check_prompts(config)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from apm_exp.core import component
 from apm_exp.core.told import told
 from apm_exp.selection.metrics.preflight import needs_rewards
 from apm_exp.training.loss_reads import NO_REWARDS, reads_rewards
@@ -28,6 +29,18 @@ def refuse_split_of_others(dataset: Mapping[str, Any]) -> None:
         remedy = "set dataset.holdout_split=null, and dataset.holdout to a share of the prompts"
         problem = "its responses are not sampled by this pipeline"
         raise ValueError(f"dataset.holdout_split={split}: {problem}; {remedy}")
+
+
+def refuse_prompts_of_no_world(config: Mapping[str, Any]) -> None:
+    """Raise ValueError if prompts are evolved that the reward source of a world cannot reward."""
+    world = told("reward", config["reward"], "WORLD")
+    if told("pipeline", config["pipeline"], "EVOLVES") and world not in (
+        None,
+        told("evolve", config["evolve"], "WORLD"),
+    ):
+        problem = f"reward={world} rewards only tasks of its world, and evolved prompts are others"
+        remedy = "use evolve=procedural, or another reward="
+        raise ValueError(f"evolve={component.name_of(config['evolve'])}: {problem}; {remedy}")
 
 
 def _refuse_metric(config: Mapping[str, Any]) -> None:

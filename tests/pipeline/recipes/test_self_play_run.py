@@ -94,12 +94,9 @@ def test_select_then_evolve_shares_d_and_evolves_the_prompts_of_the_best(first: 
     assert step(latest, "policy.1").counts["pairs"] == kept(latest, "selection.1") + all_new.counts["pairs"]
 
 
-def test_every_rewrite_of_a_policy_that_cannot_rewrite_is_refused_and_what_is_done_stays(first: Path) -> None:
-    """The micro world's policy, asked for a rewrite: its template knows no such words."""
-    root = first.parents[2]
-    result = apm_exp(root, "pipeline=evolve_then_select", *SMALL, "evolve=rewrite")
-    assert result.returncode == 1
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ")
-    assert "Traceback" not in result.stderr
-    assert step(first, "generations.1").counts["prompts"] == 40
+def test_prompts_that_the_worlds_reward_does_not_know_are_refused_before_any_work(first: Path) -> None:
+    result = apm_exp(first.parents[2], "pipeline=evolve_then_select", *SMALL, "evolve=rewrite")
+    assert result.returncode == 2
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
+    assert line.startswith("error: evolve=rewrites: reward=micro_world rewards only tasks of its world")
+    assert line.endswith("use evolve=procedural, or another reward=")

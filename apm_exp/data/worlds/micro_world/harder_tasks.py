@@ -13,6 +13,7 @@ from apm_exp.data.sources.rows import SourceRow
 from apm_exp.data.worlds.micro_world.instructions import FAMILIES, LETTERS, Task, parse_task, task_on
 from apm_exp.data.worlds.micro_world.splits import purpose_of
 
+WORLD = "micro_world"
 PROCEDURAL = True  # the report says that no policy has written these prompts
 Strategy = Literal["breadth", "deepening"]
 _ADDED = (1, 3)  # letters that deepening adds, from 1 to 3
