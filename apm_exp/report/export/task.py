@@ -1,17 +1,18 @@
 """task=export: a finished run's kept pairs as a data set for training, with cards and optionally the policy."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from apm_exp.core.console import print_line
+from apm_exp.core.console import print_line, wide_screen
 from apm_exp.core.errors import UsageError
 from apm_exp.core.step_names import of_kind
 from apm_exp.report.export.atomic_folder import place
 from apm_exp.report.export.cards import write_dataset_card, write_model_card
 from apm_exp.report.export.find_run import find_run
 from apm_exp.report.export.finished_run import FinishedRun, read_run
+from apm_exp.report.export.first_rows import first_rows
 from apm_exp.report.export.kept_pairs import held_out_pairs, kept_pairs
 from apm_exp.report.export.other_settings import check_settings_of
 from apm_exp.report.export.parquet_shards import write_shards
@@ -50,16 +51,18 @@ def export(root: Path, run: str, settings: Mapping[str, Any], typed: Mapping[str
         overwrite=settings["overwrite"],
     )
     counted = f"{_kept(finished):,} pairs of {finished.name}{_which(finished)}"
-    files = _files(target)
-    print_line(f"{counted}: {files}" if written else f"{counted}: {files} already has them; nothing was written")
+    files = sorted((target / "data").glob("train-*.parquet"))
+    named = _named(files)
+    print_line(f"{counted}: {named}" if written else f"{counted}: {named} already has them; nothing was written")
+    if settings["sort"] == "value":
+        wide_screen().print(first_rows(files[0]))
     for address in push(target, repo, private=settings["private"], policy=policy) if repo else []:
         print_line(f"sent to {address}" + (" (private)" if settings["private"] else ""))
 
 
-def _files(target: Path) -> str:
+def _named(files: Sequence[Path]) -> str:
     """Return the file of the kept pairs; a pattern if there are several."""
-    files = sorted((target / "data").glob("train-*.parquet"))
-    return str(files[0]) if len(files) == 1 else f"{target / 'data' / 'train-*.parquet'} ({len(files)} files)"
+    return str(files[0]) if len(files) == 1 else f"{files[0].parent / 'train-*.parquet'} ({len(files)} files)"
 
 
 def write_export(run: FinishedRun, folder: Path, *, with_weights: bool, by_value: bool) -> None:

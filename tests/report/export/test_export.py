@@ -168,7 +168,12 @@ def test_the_same_again_is_not_written_and_what_is_wrong_is_one_line(
     before = {path: path.stat().st_mtime_ns for path in subset.rglob("*")}
     run = json.loads((subset / "apm_exp.json").read_text())["made_from"]["run"]
     export(root / "outputs", run, SETTINGS | {"path": str(subset), "policy": True})
-    assert capsys.readouterr().out.rstrip().endswith("already has them; nothing was written")
+    first, heading, *best = capsys.readouterr().out.splitlines()
+    assert first.endswith("already has them; nothing was written")
+    assert heading.split() == ["rank", "value", "reason", "source"]
+    rows = pq.read_table(subset / "data" / "train-00000-of-00001.parquet").to_pylist()[:3]
+    assert [line.split()[0] for line in best] == ["1", "2", "3"]
+    assert all(row["reason"] in line and row["source"] in line for line, row in zip(best, rows, strict=True))
     assert before == {path: path.stat().st_mtime_ns for path in subset.rglob("*")}
     with pytest.raises(ValueError, match=r"^export\.path=\S+: contains another export, of run "):
         export(root / "outputs", run, SETTINGS | {"path": str(subset)})
