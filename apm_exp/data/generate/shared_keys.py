@@ -14,7 +14,7 @@ from apm_exp.data.generate.places import Places
 from apm_exp.models.forward.attention import Layer, register
 
 SHARED_KEYS = "shared_keys"
-_ROOM = 64  # columns
+_ROOM = 16  # columns at least, and a quarter of the present ones
 KeysValues = Sequence[Tensor]  # of one layer: keys and values, [P, H, T, D] or [R, H, C, D]
 
 
@@ -54,7 +54,8 @@ class SharedKeys:
 
         The first columns are dropped, as many as the new places have fewer.
         """
-        before, self.places, self.room = self.places, places, places.column + _ROOM
+        before, self.places = self.places, places
+        self.room = places.column + max(_ROOM, places.column // 4)
         columns, tokens = slice(before.column - places.column, before.column), max(places.lengths)
         same = not added and len(used) == len(before.lengths)
         used_P, kept_R = (torch.tensor(each, dtype=torch.long, device=places.device) for each in (used, kept))
@@ -62,9 +63,9 @@ class SharedKeys:
             if not same:
                 held = [each[used_P] for each in self.of_prompts.get(index, added[0][index] if added else ())]
                 parts = zip(held, *(each[index] for each in added), strict=True)
-                self.of_prompts[index] = [_stacked(each, len(places.lengths), tokens) for each in parts]
+                self.of_prompts[index] = [_stacked(each, len(places.lengths), tokens, tokens) for each in parts]
             own = [each[kept_R, :, columns] for each in self.own.get(index, self.of_prompts[index])]
-            self.own[index] = [_stacked([each], len(places.of_prompt), self.room) for each in own]
+            self.own[index] = [_stacked([each], len(places.of_prompt), places.column, self.room) for each in own]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, layer: Layer) -> Tensor:
         """Store the keys and values of each row's present token, and compute its attention."""
@@ -92,14 +93,16 @@ def _weights(scores: Tensor, layer: Layer, hidden: Tensor | None) -> Tensor:
     return torch.softmax(scores, -1, dtype=torch.float32).to(scores.dtype)
 
 
-def _stacked(parts: Sequence[Tensor], rows: int, columns: int) -> Tensor:
-    """Return [rows, H, columns, D]: the parts one below another, followed by zeros."""
+def _stacked(parts: Sequence[Tensor], rows: int, columns: int, room: int) -> Tensor:
+    """Return [rows, H, room, D]: the parts one below another, and 0 elsewhere in the first `columns`."""
     _, heads, _, width = parts[0].shape
-    memory, start = parts[0].new_zeros((rows, heads, columns, width)), 0
+    memory, start = parts[0].new_empty((rows, heads, room, width)), 0
     for part in parts:
-        tokens = min(part.shape[2], columns)
-        memory[start : start + len(part), :, :tokens] = part[:, :, :tokens]
-        start += len(part)
+        stop, tokens = start + len(part), min(part.shape[2], columns)
+        memory[start:stop, :, :tokens] = part[:, :, :tokens]
+        memory[start:stop, :, tokens:columns] = 0
+        start = stop
+    memory[start:, :, :columns] = 0
     return memory
 
 
