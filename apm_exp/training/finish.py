@@ -1,6 +1,5 @@
 """The end of a training: saving the policy, and checking that the saved policy equals the trained one."""
 
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import torch
 
-from apm_exp.core.rounding import TOLERANCE
+from apm_exp.core.rounding import tolerated
 from apm_exp.core.types import Policy, TokenizedPair
 from apm_exp.models.load import load_model, load_tokenizer
 from apm_exp.models.pair_forward import pair_forward
@@ -77,8 +76,9 @@ def check_saved(model: Any, folder: Path, policy: Policy, pair: TokenizedPair, e
     Raises ValueError if they are not finite or differ by more than the dtype's noise.
     """
     saved = logps_of(model, pair)
-    difference = max(abs(a - b) for a, b in zip(saved, expected, strict=True))
-    if not (math.isfinite(difference) and difference <= TOLERANCE[policy.rounding]):
+    lengths = map(len, pair.responses)
+    off = ((abs(a - b) * n, tolerated(policy.rounding, n)) for a, b, n in zip(saved, expected, lengths, strict=True))
+    if not all(difference <= allowed for difference, allowed in off):  # a difference that is not finite is not
         raise ValueError(
             f"{folder}: the saved policy gives {saved} nats per token, and the trained one gave {expected}; "
             "the weights were not saved correctly; re-run the same command"

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from transformers import Trainer
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from apm_exp.core.rounding import TOLERANCE
 from apm_exp.core.types import PairLogps
 from apm_exp.models.pair_forward import accept_responses, padded_form, pair_forward
 from apm_exp.training.batching import Batching
@@ -85,15 +84,14 @@ class PairTrainer(Trainer):
         Raises ValueError with the worst pair and the cause. If one process finds a difference, all of them run the
         additional forwards, as a ZeRO-3 forward involves all processes.
         """
-        worst, index = difference_from_stored(pairs).max(dim=0)
-        rounding = TOLERANCE[self.objective.dtype]
-        if self.accelerator.gather(worst[None]).max() <= rounding:
+        worst, index = difference_from_stored(pairs, self.objective.dtype).max(dim=0)
+        if self.accelerator.gather(worst[None]).max() <= 1:
             return
         with torch.no_grad():
             again = self._logps(model, inputs)
             with padded_form(model):
                 padded = self._logps(model, inputs)
-        if not worst <= rounding:
+        if not worst <= 1:
             raise ValueError(first_step_problem(pairs, again, padded, self.objective.dtype, ids[int(index)]))
 
     def _losses(self, model: nn.Module, pairs: PairLogps, weight_B: Tensor) -> Tensor:

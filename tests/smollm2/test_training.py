@@ -35,6 +35,7 @@ def test_eight_steps_lower_the_loss(root: Path, smollm2: Policy, dtype: str, ada
     rows = read_rows(folder / "metrics.jsonl")
     losses = [row["loss"] for row in rows if "loss" in row]
     assert len(losses) == 8
-    assert losses[0] == pytest.approx(math.log(2), abs=1e-4 if dtype == "float32" else 0.05)  # the reference itself
+    # The reference itself. In bfloat16 a margin of 20 tokens starts with a noise of beta times 0.4 nats.
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-4 if dtype == "float32" else 0.15)
     assert sum(losses[4:]) < 0.8 * sum(losses[:4])
     assert AutoModelForCausalLM.from_pretrained(folder / "final").num_parameters() == 134_515_008

@@ -59,12 +59,26 @@ def check_causal(causal_lm: Any, prompted: Prompted) -> None:
 def _difference(causal_lm: Any, computed: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
     """Return by how many nats per token the log-probs of responses differ; 0 if only by rounding."""
     difference = max((a.sum() - b.sum()).abs().item() / len(b) for a, b in zip(computed, plain, strict=True))
+    off_R = torch.cat(list(computed)) - torch.cat(list(plain))
+    return 0.0 if _is_rounding(causal_lm, difference, off_R, plain) else difference
+
+
+def difference_of_sums(causal_lm: Any, logp_N: Tensor, length_N: Tensor, plain: Sequence[Tensor]) -> float:
+    """Return by how many nats per token the summed log-probs of responses differ; 0 if only by rounding.
+
+    The rounding errors of a response's tokens grow with the root of their number, and what a wrong mask or position
+    does with their number.
+    """
+    off_N = logp_N - torch.stack([each.sum() for each in plain])
+    difference = (off_N.abs() / length_N).max().item()
+    return 0.0 if _is_rounding(causal_lm, difference, off_N / length_N.sqrt(), plain) else difference
+
+
+def _is_rounding(causal_lm: Any, difference: float, off: Tensor, plain: Sequence[Tensor]) -> bool:
+    """Return whether rounding explains a difference in nats per token, or the errors of single tokens, `off`."""
     rounding = rounding_of(causal_lm)
-    computed_R, plain_R = torch.cat(list(computed)), torch.cat(list(plain))
-    relative = ((computed_R - plain_R).square().mean().sqrt() / plain_R.std()).item()
-    if difference <= TOLERANCE[rounding] or relative <= (_FLOAT32 if rounding == "float32" else _ROUNDED):
-        return 0.0
-    return difference
+    relative = (off.square().mean().sqrt() / torch.cat(list(plain)).std()).item()
+    return difference <= TOLERANCE[rounding] or relative <= (_FLOAT32 if rounding == "float32" else _ROUNDED)
 
 
 def refused(causal_lm: Any, problem: str) -> ValueError:

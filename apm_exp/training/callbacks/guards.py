@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from apm_exp.core.rounding import SHORT, TOLERANCE
+from apm_exp.core.rounding import tolerated
 from apm_exp.core.types import PairLogps
 from apm_exp.training.callbacks.consumption import Consumption
 
@@ -31,16 +31,20 @@ def check_loss(loss_B: Tensor, step: int, pair_ids: Sequence[str]) -> None:
         )
 
 
-def difference_from(pairs: PairLogps, chosen_B: Tensor, rejected_B: Tensor) -> Tensor:
-    """Return the difference of each pair's log-probs from the given ones, in nats per token, shape [B]."""
-    of_chosen_B = (pairs.chosen_logp_B - chosen_B).abs() / pairs.chosen_len_B.clamp(min=SHORT)
-    of_rejected_B = (pairs.rejected_logp_B - rejected_B).abs() / pairs.rejected_len_B.clamp(min=SHORT)
+def difference_from(pairs: PairLogps, chosen_B: Tensor, rejected_B: Tensor, dtype: str) -> Tensor:
+    """Return how many times more than rounding each pair's log-probs differ from the given ones, shape [B]."""
+    of_chosen_B = (pairs.chosen_logp_B - chosen_B).abs() / _tolerated(dtype, pairs.chosen_len_B)
+    of_rejected_B = (pairs.rejected_logp_B - rejected_B).abs() / _tolerated(dtype, pairs.rejected_len_B)
     return torch.maximum(of_chosen_B, of_rejected_B).detach()
 
 
-def difference_from_stored(pairs: PairLogps) -> Tensor:
-    """Return the difference of each pair's log-probs from the stored ones, in nats per token, shape [B]."""
-    return difference_from(pairs, pairs.reference_chosen_logp_B, pairs.reference_rejected_logp_B)
+def _tolerated(dtype: str, length_B: Tensor) -> Tensor:
+    return torch.tensor([tolerated(dtype, length) for length in length_B.tolist()], device=length_B.device)
+
+
+def difference_from_stored(pairs: PairLogps, dtype: str) -> Tensor:
+    """Return how many times more than rounding each pair's log-probs differ from the stored ones, shape [B]."""
+    return difference_from(pairs, pairs.reference_chosen_logp_B, pairs.reference_rejected_logp_B, dtype)
 
 
 def first_step_problem(pairs: PairLogps, again: PairLogps, padded: PairLogps, dtype: str, named_pair: str) -> str:
@@ -48,17 +52,16 @@ def first_step_problem(pairs: PairLogps, again: PairLogps, padded: PairLogps, dt
 
     The message depends on the cause. again: a second forward of the same pairs. padded: a forward with padding.
     """
-    rounding = TOLERANCE[dtype]
-    off = difference_from_stored(pairs).max().item()
-    differs = f"before the first step the policy's log-prob of {named_pair} differs from the stored one by {off:.2g}"
-    differs += f" nats per token (rounding explains {rounding:g})"
-    noise = difference_from(pairs, again.chosen_logp_B, again.rejected_logp_B).max().item()
-    if noise > rounding:
+    off = difference_from_stored(pairs, dtype).max().item()
+    differs = f"before the first step the policy's log-prob of {named_pair} differs from the stored one by {off:.3g}"
+    differs += f" times what rounding in {dtype} explains"
+    noise = difference_from(pairs, again.chosen_logp_B, again.rejected_logp_B, dtype).max().item()
+    if noise > 1:
         return (
-            f"model.path: {differs}, and a second forward differs by {noise:.2g}: the model is random when it is "
+            f"model.path: {differs}, and a second forward differs by {noise:.3g} times: the model is random when it is "
             "trained (dropout that no field of its configuration turns off); use a model without it"
         )
-    if difference_from_stored(padded).max().item() <= rounding:
+    if difference_from_stored(padded, dtype).max().item() <= 1:
         return (
             f"model.attention=auto: {differs}, but not with padding: the model does not support shared prompts; "
             "set model.attention=eager"
