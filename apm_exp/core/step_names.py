@@ -22,6 +22,19 @@ def iteration_of(name: str) -> int | None:
     return int(first) if first.isdecimal() else None
 
 
+def evaluations_of(steps: Mapping[str, T]) -> dict[str, T]:
+    """Return the evaluations of the last policy by their names; those of earlier iterations are left out."""
+    return {
+        name: step for name, step in of_kind(steps, "evaluation").items() if iteration_of(f"evaluation.{name}") is None
+    }
+
+
+def evaluation_of(name: str, steps: Mapping[str, T]) -> str | None:
+    """Return the place of the evaluation that a step is part of; None if it is part of none."""
+    place = place_of(name)
+    return next((each for each in of_kind(steps, "evaluation") if f"{place}-".startswith(f"{each}-")), None)
+
+
 def last_of(steps: Mapping[str, T], kind: str) -> T | None:
     """Return the last step of a kind, or None."""
     return next((step for name, step in reversed([*steps.items()]) if kind_of(name) == kind), None)

@@ -14,8 +14,18 @@ STAGED = ("prompts", "generate", "judge", "score")  # the nodes of an evaluation
 
 
 def add_evaluations(graph: Graph, policies: Sequence[Policy]) -> None:
-    """Add the evaluations of the last policy against the starting policy, each in a part of its own."""
-    policy, start = policies[-1], policies[0]
+    """Add the evaluations of each policy against the starting policy, each in a part of its own.
+
+    Those of the last policy, which are the results of the run, are in no iteration: evaluation.win_rate. Those of the
+    policies before it are in the parts of their iterations: evaluation.1-win_rate.
+    """
+    _add(graph, policies[-1], policies[0])
+    for iteration, policy in enumerate(policies[1:-1], 1):
+        with graph.part(str(iteration)):
+            _add(graph, policy, policies[0])
+
+
+def _add(graph: Graph, policy: Policy, start: Policy) -> None:
     available: dict[str, Any] = {"policy": policy, "starting_policy": start}
     available["holdout"] = holdout_of(graph.config["dataset"], graph.config["until"])
     if graph.scored:

@@ -14,7 +14,7 @@ from apm_exp.core.artifact import DONE, changed
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.errors import UsageError
 from apm_exp.core.sealed import Damaged, read_sealed
-from apm_exp.core.step_names import last_of, of_kind
+from apm_exp.core.step_names import evaluations_of, last_of
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class FinishedRun:
 
     @property
     def evaluations(self) -> dict[str, Path]:
-        """Return the folders of the evaluations by name."""
-        return {name: step.path for name, step in of_kind(self.steps, "evaluation").items()}
+        """Return the folders of the evaluations of the last policy by name."""
+        return {name: step.path for name, step in evaluations_of(self.steps).items()}
 
 
 def read_run(folder: Path) -> FinishedRun:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
-from apm_exp.core.step_names import kind_of, of_kind, place_of
+from apm_exp.core.step_names import evaluation_of, kind_of
 
 _SCORING = ("rewards", "logps", "selection")
 
@@ -14,8 +14,7 @@ def cost(steps: Mapping[str, Artifact]) -> dict[str, Any]:
 
     Rewards from the judge of an evaluation do not count as scoring.
     """
-    judged = set(of_kind(steps, "evaluation"))
-    own = {name: step for name, step in steps.items() if place_of(name).partition("-")[0] not in judged}
+    own = {name: step for name, step in steps.items() if evaluation_of(name, steps) is None}
     scoring = sum(step.seconds for name, step in own.items() if kind_of(name) in _SCORING)
     training = sum(step.seconds for name, step in steps.items() if kind_of(name) == "policy")
     return {

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.component import name_of
-from apm_exp.core.step_names import of_kind
+from apm_exp.core.step_names import evaluations_of, of_kind
 from apm_exp.report import describe, figure
 from apm_exp.report.evaluated import evaluated
 from apm_exp.report.render import render
@@ -56,8 +56,8 @@ class Run:
 
     @property
     def evaluations(self) -> dict[str, Artifact]:
-        """Return the evaluations by name."""
-        return of_kind(self.steps, "evaluation")
+        """Return the evaluations of the last policy by name."""
+        return evaluations_of(self.steps)
 
 
 def write_page(run: Run, path: Path) -> Path:

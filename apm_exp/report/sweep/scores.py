@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from apm_exp.core.step_names import of_kind
+from apm_exp.core.step_names import evaluations_of
 from apm_exp.report.compare.arms import Arm, Job, steps_of
 from apm_exp.report.compare.compared import Compared, compare
 from apm_exp.report.compare.outcomes import compared_scores
@@ -42,13 +42,13 @@ def _finished(arms: list[Arm]) -> Iterator[Job]:
 
 
 def _evaluations(arms: list[Arm]) -> list[str]:
-    return list(dict.fromkeys(name for job in _finished(arms) for name in of_kind(steps_of(job), "evaluation")))
+    return list(dict.fromkeys(name for job in _finished(arms) for name in evaluations_of(steps_of(job))))
 
 
 def _of_evaluation(root: Path, arms: list[Arm], baseline: int, evaluation: str) -> Iterator[ArmScores]:
     """Yield the scores of an evaluation; none if it has no scores in any job."""
     for job in _finished(arms):
-        if not (step := of_kind(steps_of(job), "evaluation").get(evaluation)):
+        if not (step := evaluations_of(steps_of(job)).get(evaluation)):
             continue
         folder = root / step["folder"]
         records = _records(folder, job)

@@ -7,6 +7,7 @@ import pytest
 
 from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
+from apm_exp.core.step_names import evaluation_of, evaluations_of
 from apm_exp.jobs.plan.plan import plan_of
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.unroll import unroll
@@ -57,6 +58,24 @@ def test_two_iterations_of_two_parts_unroll_before_any_work() -> None:
 def test_a_sweep_over_iterations_computes_each_once() -> None:
     jobs = [steps_of(f"iterations={count}", "evals=[]") for count in (1, 2, 3)]
     assert keys(jobs[0]) < keys(jobs[1]) < keys(jobs[2])
+
+
+def test_the_policy_of_each_iteration_is_evaluated_and_the_starting_policy_responds_once() -> None:
+    jobs = [steps_of(f"iterations={count}") for count in (1, 2, 3)]
+    assert keys(jobs[0]) < keys(jobs[1]) < keys(jobs[2])  # so a sweep evaluates each policy once, too
+    steps = jobs[2]
+    places = {"": "policy.3", "1-": "policy.1", "2-": "policy.2"}
+    responses = [steps[f"generations.{place}win_rate"].inputs["policy"].made_by.name for place in places]
+    assert responses == [*places.values()]
+    evaluations = [f"evaluation.{place}{name}" for place in places for name in ("win_rate", "held_out_pairs")]
+    assert [name for name in steps if name.startswith("evaluation.")] == evaluations
+    assert [name for name in steps if "starting" in name] == [
+        "generations.win_rate-starting",
+        "rewards.win_rate-starting",
+    ]
+    assert [*evaluations_of(steps)] == ["win_rate", "held_out_pairs"]  # the results of the run: of its last policy
+    parts = {name for name in steps if evaluation_of(name, steps)}
+    assert parts == {name for name in steps if "win_rate" in name or "held_out" in name}
 
 
 def test_another_reward_source_or_pairing_rule_samples_nothing() -> None:
