@@ -38,11 +38,11 @@ def rewrites(
 
 
 def _row(parent: KnownPrompt, strategy: str, text: str, problem: Refusal | None) -> SourceRow:
-    if problem:
-        detail = f"{problem.detail} ({strategy} of {parent.prompt_id})"
-        return SourceRow(parent.source, None, f"{problem.reason}: {detail}")
     turns = [*parent.messages[:-1], Message(role="user", content=text)]
-    return SourceRow(parent.source, parent.content(turns, parent_id=parent.prompt_id, strategy=strategy), None)
+    refused = None
+    if problem:
+        refused = f"{problem.reason}: {problem.detail} ({strategy} of {parent.prompt_id})"
+    return SourceRow(parent.source, parent.content(turns, parent_id=parent.prompt_id, strategy=strategy), refused)
 
 
 def check(*, strategies: list[Strategy]) -> None:

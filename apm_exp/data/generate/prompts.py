@@ -6,6 +6,7 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import canonical, text_digest
+from apm_exp.core.messages import text_of
 from apm_exp.core.types import Message, Tools
 from apm_exp.data.generate.known_prompts import known_prompts
 from apm_exp.data.sources.conversation import prompt_of, split_pair, tools_of
@@ -33,7 +34,10 @@ class Prompt:
 
 @dataclass
 class Prompts:
-    """The prompts of a dataset. refused: rows of refused.jsonl, whose pair_id is the prompt's id."""
+    """The prompts of a dataset. refused: rows of refused.jsonl, whose pair_id is the prompt's id.
+
+    Refused prompts that were made from others also have parent_id, strategy, and the text of their last turn.
+    """
 
     rows: int = 0
     accepted: list[Prompt] = field(default_factory=list)
@@ -53,6 +57,7 @@ def read_prompts(rows: Iterable[SourceRow], seeds: Artifact | None = None, *, of
     for row in rows:
         result.rows += 1
         identifier = None
+        made = _made(row) if of_steps else {}
         try:
             messages, tools = _read(row)
             digest = _digest(messages, tools)
@@ -60,12 +65,22 @@ def read_prompts(rows: Iterable[SourceRow], seeds: Artifact | None = None, *, of
             if seen := first.get(digest) or first.get(identifier):
                 raise BadRow("duplicate prompt", f"the same prompt or prompt_id as {seen}")
         except BadRow as bad:
-            result.refused.append(refusal(row.source, identifier, bad.reason, bad.detail))
+            text = {"text": _text(row)} if of_steps else {}
+            result.refused.append(refusal(row.source, identifier, bad.reason, bad.detail) | made | text)
             continue
         first[digest] = first[identifier] = row.source
-        made = {name: (row.row or {}).get(name) for name in MADE} if of_steps else {}
         result.accepted.append(Prompt(row.source, identifier, messages, tools, **made))
     return result
+
+
+def _made(row: SourceRow) -> dict[str, Any]:
+    return {name: (row.row or {}).get(name) for name in MADE}
+
+
+def _text(row: SourceRow) -> str | None:
+    """Return the last turn of a row's prompt; None if it has none."""
+    prompt = (row.row or {}).get("prompt")
+    return text_of(prompt[-1]) if prompt and isinstance(prompt, list) else prompt
 
 
 def _digest(messages: list[Message], tools: Tools | None) -> str:
@@ -79,7 +94,7 @@ def refusal(source: str, identifier: str | None, reason: str, detail: str) -> di
 
 def _read(row: SourceRow) -> tuple[list[Message], Tools | None]:
     """Return the prompt of a row and its tools; the row may be a pair, or have no responses."""
-    if row.row is None:
+    if row.row is None or row.problem:
         raise bad_row_of(row.problem or "unreadable: the dataset gave no row and no problem")
     columns = with_known_columns(row.row)
     if "chosen" in columns and "rejected" in columns:

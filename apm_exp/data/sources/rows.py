@@ -11,8 +11,9 @@ class SourceRow:
     """One row of a source, before any check of its content.
 
     source: "file:line" ("file:row" of a Parquet file), counted from 1. row: its columns, or None if it cannot be read;
-    then problem is "reason: detail". held_out: whether it belongs to the held-out split. rank: its holdout_rank (see
-    core.split) if that is not the place of its own prompt.
+    then problem is "reason: detail". A prompt that was made from another one, and is refused, has both. held_out:
+    whether it belongs to the held-out split. rank: its holdout_rank (see core.split) if that is not the place of its
+    own prompt.
     """
 
     source: str

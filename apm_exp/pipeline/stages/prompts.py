@@ -20,7 +20,7 @@ from apm_exp.data.sources.drawn import drawn
 from apm_exp.data.sources.holdout import USUAL
 from apm_exp.pipeline.step import Step
 
-VERSION = 2  # 2: parent_id and strategy
+VERSION = 3  # 3: refused.jsonl has the texts of refused evolved prompts
 _TEXTS = ("tools", "source", "parent_id", "strategy")
 SCHEMA = pa.schema([("prompt_id", pa.string()), ("prompt", MESSAGES), *((name, pa.string()) for name in _TEXTS)])
 logger = logging.getLogger(__name__)

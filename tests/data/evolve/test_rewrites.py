@@ -60,6 +60,14 @@ def test_duplicates_of_rewrites_and_of_the_data_set_are_refused(tmp_path: Path) 
     step = evolved(tmp_path / "evolved", seeds, asked(tmp_path / "asked", seeds), replies)
     assert reasons(step) == {"duplicate prompt": 2, "truncated": 1}
     assert [conversation(row) for row in texts(step)] == [["Explain how geysers work."]]
+    refused = [json.loads(line) for line in (step.path / "refused.jsonl").read_text().splitlines()]
+    assert [(row["strategy"], row["text"]) for row in refused] == [
+        ("deepening", "Explain how geysers work."),
+        ("breadth", "Name a lake of Chile or"),
+        ("deepening", "Explain how tides work."),
+    ]
+    first, second = (row["prompt_id"] for row in texts(seeds))
+    assert [row["parent_id"] for row in refused] == [first, second, second]
 
 
 def test_the_prompts_of_two_steps_are_united(tmp_path: Path, seeds: Artifact, instructed: Artifact) -> None:

@@ -49,7 +49,8 @@ def _row(prompt: KnownPrompt, strategy: Strategy, stream: random.Random) -> Sour
             turns = [Message(role="user", content=text)]
             return SourceRow(prompt.source, prompt.content(turns, parent_id=prompt.prompt_id, strategy=strategy), None)
     problem = f"no task for pairs in {_ATTEMPTS} attempts ({strategy} of {prompt.prompt_id})"
-    return SourceRow(prompt.source, None, f"not evolved: {problem}")
+    content = {"parent_id": prompt.prompt_id, "strategy": strategy}
+    return SourceRow(prompt.source, content, f"not evolved: {problem}")
 
 
 def _other_family(task: Task, stream: random.Random) -> Task:
