@@ -1,7 +1,7 @@
 """The last step of a job: its page."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ def report_step(
     provenance: dict[str, Any],
     metric_option: str,
     run: str = "",
+    reused: Sequence[str] = (),
 ) -> Step:
     """Return the page on a run that has selected its pairs, or also trained on them.
 
     What is only shown (command, provenance, name of the run, how it was run) does not make another report: a run that
     shares all steps with another also shares its page, and exports the same pairs. metric_option: what was chosen for
-    metric=.
+    metric=. reused: the names of the steps that the run has not built.
     """
     shown = shown_steps(steps)
     settings = {name: value for name, value in config.items() if name not in (*_WHICH, *HOW)}
@@ -51,7 +52,7 @@ def report_step(
     titles = {kind: stage.title for kind, stage in STAGES.items()}
     export = export_command(run, config["output_root"])
     beside = {"how": how, "export": export, "command": command, "provenance": provenance, "titles": titles}
-    beside["metric_option"] = metric_option
+    beside |= {"metric_option": metric_option, "reused": reused}
     last = shown.get("policy", shown["selection"])
     return Step("report", "", last.slug, report, inputs, last.root, last.digests, beside)
 
@@ -65,10 +66,10 @@ def shown_steps(steps: Mapping[str, Step]) -> dict[str, Step]:
     return made_of | {"selection": selection} | ({"policy": policy} if policy else {})
 
 
-def draw_page(request: Request, steps: Mapping[str, Step], folder: Path) -> Artifact | None:
+def draw_page(request: Request, steps: Mapping[str, Step], folder: Path, reused: Sequence[str] = ()) -> Artifact | None:
     """Return the page of a job, linked from its run's folder; None, with a warning, if it cannot be drawn.
 
-    What was selected, trained and evaluated stands.
+    What was selected, trained and evaluated stands. reused: see report_step.
     """
     try:
         step = report_step(
@@ -78,6 +79,7 @@ def draw_page(request: Request, steps: Mapping[str, Step], folder: Path) -> Arti
             provenance=provenance(),
             metric_option=request.choices["metric"],
             run=folder.name,
+            reused=reused,
         )
         point(folder / "report", step.folder)
         return build(step, rebuild=wants_rebuild(request.config, step), command=request.command_id)

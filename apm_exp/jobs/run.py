@@ -105,7 +105,8 @@ def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
         counts = _together([each.counts for each in selections])
         result: dict[str, Any] = {"headline": _untrained(job, built)}
         result["verdict"] = _verdict(job, built) if selections else None
-        page = draw_page(job.request, job.steps, record.folder) if selections else None
+        again = [name for name, artifact in built.items() if artifact.reused]
+        page = draw_page(job.request, job.steps, record.folder, again) if selections else None
         if page is not None:
             record.made("report", page)
             result["report"] = str(page.path / "report.html")

@@ -174,4 +174,5 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
         "provenance": PROVENANCE,
         "titles": {kind: stage.title for kind, stage in STAGES.items()},
         "metric_option": "map",
+        "reused": [],
     }

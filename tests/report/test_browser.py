@@ -11,6 +11,7 @@ from apm_exp.pipeline.stages.report import report
 from apm_exp.report.sweep.page import write_sweep_report
 from tests.report.finished_run import finished_run
 from tests.report.finished_sweep import finished_sweep, sweep_folder
+from tests.report.iterated_run import iterated_run
 from tests.report.sweep.test_page import failed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -63,7 +64,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     reason = "keep.fraction=0.001: would keep 0 of 10 pairs; give a larger fraction"
     jobs.append(failed(8, reason, metric="explicit", alpha="1", **{"loss.gamma_beta_ratio": "0.1"}))
     sweep = write_sweep_report(sweep_folder(root), "metrics-12345678", "python -m apm_exp -m " + "x" * 200, jobs)
-    return {"run": root / "report.html", "sweep": sweep}
+    (root / "iterations").mkdir()
+    report(root / "iterations", **iterated_run(root / "iterated", text="word " * 60 + "w" * 200))
+    return {"run": root / "report.html", "sweep": sweep, "iterations": root / "iterations" / "report.html"}
 
 
 def show(browser: Any, page: Path, width: int, scheme: str) -> None:
@@ -78,7 +81,7 @@ def show(browser: Any, page: Path, width: int, scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize(("name", "figures"), [("run", 11), ("sweep", 7)])
+@pytest.mark.parametrize(("name", "figures"), [("run", 11), ("sweep", 7), ("iterations", 18)])
 def test_a_page_can_be_read(
     browser: Any, pages: dict[str, Path], name: str, figures: int, width: int, scheme: str
 ) -> None:
@@ -94,8 +97,9 @@ def test_a_page_can_be_read(
     assert dark == (scheme == "dark")
 
 
-def test_a_wide_window_shows_the_runs_tables_whole(browser: Any, pages: dict[str, Path]) -> None:
-    show(browser, pages["run"], 1200, "light")
+@pytest.mark.parametrize("name", ["run", "iterations"])
+def test_a_wide_window_shows_the_runs_tables_whole(browser: Any, pages: dict[str, Path], name: str) -> None:
+    show(browser, pages[name], 1200, "light")
     wide = "return [...document.querySelectorAll('.scroll, .drawn')].filter(e => e.scrollWidth > e.clientWidth).length"
     assert browser.execute_script(wide) == 0
     breaks = "return getComputedStyle(document.querySelector('.keys tbody th')).whiteSpace"

@@ -1,12 +1,12 @@
 """Stage: the report on a run, one self-contained HTML page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
 
-VERSION = 8
+VERSION = 9
 
 
 def report(
@@ -22,6 +22,7 @@ def report(
     provenance: dict[str, Any],
     titles: dict[str, str],
     metric_option: str,
+    reused: Sequence[str],
 ) -> dict[str, int]:
     """Write report.html on a finished run, and return its number of figures and its size in bytes.
 
@@ -29,12 +30,12 @@ def report(
     detail, the pairs, logps and rewards that it was made from, and the policy, if the run has trained one. how: the
     settings that do not change results (runtime, tracking, ...), which are shown too. titles: the titles of the stages,
     by kind. export: the command that writes the kept pairs with their texts. metric_option: the chosen option of
-    metric=.
+    metric=. reused: the names of the steps that the run has not built.
     """
     from apm_exp.report.run.page import Run, write_page
 
     page = write_page(
-        Run(config | how, command, export, steps, shown, compare, provenance, titles, metric_option),
+        Run(config | how, command, export, steps, shown, compare, provenance, titles, metric_option, reused),
         out / "report.html",
     )
     text = page.read_text(encoding="utf-8")

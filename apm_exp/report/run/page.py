@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from apm_exp.report.run import collapse
 from apm_exp.report.run import cost_rows as provenance_rows
 from apm_exp.report.run.examples import examples
 from apm_exp.report.run.explorer.section import explorer, script
+from apm_exp.report.run.iterations.section import iterations
 from apm_exp.report.run.length_bias import length_figure, length_rows, quartile_figure
 from apm_exp.report.run.margins import margins_figure
 from apm_exp.report.run.metric_values import metric_figure, ties_at_cut
@@ -41,7 +42,7 @@ class Run:
     export: the command that writes the kept pairs. steps: the artifacts by the names of the steps. shown: the selection
     that the page looks into, the pairs, logps and rewards that it was made of, and the policy. titles: of the stages by
     the kinds of their steps. A run that was to stop at its selection has no policy, and no evaluations. metric_option:
-    what was chosen for metric=.
+    what was chosen for metric=. reused: the names of the steps that the run has not built.
     """
 
     config: Mapping[str, Any]
@@ -53,6 +54,7 @@ class Run:
     provenance: Mapping[str, Any]
     titles: Mapping[str, str]
     metric_option: str
+    reused: Collection[str]
 
     @property
     def evaluations(self) -> dict[str, Artifact]:
@@ -83,6 +85,7 @@ def context(run: Run) -> Context:
         "did_little": _did_little(run),
         "within_noise": run.shown["selection"].counts["within_noise"],
         "evaluations": _evaluations(run),
+        "iterations": iterations(run.steps, run.config, run.reused),
         "margins": _margins(scored),
         "values": _values(scored, name_of(run.config["metric"])),
         "overlap": _overlap(scored, run),
