@@ -50,10 +50,11 @@ class Asking:
         before. Requests that the server rejects are yielded after the first reply, as otherwise the server, and not the
         request, is likely to be wrong.
         """
+        ended = concurrently(requests, self._ask, self.endpoint.concurrency, self.stopping)
         rejected: list[tuple[Any, Refusal]] = []
         any_reply = False
         try:
-            for name, reply in concurrently(requests, self._ask, self.endpoint.concurrency, self.stopping):
+            for name, reply in ended:
                 if isinstance(reply, Refusal) and not any_reply:
                     rejected.append((name, reply))
                     if len(rejected) == _MOST_REJECTED and len({each.detail for _, each in rejected}) == 1:
@@ -65,7 +66,7 @@ class Asking:
                 yield name, reply
             yield from rejected
         finally:
-            self.stopping.set()
+            ended.close()
             self.client.close()
             self.ledger.close()
             if seen := +self.unusual:

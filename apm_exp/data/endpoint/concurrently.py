@@ -1,10 +1,12 @@
 """Do many tasks in threads, and yield each result as soon as it is there."""
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import TypeVar
 
+_SECONDS_TO_STOP = 2.0  # for tasks whose results nobody waits for
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -15,7 +17,7 @@ class Cancelled(Exception):
 
 def concurrently(
     tasks: Iterable[Task], work: Callable[[Task], Result], workers: int, stopping: Event
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield the result of each task in the order in which they end.
 
     If one raises an error, no other is started, those that are being done are waited for, and their results are yielded
@@ -37,8 +39,9 @@ def concurrently(
             ended.put(("error", error))
         ended.put(("left", None))
 
-    for _ in range(workers):
-        Thread(target=loop, daemon=True).start()
+    threads = [Thread(target=loop, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
     first: BaseException | None = None
     try:
         while workers:
@@ -51,5 +54,8 @@ def concurrently(
                 workers -= 1
     finally:
         stopping.set()
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
     if first is not None:
         raise first

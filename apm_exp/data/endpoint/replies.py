@@ -8,6 +8,7 @@ _NO_USAGE = (
     "the server reports no token usage, so tokens and cost cannot be counted; ask a server that does (finished "
     "work is kept)"
 )
+_FAILED = ("abort", "error")  # finish reasons
 
 
 class Malformed(Exception):
@@ -47,12 +48,14 @@ def usage_of(completion: Any) -> tuple[int, int] | None:
 def read_reply(completion: Any) -> Reply:
     """Return the first choice of a chat or text completion.
 
-    Raises Malformed if it has none, and ValueError if the server does not count tokens.
+    Raises Malformed if it has none or the server broke it off, and ValueError if the server does not count tokens.
     """
     content = _plain(completion)
     choices = content.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
         raise Malformed(f"a reply without choices: {str(completion)[:80]!r}")
+    if choices[0].get("finish_reason") in _FAILED:
+        raise Malformed(f"a reply that the server broke off: {choices[0]['finish_reason']}")
     usage = usage_of(completion)
     if usage is None:
         raise ValueError(_NO_USAGE)

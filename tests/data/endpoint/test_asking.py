@@ -80,7 +80,12 @@ def none(handler: Handler, body: Body) -> None:
     handler.send(200, handler.completion(body) | {"choices": []})
 
 
-FAULTS = [broken, limited, half, stalled, none, no_json, hung_up]
+def aborted(handler: Handler, body: Body) -> None:
+    reply = handler.completion(body)
+    handler.send(200, reply | {"choices": [reply["choices"][0] | {"finish_reason": "abort"}]})
+
+
+FAULTS = [broken, limited, half, stalled, none, no_json, hung_up, aborted]
 
 
 def test_every_request_has_its_reply_once_from_a_server_that_fails_a_third_of_them(tmp_path, caplog):
@@ -99,7 +104,7 @@ def test_every_request_has_its_reply_once_from_a_server_that_fails_a_third_of_th
     assert totals.unanswered == server.lost > 10
     assert spent(totals, each) >= each.cost(*server.billed)  # replies that were lost count with their most
     (warning,) = caplog.messages
-    for cause in ("HTTP 500", "HTTP 429", "a reply without choices", "RemoteProtocolError", "ReadTimeout"):
+    for cause in ("HTTP 500", "HTTP 429", "a reply without choices", "broke off", "RemoteProtocolError", "ReadTimeout"):
         assert cause in warning
 
 
