@@ -121,8 +121,8 @@ def ready(*, endpoint: str | None, key_variable: str | None, vllm: dict[str, Any
         import_openai()
         check_command(component.bind(PLACE, vllm)())
     else:
-        free = {"input_price": 0.0, "output_price": 0.0}
-        check_ready("generate", endpoint_settings(url=endpoint, model=NAME, key_variable=key_variable, **free))
+        free = partial(endpoint_settings, input_price=0.0, output_price=0.0)
+        check_ready("generate", free(url=endpoint, model=NAME, key_variable=key_variable))
 
 
 def spending(sampled: Path, out: Path) -> dict[str, int | float]:

@@ -78,6 +78,7 @@ def _init(options: dict[str, Any], mode: str, timeout: float) -> Any:
     ours = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "x_disable_stats": True}
     ours |= {"x_disable_meta": True, "x_disable_machine_info": True, "x_save_requirements": False, "host": ""}
     ours |= {"sagemaker_disable": True}  # otherwise SageMaker would change the run's id
+    os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")  # it would send the requests of generate=openai to W&B
     settings = wandb.Settings(init_timeout=timeout, **ours)  # type: ignore[arg-type]
     return wandb.init(mode=mode, settings=settings, reinit="finish_previous", **options)  # type: ignore[arg-type]
 
