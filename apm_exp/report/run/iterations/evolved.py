@@ -58,7 +58,7 @@ def _accepted(name: str, step: Artifact) -> list[Row]:
 
 def _refused(name: str, row: Row) -> Row:
     text, detail = row.get("text"), row["detail"]
-    repeats = bool(text) and repr(text[:_BEGINNING])[1:-1] in detail
+    repeats = text is not None and text != "" and repr(text[:_BEGINNING])[1:-1] in detail
     return {
         "iteration": iteration_of(name),
         "reason": row["reason"],
