@@ -26,7 +26,7 @@ CASES = {
     "pipeline=offline generate.samples=3": (
         "generate.samples=3: pipeline=offline samples no responses; leave it out, or use pipeline=on_policy"
     ),
-    "iterations=2": "iterations=2: pipeline._target_=apm_exp.pipeline.recipes.on_policy.on_policy has no iterations;",
+    "iterations=2": "iterations=2: pipeline=on_policy has no iterations; leave it out, or use one that has, such as ",
     "alpha=1,2": "alpha=1,2: several values need a multirun; write: python -m apm_exp -m alpha=1,2",
     "model=./sft": "model=./sft: not an option; write model=local model.path=./sft",
     "dataset=my.jsonl": "dataset=my.jsonl: not an option; write dataset=jsonl dataset.path=my.jsonl",

@@ -39,7 +39,8 @@ def inputs_of(node: Mapping[str, Any], available: Mapping[str, Any], group: str 
     requested = [name for name in names if name not in ("out", "runtime")]
     if absent := [name for name in requested if name not in available]:
         known = ", ".join(["out", "runtime", *available])
-        raise ValueError(f"{group}._target_={node['_target_']}: takes {absent[0]}; this run has {known}")
+        problem = f"takes {absent[0]}, which this run does not have; it may take {known}"
+        raise ValueError(f"{group}._target_={node['_target_']}: {problem}; use another {group}=")
     return {name: available[name] for name in requested}
 
 

@@ -118,7 +118,15 @@ def test_until_names_a_kind_or_a_step(setting: str, last: str) -> None:
     ("overrides", "error"),
     [
         (["until=selectoin"], r"^until=selectoin: no step of this run; did you mean selection\?$"),
-        (["rebuild=policy.3", "iterations=2"], r"^rebuild=policy\.3: no step of this run; did you mean policy\.\d\?$"),
+        (
+            ["rebuild=policy.3", "iterations=2"],
+            r"^rebuild=policy\.3: no step of this run; choose from: policy, policy\.1, policy\.2$",
+        ),
+        (
+            ["until=evaluation.none"],
+            r"^until=evaluation\.none: no step of this run; choose from: evaluation, evaluation\.",
+        ),
+        (["rebuild=report.1"], r"^rebuild=report\.1: no step of this run; choose from: evaluation, .*, rewards, "),
         (["rebuild=everything"], r"^rebuild=everything: no step of this run; (did you mean|choose from: .*policy)"),
     ],
 )
@@ -130,7 +138,15 @@ def test_a_step_that_the_run_does_not_have_is_named(overrides: list[str], error:
 @pytest.mark.parametrize(
     ("recipe", "error"),
     [
-        ("nothing", r"^pipeline\._target_=.*nothing: trains nothing; it returns no new policy$"),
+        ("nothing", r"^pipeline\._target_=.*nothing: trains nothing; return a list of the starting policy and of"),
+        (
+            "no_list",
+            r"^pipeline\._target_=.*no_list: returns no list of policies; return a list of the starting policy",
+        ),
+        (
+            "no_pairs",
+            r"^pipeline\._target_=.*no_pairs: its step policy has no pairs to train on; give graph\.train at ",
+        ),
         (
             "alike",
             r"^pipeline\._target_=.*alike: two different steps .* named selection; .* graph\.part\(NAME\)$",
@@ -144,7 +160,7 @@ def test_a_recipe_that_is_wrong_is_told_how_to_be_right(recipe: str, error: str)
 
 def test_iterations_of_a_recipe_that_has_none_are_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"^iterations=3: pipeline\._target_=.*on_policy has no iterations; leave it out"
+        ValueError, match=r"^iterations=3: pipeline=on_policy has no iterations; leave it out, or use one that has"
     ):
         steps_of("iterations=3", recipe=())
 

@@ -43,6 +43,15 @@ def nothing(graph: Graph) -> list[Policy]:
     return [graph.starting_policy()]
 
 
+def no_list(graph: Graph) -> Policy:
+    return graph.starting_policy()
+
+
+def no_pairs(graph: Graph) -> list[Policy]:
+    start = graph.starting_policy()
+    return [start, graph.train(start, [])]
+
+
 def alike(graph: Graph) -> list[Policy]:
     """Two different selections of one name."""
     start = graph.starting_policy()
