@@ -31,7 +31,7 @@ def judged_responses(responses: Mapping[str, Artifact], judgements: Mapping[str,
 
 
 def _rows(responses: Artifact, judgements: Artifact) -> dict[str, dict[str, Any]]:
-    """Return what is known of a policy's responses to each prompt, by prompt_id."""
+    """Return the responses of a policy to each prompt with their rewards, by prompt_id."""
     names = ["prompt_id", "prompt", "responses", "finished", "lengths"]
     rows = pq.read_table(responses.path / "generations.parquet", columns=names).to_pylist()
     rewards = pq.read_table(judgements.path / "rewards.parquet")["all_rewards"].to_pylist()

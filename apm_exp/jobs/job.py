@@ -63,9 +63,9 @@ def known_job(request: Request) -> Job | None:
 
 
 def is_finished(job: Job) -> bool:
-    """Return whether every step of a job and its page are there, so that nothing would be computed; only looks.
+    """Return whether every step of a job and its page are finished, so that nothing would be computed.
 
-    False too if something cannot be read: the checks, or the work, then say what.
+    Nothing is changed on disk. False too if a file cannot be read; the checks or the step then raise the error.
     """
     if job.config["rebuild"] != "none":
         return False

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_job(job: Job) -> None:
-    """Build what is missing, report, and leave the record of the run, also of one that fails.
+    """Build the missing steps, write the report, and write the record of the run, also if it fails.
 
     A job of a sweep that another command works on is waited for, and done only if that command did not.
     """
@@ -122,7 +122,7 @@ def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
 
 
 def _build(job: Job, record: RunRecord, name: str, mirror: Mirror, built: Mapping[str, Artifact]) -> Artifact:
-    """Build one step, and let the stages of those to come look at what is there."""
+    """Build one step, then let the stages of later steps look for errors that can now be foreseen."""
     step, also = job.steps[name], {}
     if step.kind == "policy" and read_done(step) is None:
         with artifacts(*(each for part in step.inputs["parts"] for each in part.values())):

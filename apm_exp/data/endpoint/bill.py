@@ -17,7 +17,7 @@ class Bill:
 
     @property
     def cost(self) -> float | None:
-        """Return what it costs if each reply has as many tokens as it may have; None if the prices are unknown."""
+        """Return the cost if each reply has the maximum number of tokens; None if the prices are unknown."""
         if self.endpoint.input_price is None:
             return None
         return self.endpoint.cost(round(self.input_tokens), self.output_tokens)

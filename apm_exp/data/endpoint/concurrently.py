@@ -1,4 +1,4 @@
-"""Do many tasks in threads, and yield each result as soon as it is there."""
+"""Do many tasks in threads, and yield each result as soon as it is ready."""
 
 import time
 from collections.abc import Callable, Generator, Iterable

@@ -32,7 +32,7 @@ class Reply:
 
     @property
     def is_truncated(self) -> bool:
-        """Return whether the reply ends because it has as many tokens as it may have."""
+        """Return whether the reply was truncated at the maximum number of tokens."""
         return self.ended == "length"
 
 

@@ -43,7 +43,7 @@ def sample_responses(
     more: dict[str, Any],
     endpoint: dict[str, Any],
 ) -> Iterator[Drawn]:
-    """Yield (index of the prompt, number of the response, response) for each wanted response, as soon as it is there.
+    """Yield (index of the prompt, number of the response, response) for each wanted response, as soon as it arrives.
 
     wanted: the numbers of the responses to ask for, by the prompt's index. sampled: the step's folder for partial
     results, in which the ledger of requests is kept. send_seed: whether each request has a seed, a hash of `seed`, its

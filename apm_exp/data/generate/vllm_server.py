@@ -75,9 +75,9 @@ def server_of(
 ) -> Iterator[tuple[Endpoint, Callable[[], None]]]:
     """Yield the endpoint of a server with a policy, and a function that raises ValueError if the server has ended.
 
-    url: of a server that runs already; None: one is started, which is stopped after the block, and its GPU memory is
-    free again then. how: makes the endpoint of an address and a model's name. tokens: the most that a prompt and its
-    response have. folder: for the server's log and version. Raises ValueError if the running server has another model.
+    url: of a running server; if it is None, a server is started and stopped after the block, which frees its GPU
+    memory. how: makes the endpoint of an address and a model's name. tokens: the maximum for a prompt with its
+    response. folder: for the server's log and version. Raises ValueError if the running server has another model.
     """
     if url is None:
         with _started(policy, server, tokens, folder) as (address, alive):

@@ -1,4 +1,4 @@
-"""Check that what a job needs besides its files is there: servers, keys and programs. A plan needs none of them."""
+"""Check that the servers, keys and programs that a job needs are available. A plan needs none of them."""
 
 from apm_exp.core.nested import every
 from apm_exp.core.told import ask

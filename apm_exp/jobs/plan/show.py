@@ -64,7 +64,7 @@ def print_assumptions(plan: Plan) -> None:
 
 
 def print_memory(plan: Plan) -> None:
-    """Print the memory of what is to be done."""
+    """Print the memory of the steps to build."""
     runtime = plan.config["runtime"]
     device, available = pick_device(dict(runtime)), memory_of(runtime)
     each = 4 if resolve_dtype(plan.config["model"].get("dtype", "float32"), runtime) == "float32" else 2
@@ -75,7 +75,7 @@ def print_memory(plan: Plan) -> None:
 
 
 def total_line(steps: Iterable[tuple[Plan, str]]) -> str:
-    """Return the time of all steps; those of which nothing is known are counted."""
+    """Return the time of all steps, and the number of steps whose time is unknown."""
     each = [(plan.seconds(name), plan.has_model(name)) for plan, name in steps]
     known = [seconds for seconds, _ in each if seconds is not None]
     if not known:

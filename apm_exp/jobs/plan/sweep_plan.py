@@ -139,7 +139,7 @@ def _seconds(these: Sequence[_Own]) -> str:
 
 
 def _time(seconds: Iterable[float | None]) -> str:
-    """Return the time of all in words, "+" for those of which nothing is known."""
+    """Return the total time in words, with a "+" if the time of some steps is unknown."""
     each = list(seconds)
     known = [one for one in each if one is not None]
     if None not in each:

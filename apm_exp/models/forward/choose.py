@@ -109,7 +109,7 @@ def _problem(
 ) -> str | None:
     """Prepare the model for shared prompts with this attention; returns a problem as text, or None.
 
-    An error in the model's own code is a reason to pad, not to stop.
+    If the model's own code raises an error, that is such a problem: the model is then used with padding.
     """
     try:
         return _unfit(causal_lm, attention) or _differs(causal_lm, forward, few, plain)

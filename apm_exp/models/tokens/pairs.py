@@ -1,10 +1,10 @@
 """Pairs to text to tokens: the prompt as in generation, followed by what the policy would write.
 
 The prompt's tokens are those of `template(prompt, add_generation_prompt=True)`, the same for both responses. A response
-is its text and the template's end of turn (turn_end). If the rendering of the whole conversation is the prompt's
-followed by this, which is true for most templates, the text has the white space of the template. Templates that render
-a whole conversation differently (those that delete thinking sections, or move the system turn to the last user turn)
-are accepted, and the difference is recorded. Only a response that is more than text (tool calls, reasoning in a
+is its text and the template's end of turn (turn_end). Most templates render a whole conversation as the prompt followed
+by these two; the text then has the white space that the template writes. Templates that render a whole conversation
+differently (those that delete thinking sections, or move the system turn to the last user turn) are accepted, and the
+difference is recorded. Only a response that is more than text (tool calls, reasoning in a
 separate field) is taken from the template's rendering.
 
 A response's tokens are those that follow the prompt's when prompt and response are tokenized together: some tokenizers

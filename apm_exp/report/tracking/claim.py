@@ -58,7 +58,7 @@ def claim(job: TrackedJob, mode: str, project: str, entity: str | None) -> Claim
 
 
 def claim_sweep(sweep: TrackedSweep, mode: str, project: str, entity: str | None) -> Claim | None:
-    """Return the W&B run for a sweep, always the same one, or None if it has what is to be logged."""
+    """Return the W&B run for a sweep, always the same one, or None if the content is already logged."""
     identity = [sweep.folder.name, project, entity]
     return _claim(sweep.records, identity, sweep.folder, mode, content=sweep.content)
 

@@ -59,10 +59,7 @@ def refuse(training: Training) -> None:
 
 
 def step_training(config: Config, policy: Step) -> Training | None:
-    """Return the training of a policy's step, with the longest pairs that are known.
-
-    None for a model of which nothing is known.
-    """
+    """Return the training of a policy's step, with the longest known pairs; None if the model's shape is unknown."""
     return _training(config, *longest_pairs(policy.inputs["parts"], config["runtime"]["pairs_per_device"]))
 
 

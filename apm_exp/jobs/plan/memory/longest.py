@@ -15,7 +15,8 @@ from apm_exp.selection.kept_rows import TOKENS, kept_rows, tokens_of
 def longest_pairs(parts: Sequence[Mapping[str, Step]], count: int) -> tuple[tuple[Lengths, ...], bool]:
     """Return the `count` longest pairs of a training's parts, longest first, and whether they are only a bound.
 
-    Those that the selections keep if they are there; else all that are for training; else one of the most tokens.
+    They are taken from the kept pairs if the selections are built; else from all training pairs if those are scored;
+    else it is one pair with the maximum number of tokens.
     """
     built = [{name: read_done(step) for name, step in part.items()} for part in parts]
     if any(part["logps"] is None for part in built):

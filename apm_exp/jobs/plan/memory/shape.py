@@ -15,7 +15,7 @@ _BUILDERS = {"apm_exp.data.worlds.micro_world.policy.sft_policy", "apm_exp.model
 def shape_of_node(node: Mapping[str, Any]) -> Shape | None:
     """Return the shape of a model that is built here, from its settings, with the largest vocabulary that it can learn.
 
-    None for a builder of the user's own, of which nothing is known before it has built.
+    None for a builder of the user's own, whose model is unknown until it is built.
     """
     if node["_target_"] not in _BUILDERS:
         return None

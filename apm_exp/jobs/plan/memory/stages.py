@@ -26,7 +26,7 @@ def stage_rows(
     each: int,
     gpu: bool,
 ) -> Iterator[Row]:
-    """Yield the name, bytes and words of what is to be done besides training, the largest of each kind.
+    """Yield a row (name, bytes, remark) for each kind of step besides training, with the largest peak of its steps.
 
     shape: of the run's model, None if unknown. each: bytes of an element of its weights. Samplers without a batch_size
     sample in other processes.

@@ -1,4 +1,4 @@
-"""The explorer's part of the page: what its script reads, and what is said about it."""
+"""The explorer's part of the page: the data for its script, and the text around it."""
 
 from collections.abc import Mapping
 from pathlib import Path
