@@ -26,7 +26,7 @@ def refuse_odd_files(config: Mapping[str, Any]) -> None:
 
 
 def odd_kind(file: Path) -> str | None:
-    """Return what a path is if it is neither a file nor a folder, or None."""
+    """Return the type of a path that is neither a file nor a folder (a pipe, a socket, ...), or None."""
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:

@@ -146,5 +146,5 @@ class Policy:
 
     @property
     def sampler(self) -> str:
-        """Return what identifies the sampler of a response: the weights and their precision."""
+        """Return an identity of the sampler of a response: its weights and their precision."""
         return f"{self.key} {self.rounding}"

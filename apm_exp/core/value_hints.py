@@ -9,7 +9,7 @@ _TRUE, _FALSE = ("yes", "on", "y", "1"), ("no", "off", "n", "0")
 
 
 def value_hint(error: Mapping[str, Any]) -> str:
-    """Return what was probably meant with a value; "" if there is no guess."""
+    """Return the value that was probably meant; "" if there is no guess."""
     kind, value = error["type"], error["input"]
     text = str(value).lower()
     if kind == "literal_error":

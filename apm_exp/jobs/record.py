@@ -46,7 +46,7 @@ def nothing_held_out(dataset: Mapping[str, Any], pairs: int) -> str | None:
 
 
 def say_result(record: Mapping[str, Any], run: str, output_root: str, *, in_sweep: bool) -> None:
-    """Log what a job has made: last its verdict, of which each job of a sweep says only its result.
+    """Log the result of a job, and then its verdict; a job of a sweep logs its result only.
 
     So the last line of a run ends with a command, and that can be copied to the end of the line.
     """

@@ -58,7 +58,7 @@ def report_step(
 
 
 def shown_steps(steps: Mapping[str, Step]) -> dict[str, Step]:
-    """Return what the page looks into: the last part of the last training, or the last selection."""
+    """Return the steps that the page shows: those of the last part of the last training, or of the last selection."""
     policy, last = last_of(steps, "policy"), last_of(steps, "selection")
     selection = policy.inputs["parts"][-1]["selection"] if policy else last
     assert selection is not None

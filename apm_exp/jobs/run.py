@@ -175,7 +175,7 @@ def _untrained(job: Job, built: Mapping[str, Artifact]) -> str:
 
 
 def _verdict(job: Job, built: Mapping[str, Artifact]) -> str:
-    """Return what this run shows, and the command that shows what it cannot."""
+    """Return the verdict on this run, with the command for the comparison that one run cannot make."""
     made = {kind: built[step.name] for kind, step in shown_steps(job.steps).items()}
     scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
     request = job.request
@@ -183,7 +183,7 @@ def _verdict(job: Job, built: Mapping[str, Artifact]) -> str:
 
 
 def _result(job: Job, built: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Return what a job that trained has to show."""
+    """Return the headline, scores and key of a job that trained."""
     scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
     return {
         "headline": first_score(scores, job.config["evals"] or {}) or "done (no evaluation)",

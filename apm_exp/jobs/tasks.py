@@ -26,7 +26,7 @@ def _check(requests: list[Request]) -> None:
 
 
 def _check_settings(requests: list[Request]) -> None:
-    """Check what `_check` can check without a large library."""
+    """Do those checks of `_check` that import no large library."""
     from apm_exp.jobs.checks.check import check_settings
 
     _check_baseline(requests)

@@ -1,4 +1,4 @@
-"""Replace what a configuration names by what it is at present: commits of the Hub, the dtype, the starting policy."""
+"""Resolve the names in a configuration: commits of the Hub, the dtype, the starting policy."""
 
 from collections.abc import Mapping
 from pathlib import Path

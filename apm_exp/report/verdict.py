@@ -1,4 +1,4 @@
-"""The verdict on one run: its result, what it cannot show, and the command that would show it."""
+"""The verdict on one run: its result, the question that one run leaves open, and the command that answers it."""
 
 import shlex
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def _without_score(trained: bool, nodes: Mapping[str, Any]) -> str:
 
 
 def _unknown(config: Mapping[str, Any], option: str, made: Mapping[str, Artifact]) -> tuple[str, list[str] | None]:
-    """Return what is left open, in words, and the metrics that a comparison sweeps; None if it would show nothing."""
+    """Return the open question, in words, and the metrics that a comparison sweeps; None if it would show nothing."""
     if goes_by_ids(config["keep"]):
         return f"keep={name_of(config['keep'])} names the pairs, so the metric chose none", None
     counts = made["selection"].counts

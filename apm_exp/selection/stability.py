@@ -49,7 +49,7 @@ def under_rounding(
 
 
 def kept_by(score: Score, rule: Rule, scores: PairScores) -> np.ndarray:
-    """Return what another metric or alpha would keep, shape P; no pair if the keep rule raises ValueError."""
+    """Return which pairs another metric or alpha would keep, shape P; no pair if the keep rule raises ValueError."""
     with silent():  # the metric has logged its warnings already
         return _kept(rule, score(scores)["value"], scores)
 

@@ -24,7 +24,7 @@ def say_few_steps(key: str, counts: Mapping[str, int | float], settings: Mapping
 
 
 def at_most(text: str) -> str:
-    """Return what `few_steps` says, of counts that are upper bounds."""
+    """Return the warning of `few_steps` for counts that are upper bounds."""
     return text.replace(": ", ": at most ", 1)
 
 

@@ -26,7 +26,7 @@ class Retry(Exception):
 
 
 def failure(error: Exception, place: str, endpoint: Endpoint) -> Retry | Refusal | ValueError:
-    """Return what an error means: another attempt, a refusal of this request, or the end of all work.
+    """Return what follows from an error: another attempt, a refusal of this request, or the end of all work.
 
     error: of the openai client, or a reply that cannot be read.
     """

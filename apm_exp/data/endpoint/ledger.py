@@ -100,7 +100,7 @@ class Ledger:
 
     @property
     def spent(self) -> float:
-        """Return what was paid, with unanswered requests at their most."""
+        """Return the amount paid; requests without a reply count with their maximum cost."""
         return spent(self.totals, self.endpoint)
 
     def _fits(self, charge: Charge) -> bool:
@@ -130,7 +130,7 @@ class Ledger:
 
 
 def spent(totals: Totals, endpoint: Endpoint) -> float:
-    """Return what the requests cost, those without a reply at their most."""
+    """Return the cost of the requests; those without a reply count with their maximum cost."""
     input_tokens = totals.input_tokens + totals.unanswered_input
     return endpoint.cost(input_tokens, totals.output_tokens + totals.unanswered_output)
 

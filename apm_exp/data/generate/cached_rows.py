@@ -107,7 +107,7 @@ def _inputs(
     generation_config: Any,
     **kwargs: Any,
 ) -> tuple[Tensor, dict[str, Any]]:
-    """Return what `generate` passes to its loop; its processors and criteria are not used."""
+    """Return the arguments that `generate` passes to its loop; its processors and criteria are not used."""
     return input_ids, kwargs
 
 

@@ -85,7 +85,7 @@ def ready(*, endpoint: dict[str, Any]) -> None:
 def bill(
     counts: Mapping[str, int | float], mean_pair: Sequence[float], *, max_new_tokens: int, endpoint: dict[str, Any]
 ) -> Bill | None:
-    """Return what so many responses would cost at most, with prompts of the mean length; None without their number."""
+    """Return the maximum cost of so many responses to prompts of the mean length; None if their number is unknown."""
     if "responses" not in counts:
         return None
     number = int(counts["responses"])

@@ -32,7 +32,7 @@ def conversations(
 
 
 def _left_out(text: str, response: Message, tools: Tools | None) -> str | None:
-    """Return what the template leaves out of the tools, or of a response with tool calls or other fields, or None."""
+    """Return which tool, or which field of a response's turn, the template leaves out, as a problem; None if none."""
     unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
     lacking = unseen or (not_written(text, [response], response=True) if fields_of(response) else None)
     return lacking and f"it does not write {lacking}"

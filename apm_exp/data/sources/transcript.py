@@ -10,7 +10,7 @@ _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 def transcript_messages(text: str, name: str) -> list[Message]:
-    """Return the turns of a transcript, stripped of white space; BadRow if the text does not start with one."""
+    """Return the turns of a transcript, stripped of white space. Raises BadRow if the text starts without a turn."""
     before, *parts = _TURN.split(text)
     if before.strip() or not parts:
         remedy = 'without a prompt column it must be messages or a transcript "Human: ... Assistant: ..."'

@@ -20,7 +20,7 @@ class Leftover:
 
 
 def leftovers(root: Path) -> Iterator[Leftover]:
-    """Yield what no run needs, by kind and name, except for folders that a process is building."""
+    """Yield the folders that no run needs, by kind and name, except those that a process is building."""
     wanted = needed(root)
     for folder in step_folders(root):
         part = unneeded(root, folder, wanted)

@@ -34,7 +34,7 @@ class Needed:
 
 
 def needed(root: Path) -> Needed:
-    """Return what all records need. Raises UsageError if a record cannot be read, since its steps would be deleted.
+    """Return the folders that records need. Raises UsageError for an unreadable record, whose steps would be deleted.
 
     A run needs the steps that its result.json names or that it links to, built or not, and those that its settings name
     (as model.path may). A sweep needs the reports of its jobs and the policies that it compares.

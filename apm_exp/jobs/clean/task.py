@@ -10,7 +10,7 @@ from apm_exp.jobs.clean.leftovers import Leftover, goes_on, leftovers
 
 
 def clean(root: Path, *, delete_found: bool) -> None:
-    """Print what no run in `root` needs, and delete it if `delete_found`, without confirmation.
+    """Print the folders that no run in `root` needs, and delete them if `delete_found`, without confirmation.
 
     Raises ValueError if something could not be deleted, after trying the rest; and UsageError, before anything is
     deleted, if a record of a run or sweep cannot be read.

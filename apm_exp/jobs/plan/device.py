@@ -45,12 +45,12 @@ def sampling_seconds(device: Accelerator, step: Step, counts: Counts, shape: Sha
 
 
 def cache_bytes(shape: Shape, each: int) -> int:
-    """Return the bytes of a token in the cache of keys and values; each: of an element."""
+    """Return the bytes of a token in the cache of keys and values. each: bytes of an element."""
     return 2 * shape.layers * shape.shared * each
 
 
 def device_line(device: Accelerator, processes: int) -> str:
-    """Return what a plan says of the device that it is for."""
+    """Return a plan's line on the device that it is for."""
     peak, percent = device.flops / 1e12, round(100 * SHARE)
     return (
         f"for {processes} x {device.title}: {peak:,.0f} TFLOP/s (dense bfloat16), {shown(device.memory)} and "

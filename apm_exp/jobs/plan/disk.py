@@ -56,7 +56,7 @@ def job_disk(
     shape: Shape | None = None,
     pair: MeanLengths = ASSUMED,
 ) -> Disk:
-    """Return what the steps that are to be built will write: tables, trained weights, and checkpoints meanwhile.
+    """Return the disk space that the steps to build need: tables, trained weights, and checkpoints meanwhile.
 
     known: the counts of all steps by key. training: the largest; None if there is none, or nothing is known of the
     model. shape: of the model, whose weights are downloaded if they are not here. The built models of this project are

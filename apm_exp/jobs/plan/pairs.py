@@ -45,7 +45,7 @@ def _about_pairs(dataset: Mapping[str, Any]) -> Counts:
 
 
 def pairs_of(config: Mapping[str, Any], steps: Mapping[str, Step], known: Mapping[str, Counts]) -> Pairs:
-    """Return what is known of a job's pairs. known: the counts of its steps by key."""
+    """Return the known lengths and numbers of a job's pairs. known: the counts of its steps by key."""
     held_out = _held_out(config, steps, known)
     scored = next(iter(of_kind(steps, "logps").values()), None)
     if scored is not None and read_done(scored) is not None and (mean := mean_pair(scored.folder)):

@@ -50,7 +50,7 @@ class Plan:
     disk: Disk
 
     def seconds(self, name: str) -> float | None:
-        """Return how long a step may take, None if nothing says; a step that is built takes no time."""
+        """Return the expected seconds of a step, None if unknown; a finished step takes 0."""
         if name not in self.missing:
             return 0.0
         step, counts, flops = self.steps[name], self.known[name], self.flops(name)
@@ -75,7 +75,7 @@ class Plan:
         return STAGES[step.kind].flops(step.inputs, self.known[name], Load(shape, self.pairs.mean, self.pairs.held_out))
 
     def work(self, name: str) -> Work | None:
-        """Return what a step puts through a model, None if it has none or nothing is known."""
+        """Return the forward passes and tokens of a step, None if it runs no model or they are unknown."""
         step = self.steps[name]
         return STAGES[step.kind].work(step.inputs, self.known[name])
 
@@ -126,7 +126,7 @@ def _largest_training(config: Mapping[str, Any], missing: Mapping[str, Step]) ->
 
 
 def plan_job(job: Job) -> Plan:
-    """Return what the job would do; writes nothing."""
+    """Return the plan of a job; nothing is written."""
     return plan_of(_title(job.request), job.steps, job.config)
 
 

@@ -49,7 +49,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_assumptions(plan: Plan) -> None:
-    """Print what the operations and times rest on: the length of a pair, and the device."""
+    """Print the assumptions of the operations and times: the length of a pair, and the device."""
     if plan.missing and plan.pairs.how:
         prompt, chosen, rejected = plan.pairs.mean
         parts = f"a prompt of {prompt:,.0f}, responses of {chosen:,.0f} and {rejected:,.0f}"

@@ -83,7 +83,7 @@ def _seconds(record: Record) -> str:
 
 
 def _result(record: Record, root: Path) -> str:
-    """Return how a record ended, or how far its running step is; both of a job that was killed."""
+    """Return the result of a record, or the progress of its running step; both for a job that was killed."""
     reason = record.get("reason") if record.get("reason") != record["state"] else ""  # "interrupted", once
     said = str(reason or record.get("headline") or "")
     return " | ".join(filter(None, (said, progress(record, root))))

@@ -65,7 +65,7 @@ def _is_read_as_text(
 
 
 def _content(end: TurnEnd, prompt_text: str, whole: str) -> str | None:
-    """Return what a rendering has between the prompt and the end of the turn, or None if it does not contain both."""
+    """Return the part of a rendering between the prompt and the end of the turn; None if it lacks one of them."""
     if not whole.startswith(prompt_text) or not whole.endswith(end.tail):
         return None
     return whole[len(prompt_text) : len(whole) - len(end.tail)]

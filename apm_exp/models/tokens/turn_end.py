@@ -64,7 +64,7 @@ def turn_end(tokenizer: "PreTrainedTokenizerBase") -> TurnEnd:
 
 
 def _lead(prompt: str | Refusal, conversation: str) -> str:
-    """Return what is written between the prompt and the text of a response, "" if it is a thinking section.
+    """Return the text between the prompt and a response, "" if it is a thinking section.
 
     A thinking section belongs to a response that has one, or to the prompt (enable_thinking=false).
     """

@@ -26,7 +26,7 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """Return what distinguishes the arm, in few words."""
+        """Return the settings that distinguish the arm, in few words."""
         apart = [words(key, *values) for key, values in self.settings.items() if len(values) == 1]
         return ", ".join(apart) or "all jobs"
 

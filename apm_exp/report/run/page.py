@@ -182,7 +182,7 @@ def _training(policy: Path) -> Context:
 
 
 def _did_little(run: Run) -> list[str]:
-    """Return what says that the training shown changed the policy little."""
+    """Return the warnings that the shown training changed the policy little."""
     if "policy" not in run.shown:
         return []
     counts = run.shown["policy"].counts

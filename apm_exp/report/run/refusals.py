@@ -15,7 +15,7 @@ LONGEST_DETAIL = 200
 
 
 def refused_by_step(steps: Mapping[str, Artifact], titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return what each step refused, with its name beside the title of its stage if several steps are of that stage.
+    """Return the refusals of each step, with its name beside the title of its stage if several steps are of that stage.
 
     steps: the artifacts of a run by the names of the steps. titles: of the stages by kind.
     """

@@ -76,7 +76,7 @@ def summary(differences: list[Difference], labels: list[str], baseline: str) -> 
 
 
 def caveat(differences: list[Difference]) -> str:
-    """Return what one seed does not show, or ""."""
+    """Return the remark that one seed does not show the variation between seeds, or ""."""
     if all(one.seeds > 1 for one in differences):
         return ""
     return "With one seed this is about these policies, not about the settings: another seed may reverse it."

@@ -32,7 +32,7 @@ class TrackedSweep:
 
     @property
     def content(self) -> str:
-        """Return a digest of what is logged: a sweep whose verdict has changed is logged again."""
+        """Return a digest of the logged content: a sweep whose verdict has changed is logged again."""
         shown = [list(row.items()) for row in (*self.arms, *self.differences)]
         return text_digest(canonical([list(self.verdict), shown, dict(self.jobs)]))
 

@@ -22,7 +22,7 @@ UNSEEN = "apm_exp: "  # the prefix of a line that a rank can only print, into th
 
 
 class RankError(Exception):
-    """The traceback of a rank, as text: the cause of what is raised here."""
+    """The traceback of a rank, as text: the cause of the error that the parent raises."""
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _open_logs(folder: Path, rank: int, stream: int) -> TextIO:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """Return what the parent process needs to raise it again: class, arguments and traceback; and the time and node."""
+    """Return an error as the parent process needs it to raise it again: class, arguments, traceback, time and node."""
     kind = "RuntimeError"
     arguments: list[Any] = [f"{type(error).__name__}: {error}"]
     if isinstance(error, ValueError):

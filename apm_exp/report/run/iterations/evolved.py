@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def evolved_prompts(steps: Mapping[str, Artifact], node: Mapping[str, Any], seed: int) -> Context | None:
-    """Return what the page shows of evolved prompts; None if the run has none.
+    """Return the page's content on evolved prompts; None if the run has none.
 
     node: that of `evolve`. seed: of the random sample, in which strategies and reasons take turns.
     """
