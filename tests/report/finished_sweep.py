@@ -87,7 +87,7 @@ def _job(root: Path, number: int, swept: dict[str, str], pairs: int, prompts: in
         "steps": {
             "logps": _step("logps", "l", 10.0, number > 0, pairs=pairs, tokens=100 * pairs),
             "selection": _step("selection", chosen, 0.5, reused, pairs=pairs, kept=kept, within_noise=1),
-            "policy": _step("policy", name, 20.0, reused, pairs=kept, optimizer_steps=3),
+            "policy": _step("policy", name, 20.0, reused, pairs=kept, optimizer_steps=30),
             "evaluation.win_rate": _step("evaluation", name, 5.0, reused, scores=2),
         },
     }

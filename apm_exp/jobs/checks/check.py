@@ -1,6 +1,8 @@
 """Check a job before any of its work."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from apm_exp.core.errors import UsageError, one_line
 from apm_exp.core.own_code import own_code_named
@@ -48,7 +50,17 @@ def _refuse_unused_sampling(request: Request) -> None:
         if group in unused:
             lacking, other = unused[group]
             problem = f"pipeline={request.choices['pipeline']} {lacking}"
-            raise ValueError(f"{override.lstrip('+')}: {problem}; leave it out, or use pipeline={other}")
+            remedy = _of_evaluation(override, request.config["evals"] or {}) or "leave it out"
+            raise ValueError(f"{override.lstrip('+')}: {problem}; {remedy}, or use pipeline={other}")
+
+
+def _of_evaluation(override: str, evals: Mapping[str, Any]) -> str | None:
+    """Return the setting to write instead, if an evaluation samples responses with a setting of this name."""
+    setting, _, value = override.lstrip("+~").partition("=")
+    group, _, name = setting.partition(".")
+    sampled = (each for each, node in evals.items() if group == "generate" and name in (node.get("generate") or {}))
+    evaluation = next(sampled, None)
+    return evaluation and f"write evals.{evaluation}.generate.{name}={value} for the evaluation"
 
 
 def check_machine(request: Request) -> None:

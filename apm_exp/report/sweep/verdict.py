@@ -7,6 +7,7 @@ from typing import Any
 from apm_exp.core.console import plain_table, table_lines
 from apm_exp.core.sealed import Damaged, read_sealed, write_sealed
 from apm_exp.report.render import seconds
+from apm_exp.training.few_steps import FEWEST
 
 _FILE = "verdict.json"
 _MOST_ARMS = 8
@@ -17,7 +18,19 @@ def verdicts(comparisons: Sequence[Context], arms: Sequence[Context]) -> list[st
     """Return the lines on each headline score. comparisons, arms: of the page's context."""
     headlines = [one for one in comparisons if one["headline"]]
     lines = [line for place, one in enumerate(headlines) for line in _of_score(one, arms, place)]
+    lines += _did_little(arms) if lines else []
     return lines or ["nothing to compare: no job finished with an evaluation"]
+
+
+def _did_little(arms: Sequence[Context]) -> list[str]:
+    """Return what is to be known of trainings with few optimizer steps: equal scores then say nothing."""
+    steps = [number for arm in arms for number in arm["steps"]]
+    fewest = min(steps, default=FEWEST)
+    if fewest >= FEWEST:
+        return []
+    made = f"{fewest} optimizer step{'' if fewest == 1 else 's'}"
+    problem = f"fewer than {FEWEST} change the policy little, so equal scores say nothing about the pairs"
+    return [f"trainings of {made}: {problem}; take a smaller trainer.global_batch"]
 
 
 def _of_score(one: Context, arms: Sequence[Context], place: int) -> list[str]:

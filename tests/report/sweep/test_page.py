@@ -58,7 +58,7 @@ def test_an_arm_has_its_seeds_settings_score_and_links(swept: tuple[Path, list[d
     starts = [r"map 0\.5 7\d\.\d%", r"map 2\.5 5\d\.\d%", r"uniform 0\.5, 2\.5 5\d\.\d%"]  # settings, then the win rate
     assert all(re.match(start, row) for row, start in zip(rows, starts, strict=True))
     # After n: jobs, seeds, kept, steps, seconds of two jobs.
-    ends = ["n = 50 0 1 2 24 3 62.5 s", "n = 50 2 3 2 24 3 62.5 s"]
+    ends = ["n = 50 0 1 2 24 30 62.5 s", "n = 50 2 3 2 24 30 62.5 s"]
     assert all(row.endswith(end) for row, end in zip(rows[:2], ends, strict=True))
     assert 'href="../../report/map-0.5-seed0/report.html"' in page
     assert COMMAND in html.unescape(page)
@@ -169,7 +169,7 @@ def test_the_verdicts_file_has_the_numbers_of_the_page(swept: tuple[Path, list[d
     record = read_verdict(sweep_folder(root)) or {}
     assert [arm["arm"] for arm in record["arms"]] == ["map, alpha 0.5", "map, alpha 2.5", "uniform"]
     first, *_, random = record["arms"]
-    assert (first["seeds"], first["kept"], first["optimizer_steps"]) == (2, 24, 3)
+    assert (first["seeds"], first["kept"], first["optimizer_steps"]) == (2, 24, 30)
     headline, *_ = (each for each in record["differences"] if each["score"] == "win rate")
     assert (headline["arm"], headline["baseline"], headline["seeds"]) == ("map, alpha 0.5", "uniform", 2)
     assert headline["difference"] == pytest.approx(first["win rate"] - random["win rate"])
@@ -177,6 +177,17 @@ def test_the_verdicts_file_has_the_numbers_of_the_page(swept: tuple[Path, list[d
     assert headline["significant"] == (headline["p_holm"] <= 0.05)
     shown = {row["label"]: row["p_holm"] for row in made(root, jobs)["comparisons"][0]["rows"]}
     assert p_words(headline["p_holm"]).removeprefix("p ") == shown["map, alpha 0.5"]
+
+
+def test_trainings_of_few_optimizer_steps_are_said_after_the_differences(tmp_path: Path) -> None:
+    jobs = finished_sweep(tmp_path, {"metric": ("map", "uniform")})
+    for job in jobs:
+        job["steps"]["policy"]["counts"]["optimizer_steps"] = 1
+    *_, last = made(tmp_path, jobs)["verdicts"]
+    assert last == (
+        "trainings of 1 optimizer step: fewer than 20 change the policy little, so equal scores say nothing about the "
+        "pairs; take a smaller trainer.global_batch"
+    )
 
 
 def test_a_sweep_over_seeds_alone_says_that_nothing_is_compared(tmp_path: Path) -> None:
