@@ -24,6 +24,10 @@ CASES = {
     "evals=micro_world": "evals=micro_world: is there no more; write evals=[win_rate,held_out_pairs]",
     "generate.samples=1": "generate.samples=1: a pair needs two responses; give at least 2",
     "pipeline=offline generate.samples=3": (
+        "generate.samples=3: pipeline=offline samples no responses; write evals.win_rate.generate.samples=3 for the "
+        "evaluation, or use pipeline=on_policy"
+    ),
+    "pipeline=offline evals=held_out_pairs generate.samples=3": (
         "generate.samples=3: pipeline=offline samples no responses; leave it out, or use pipeline=on_policy"
     ),
     "iterations=2": "iterations=2: pipeline=on_policy has no iterations; leave it out, or use one that has, such as ",
