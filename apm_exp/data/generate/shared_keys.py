@@ -4,7 +4,7 @@ Shape letters: P prompts, S places of a prompt's responses, R rows (responses), 
 T tokens of the longest prompt, C columns (tokens of responses), D head size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -48,11 +48,12 @@ class SharedKeys:
         self.own: dict[int, KeysValues] = {}
 
     def change(
-        self, places: Places, used: Sequence[int], kept: Sequence[int], added: Sequence[Mapping[int, KeysValues]]
+        self, places: Places, used: Sequence[int], kept: Sequence[int], added: Sequence[dict[int, KeysValues]]
     ) -> None:
-        """Keep the prompts `used` and the rows `kept` and append prompts, layer by layer, as the new places say.
+        """Keep the prompts `used` and the rows `kept` and append prompts, as the new places say.
 
-        The first columns are dropped, as many as the new places have fewer.
+        The first columns are dropped, as many as the new places have fewer. A layer is removed from `added` when it
+        has been appended, so that no more than one layer is in memory twice.
         """
         before, self.places = self.places, places
         self.room = places.column + max(_ROOM, places.column // 4)
@@ -62,7 +63,7 @@ class SharedKeys:
         for index in list(self.of_prompts or added[0]):
             if not same:
                 held = [each[used_P] for each in self.of_prompts.get(index, added[0][index] if added else ())]
-                parts = zip(held, *(each[index] for each in added), strict=True)
+                parts = zip(held, *(each.pop(index) for each in added), strict=True)
                 self.of_prompts[index] = [_stacked(each, len(places.lengths), tokens, tokens) for each in parts]
             own = [each[kept_R, :, columns] for each in self.own.get(index, self.of_prompts[index])]
             self.own[index] = [_stacked([each], len(places.of_prompt), places.column, self.room) for each in own]

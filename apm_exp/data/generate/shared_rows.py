@@ -1,6 +1,6 @@
 """Rows that are sampled together with one copy of each prompt's keys and values; rows may join at any time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from apm_exp.data.generate.places import Places
 from apm_exp.data.generate.shared_keys import KeysValues, PromptsPass, SharedKeys
 from apm_exp.models.halving import fill
 
-_TOKENS_AT_ONCE = 4096  # of prompts
+PROMPT_TOKENS = 4096  # of prompts in one forward
 _UNUSED = 1 / 4  # share of prompts without rows at which they are removed, since that copies the others
 Prompt = Sequence[int]
 
@@ -46,7 +46,7 @@ class SharedRows:
 
         Returns the logits of the new rows' first tokens, float32; None if no row is new.
         """
-        passes = [self._pass(batch) for batch in fill(prompts, len, _TOKENS_AT_ONCE)]
+        passes = [self._pass(batch) for batch in fill(prompts, len, PROMPT_TOKENS)]
         old = self.keys.places
         used = sorted({old.of_prompt[row] for row in kept})
         if not prompts and len(used) > (1 - _UNUSED) * len(old.lengths):
@@ -63,7 +63,7 @@ class SharedRows:
         self.keys.change(places, used, list(kept), [keys for keys, _ in passes])
         return torch.cat([logits for _, logits in passes])[list(of_prompt)] if passes else None
 
-    def _pass(self, prompts: Sequence[Prompt]) -> tuple[Mapping[int, KeysValues], Tensor]:
+    def _pass(self, prompts: Sequence[Prompt]) -> tuple[dict[int, KeysValues], Tensor]:
         """Return the keys and values of prompts by layer, and the logits after each, float32."""
         ids = pad_sequence([torch.tensor(ids, dtype=torch.long) for ids in prompts], batch_first=True).to(
             self.model.device

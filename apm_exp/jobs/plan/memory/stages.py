@@ -1,6 +1,7 @@
 """The peak memory of steps that are no training, of one rank on its device, in bytes."""
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any
 
 from apm_exp.core import component
@@ -13,7 +14,8 @@ from apm_exp.pipeline.flops import MeanLengths, reward_shape
 from apm_exp.pipeline.stages.logps import longest_pair
 from apm_exp.pipeline.step import Step
 
-_FLOAT32 = 4
+_FLOAT32, _FLOAT64 = 4, 8
+PROMPT_TOKENS = 4096  # as data/generate/shared_rows.py has it, which takes torch; a test compares
 Row = tuple[str, int, str]
 
 
@@ -65,20 +67,26 @@ def widest_layer(shape: Shape, each: int, tokens: int) -> int:
     return tokens * each * (3 * shape.intermediate + 6 * shape.hidden)
 
 
-def sampling_bytes(shape: Shape, each: int, rows: int, tokens: int) -> int:
-    """Weights, the cache of keys and values of so many rows of so many tokens, and the rows' logits in float32 with
-    their sorted probabilities.
+def sampling_bytes(shape: Shape, each: int, rows: int, samples: int, prompt: int, new: int) -> int:
+    """Return the bytes of the weights, keys and values, and the larger of a forward of prompts and the drawing.
+
+    The keys and values are those of each prompt once and of every row's own tokens, with room for a quarter more, and
+    one layer of them again while rows are exchanged. Drawing has the logits, probabilities and sorted probabilities of
+    all rows in float32, and two sums of them in float64.
     """
-    cache = rows * tokens * cache_bytes(shape, each)
-    return each * shape.parameters + cache + 3 * _FLOAT32 * rows * shape.vocabulary
+    prompts, a_token = ceil(rows / samples), cache_bytes(shape, each)
+    cache = (prompts * prompt + rows * (new + new // 4)) * a_token
+    forward = widest_layer(shape, each, max(prompt, min(PROMPT_TOKENS, prompts * prompt)))
+    drawing = (3 * _FLOAT32 + 2 * _FLOAT64) * rows * shape.vocabulary
+    return each * shape.parameters + cache + cache // shape.layers + max(forward, drawing)
 
 
 def _sampling(step: Step, shape: Shape, pair: MeanLengths, each: int) -> Row:
     generate = step.inputs["generate"]
-    rows, new = int(generate["batch_size"]), most_of(generate) or 0
-    tokens = round(pair[0]) + new
-    words = f"generate.batch_size={rows} responses of {tokens:,} tokens: weights, keys and values, logits"
-    return "sampling", sampling_bytes(shape, each, rows, tokens), words
+    rows, new, prompt = int(generate.get("batch_size", 1)), most_of(generate) or 0, round(pair[0])
+    samples = min(int(generate.get("samples", 1)), rows)
+    words = f"generate.batch_size={rows} responses of {new:,} tokens after prompts of {prompt:,}, each prompt once"
+    return "sampling", sampling_bytes(shape, each, rows, samples, prompt, new), words
 
 
 def reward_bytes(shape: Shape, each: int, rows: int, tokens: int) -> int:
