@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from apm_exp.data.generate.places import Places
 from apm_exp.data.generate.shared_keys import KeysValues, PromptsPass, SharedKeys
+from apm_exp.models.context import context_length
 from apm_exp.models.halving import fill
 
 PROMPT_TOKENS = 4096  # of prompts in one forward
@@ -17,12 +18,16 @@ Prompt = Sequence[int]
 
 
 class SharedRows:
-    """The rows of a batch, of a model that has the attention SHARED_KEYS (see choose_rows)."""
+    """The rows of a batch, of a model that has the attention SHARED_KEYS (see choose_rows).
+
+    last: the last position that the model has.
+    """
 
     may_join = may_leave = True
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.last = (context_length(model) or 2**31) - 1
         self.keys = SharedKeys(Places([], [], [], model.device))
 
     @torch.inference_mode()
@@ -31,7 +36,7 @@ class SharedRows:
         if self.keys.places.column == self.keys.room:
             self.change(range(len(token_R)))
         places = self.keys.places
-        position_R = places.position_R()
+        position_R = places.position_R().clamp(max=self.last)  # of rows that have ended and are still there
         outputs = self.model(
             input_ids=token_R[:, None], position_ids=position_R[:, None], row=self.keys, use_cache=False
         )

@@ -59,6 +59,16 @@ def test_responses_are_the_models_own_and_the_same_in_batches_of_any_size(model)
         assert {place: ids for place, (ids, _) in again.items()} == {place: ids for place, (ids, _) in together.items()}
 
 
+def test_a_row_that_has_ended_at_the_models_last_position_may_stay():
+    """GPT-2 has no embedding for a position after it; one row of nine ends and eight go on, and so it stays."""
+    causal_lm, lengths = tiny("gpt2"), [28, *[60] * 8]
+    causal_lm.generation_config = GenerationConfig(eos_token_id=[VOCABULARY + 40], pad_token_id=0)
+    groups = [([5] * 100, [0]), ([6] * 60, range(1, 9))]
+    chosen = partial(draw, temperature=1.0, top_p=1.0)
+    ended = decode(causal_lm, groups, lambda n: uniform_numbers(0, 0, n, lengths[n]), chosen, 9)
+    assert {n: len(ids) for n, ids, _ in ended} == dict(enumerate(lengths))
+
+
 def test_the_model_has_its_own_attention_again(model):
     before = model.config._attn_implementation
     next(
