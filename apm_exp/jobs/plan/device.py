@@ -34,13 +34,15 @@ def seconds_at_peak(device: Accelerator, flops: float, devices: int) -> float:
 def sampling_seconds(device: Accelerator, step: Step, counts: Counts, shape: Shape, pair: MeanLengths) -> float:
     """Return the seconds in which sampling reads what it reads: all weights for each token of a batch, and the cache.
 
-    A batch lasts until its longest response ends, taken as max_new_tokens. The same share of the bandwidth is assumed.
+    Other responses take the places of those that have ended; the last takes max_new_tokens. The keys and values of a
+    prompt are read once for all its responses. The same share of the bandwidth is assumed.
     """
     generate = step.inputs["generate"]
     responses, most = counts["responses"], most_of(generate) or 0
-    weights = 2 * shape.active * most * ceil(responses / max(1, min(generate.get("batch_size", responses), responses)))
-    length = min(most, max(pair[1:]))
-    cache = responses * length * (pair[0] + length / 2) * cache_bytes(shape, 2)
+    length, rows = min(most, max(pair[1:])), max(1, min(generate.get("batch_size", responses), responses))
+    weights = 2 * shape.active * max(most, ceil(responses * length / rows))
+    tokens = pair[0] / min(generate.get("samples", 1), rows) + length / 2
+    cache = responses * length * tokens * cache_bytes(shape, 2)
     return float((weights + cache) / (SHARE * device.bandwidth))
 
 

@@ -63,13 +63,16 @@ def test_seconds_at_the_share_of_the_peak() -> None:
 
 
 def test_sampling_is_bound_by_the_weights_that_each_token_reads(tmp_path: Path) -> None:
-    generations = step(tmp_path, "generations", generate={"max_new_tokens": 100, "batch_size": 10})
+    generate = {"max_new_tokens": 100, "batch_size": 10, "samples": 5}
+    generations = step(tmp_path, "generations", generate=generate)
     shape = llama(hidden=4, layers=2, heads=2, intermediate=8, vocabulary=10, tied=True)
-    weights = 2 * shape.active * 100 * 3  # three batches of ten
-    cache = 30 * 100 * (5 + 50) * (2 * 2 * 4 * 2)  # keys and values of two layers, in 16 bits
-    expected = (weights + cache) / (SHARE * 3_350e9)
-    seconds = sampling_seconds(ACCELERATORS["h100"], generations, {"responses": 30}, shape, (5, 100, 100))
-    assert seconds == pytest.approx(expected)
+    a_token = 2 * 2 * 4 * 2  # keys and values of two layers, in 16 bits
+    for length in (100, 40):
+        weights = 2 * shape.active * 3 * length  # 30 responses, ten at a time
+        cache = 30 * length * (5 / 5 + length / 2) * a_token  # a prompt of 5 tokens is read for 5 responses at once
+        expected = (weights + cache) / (SHARE * 3_350e9)
+        seconds = sampling_seconds(ACCELERATORS["h100"], generations, {"responses": 30}, shape, (5, length, length))
+        assert seconds == pytest.approx(expected)
 
 
 def test_names_of_devices() -> None:
