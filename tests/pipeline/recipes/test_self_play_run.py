@@ -9,7 +9,9 @@ import pytest
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.split import held_out_split, train_split
+from apm_exp.report.scores import in_words
 from tests.command import apm_exp
+from tests.pipeline.stages.test_report import text_of
 
 SMALL = ["dataset.prompts=40", "model.steps=20", "tracking=none", "dataset.holdout=0.2"]
 SMALL += ["evals.win_rate.prompts.prompts=8", "evals.win_rate.generate.samples=1", "trainer.global_batch=8"]
@@ -79,6 +81,17 @@ def test_the_second_iteration_samples_and_scores_with_the_first_policy(first: Pa
     for name in ("generations.2", "generations.2-evolved", "logps.2-evolved", "policy.2"):
         done = json.loads((first / name / "done").read_text())
         assert f"policy/{trained}" in done["inputs"]
+
+
+def test_the_page_shows_each_iteration(first: Path) -> None:
+    text = text_of((first / "report" / "report.html").read_text())
+    assert "A rule ( micro_world ) wrote these prompts, and no policy:" in text
+    scores = text.partition("Scores by iteration")[2].partition("Cost by iteration")[0]
+    for iteration, evaluation in (("1", "evaluation.1-win_rate"), ("2", "evaluation.win_rate")):
+        rate = json.loads((first / evaluation / "scores.json").read_text())["win_rate"]
+        assert f"{iteration} {in_words('win_rate', rate).value} ±" in scores
+        sampled = step(first, f"generations.{iteration}-evolved").counts
+        assert f"{iteration} evolved prompts {sampled['prompts']} {sampled['responses']}" in text
 
 
 def test_select_then_evolve_shares_d_and_evolves_the_prompts_of_the_best(first: Path) -> None:

@@ -90,7 +90,7 @@ def test_there_is_a_blank_between_two_sentences(tmp_path: Path, monkeypatch: pyt
     report(tmp_path, **finished_run(tmp_path / "artifacts"))
     text = text_of((tmp_path / "report.html").read_text())
     first = "the starting policy's preference (log-probabilities per token). In 2 pairs, 0 of them kept,"
-    assert f"{first} the reward prefers the rejected response. In 1 pairs both rewards are equal." in text
+    assert f"{first} the reward prefers the rejected response. In 1 pair both rewards are equal." in text
 
 
 def test_overlap_and_lengths_are_those_counted_by_hand(page: str) -> None:
@@ -131,7 +131,8 @@ def test_of_several_selections_and_trainings_the_page_says_which_it_shows(tmp_pa
     arguments = finished_run(tmp_path / "artifacts")
     steps = arguments["steps"]
     last = {f"{kind}.2": steps.pop(kind) for kind in ("selection", "policy")}
-    first = {name: replace(steps["logps"], key=name) for name in ("selection.1", "selection.1-evolved", "policy.1")}
+    first = {f"selection.1{part}": replace(last["selection.2"], key=part) for part in ("", "-evolved")}
+    first["policy.1"] = replace(last["policy.2"], key="first")
     report(tmp_path, **arguments | {"steps": steps | first | last})
     text = text_of((tmp_path / "report.html").read_text())
     said = "The run has 3 selections and 2 trainings. This page shows the last ones: selection.2 , policy.2 ."

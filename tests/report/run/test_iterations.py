@@ -72,7 +72,7 @@ def test_the_cost_of_an_iteration_is_the_time_of_its_steps(text: str) -> None:
 def test_prompts_of_a_rule_are_called_so(tmp_path: Path) -> None:
     report(tmp_path, **iterated_run(tmp_path / "artifacts", RULE, iterations=1))
     page = (tmp_path / "report.html").read_text()
-    assert "A rule, harder_tasks , wrote these prompts, and no policy:" in text_of(page)
+    assert "A rule ( micro_world ) wrote these prompts, and no policy:" in text_of(page)
     assert 'id="figure-iterations' not in page  # a line needs two iterations
 
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.core.component import name_of
 from apm_exp.core.files import read_jsonl
 from apm_exp.core.messages import read_messages, text_of
 from apm_exp.core.step_names import iteration_of, of_kind
@@ -36,7 +37,7 @@ def evolved_prompts(steps: Mapping[str, Artifact], node: Mapping[str, Any], seed
     shown, not_used = _turns(accepted, "strategy", seed), _turns(refused, "reason", seed)
     known = _prompts(steps, [row[name] for row in (*shown, *not_used) for name in ("parent_id", "prompt_id")])
     return {
-        "rule": node["_target_"].rpartition(".")[2] if told("evolve", node, "PROCEDURAL") else None,
+        "rule": name_of(node) if told("evolve", node, "PROCEDURAL") else None,
         "made_in": sorted({row["iteration"] for row in accepted}),
         "shares": [_share(name, step) for name, step in made.items()],
         "counts": _counts(accepted, refused),
@@ -57,8 +58,8 @@ def _accepted(name: str, step: Artifact) -> list[Row]:
 
 
 def _refused(name: str, row: Row) -> Row:
-    text, detail = row.get("text"), row["detail"]
-    repeats = text is not None and text != "" and repr(text[:_BEGINNING])[1:-1] in detail
+    text, detail = row.get("text"), str(row["detail"])
+    repeats = text and repr(text[:_BEGINNING])[1:-1] in detail
     return {
         "iteration": iteration_of(name),
         "reason": row["reason"],
