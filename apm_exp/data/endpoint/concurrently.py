@@ -40,10 +40,10 @@ def concurrently(
         ended.put(("left", None))
 
     threads = [Thread(target=loop, daemon=True) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
     first: BaseException | None = None
     try:
+        for thread in threads:
+            thread.start()
         while workers:
             kind, content = ended.get()
             if kind == "result":
@@ -55,7 +55,7 @@ def concurrently(
     finally:
         stopping.set()
         deadline = time.monotonic() + _SECONDS_TO_STOP
-        for thread in threads:
+        for thread in filter(Thread.is_alive, threads):
             thread.join(max(0.0, deadline - time.monotonic()))
     if first is not None:
         raise first

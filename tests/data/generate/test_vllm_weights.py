@@ -1,5 +1,7 @@
 """The responses of a server are scored with the weights that it samples with, or the run stops."""
 
+import shutil
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,7 +23,7 @@ TOKENS = {
 def scored(folder, policy, url):
     """Pairs of the responses of a server, scored by the policy."""
     how = {"concurrency": 4, "timeout": 20.0, "endpoint": url, "key_variable": None}
-    server = {"command": "vllm serve", "options": [], "port": None, "startup_timeout": 1.0, "seconds_to_end": 1.0}
+    server = {"command": "vllm serve", "options": [], "port": None, "startup_timeout": 600.0, "seconds_to_end": 20.0}
     vllm = {"_target_": "apm_exp.data.generate.vllm_server.vllm_server"} | server
     target = "apm_exp.data.generate.vllm_sampler.sample_responses"
     responses = responded(folder, WORLD, policy, {"_target_": target} | SAMPLING | how | {"vllm": vllm})
@@ -47,3 +49,13 @@ def test_a_server_with_other_weights_than_the_policy_stops_the_run(micro_policy,
         pytest.raises(ValueError, match="the scored log-probs of the sampled responses differ from the sampler's by"),
     ):
         scored(tmp_path, micro_policy, url)
+
+
+@pytest.mark.skipif(shutil.which("vllm") is None, reason="vllm is not in PATH")
+def test_the_real_vllm_serves_a_policy_from_its_folder(tmp_path):
+    sft_policy(tmp_path / "model", **SMALL | {"hidden": 128, "heads": 2})  # vLLM has no kernels for heads below 32
+    policy = Policy(tmp_path / "model", "small", "float32", "auto", False)
+    responses, made = scored(tmp_path, policy, None)
+    assert responses.counts["responses"] == 30
+    assert made.counts["as_sampled"] == made.counts["pairs"] > 0
+    assert (responses.path / "served.json").exists()
