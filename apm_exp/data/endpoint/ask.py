@@ -1,10 +1,10 @@
 """Ask an endpoint: many requests at the same time, each retried until it has a reply, within rate limits and a ceiling.
 
-    asking = Asking("reward.endpoint", endpoint, folder)
+    asking = Asking(endpoint, folder)
     for name, reply in asking.all([Request(name, {"messages": messages, "max_tokens": 100})]):
         ...  # a Reply, or a Refusal of this request alone
 
-Samplers and judges use it. The place is the setting of the endpoint, for messages; the folder keeps what was paid.
+Samplers and judges use it. The folder keeps what was paid.
 """
 
 import logging
@@ -34,10 +34,10 @@ Alive = Callable[[], None]  # raises ValueError if there is no use in another at
 class Asking:
     """An endpoint that is being asked. folder: for the ledger, None to keep none. alive: see Alive."""
 
-    def __init__(self, place: str, endpoint: Endpoint, folder: Path | None, alive: Alive = lambda: None) -> None:
-        self.place, self.endpoint, self.alive = place, endpoint, alive
-        self._openai, self.client = import_openai(), client_of(place, endpoint)
-        self.ledger = Ledger(place, endpoint, folder)
+    def __init__(self, endpoint: Endpoint, folder: Path | None, alive: Alive = lambda: None) -> None:
+        self.endpoint, self.alive = endpoint, alive
+        self._openai, self.client = import_openai(), client_of(endpoint)
+        self.ledger = Ledger(endpoint, folder)
         self.pace = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
         self.stopping = Event()
         self.unusual: Counter[str] = Counter()  # failed attempts and odd replies
@@ -58,7 +58,9 @@ class Asking:
                 if isinstance(reply, Refusal) and not any_reply:
                     rejected.append((name, reply))
                     if len(rejected) == _MOST_REJECTED and len({each.detail for _, each in rejected}) == 1:
-                        raise ValueError(f"{self.place}: no request is accepted: {reply.detail}; correct the settings")
+                        raise ValueError(
+                            f"{self.endpoint.place}: no request is accepted: {reply.detail}; correct the settings"
+                        )
                     continue
                 any_reply = True
                 yield from rejected
@@ -71,7 +73,7 @@ class Asking:
             self.ledger.close()
             if seen := +self.unusual:
                 each = ", ".join(f"{count:,} x {what}" for what, count in seen.most_common())
-                logger.warning("%s.url=%s: %s", self.place, self.endpoint.url, each)
+                logger.warning("%s: %s", self.endpoint.typed("url"), each)
 
     def refuse(self, group: Any, refusal: Refusal) -> None:
         """Ask no more requests of a group: they are refused too."""
@@ -110,7 +112,7 @@ class Asking:
             if self.stopping.is_set():
                 raise Cancelled from error
             problem = f"no usable reply after {self.endpoint.attempts} attempts ({error.reason})"
-            raise ValueError(f"{self.place}.url={self.endpoint.url}: {problem}; {_LATER}") from error
+            raise ValueError(f"{self.endpoint.typed('url')}: {problem}; {_LATER}") from error
 
     def _once(self, request: Request) -> Reply | Refusal:
         """Return the reply of one attempt. Raises Retry, or ValueError for an error that ends the work."""
@@ -125,7 +127,7 @@ class Asking:
             try:
                 completion = self._send(request)
             except (self._openai.OpenAIError, ValueError) as error:  # ValueError: JSON that ends too early
-                meaning = failure(error, self.place, self.endpoint)
+                meaning = failure(error, self.endpoint)
                 charge.free = not (isinstance(meaning, Retry) and meaning.charged)
                 return self._refusal(meaning, error)
             charge.used = usage_of(completion)
@@ -134,7 +136,7 @@ class Asking:
             except Malformed as error:
                 return self._refusal(Retry(str(error)), error)
             except ValueError as error:
-                raise ValueError(f"{self.place}.url={self.endpoint.url}: {error}") from error
+                raise ValueError(f"{self.endpoint.typed('url')}: {error}") from error
         self.pace.correct(expected, reply.input_tokens + reply.output_tokens)
         self.ledger.reply_from(reply.model)
         self.unusual["several choices, of which the first is used"] += reply.choices > 1

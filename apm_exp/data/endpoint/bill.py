@@ -9,7 +9,6 @@ from apm_exp.data.endpoint.endpoint import Endpoint
 class Bill:
     """The requests of a step. input_tokens: about so many in all. output_tokens: at most so many in all."""
 
-    place: str
     endpoint: Endpoint
     requests: int
     input_tokens: float
@@ -29,7 +28,7 @@ def bill_line(bill: Bill) -> str:
     asked = f"{endpoint.model} at {endpoint.url} is asked at most {bill.requests:,} times"
     tokens = f"at most {bill.output_tokens:,} output tokens and about {round(bill.input_tokens):,} input tokens"
     if bill.cost is None or endpoint.input_price is None:
-        remedy = f"give {bill.place}.input_price and {bill.place}.output_price to plan the cost"
+        remedy = f"give {endpoint.place}.input_price and {endpoint.place}.output_price to plan the cost"
         return f"{asked}: {tokens}; the prices are unknown: {remedy}"
     outputs, inputs = endpoint.cost(0, bill.output_tokens), endpoint.cost(round(bill.input_tokens), 0)
     cost = f"at most {outputs:,.2f} and about {inputs:,.2f}, {bill.cost:,.2f} together"

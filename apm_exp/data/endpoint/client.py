@@ -17,17 +17,17 @@ def import_openai() -> Any:
     return openai
 
 
-def client_of(place: str, endpoint: Endpoint) -> Any:
+def client_of(endpoint: Endpoint) -> Any:
     """Return a client of an endpoint, which several threads may use.
 
     It does not retry (ask.py does). A server on this machine is never asked through a proxy. Raises ValueError as
-    import_openai and key_of. place: the setting of the endpoint, for messages.
+    import_openai and key_of.
     """
     openai = import_openai()
     direct = {"trust_env": False} if endpoint.is_loopback else {}
     http = openai.DefaultHttpxClient(**direct)
     return openai.OpenAI(
-        api_key=key_of(place, endpoint),
+        api_key=key_of(endpoint),
         base_url=endpoint.url,
         timeout=endpoint.timeout,
         max_retries=0,

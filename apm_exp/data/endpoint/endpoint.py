@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,10 @@ Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint and how it is asked; see `endpoint`."""
+    """An endpoint and how it is asked; see `endpoint`.
+
+    place, url_setting: the names of its node and of its address among the settings of the user, for messages.
+    """
 
     url: str
     model: str
@@ -32,6 +35,17 @@ class Endpoint:
     input_price: float | None
     output_price: float | None
     max_cost: float | None
+    place: str = "endpoint"
+    url_setting: str | None = None
+
+    def setting(self, name: str) -> str:
+        """Return the name of a setting as the user types it."""
+        return self.url_setting if name == "url" and self.url_setting else f"{self.place}.{name}"
+
+    def typed(self, name: str) -> str:
+        """Return a setting with its value, as `group.key=value`."""
+        value = getattr(self, name)
+        return f"{self.setting(name)}={f'{value:g}' if isinstance(value, float) else component.typed(value)}"
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         """Return the price of so many tokens; 0 if the prices are unknown."""
@@ -84,12 +98,11 @@ def endpoint(
 
 
 def endpoint_of(place: str, node: Mapping[str, Any]) -> Endpoint:
-    """Return the endpoint of a node. Raises ValueError as component.bind."""
-    bound: Endpoint = component.bind(place, node)()
-    return bound
+    """Return the endpoint of a node, which messages call `place`. Raises ValueError as component.bind."""
+    return replace(component.bind(place, node)(), place=place)
 
 
-def key_of(place: str, endpoint: Endpoint) -> str:
+def key_of(endpoint: Endpoint) -> str:
     """Return the API key from its environment variable; "none" if the server needs none.
 
     Raises ValueError if the variable is not set.
@@ -99,5 +112,5 @@ def key_of(place: str, endpoint: Endpoint) -> str:
     key = os.environ.get(endpoint.key_variable, "").strip()
     if not key:
         problem = "this environment variable is not set; export it, or give null if the server needs no key"
-        raise ValueError(f"{place}.key_variable={endpoint.key_variable}: {problem}")
+        raise ValueError(f"{endpoint.typed('key_variable')}: {problem}")
     return key

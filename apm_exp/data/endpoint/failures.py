@@ -5,7 +5,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from apm_exp.core.types import Refusal
-from apm_exp.data.endpoint.endpoint import Endpoint
+from apm_exp.data.endpoint.endpoint import Endpoint, key_of
 from apm_exp.data.endpoint.replies import Malformed
 
 _TOO_LONG = ("context length", "context_length", "context window", "maximum context", "max_model_len", "too long")
@@ -25,7 +25,7 @@ class Retry(Exception):
     charged: bool = True
 
 
-def failure(error: Exception, place: str, endpoint: Endpoint) -> Retry | Refusal | ValueError:
+def failure(error: Exception, endpoint: Endpoint) -> Retry | Refusal | ValueError:
     """Return what follows from an error: another attempt, a refusal of this request, or the end of all work.
 
     error: of the openai client, or a reply that cannot be read.
@@ -33,24 +33,28 @@ def failure(error: Exception, place: str, endpoint: Endpoint) -> Retry | Refusal
     status = getattr(error, "status_code", None)
     if status is None:
         return _without_status(error)
-    said = " ".join(str(getattr(error, "message", error)).split())[:300]
+    said = _without_key(" ".join(str(getattr(error, "message", error)).split()), endpoint)[:300]
     code = f"{getattr(error, 'code', None) or ''} {getattr(error, 'type', None) or ''}"
     if status == 429 and "insufficient_quota" in code:
-        return ValueError(f"{place}.url={endpoint.url}: the account has no credit left ({said}); {_LATER}")
+        return ValueError(f"{endpoint.typed('url')}: the account has no credit left ({said}); {_LATER}")
     if status in _TO_RETRY or status >= 500:
         after = _retry_after(error)
         if after is not None and after > _LONGEST_WAIT:
-            return ValueError(f"{place}.url={endpoint.url}: the server asks to wait {after / 3600:.1f} h; {_LATER}")
+            return ValueError(f"{endpoint.typed('url')}: the server asks to wait {after / 3600:.1f} h; {_LATER}")
         return Retry(f"HTTP {status}: {said}", after, charged=False)
     if status in (401, 402, 403):
         problem = f"the server refuses the key (HTTP {status}: {said})"
-        return ValueError(f"{place}.key_variable={endpoint.key_variable}: {problem}; check the key, or null for none")
+        return ValueError(f"{endpoint.typed('key_variable')}: {problem}; check the key, or null for none")
     if status == 404:
         problem = f"not known to the server (HTTP 404: {said})"
-        return ValueError(
-            f"{place}.model={endpoint.model}: {problem}; give one of those that {endpoint.url}/models lists"
-        )
+        return ValueError(f"{endpoint.typed('model')}: {problem}; give one of those that {endpoint.url}/models lists")
     return _of_request(status, said, code)
+
+
+def _without_key(text: str, endpoint: Endpoint) -> str:
+    """Return a server's message, which may repeat the key that it refuses, without it."""
+    key = key_of(endpoint)
+    return text if endpoint.key_variable is None else text.replace(key, "***")
 
 
 def _of_request(status: int, said: str, code: str) -> Refusal:

@@ -49,8 +49,8 @@ class Totals:
 class Ledger:
     """The requests of a step; several threads may use it. folder: where they are kept; None: only in memory."""
 
-    def __init__(self, place: str, endpoint: Endpoint, folder: Path | None) -> None:
-        self.place, self.endpoint = place, endpoint
+    def __init__(self, endpoint: Endpoint, folder: Path | None) -> None:
+        self.endpoint = endpoint
         self.totals = Totals() if folder is None else read_totals(folder)
         self._changed, self._open = Condition(), dict[str, Charge]()
         self._prefix, self._count = f"{time.time_ns()}", 0
@@ -126,7 +126,7 @@ class Ledger:
         paid = f"{self.spent:.6g} spent on {totals.replies:,} replies"
         unanswered = f" and {totals.unanswered:,} requests without one (at their most)" if totals.unanswered else ""
         problem = f"reached: {paid}{unanswered}, and the next request may cost {most:.2g}"
-        return f"{self.place}.max_cost={self.endpoint.max_cost:g}: {problem}; finished work is kept; raise it to resume"
+        return f"{self.endpoint.typed('max_cost')}: {problem}; finished work is kept; raise it to resume"
 
 
 def spent(totals: Totals, endpoint: Endpoint) -> float:

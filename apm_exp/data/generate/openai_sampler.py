@@ -56,7 +56,7 @@ def sample_responses(
     """
     if not any(wanted.values()):
         return
-    asking = Asking(_PLACE, endpoint_of(_PLACE, endpoint), sampled)
+    asking = Asking(endpoint_of(_PLACE, endpoint), sampled)
     sampling = {"temperature": temperature, "top_p": top_p, "n": 1, limit_name: max_new_tokens}
     extra = {"extra_body": more} if more else {}
 
@@ -74,12 +74,12 @@ def sample_responses(
 
 def check(*, endpoint: dict[str, Any]) -> None:
     """Raise ValueError for settings of the endpoint that do not fit together."""
-    check_endpoint(_PLACE, endpoint_of(_PLACE, endpoint))
+    check_endpoint(endpoint_of(_PLACE, endpoint))
 
 
 def ready(*, endpoint: dict[str, Any]) -> None:
     """Raise ValueError if the endpoint cannot be asked: a missing package, key or ceiling, or no server."""
-    check_ready(_PLACE, endpoint_of(_PLACE, endpoint))
+    check_ready(endpoint_of(_PLACE, endpoint))
 
 
 def bill(
@@ -89,7 +89,7 @@ def bill(
     if "responses" not in counts:
         return None
     number = int(counts["responses"])
-    return Bill(_PLACE, endpoint_of(_PLACE, endpoint), number, number * mean_pair[0], number * max_new_tokens)
+    return Bill(endpoint_of(_PLACE, endpoint), number, number * mean_pair[0], number * max_new_tokens)
 
 
 def spending(sampled: Path, out: Path, *, endpoint: dict[str, Any]) -> dict[str, int | float]:

@@ -3,6 +3,7 @@
 import shutil
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from apm_exp.core.types import Message, Policy, Refusal, Tools
 from apm_exp.data.endpoint.ask import Asking
 from apm_exp.data.endpoint.checks import check_endpoint, check_ready
 from apm_exp.data.endpoint.client import import_openai
+from apm_exp.data.endpoint.endpoint import Endpoint
 from apm_exp.data.endpoint.endpoint import endpoint as endpoint_settings
 from apm_exp.data.endpoint.request import Request
 from apm_exp.data.generate.most_new_tokens import most_new_tokens
@@ -24,7 +26,7 @@ from apm_exp.data.generate.openai_sampler import request_seed
 from apm_exp.data.generate.samples import Drawn
 from apm_exp.data.generate.tokens_of_prompts import tokens_of_prompts
 from apm_exp.data.generate.vllm_reply import response_of
-from apm_exp.data.generate.vllm_server import NAME, PLACE, SERVED, check_command, server_of
+from apm_exp.data.generate.vllm_server import PLACE, SERVED, check_command, server_of
 from apm_exp.models.tokens.control import ControlTokens
 from apm_exp.models.tokens.end_tokens import end_tokens
 from apm_exp.models.tokens.probe import check_room
@@ -99,9 +101,9 @@ def sample_responses(
 
     requests = (request(index, number) for index in longest_first for number in wanted[index])
     tokens = len(usable[longest_first[0]]) + most
-    how = partial(endpoint_settings, key_variable=key_variable, concurrency=concurrency, timeout=timeout, backoff=5.0)
+    how = partial(_endpoint, key_variable=key_variable, concurrency=concurrency, timeout=timeout)
     with server_of(policy, how, endpoint, component.bind(PLACE, vllm)(), tokens, sampled) as (server, alive):
-        replies = Asking("generate.endpoint", server, None, alive).all(requests)
+        replies = Asking(server, None, alive).all(requests)
         for (index, number), reply in track(replies, "sampling, responses", sum(len(wanted[each]) for each in usable)):
             if isinstance(reply, Refusal):
                 yield index, number, reply
@@ -112,7 +114,7 @@ def sample_responses(
 def check(*, endpoint: str | None, key_variable: str | None) -> None:
     """Raise ValueError for an address that is none."""
     if endpoint is not None:
-        check_endpoint("generate", endpoint_settings(url=endpoint, model=NAME, key_variable=key_variable))
+        check_endpoint(_endpoint(endpoint, key_variable=key_variable))
 
 
 def ready(*, endpoint: str | None, key_variable: str | None, vllm: dict[str, Any]) -> None:
@@ -121,8 +123,7 @@ def ready(*, endpoint: str | None, key_variable: str | None, vllm: dict[str, Any
         import_openai()
         check_command(component.bind(PLACE, vllm)())
     else:
-        free = partial(endpoint_settings, input_price=0.0, output_price=0.0)
-        check_ready("generate", free(url=endpoint, model=NAME, key_variable=key_variable))
+        check_ready(_endpoint(endpoint, key_variable=key_variable))
 
 
 def spending(sampled: Path, out: Path) -> dict[str, int | float]:
@@ -130,6 +131,12 @@ def spending(sampled: Path, out: Path) -> dict[str, int | float]:
     if (sampled / SERVED).exists():
         shutil.move(sampled / SERVED, out / SERVED)
     return {}
+
+
+def _endpoint(url: str, model: str = "", **how: Any) -> Endpoint:
+    """Return the endpoint of a vLLM server of the user's own, for which nothing is paid."""
+    free = endpoint_settings(url=url, model=model, input_price=0.0, output_price=0.0, backoff=5.0, **how)
+    return replace(free, place="generate", url_setting="generate.endpoint")
 
 
 def _ends(policy: Policy, tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel") -> list[int]:

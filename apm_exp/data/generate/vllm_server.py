@@ -83,7 +83,7 @@ def server_of(
         with _started(policy, server, tokens, folder) as (address, alive):
             yield how(url=address, model=NAME), alive
     else:
-        name = name_on(how(url=url, model=NAME), policy)
+        name = name_on(how(url=url), policy)
         yield how(url=url, model=name), lambda: None
 
 
@@ -121,7 +121,7 @@ def _started(policy: Policy, server: VllmServer, tokens: int, folder: Path) -> I
 def name_on(endpoint: Endpoint, policy: Policy) -> str:
     """Return the name under which a running server has the policy's folder. Raises ValueError if it has not."""
     openai = import_openai()
-    with client_of("generate", endpoint) as client:
+    with client_of(endpoint) as client:
         try:
             served_models = {each.id: getattr(each, "root", None) for each in client.models.list()}
         except openai.OpenAIError as error:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ MOST = 8  # tokens of a reply
 
 def settings(server: Server, **changes: object) -> Endpoint:
     given = {"url": server.url, "model": "m", "backoff": 0.01, "attempts": 6, "timeout": 5.0, "concurrency": 8}
-    return endpoint(**(given | changes))  # type: ignore[arg-type]
+    return replace(endpoint(**(given | changes)), place="generate.endpoint")  # type: ignore[arg-type]
 
 
 def requests(count: int, group: bool = False) -> list[Request]:
@@ -32,7 +33,7 @@ def requests(count: int, group: bool = False) -> list[Request]:
 
 
 def asked(server, folder, count, **changes):
-    asking = Asking("generate.endpoint", settings(server, **changes), folder)
+    asking = Asking(settings(server, **changes), folder)
     return dict(asking.all(requests(count)))
 
 
@@ -153,7 +154,7 @@ def test_a_server_that_says_when_to_come_back_is_not_asked_before(tmp_path):
     [
         (
             lambda handler, _: handler.error(401, "Incorrect API key"),
-            "generate.endpoint.key_variable=None: the server refuses the key (HTTP 401",
+            "generate.endpoint.key_variable=null: the server refuses the key (HTTP 401",
         ),
         (
             lambda handler, _: handler.error(404, "The model `m` does not exist", "model_not_found"),
@@ -198,7 +199,7 @@ def test_the_replies_in_flight_are_not_lost_if_another_request_ends_the_work(tmp
         handler.error(401, "the key was revoked")
 
     with serving(faults=lambda number, _: refuse if number == 4 else wait) as server:
-        asking, replies = Asking("generate.endpoint", settings(server, concurrency=4), tmp_path), []
+        asking, replies = Asking(settings(server, concurrency=4), tmp_path), []
         with pytest.raises(ValueError, match="the key was revoked"):
             collect(asking.all(requests(20)), replies)
     assert (server.count, sum(server.replied.values()), len(replies)) == (4, 3, 3)
@@ -208,9 +209,9 @@ def test_the_ceiling_is_never_exceeded_and_the_replies_until_then_are_kept(tmp_p
     """100 output tokens are paid for; a reply has at most 8, so that 92 to 100 are spent."""
     money = {"input_price": 0.0, "output_price": 1e6, "max_cost": 100.0}
     with serving() as server:
-        asking, replies = Asking("judge.endpoint", settings(server, **money), tmp_path), []
+        asking, replies = Asking(settings(server, **money), tmp_path), []
         with pytest.raises(
-            CeilingReached, match=r"^judge.endpoint.max_cost=100: reached: \d+ spent on \d+ replies, and"
+            CeilingReached, match=r"^generate.endpoint.max_cost=100: reached: \d+ spent on \d+ replies, and"
         ):
             collect(asking.all(requests(90)), replies)
         assert 92 < server.billed[1] <= 100
@@ -239,7 +240,7 @@ def test_requests_that_the_server_cannot_take_are_refused_one_by_one(tmp_path):
 def test_the_other_requests_of_a_refused_group_are_refused_unasked(tmp_path):
     too_long = lambda handler, _: handler.error(413, "too large")  # noqa: E731
     with serving(faults=lambda _, body: too_long if body["seed"] in (4, 5, 6, 7) else None) as server:
-        asking = Asking("generate.endpoint", settings(server, concurrency=1), tmp_path)
+        asking = Asking(settings(server, concurrency=1), tmp_path)
         replies = dict(asking.all(requests(12, group=True)))
     assert [n for n, reply in replies.items() if isinstance(reply, Refusal)] == [4, 5, 6, 7]
     assert server.count == 9
@@ -270,3 +271,10 @@ def test_a_server_on_this_machine_is_not_asked_through_a_proxy(tmp_path, monkeyp
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with serving() as server:
         assert len(asked(server, tmp_path, 2)) == 2
+
+
+def test_requests_keep_to_the_rate_limit(tmp_path):
+    with serving() as server:
+        started = time.monotonic()
+        asked(server, tmp_path, 4, requests_per_minute=600)
+        assert time.monotonic() - started >= 0.3

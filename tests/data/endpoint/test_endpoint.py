@@ -1,6 +1,7 @@
 """The settings of an endpoint: what is refused before any work."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -9,18 +10,21 @@ from apm_exp.data.endpoint.endpoint import endpoint, key_of
 from tests.data.endpoint.server import serving
 
 URL = "https://api.example.com/v1"
-PLACE = "reward.endpoint"
 
 
 def of(**settings):
-    return endpoint(**({"url": URL, "model": "m"} | settings))
+    return replace(endpoint(**({"url": URL, "model": "m"} | settings)), place="reward.endpoint")
 
 
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
         ({"url": "api.example.com"}, r"url=api\.example\.com: not an http\(s\) address; give one as"),
-        ({"url": f"{URL}?key=abcdef"}, r"url=\.\.\.: has a query or a password, and settings are written to files"),
+        (
+            {"url": f"{URL}?key=abcdef"},
+            r"url=\.\.\.: has a query, a user or a password, and settings are written to files",
+        ),
+        ({"url": "https://abcdef@api.example.com/v1"}, r"url=\.\.\.: has a query, a user or a password"),
         ({"key_variable": "0a1b2c3d"}, r"key_variable=\.\.\.: not the name of an environment variable; put the key"),
         ({"input_price": 1.0}, r"input_price, reward\.endpoint\.output_price: give both"),
         ({"max_cost": 5.0}, r"max_cost=5: the prices are unknown, so the cost cannot be counted; give reward\."),
@@ -28,7 +32,7 @@ def of(**settings):
 )
 def test_settings_that_do_not_fit_together_are_refused(settings, problem):
     with pytest.raises(ValueError, match=rf"^reward\.endpoint\.{problem}") as error:
-        check_endpoint(PLACE, of(**settings))
+        check_endpoint(of(**settings))
     assert "abcdef" not in str(error.value)
     assert "0a1b2c3d" not in str(error.value)
 
@@ -53,27 +57,38 @@ def test_settings_that_do_not_fit_together_are_refused(settings, problem):
 )
 def test_a_run_needs_a_key_a_ceiling_and_a_server(settings, problem):
     with pytest.raises(ValueError, match=rf"^reward\.endpoint\.{problem}"):
-        check_ready(PLACE, of(**settings))
+        check_ready(of(**settings))
 
 
 def test_a_server_on_this_machine_needs_no_ceiling_and_is_asked_for_nothing_but_its_models():
     with serving() as server:
-        check_ready(PLACE, of(url=server.url))
+        check_ready(of(url=server.url))
         assert server.count == 0
 
 
 def test_a_key_that_the_server_refuses_is_known_before_any_work(monkeypatch):
-    monkeypatch.setenv("MY_KEY", "wrong")
+    monkeypatch.setenv("MY_KEY", "wrong-and-secret")
     with serving() as server:
-        server.models = lambda handler: handler.error(401, "Incorrect API key provided")
-        with pytest.raises(ValueError, match=r"^reward\.endpoint\.key_variable=MY_KEY: the server refuses the key"):
-            check_ready(PLACE, of(url=server.url, key_variable="MY_KEY"))
+        server.models = lambda handler: handler.error(401, "Incorrect API key provided: wrong-and-secret")
+        with pytest.raises(
+            ValueError, match=r"^reward\.endpoint\.key_variable=MY_KEY: the server refuses the key"
+        ) as error:
+            check_ready(of(url=server.url, key_variable="MY_KEY"))
+    assert "provided: ***" in str(error.value)  # a server that repeats the key
+
+
+def test_a_model_that_the_server_does_not_list_is_a_warning(caplog):
+    with serving() as server:
+        check_ready(of(url=server.url))
+        assert not caplog.messages
+        check_ready(of(url=server.url, model="n"))
+    assert caplog.messages == ["reward.endpoint.model=n: not in the server's list of models; choose from: m"]
 
 
 def test_a_server_without_a_list_of_models_counts_as_reached():
     with serving() as server:
         server.models = lambda handler: handler.error(404, "no such page")
-        check_ready(PLACE, of(url=server.url))
+        check_ready(of(url=server.url))
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
@@ -81,10 +96,10 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
     with pytest.raises(
         ValueError, match=r"^endpoint: .*tenacity.*; install them with: pip install -e '\.\[endpoint\]'$"
     ):
-        check_ready(PLACE, of(url="http://127.0.0.1:8000/v1"))
+        check_ready(of(url="http://127.0.0.1:8000/v1"))
 
 
 def test_the_key_is_that_of_the_variable(monkeypatch):
     monkeypatch.setenv("A_KEY", " abc\n")
-    assert key_of(PLACE, of(key_variable="A_KEY")) == "abc"
-    assert key_of(PLACE, of()) == "none"
+    assert key_of(of(key_variable="A_KEY")) == "abc"
+    assert key_of(of()) == "none"

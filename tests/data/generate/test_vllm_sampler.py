@@ -195,6 +195,11 @@ def test_an_error_and_a_closed_generator_end_the_server(micro_policy, tmp_path, 
     assert not any(map(psutil.pid_exists, pids(record)))
 
 
+def test_a_running_server_that_is_not_there_is_known_before_any_work(record):
+    with pytest.raises(ValueError, match=r"^generate\.endpoint=http://127\.0\.0\.1:9/v1: the server cannot be reached"):
+        ready(endpoint="http://127.0.0.1:9/v1", key_variable=None, vllm=server(record))
+
+
 def test_a_program_that_is_missing_and_a_port_that_is_taken_are_known_before_any_work(record):
     how = {"endpoint": None, "key_variable": None}
     with pytest.raises(
