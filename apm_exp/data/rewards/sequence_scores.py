@@ -1,80 +1,102 @@
-"""Score token sequences with a classifier: longest first, in smaller batches if memory runs out."""
+"""Score token sequences with a reward model: longest first, in smaller batches if memory runs out."""
 
-from collections.abc import Collection, Iterator, Sequence
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import count
-from typing import Any
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import torch
+from apm_exp.core.console import track
+from apm_exp.core.results_file import read_results, record
 
-from apm_exp.models.halving import run_halving
-
-Ids = Sequence[Sequence[int]]  # the tokens of each sequence
-Indexed = tuple[int, Sequence[int]]
+logger = logging.getLogger(__name__)
 
 
-def form_batches(ids: Ids, names: Sequence[str], known: Collection[str], batch_size: int) -> list[list[int]]:
-    """Return the indices of the sequences of each forward, longest first, without those whose name is in `known`.
+class Conversation(NamedTuple):
+    """What a reward model reads for one response: its tokens, and the row that it is of."""
 
-    Known sequences are removed after the batches are formed, so that a resumed attempt has the same batches.
+    ids: list[int]
+    row: int
+
+
+Score = Callable[[Sequence[Conversation]], list[float]]
+Scored = list[tuple[str, float]]
+
+
+def per_batch(scores: Callable[[Sequence[list[int]], list[int]], Any]) -> Score:
+    """Return a function of conversations for one of their tokens and rows that returns a tensor, without gradients."""
+    import torch
+
+    @torch.inference_mode()
+    def score(batch: Sequence[Conversation]) -> list[float]:
+        result: list[float] = scores([each.ids for each in batch], [each.row for each in batch]).tolist()
+        return result
+
+    return score
+
+
+def score_all(
+    score: Score, conversations: Mapping[str, Conversation], batch_size: int, scored: Path, label: str
+) -> dict[str, float]:
+    """Return the score of each conversation by its name; those that an earlier attempt has saved are reused.
+
+    score: computes one batch. If memory runs out, reward.batch_size is halved, with a warning. label:
+    `reward.path=...`, for messages. Raises ValueError if one conversation alone does not fit into memory, and for a
+    score that is not finite.
     """
-    longest_first = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), names[index]))
-    batches = [longest_first[start : start + batch_size] for start in range(0, len(ids), batch_size)]
-    rest = ([index for index in batch if names[index] not in known] for batch in batches)
-    return [batch for batch in rest if batch]
+    known = dict(read_results(scored))
+    if known:
+        logger.info("%d of %d different responses were scored before", len(known), len(conversations))
+    batches = form_batches(conversations, batch_size)
+    # Known ones are removed after the batches are formed, so that a resumed attempt has the same batches.
+    rest = [left for batch in batches if (left := [name for name in batch if name not in known])]
+    new = record(_scores(score, conversations, rest, batch_size, label), dict, scored)
+    each = track((item for batch in new for item in batch), "rewards: responses", sum(map(len, rest)))
+    return known | dict(each)
 
 
-def score_batches(
-    model: Any, ids: Ids, batches: Sequence[list[int]], pad: int | None, label: str
-) -> Iterator[list[tuple[int, float]]]:
-    """Yield, for each batch, the (index, score) of its sequences, from one forward.
+def form_batches(conversations: Mapping[str, Conversation], batch_size: int) -> list[list[str]]:
+    """Return the names of the conversations of each forward: longest first, those of a row together.
 
-    If memory runs out, reward.batch_size is halved, with a warning. label: `reward.path=...`, for messages. Raises
-    ValueError if one sequence alone does not fit into memory, or if the model does not return one number for each.
+    A batch has at most batch_size conversations; only a row that has more of them is split.
     """
-    size = max(map(len, batches), default=1)
-    named = ([(index, ids[index]) for index in batch] for batch in batches)
-    score = partial(_scores, model, pad, label)
-    for batch, scores in run_halving(score, named, lambda _: 1, size, "reward.batch_size", _too_large):
-        yield [(index, reward) for (index, _), reward in zip(batch, scores, strict=True)]
+    from apm_exp.models.halving import fill
+
+    def longest(group: list[str]) -> tuple[int, str]:
+        return -len(conversations[group[0]].ids), group[0]
+
+    in_rows = sorted(conversations, key=lambda name: (conversations[name].row, -len(conversations[name].ids), name))
+    groups = [list(names) for _, names in groupby(in_rows, key=lambda name: conversations[name].row)]
+    parts = [group[start : start + batch_size] for group in groups for start in range(0, len(group), batch_size)]
+    return [list(chain.from_iterable(batch)) for batch in fill(sorted(parts, key=longest), len, batch_size)]
 
 
-def _too_large(indexed: Indexed) -> str:
+def _scores(
+    score: Score, conversations: Mapping[str, Conversation], batches: list[list[str]], batch_size: int, label: str
+) -> Iterator[Scored]:
+    """Yield the (name, score) of each batch, from one forward."""
+    from apm_exp.models.halving import run_halving
+
+    def run(batch: Sequence[str]) -> list[float]:
+        return score([conversations[name] for name in batch])
+
+    too_large = partial(_too_large, conversations)
+    size = min(batch_size, max(map(len, batches), default=1))
+    for batch, scores in run_halving(run, batches, lambda _: 1, size, "reward.batch_size", too_large):
+        _check_finite(scores, label)
+        yield list(zip(batch, scores, strict=True))
+
+
+def _too_large(conversations: Mapping[str, Conversation], name: str) -> str:
     return (
-        f"reward.max_length: out of memory for one response alone ({len(indexed[1])} tokens with its prompt), so a "
-        "smaller reward.batch_size does not help; use a smaller reward.max_length or a larger device"
+        f"reward.max_length: out of memory for one response alone ({len(conversations[name].ids)} tokens with its "
+        "prompt), so a smaller reward.batch_size does not help; use a smaller reward.max_length or a larger device"
     )
 
 
-def _scores(model: Any, pad: int | None, label: str, batch: Sequence[Indexed]) -> list[float]:
-    """Return the only logit of each sequence."""
-    ids = [each for _, each in batch]
-    logits = _logits(model, ids, pad)
-    shape, wanted = tuple(getattr(logits, "shape", ())), (len(ids), 1)
-    if shape != wanted:
-        problem = f"the model gives scores of shape {shape} for {len(ids)} responses instead of {wanted}"
-        raise ValueError(f"{label}: {problem}; use a sequence classifier with one label")
-    return logits[:, 0].float().tolist()
-
-
-def _logits(model: Any, ids: Ids, pad: int | None) -> Any:
-    """Return the model's logits for each sequence, padded on the right; None if its output has none.
-
-    Decoder classifiers use the hidden state of the last token that is not the pad id. This is the wrong token if a
-    sequence contains the pad id (pad = end token), so that an id is used that no sequence of the batch contains.
-    """
-    pad = _free_id(ids, pad)
-    for config in (model.config, model.config.get_text_config()):
-        config.pad_token_id = pad
-    longest = max(len(each) for each in ids)
-    padded = torch.tensor([[*each] + [pad] * (longest - len(each)) for each in ids])
-    mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in ids])
-    with torch.inference_mode():
-        output = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device))
-    return getattr(output, "logits", None)
-
-
-def _free_id(ids: Ids, pad: int | None) -> int:
-    """Return the pad id if no sequence contains it, else the first id that none contains."""
-    used = set().union(*ids)
-    return pad if pad is not None and pad not in used else next(id for id in count() if id not in used)
+def _check_finite(scores: Sequence[float], label: str) -> None:
+    if bad := sum(not math.isfinite(score) for score in scores):
+        remedy = "set reward.dtype=float32, or check the model's weights"
+        raise ValueError(f"{label}: {bad} of {len(scores)} rewards of a batch are not finite; {remedy}")

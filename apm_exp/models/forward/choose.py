@@ -46,7 +46,7 @@ def choose_form(causal_lm: Any, forward: Forward) -> None:
         check_causal(causal_lm, few[-1])
         if wanted not in OF_PAIRS:
             return
-        for attention in _fastest(causal_lm.device) if wanted == "auto" else (wanted,):
+        for attention in fastest(causal_lm.device) if wanted == "auto" else (wanted,):
             problem = _problem(causal_lm, attention, forward, few, plain)
             if problem is None:
                 return
@@ -99,7 +99,7 @@ def _plain(causal_lm: Any, few: Sequence[Prompted]) -> list[Tensor]:
         raise refused(causal_lm, f"fails on a few tokens ({library_error(error)})") from error
 
 
-def _fastest(device: torch.device) -> Sequence[str]:
+def fastest(device: torch.device) -> Sequence[str]:
     """Return the attentions to try, the fastest first."""
     return (FLEX, SEGMENTS) if device.type == "cuda" else (SEGMENTS,)
 
@@ -121,8 +121,8 @@ def _problem(
 
 def _unfit(causal_lm: Any, attention: str) -> str | None:
     """Return which part of the model's structure prevents shared prompts, or None."""
-    if others := set(getattr(causal_lm.config.get_text_config(), "layer_types", None) or ()) - _LAYERS:
-        return f"has layers that mix all tokens of a row ({', '.join(sorted(others))})"
+    if problem := mixing_layers(causal_lm.config):
+        return problem
     causal_lm.set_attn_implementation(attention)
     if causal_lm.config._attn_implementation != attention:
         return "does not support other kinds of attention"
@@ -131,6 +131,12 @@ def _unfit(causal_lm: Any, attention: str) -> str | None:
     teach(head)
     causal_lm.shares_prompts = True
     return None if _head_is_all(causal_lm) else "changes the logits after its output head"
+
+
+def mixing_layers(config: Any) -> str | None:
+    """Return which layers of a model mix all tokens of a row, as a problem in words, or None."""
+    others = set(getattr(config.get_text_config(), "layer_types", None) or ()) - _LAYERS
+    return f"has layers that mix all tokens of a row ({', '.join(sorted(others))})" if others else None
 
 
 def _differs(causal_lm: Any, forward: Forward, few: Sequence[Prompted], plain: Sequence[Tensor]) -> str | None:

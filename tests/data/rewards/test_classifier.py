@@ -12,7 +12,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Llam
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from apm_exp.data.rewards.classifier import classifier
-from apm_exp.data.rewards.sequence_scores import _free_id
+from apm_exp.models import classifier_scores
+from apm_exp.models.classifier_scores import _free_id
 from tests.data.rewards.reward_folder import alone, reward_folder
 from tests.micro_world_policy import RUNTIME
 from tests.models.tiny_folder import tiny_folder
@@ -23,7 +24,7 @@ ROWS = [
     {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "Why?"}], "responses": ["1", "22"]},
 ]
 SETTINGS = {"revision": None, "dtype": "float32", "max_length": 256, "trust_remote_code": False}
-FORWARD = LlamaForSequenceClassification.forward
+SHARED, CHOOSE = classifier_scores._shared, classifier_scores.choose_sharing
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +92,22 @@ def test_nothing_to_score(folder, tmp_path):
 
 def out_of_memory_above(monkeypatch, most):
     """Let the model's memory run out for more than so many sequences at once; the sizes that it is given."""
-    sizes = []
+    sizes, chosen = [], []
 
-    def forward(self, input_ids, attention_mask):
-        sizes.append(len(input_ids))
-        if len(input_ids) > most:
+    def shared(model, sequences, owners):
+        if chosen:
+            sizes.append(len(sequences))
+        if chosen and len(sequences) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        return FORWARD(self, input_ids, attention_mask)
+        return SHARED(model, sequences, owners)
 
-    monkeypatch.setattr(LlamaForSequenceClassification, "forward", forward)
+    def choose(backbone, shared, plain):
+        chosen.clear()
+        chosen.append(CHOOSE(backbone, shared, plain))  # on a few tokens, for which there is memory
+        return chosen[-1]
+
+    monkeypatch.setattr(classifier_scores, "_shared", shared)
+    monkeypatch.setattr(classifier_scores, "choose_sharing", choose)
     return sizes
 
 
@@ -145,7 +153,7 @@ def test_other_errors_are_no_lack_of_memory(folder, monkeypatch):
 def test_a_model_that_does_not_give_one_number_for_each_response(folder, monkeypatch, output, shape):
     monkeypatch.setattr(LlamaForSequenceClassification, "forward", lambda self, input_ids, attention_mask: output)
     problem = (
-        rf"^reward\.path={folder}: the model gives scores of shape {shape} for 5 responses instead of \(5, 1\); use"
+        rf"^reward\.path={folder}: the model gives scores of shape {shape} for 1 responses instead of \(1, 1\); use"
     )
     with pytest.raises(ValueError, match=problem):
         scores(folder)
@@ -201,6 +209,31 @@ def test_a_response_whose_tool_calls_the_template_does_not_write_has_no_rewards(
     bad = {"prompt": [{"role": "user", "content": "What?"}], "responses": ["", "no"], "response_extras": calls}
     assert scores(folder, [bad, *ROWS]) == [None, *scores(folder)]
     assert "it does not write the assistant's tool_calls: 'look'" in caplog.text
+
+
+def test_too_long_is_an_error_if_asked_for(folder, tmp_path):
+    with pytest.raises(
+        ValueError,
+        match=r"^reward\.on_too_long=error: 1 of 5 responses have more than reward\.max_length=30 tokens with their "
+        r"prompt; set reward\.max_length=\d{3}, or reward\.on_too_long=truncate$",
+    ):
+        scores(folder, max_length=30, on_too_long="error")
+    assert scores(folder, on_too_long="error") == scores(folder)
+    short = shutil.copytree(folder, tmp_path / "model")
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 60}))
+    with pytest.raises(ValueError, match=r"1 of 2 conversations are longer .* than the model's 60 positions"):
+        scores(short, on_too_long="error")
+
+
+def test_rewards_that_are_not_finite_are_an_error(tmp_path):
+    folder = reward_folder(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights["score.weight"][0, 0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    problem = rf"^reward\.path={folder}: 5 of 5 rewards of a batch are not finite; set reward\.dtype=float32, or check"
+    with pytest.raises(ValueError, match=problem):
+        scores(folder)
 
 
 def test_missing_folder(tmp_path):

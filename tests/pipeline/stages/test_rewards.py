@@ -10,13 +10,13 @@ import pytest
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.messages import EXTRAS
-from apm_exp.data.rewards import sequence_scores
+from apm_exp.models import classifier_scores
 from apm_exp.pipeline.stages.rewards import rewards
 from tests.data.rewards.reward_folder import reward_folder
 from tests.micro_world_policy import RUNTIME
 
 RECORDED = {"_target_": "apm_exp.data.rewards.recorded.recorded"}
-LOGITS = sequence_scores._logits
+SHARED = classifier_scores._shared
 THIS = {"_target_": f"{__name__}.lengths"}
 
 
@@ -90,17 +90,24 @@ def classifier(tmp_path):
     return {"_target_": "apm_exp.data.rewards.classifier.classifier", "path": str(folder)} | settings
 
 
+def choose_row(backbone, _shared, _plain):
+    """Choose the shared form without the trial, whose forwards would be counted."""
+    backbone.set_attn_implementation("segments")
+    return True
+
+
 def forwards(monkeypatch, most=99):
     """The device and number of responses of each forward from here on; a kill comes in the one after so many."""
     seen = []
 
-    def logits(model, ids, pad):
+    def shared(model, ids, owners):
         if len(seen) == most:
             raise KeyboardInterrupt
         seen.append((model.device.type, len(ids)))
-        return LOGITS(model, ids, pad)
+        return SHARED(model, ids, owners)
 
-    monkeypatch.setattr(sequence_scores, "_logits", logits)
+    monkeypatch.setattr(classifier_scores, "_shared", shared)
+    monkeypatch.setattr(classifier_scores, "choose_sharing", choose_row)
     return seen
 
 
@@ -137,7 +144,7 @@ def test_another_batch_size_after_a_kill_scores_only_the_rest(stage, classifier,
         stage(classifier)
     seen = forwards(monkeypatch)
     _, table = stage(classifier | {"batch_size": 4})
-    assert [size for _, size in seen] == [2, 1]
+    assert [size for _, size in seen] == [1, 2]  # the responses of a row stay together
     for name in ("chosen_reward", "rejected_reward"):
         assert table[name].to_pylist() == pytest.approx(whole[name].to_pylist(), abs=1e-5)
 
