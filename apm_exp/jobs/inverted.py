@@ -22,7 +22,7 @@ def refuse_inverted(config: Mapping[str, Any], made: Artifact) -> None:
     share = inverted_share(made)
     words = f"in {made.counts.get('inverted', 0):,} pairs ({share:.0%} of those with rewards) the rejected response has"
     if share > MOST and not config["reward"].get("allow_inverted", False):
-        remedy = "exchange chosen and rejected, or take other rewards; reward.allow_inverted=true goes on"
+        remedy = "exchange chosen and rejected, or take other rewards; reward.allow_inverted=true continues"
         raise ValueError(f"reward.allow_inverted=false: {words} the higher reward; {remedy}")
     if share > MANY and not made.reused:
         logger.warning("%s the higher reward: the rewards or the labels of these pairs are noisy", words)

@@ -29,7 +29,7 @@ def test_most_labels_inverted_stops_unless_that_is_meant():
         refuse_inverted(CONFIG, made(51))
     assert str(caught.value) == (
         "reward.allow_inverted=false: in 51 pairs (51% of those with rewards) the rejected response has the higher "
-        "reward; exchange chosen and rejected, or take other rewards; reward.allow_inverted=true goes on"
+        "reward; exchange chosen and rejected, or take other rewards; reward.allow_inverted=true continues"
     )
     with pytest.raises(ValueError, match="60%"):  # 6 of the 10 that have rewards
         refuse_inverted(CONFIG, made(6, unrewarded=90, reused=True))
