@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, StoppingCriteri
 
 from apm_exp.data.generate.decode import decode
 from apm_exp.data.generate.draw import draw, uniform_numbers
-from tests.benchmarks.matrix_peak import synchronise
+from tests.benchmarks.matrix_peak import synchronize
 from tests.benchmarks.model_shape import SHAPES, random_llama
 from tests.benchmarks.table import Bar, Row, print_bars, print_table, write_json
 
@@ -78,10 +78,10 @@ def compared(options: argparse.Namespace, model: Any, length: int, number: int, 
 
 
 def _seconds(work: Callable[[], None], device: str) -> tuple[float, float]:
-    synchronise(device)
+    synchronize(device)
     wall, cpu = time.perf_counter(), time.process_time()
     work()
-    synchronise(device)
+    synchronize(device)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
