@@ -13,6 +13,7 @@ from apm_exp.core.rounding import rounding_of
 from apm_exp.data.generate.cached_rows import CachedRows
 from apm_exp.data.generate.shared_keys import SHARED_KEYS
 from apm_exp.data.generate.shared_rows import SharedRows
+from apm_exp.models.forward.plain import ordinary
 from apm_exp.models.loading import OF_PAIRS
 from apm_exp.models.quiet import quiet
 
@@ -73,10 +74,11 @@ def _problem(model: Any) -> str | None:
 
 def _shared(model: Any) -> Tensor:
     """Return the log-probs after each beginning of the responses, with rows that leave and one that joins later."""
-    rows, next_RT = SharedRows(model), torch.tensor(_NEXT, device=model.device)
-    first = rows.change([], _PROMPTS[:2], [0, 0, 1, 1])
+    rows, prompts = SharedRows(model), [ordinary(model, ids) for ids in _PROMPTS]
+    next_RT = torch.tensor([ordinary(model, ids) for ids in _NEXT], device=model.device)
+    first = rows.change([], prompts[:2], [0, 0, 1, 1])
     second = rows.logits(next_RT[:4, 0])
-    joined = rows.change([0, 3], _PROMPTS[2:], [0])
+    joined = rows.change([0, 3], prompts[2:], [0])
     third = rows.logits(torch.stack([next_RT[0, 1], next_RT[3, 1], next_RT[4, 0]]))
     return torch.cat([each for each in (first, second, joined, third) if each is not None]).log_softmax(-1)
 
@@ -90,4 +92,5 @@ def _plain(model: Any) -> Tensor:
 
 
 def _last(model: Any, ids: Sequence[int]) -> Tensor:
-    return model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[:, -1].float()
+    inputs = torch.tensor([ordinary(model, ids)], device=model.device)
+    return model(input_ids=inputs, use_cache=False).logits[:, -1].float()

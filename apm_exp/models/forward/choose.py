@@ -12,7 +12,7 @@ from apm_exp.core.errors import library_error
 from apm_exp.models.context import context_length
 from apm_exp.models.forward.flex import FLEX
 from apm_exp.models.forward.output_head import soft_cap_of, teach
-from apm_exp.models.forward.plain import check_causal, check_padded, difference_of_sums, plain_logps, refused
+from apm_exp.models.forward.plain import check_causal, check_padded, difference_of_sums, ordinary, plain_logps, refused
 from apm_exp.models.forward.row import Prompted
 from apm_exp.models.forward.segment_attention import SEGMENTS
 from apm_exp.models.loading import OF_PAIRS
@@ -27,7 +27,6 @@ _FEW: tuple[Prompted, ...] = (
 )
 # Longer than the chunks of 64 tokens in which some models compute, together with a much shorter response.
 _LONG: Prompted = ([2, 7, 1], [[8, 2, 8, 1, 8] * 14, [4, 5, 9, 4, 5, 2] * 3])
-_CONTROL = 50  # the first of so many parts of a vocabulary is left out (Gemma's, of 5,120, has 107 control tokens)
 _COPIES = 9  # more than the 128 tokens of one FlexAttention block, for which a separate kernel would be compiled
 
 
@@ -75,19 +74,10 @@ def _trial(causal_lm: Any) -> Iterator[None]:
 
 
 def _few(causal_lm: Any) -> Sequence[Prompted]:
-    """Return the prompts and responses for the comparison, within the model's context length.
-
-    The tokens are ordinary ones. The first of a vocabulary are often control tokens, of which a trained model has seen
-    no text: SmolLM2 gives such text 21 nats a token, which bfloat16 rounds by up to 5 nats a token.
-    """
+    """Return the prompts and responses for the comparison, of ordinary tokens, within the model's context length."""
     room, longest = context_length(causal_lm), len(_LONG[0]) + len(_LONG[1][0])
     few = _FEW if room is not None and room < longest else (*_FEW, _LONG)
-    first = (getattr(causal_lm.config.get_text_config(), "vocab_size", None) or 0) // _CONTROL
-    return [(_after(first, prompt), [_after(first, each) for each in responses]) for prompt, responses in few]
-
-
-def _after(first: int, ids: Sequence[int]) -> list[int]:
-    return [first + token for token in ids]
+    return [(ordinary(causal_lm, prompt), [ordinary(causal_lm, each) for each in texts]) for prompt, texts in few]
 
 
 def _plain(causal_lm: Any, few: Sequence[Prompted]) -> list[Tensor]:

@@ -20,6 +20,17 @@ _ROUNDED = 0.25  # in 16 bits, where rounding may route a token to other experts
 _FLOAT32 = 1e-4
 _SAME_BITS = 0.002  # if equal shapes give bitwise equal results; an untrained BERT has 0.007
 _OTHER = (7, 6)  # replaces an even token by an odd one, and vice versa
+_CONTROL = 50  # the first of so many parts of a vocabulary is left out (Gemma's, of 5,120, has 107 control tokens)
+
+
+def ordinary(causal_lm: Any, ids: Sequence[int]) -> list[int]:
+    """Return small token ids moved behind the control tokens, which are often the first of a vocabulary.
+
+    A trained model has seen no text of control tokens: SmolLM2 gives it -21 nats a token, which bfloat16 rounds by up
+    to 5 nats a token, and up to 0.4 of ordinary text.
+    """
+    first = (getattr(causal_lm.config.get_text_config(), "vocab_size", None) or 0) // _CONTROL
+    return [first + token for token in ids]
 
 
 def plain_logps(causal_lm: Any, prompts: Sequence[Prompted]) -> list[Tensor]:
