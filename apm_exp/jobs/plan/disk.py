@@ -11,14 +11,13 @@ from apm_exp.core.console import shown
 from apm_exp.core.step_names import of_kind
 from apm_exp.core.told import ask
 from apm_exp.data.generate.most_new_tokens import most_of
-from apm_exp.data.sources.count import count_rows
 from apm_exp.jobs.plan.memory.states import optimizer_bytes
 from apm_exp.jobs.plan.memory.training import Training
 from apm_exp.models.shape import Shape
 from apm_exp.pipeline.flops import ASSUMED, MeanLengths
 from apm_exp.pipeline.resolve import is_here
 from apm_exp.pipeline.stage_table import STAGES
-from apm_exp.pipeline.step import Step, lineage
+from apm_exp.pipeline.step import Step, earlier_steps
 from apm_exp.pipeline.work import Counts
 from apm_exp.training.callbacks.checkpoints import KEPT_MEANWHILE
 
@@ -130,15 +129,24 @@ def _table(step: Step, config: Mapping[str, Any], known: Mapping[str, Counts], p
 
     By the tokens that are sampled, the files that are read (the table is compressed too), or the mean pair.
     """
+    sampled = _sampled(step)
+    if sampled is not None:
+        responses = known.get(sampled.key, {}).get("responses")
+        each = (most_of(sampled.inputs["generate"]) or 0) * _BYTES_A_TOKEN
+        return None if responses is None else int(responses * each)
     dataset = config["dataset"]
-    generations = next((each for each in lineage(step) if each.kind == "generations"), None)
-    if generations is not None:
-        generate, node = generations.inputs["generate"], generations.inputs["prompts"].inputs["dataset"]
-        rows = count_rows({**node, "limit": generations.inputs["prompts"].inputs["limit"]})
-        each = int(generate.get("samples", 1)) * (most_of(generate) or 0) * _BYTES_A_TOKEN
-        return None if rows is None else rows * each
     files: Iterable[Path] | None = ask("dataset", dataset, "files")
     if files is not None:
         return sum(file.stat().st_size for file in files)
     pairs = known.get(step.key, {}).get("pairs")
     return None if pairs is None else int(pairs * sum(pair) * _BYTES_A_TOKEN)
+
+
+def _sampled(step: Step) -> Step | None:
+    """Return the sampling whose responses are in a step's table: the nearest one, but none that trained its policy."""
+    level = [step]
+    while level:
+        if sampled := next((each for each in level if each.kind == "generations"), None):
+            return sampled
+        level = [each for later in level for each in earlier_steps(later) if each.kind not in ("models", "policy")]
+    return None

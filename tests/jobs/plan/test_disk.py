@@ -5,6 +5,7 @@ from typing import Any
 
 from apm_exp.core.digest import FileDigests
 from apm_exp.jobs.plan.disk import Disk, checkpoint_bytes, disk_line, job_disk, together
+from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.unroll import unroll
 from apm_exp.pipeline.work import Counts
@@ -14,10 +15,19 @@ from tests.test_configs import compose
 
 
 def missing(*overrides: str) -> tuple[dict[str, Any], dict[str, Step], dict[str, Counts]]:
-    """The configuration of a job, its scoring and its training, and that they make 25 optimizer steps."""
+    """The configuration of a job, its scoring and its training, and its counts: there are 25 optimizer steps."""
     config = compose(*overrides)
     steps = unroll(config, CHOICES, FileDigests(Path("absent")))
-    return config, {name: steps[name] for name in ("logps", "policy")}, {steps["policy"].key: {"optimizer_steps": 25}}
+    known = bounds_of(steps) | {steps["policy"].key: {"optimizer_steps": 25}}
+    return config, {name: steps[name] for name in ("logps", "policy")}, known
+
+
+def bounds_of(steps: dict[str, Step]) -> dict[str, Counts]:
+    """The most that each step can have."""
+    known: dict[str, Counts] = {}
+    for step in steps.values():
+        known[step.key] = STAGES[step.kind].bounds(step.inputs, known)
+    return known
 
 
 def test_weights_stay_and_checkpoints_go() -> None:
@@ -27,7 +37,22 @@ def test_weights_stay_and_checkpoints_go() -> None:
     table = 100 * 5 * 24 * 8  # prompts, samples, tokens, bytes
     assert disk.stays == {steps["policy"].folder: 4 * N, steps["logps"].folder: table}
     assert disk.while_training == 3 * 12 * N  # the newest, the one before, and the one that is being written
-    assert job_disk(config, steps, {steps["policy"].key: {"optimizer_steps": 5}}, ON_CPU).while_training == 12 * N
+    assert (
+        job_disk(config, steps, known | {steps["policy"].key: {"optimizer_steps": 5}}, ON_CPU).while_training == 12 * N
+    )
+
+
+def test_tables_of_evolved_prompts_have_the_size_of_their_own_responses() -> None:
+    """40 prompts and 80 evolved from them, each with 5 responses of at most 24 tokens, in each iteration."""
+    config = compose("pipeline=evolve_then_select", "iterations=2", "dataset.prompts=40", "evals=[]")
+    steps = unroll(config, CHOICES, FileDigests(Path("absent")))
+    texts = {name: step for name, step in steps.items() if STAGES[step.kind].texts}
+    disk = job_disk(config, texts, bounds_of(steps), None)
+    assert len(texts) == 12
+    assert disk.stays == {
+        step.folder: (80 if name.endswith("-evolved") else 40) * 5 * 24 * 8 for name, step in texts.items()
+    }
+    assert not disk.unknown
 
 
 def test_checkpoints_that_are_kept_stay() -> None:
