@@ -35,6 +35,23 @@ def evaluation_of(name: str, steps: Mapping[str, T]) -> str | None:
     return next((each for each in of_kind(steps, "evaluation") if f"{place}-".startswith(f"{each}-")), None)
 
 
+def iteration_in(name: str, steps: Mapping[str, T], last: int) -> int:
+    """Return the iteration in which a step is built; 0 for one that several share.
+
+    last: the last iteration, in which the run's last policy is evaluated.
+    """
+    iteration = iteration_of(name)
+    if iteration is None and evaluation_of(name, steps) is not None:
+        shared = kind_of(name) == "prompts" or place_of(name).endswith("-starting")
+        return 0 if shared else last
+    return iteration or 0
+
+
+def is_rewriting(name: str) -> bool:
+    """Return whether a step has the requests to rewrite prompts, or the responses to them."""
+    return place_of(name).endswith("-instructions")
+
+
 def last_of(steps: Mapping[str, T], kind: str) -> T | None:
     """Return the last step of a kind, or None."""
     return next((step for name, step in reversed([*steps.items()]) if kind_of(name) == kind), None)

@@ -11,7 +11,7 @@ from apm_exp.jobs.plan.plan import Plan
 
 def cost_lines(steps: Iterable[tuple[Plan, str]]) -> Iterator[str]:
     """Yield a line for each step that asks an endpoint, and the sum of what several cost."""
-    named = [(name, bill) for plan, name in steps for bill in _bills(plan, name)]
+    named = [(name, bill) for plan, name in steps for bill in bills(plan, name)]
     for name, bill in named:
         yield f"{name}: {bill_line(bill)}"
     costs = [bill.cost for _, bill in named if bill.cost is not None]
@@ -20,7 +20,7 @@ def cost_lines(steps: Iterable[tuple[Plan, str]]) -> Iterator[str]:
         yield f"all endpoints together: at most about {sum(costs):,.2f}{unknown}"
 
 
-def _bills(plan: Plan, name: str) -> Iterator[Bill]:
+def bills(plan: Plan, name: str) -> Iterator[Bill]:
     """Yield the bill of each component of a step whose module has a function `bill`, if the counts are known."""
     inputs, counts = plan.steps[name].inputs, plan.known[name]
     for place, node in chain.from_iterable(every(key, value) for key, value in inputs.items()):

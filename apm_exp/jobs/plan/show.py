@@ -8,6 +8,7 @@ from apm_exp.core.step_names import of_kind
 from apm_exp.jobs.plan.cost import cost_lines
 from apm_exp.jobs.plan.device import device_line, named
 from apm_exp.jobs.plan.disk import disk_line
+from apm_exp.jobs.plan.iterations import iterations_table
 from apm_exp.jobs.plan.memory.check import tell
 from apm_exp.jobs.plan.memory.device import memory_of
 from apm_exp.jobs.plan.memory.show import memory_table
@@ -24,8 +25,8 @@ _PREFIXES = ("", "K", "M", "G", "T", "P", "E", "Z")
 def print_plan(plan: Plan) -> None:
     """Print one line a step: reused or to be built, with exact counts if built, and upper bounds or assumptions else.
 
-    Then what is assumed, the memory of what is to be done, and the disk that all will need. Raises a one-line
-    ValueError, after printing, if the training cannot fit its device.
+    Then what each iteration still has to do, what is assumed, the memory of what is to be done, and the disk that all
+    will need. Raises a one-line ValueError, after printing, if the training cannot fit its device.
     """
     table = plain_table("step", "state", "counts", "computes", "expected", "folder")
     for name, step in plan.steps.items():
@@ -36,6 +37,9 @@ def print_plan(plan: Plan) -> None:
         state, time = "reuse" if built else "build", time_shown(plan.seconds(name))
         table.add_row(name, state, counts or "unknown", computes, time, str(step.folder))
     print_table(plan.title, table)
+    if bounds := iterations_table(plan):
+        sure = "about" if plan.about else "at most"
+        print_table(f"still to be done in each iteration, {sure}", bounds)
     print_line(total_line((plan, name) for name in plan.missing))
     for line in cost_lines((plan, name) for name in plan.missing):
         print_line(line)

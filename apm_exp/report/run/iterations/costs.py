@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
-from apm_exp.core.step_names import evaluation_of, iteration_of, kind_of, place_of
+from apm_exp.core.step_names import evaluation_of, is_rewriting, iteration_in, kind_of
 
 EVALUATION = "evaluation"
 
@@ -17,25 +17,16 @@ def costs(steps: Mapping[str, Artifact], last: int, reused: Collection[str]) -> 
     """
     cells: dict[int, dict[str, list[str]]] = {iteration: {} for iteration in range(last + 1)}
     for name in steps:
-        cells[_iteration(name, steps, last)].setdefault(_kind(name, steps), []).append(name)
+        cells[iteration_in(name, steps, last)].setdefault(_kind(name, steps), []).append(name)
     kinds = list(dict.fromkeys(_kind(name, steps) for name in steps))
     return {"kinds": kinds, "rows": [_row(at, by_kind, kinds, steps, reused) for at, by_kind in cells.items()]}
-
-
-def _iteration(name: str, steps: Mapping[str, Artifact], last: int) -> int:
-    """Return the iteration that a step is of; 0 for one that several share."""
-    iteration, evaluation = iteration_of(name), evaluation_of(name, steps)
-    shared = kind_of(name) == "prompts" or place_of(name).endswith("-starting")
-    if evaluation is not None and iteration is None and not shared:
-        return last
-    return iteration or 0
 
 
 def _kind(name: str, steps: Mapping[str, Artifact]) -> str:
     """Return the column of a step: responses that rewrite prompts count to the prompts."""
     if evaluation_of(name, steps) is not None:
         return EVALUATION
-    return "prompts" if place_of(name).endswith("-instructions") else kind_of(name)
+    return "prompts" if is_rewriting(name) else kind_of(name)
 
 
 def _row(
