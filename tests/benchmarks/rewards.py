@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from apm_exp.models import classifier_scores as module
+from apm_exp.models.armorm import ArmoRM, armorm_scores, plain_scores
 from apm_exp.models.classifier_scores import classifier_scores
 from tests.benchmarks.matrix_peak import seconds
 from tests.benchmarks.model_shape import SHAPES
@@ -25,6 +26,7 @@ from tests.benchmarks.table import Bar, Row, print_bars, print_table, write_json
 
 ONCE, PLAIN = "prompt once", "prompt for each response"
 RESPONSES, PROMPT = 5, 1500
+GATE = [0, 1, 2]  # no other token is below 3
 LEAST, DIFFERENCE = 2.5, 1e-5
 Contenders = dict[str, Callable[[], Tensor]]
 
@@ -40,7 +42,18 @@ def classifier(sequences: list[list[int]], owners: list[int], shape: str, device
     return {ONCE: partial(once, sequences, owners), PLAIN: partial(module._plain, plain, 0, "", sequences, owners)}
 
 
-SOURCES: dict[str, Callable[..., Contenders]] = {"classifier": classifier}
+def armorm(sequences: list[list[int]], owners: list[int], shape: str, device: str) -> Contenders:
+    """Both ways to score with a random ArmoRM, whose gate reads where the prompt ends."""
+    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=8192, num_objectives=19)
+    torch.manual_seed(0)
+    with torch.device(device):
+        model: Any = ArmoRM(config).eval()
+    ids = [[*prompt[:PROMPT], *GATE, *prompt[PROMPT:]] for prompt in sequences]
+    plain = partial(plain_scores, copy.deepcopy(model), GATE, ids, owners)
+    return {ONCE: partial(armorm_scores(model, GATE), ids, owners), PLAIN: plain}
+
+
+SOURCES: dict[str, Callable[..., Contenders]] = {"classifier": classifier, "armorm": armorm}
 
 
 def conversations(prompts: int) -> tuple[list[list[int]], list[int]]:

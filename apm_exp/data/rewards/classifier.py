@@ -83,6 +83,6 @@ def config_here(*, path: str, revision: str | None) -> Path | None:
 
 def preflight(*, path: str, revision: str | None, max_length: int, trust_remote_code: bool) -> None:
     """Check the model's folder without loading its weights. Raises a one-line ValueError."""
-    from apm_exp.data.rewards.preflight import check_folder
+    from apm_exp.data.rewards.preflight import check_classifier
 
-    check_folder(path, revision, max_length, trust_remote_code=trust_remote_code)
+    check_classifier(path, revision, max_length, trust_remote_code=trust_remote_code)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,13 +25,23 @@ Row = list[list[int]]  # the tokens of the conversation with each response
 _ROWS_AT_ONCE = 1000
 
 
+def nothing(_ids: Sequence[int]) -> int:
+    """Need none of a conversation's tokens."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Token limits of a conversation. positions: those that the model states, None without a limit."""
+    """Token limits of a conversation.
+
+    positions: those that the model states, None without a limit. needs: how many of a conversation's first tokens the
+    model cannot do without; a row that truncation leaves with fewer has no rewards.
+    """
 
     max_length: int
     positions: int | None
     on_too_long: OnTooLong
+    needs: Callable[[Sequence[int]], int] = nothing
 
 
 def chat_tokenizer(folder: Path, label: str, trust_remote_code: bool) -> "PreTrainedTokenizerBase":
@@ -119,4 +129,20 @@ def _cut(rows: list[Row | None], limits: Limits, label: str) -> list[Row | None]
             remedy = f"set reward.max_length={max(lengths)}, or reward.on_too_long=truncate"
             raise ValueError(f"reward.on_too_long=error: {problem} with their prompt; {remedy}")
         logger.warning("%s: %s and were truncated", label, problem)
-    return [row and [ids[: limits.max_length] for ids in row] for row in rows]
+    kept = [row if _leaves_enough(row, limits) else None for row in rows]
+    if lost := sum(row is not None for row in rows) - sum(row is not None for row in kept):
+        needed = max(limits.needs(ids) for row in rows for ids in row or ())
+        problem = (
+            f"{label}: reward.max_length={limits.max_length} truncates {lost} of {len(rows)} conversations before "
+        )
+        problem += f"their response begins, so that they have no reward; set reward.max_length above {needed}"
+        if lost == len(rows):
+            raise ValueError(problem)
+        logger.warning("%s", problem)
+    return [row and [ids[: limits.max_length] for ids in row] for row in kept]
+
+
+def _leaves_enough(row: Row | None, limits: Limits) -> bool:
+    needs = [limits.needs(ids) for ids in row or ()]  # of all, as it may raise
+    cut = [len(ids) > limits.max_length for ids in row or ()]
+    return not any(is_cut and needed >= limits.max_length for needed, is_cut in zip(needs, cut, strict=True))

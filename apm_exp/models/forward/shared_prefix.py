@@ -65,14 +65,17 @@ def _in_common(group: list[list[int]]) -> int:
     return next((index for index, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
 
 
-def choose_sharing(backbone: Any, shared: Scores, plain: Scores) -> bool:
+def choose_sharing(backbone: Any, shared: Scores, plain: Scores, first: Sequence[int] = ()) -> bool:
     """Return whether `shared` gives the scores of `plain` on a few tokens; the backbone then accepts rows.
+
+    first: tokens with which each of the few sequences is to begin.
 
     Otherwise, as for an encoder or a model with layers that mix the tokens of a row, its attention is unchanged, and
     the reason is logged.
     """
     before, most = backbone.config._attn_implementation, context_length(backbone)
-    few = _FEW if most is not None and most < len(_LONG[0]) else (*_FEW, *_LONG)
+    short = most is not None and most < len(first) + len(_LONG[0])
+    few = [[*first, *ids] for ids in (_FEW if short else (*_FEW, *_LONG))]
     with torch.inference_mode():
         expected = torch.cat([plain([ids], [0]) for ids in few]).float()
     problem = mixing_layers(backbone.config)

@@ -3,13 +3,13 @@ import json
 import pytest
 from safetensors.torch import load_file, save_file
 
-from apm_exp.data.rewards.preflight import check_folder
+from apm_exp.data.rewards.preflight import check_classifier
 from tests.data.rewards.reward_folder import reward_folder
 from tests.models.tiny_folder import tiny_folder
 
 
 def check(folder, trust_remote_code=False):
-    check_folder(str(folder), None, 256, trust_remote_code=trust_remote_code)
+    check_classifier(str(folder), None, 256, trust_remote_code=trust_remote_code)
 
 
 def problem(folder):
@@ -44,7 +44,9 @@ def test_head_that_transformers_does_not_know_would_be_random(tmp_path):
     assert problem(folder).endswith(f"{random}it has its own code: set reward.trust_remote_code=true, if you trust it")
     armorm = config | own | {"architectures": ["LlamaForRewardModelWithGating"]}
     (folder / "config.json").write_text(json.dumps(armorm))
-    with pytest.raises(ValueError, match=r": ArmoRM cannot be loaded: its own code needs transformers before 4\.52; "):
+    with pytest.raises(
+        ValueError, match=r": LlamaForRewardModelWithGating is no plain classifier, .*; use reward=armorm$"
+    ):
         check(folder, trust_remote_code=True)
 
 
