@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apm_exp.core.told import ask
+from apm_exp.core.told import ask, told
 from apm_exp.models.shape import Shape, shape_of_folder
 
 MeanLengths = tuple[float, float, float]  # mean tokens of a pair's prompt, chosen and rejected response
@@ -51,10 +51,26 @@ def _attention(shape: Shape, prompt: float, *responses: float) -> float:
 
 
 def reward_shape(node: Mapping[str, Any]) -> Shape | None:
-    """Return the shape of a reward source's model, without a language model's head; None without a config.json."""
+    """Return the shape of a reward source's model; None without a config.json.
+
+    It has no head of a language model, unless the source reads continuations of the responses with it.
+    """
     folder = ask("reward", node, "config_here")
     if folder is None:
         return None
     shape = shape_of_folder(folder, bool(node.get("trust_remote_code")))
+    if told("reward", node, "continuations") is not None:
+        return shape
     head = shape.vocabulary * shape.hidden
     return replace(shape, active=shape.active - head, parameters=shape.parameters - (0 if shape.tied else head))
+
+
+def reward_flops(node: Mapping[str, Any], shape: Shape, prompt: float, response: float) -> float:
+    """Return the operations of rewarding one response: a forward of it with its prompt, and with the continuations that
+    the source reads after it, for which alone the head computes logits.
+    """
+    after = ask("reward", node, "continuations")
+    if after is None:
+        return forward_flops(shape, prompt, response)
+    unused_head = 2.0 * shape.vocabulary * shape.hidden * (prompt + response)
+    return forward_flops(shape, prompt + response, *after) - unused_head

@@ -67,6 +67,9 @@ def test_equals_the_full_logits_of_one_response_at_a_time(
 def test_long_texts_and_short_ones_in_one_row(family: Callable[[], nn.Module]) -> None:
     """Blocks of their own beside shared tiles: a long prompt, long answers, answers of one token, N = 1, 2, 5."""
     shapes = [(3, [4, 2]), (TILE, [5, 1, 30, 1, 9]), (1, [1, TILE + 3]), (2, [1]), (TILE + 9, [1, 1]), (5, [7, 8])]
+    shapes += [
+        (TILE + 2, [1, TILE // 2, 30, 1, TILE - 20, 9, TILE + 3, 4])
+    ]  # short responses share a block, long ones not
     model, prompts = known(family), prompts_of(shapes)
     with torch.inference_mode():
         found_N, length_N = responses_forward(model, prompts)

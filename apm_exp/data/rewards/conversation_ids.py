@@ -4,8 +4,9 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 OnTooLong = Literal["truncate", "error"]
 Row = list[list[int]]  # the tokens of the conversation with each response
+Render = Callable[[Mapping[str, Any]], list[str] | Refusal]  # the texts that are read for the responses of a row
 _ROWS_AT_ONCE = 1000
 
 
@@ -63,11 +65,22 @@ def conversation_ids(
     if max_length does not truncate it. Raises ValueError if no row is left, and if on_too_long=error and a conversation
     is too long.
     """
+    rows = rendered_ids(tokenizer, responses, partial(conversations, tokenizer, control_pattern(tokenizer)), label)
+    return _cut(_within_positions(rows, limits, label), limits, label)
+
+
+def rendered_ids(
+    tokenizer: "PreTrainedTokenizerBase", responses: pa.Table, render: Render, label: str
+) -> list[Row | None]:
+    """Return the tokens of the texts that `render` returns for each row; None for a row that it refuses.
+
+    Raises ValueError if it refuses all rows.
+    """
     rows: list[Row | None] = []
     refused: list[str] = []
-    pattern, spelled = control_pattern(tokenizer), 0
+    spelled = 0
     for start in range(0, len(responses), _ROWS_AT_ONCE):
-        texts = [conversations(tokenizer, pattern, row) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
+        texts = [render(row) for row in responses.slice(start, _ROWS_AT_ONCE).to_pylist()]
         written = [row for row in texts if not isinstance(row, Refusal)]
         tokens = iter(token_ids(tokenizer, [text for row in written for text in row]))
         rows += [None if isinstance(row, Refusal) else [next(tokens) for _ in row] for row in texts]
@@ -77,7 +90,7 @@ def conversation_ids(
     if spelled:
         problem = "conversations contain a control token of the reward model, which is tokenized as plain text"
         logger.warning("%s: %d %s", label, spelled, problem)
-    return _cut(_within_positions(rows, limits, label), limits, label)
+    return rows
 
 
 def named(rows: Sequence[Row | None]) -> tuple[dict[str, Conversation], list[list[str] | None]]:
@@ -90,7 +103,7 @@ def named(rows: Sequence[Row | None]) -> tuple[dict[str, Conversation], list[lis
     return different, names
 
 
-def in_rows(names: Sequence[list[str] | None], scores: Mapping[str, float]) -> list[list[float] | None]:
+def in_rows(names: Sequence[Sequence[str] | None], scores: Mapping[str, float]) -> list[list[float] | None]:
     """Return the score of each conversation of each row."""
     return [None if row is None else [scores[name] for name in row] for row in names]
 

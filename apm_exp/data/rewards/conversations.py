@@ -24,14 +24,14 @@ def conversations(
     for response in responses:
         messages = as_text(pattern, [*prompt, response])
         text = chat_text(tokenizer, messages, generation_prompt=False, tools=as_text(pattern, tools))
-        reason = text.detail if isinstance(text, Refusal) else _left_out(text.replace(CUT, ""), response, tools)
+        reason = text.detail if isinstance(text, Refusal) else left_out(text.replace(CUT, ""), response, tools)
         if isinstance(text, Refusal) or reason:
             return Refusal("no reward", f"prompt starting {text_of(prompt[-1])[:60]!r}: {reason}")
         texts.append(text)
     return texts
 
 
-def _left_out(text: str, response: Message, tools: Tools | None) -> str | None:
+def left_out(text: str, response: Message, tools: Tools | None) -> str | None:
     """Return which tool, or which field of a response's turn, the template leaves out, as a problem; None if none."""
     unseen = next((f"the tool {name}" for name in tool_names(tools) if name not in text), None)
     lacking = unseen or (not_written(text, [response], response=True) if fields_of(response) else None)

@@ -1,12 +1,13 @@
 """Score token sequences with a reward model: longest first, in smaller batches if memory runs out."""
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from apm_exp.core.console import track
 from apm_exp.core.results_file import read_results, record
@@ -21,11 +22,11 @@ class Conversation(NamedTuple):
     row: int
 
 
-Score = Callable[[Sequence[Conversation]], list[float]]
-Scored = list[tuple[str, float]]
+Value = TypeVar("Value", float, list[float])  # the score of a conversation, or several
+Score = Callable[[Sequence[Conversation]], list[Value]]
 
 
-def per_batch(scores: Callable[[Sequence[list[int]], list[int]], Any]) -> Score:
+def per_batch(scores: Callable[[Sequence[list[int]], list[int]], Any]) -> Score[float]:
     """Return a function of conversations for one of their tokens and rows that returns a tensor, without gradients."""
     import torch
 
@@ -38,9 +39,9 @@ def per_batch(scores: Callable[[Sequence[list[int]], list[int]], Any]) -> Score:
 
 
 def score_all(
-    score: Score, conversations: Mapping[str, Conversation], batch_size: int, scored: Path, label: str
-) -> dict[str, float]:
-    """Return the score of each conversation by its name; those that an earlier attempt has saved are reused.
+    score: Score[Value], conversations: Mapping[str, Conversation], batch_size: int, scored: Path, label: str
+) -> dict[str, Value]:
+    """Return the score, or the scores, of each conversation by its name; those of an earlier attempt are reused.
 
     score: computes one batch. If memory runs out, reward.batch_size is halved, with a warning. label:
     `reward.path=...`, for messages. Raises ValueError if one conversation alone does not fit into memory, and for a
@@ -74,12 +75,16 @@ def form_batches(conversations: Mapping[str, Conversation], batch_size: int) -> 
 
 
 def _scores(
-    score: Score, conversations: Mapping[str, Conversation], batches: list[list[str]], batch_size: int, label: str
-) -> Iterator[Scored]:
+    score: Score[Value],
+    conversations: Mapping[str, Conversation],
+    batches: list[list[str]],
+    batch_size: int,
+    label: str,
+) -> Iterator[list[tuple[str, Value]]]:
     """Yield the (name, score) of each batch, from one forward."""
     from apm_exp.models.halving import run_halving
 
-    def run(batch: Sequence[str]) -> list[float]:
+    def run(batch: Sequence[str]) -> list[Value]:
         return score([conversations[name] for name in batch])
 
     too_large = partial(_too_large, conversations)
@@ -96,7 +101,7 @@ def _too_large(conversations: Mapping[str, Conversation], name: str) -> str:
     )
 
 
-def _check_finite(scores: Sequence[float], label: str) -> None:
-    if bad := sum(not math.isfinite(score) for score in scores):
+def _check_finite(scores: Sequence[float | list[float]], label: str) -> None:
+    if bad := sum(not np.isfinite(score).all() for score in scores):
         remedy = "set reward.dtype=float32, or check the model's weights"
         raise ValueError(f"{label}: {bad} of {len(scores)} rewards of a batch are not finite; {remedy}")

@@ -9,8 +9,11 @@ import pyarrow as pa
 
 from apm_exp.core import component
 
-RewardSource = Callable[[pa.Table], Sequence[list[float] | None]]
+Rewards = Sequence[list[float] | None]  # of each row, one number for each response
+RewardSource = Callable[[pa.Table], Rewards | Mapping[str, Rewards]]
 SCORED = "scored"
+ALL = "all_rewards"
+_TAKEN = {"pair_id", "prompt_id", "chosen_reward", "rejected_reward"}
 
 
 def reward_source(node: Mapping[str, Any], out: Path, runtime: Mapping[str, Any]) -> RewardSource:
@@ -26,3 +29,17 @@ def reward_source(node: Mapping[str, Any], out: Path, runtime: Mapping[str, Any]
         arguments["scored"] = out / SCORED
         arguments["scored"].mkdir(exist_ok=True)
     return partial(source, **arguments)
+
+
+def columns_of(rewards: Rewards | Mapping[str, Rewards], label: str) -> dict[str, pa.ListArray]:
+    """Return what a reward source has returned as columns: `all_rewards`, and the source's other ones after it.
+
+    label: `reward._target_=...`, for messages. Raises ValueError if there is no `all_rewards`, or if another column has
+    a name that rewards.parquet uses.
+    """
+    named = rewards if isinstance(rewards, Mapping) else {ALL: rewards}
+    if ALL not in named or _TAKEN & named.keys():
+        taken = ", ".join(sorted(_TAKEN))
+        raise ValueError(f"{label}: the columns that it returns must include {ALL}, and none of {taken}")
+    columns = {name: pa.array(column, pa.list_(pa.float64())) for name, column in named.items()}
+    return {ALL: columns.pop(ALL), **columns}

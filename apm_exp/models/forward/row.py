@@ -142,7 +142,7 @@ def _sources(prompts: Sequence[Prompted]) -> Tensor:
 
 
 def _blocks(prompts: Sequence[Prompted]) -> Iterator[Block]:
-    """Yield the attention blocks of the row in order: short neighbors share one, long prompts have one per response."""
+    """Yield the attention blocks of the row in order: short neighbors share one, a long prompt has its own."""
     start = waiting = 0  # a tile that is not full yet: row[start : start + waiting]
     for prompt, responses in prompts:
         rest = [len(response) - 1 for response in responses]
@@ -160,10 +160,16 @@ def _blocks(prompts: Sequence[Prompted]) -> Iterator[Block]:
 
 
 def _long(start: int, prompt: int, rest: Sequence[int]) -> Iterator[Block]:
-    """Yield the prompt with its first response; then each other response, which attends to the prompt and itself."""
+    """Yield the prompt with its first response; then the others, short neighbors in one block, which attend to the
+    prompt and to themselves.
+    """
     stop = start + prompt + rest[0]
     yield Block(start, stop, causal=True)
+    waiting = 0
     for length in rest[1:]:
-        if length:
-            yield Block(stop, stop + length, start, prompt)
-        stop += length
+        if waiting and waiting + length > TILE:
+            yield Block(stop, stop + waiting, start, prompt)
+            stop, waiting = stop + waiting, 0
+        waiting += length
+    if waiting:
+        yield Block(stop, stop + waiting, start, prompt)

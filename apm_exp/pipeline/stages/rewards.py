@@ -17,8 +17,8 @@ from apm_exp.core.files import write_parquet
 from apm_exp.core.messages import EXTRAS
 from apm_exp.core.results_file import count_results
 from apm_exp.core.told import told
-from apm_exp.data.rewards.source import SCORED, reward_source
-from apm_exp.pipeline.flops import Load, forward_flops, reward_shape
+from apm_exp.data.rewards.source import ALL, SCORED, columns_of, reward_source
+from apm_exp.pipeline.flops import Load, reward_flops, reward_shape
 from apm_exp.pipeline.work import Counts
 from apm_exp.selection.margins import explicit_margin
 
@@ -32,6 +32,8 @@ def rewards(out: Path, *, responses: Artifact, reward: dict[str, Any], runtime: 
     """Write rewards.parquet, in the order of the rows of `responses`, which are pairs or generations.
 
     all_rewards: the reward of each of a row's responses, in reward units; null if the source gives the row no rewards.
+    Further columns of the same form if the source returns them, such as the rewards by dimension; they may be in other
+    units.
     For pairs, rows are identified by pair_id, with chosen_reward and rejected_reward, which are then null too; for
     generations, by prompt_id. Counts: pairs or prompts; responses whose reward is known; inverted pairs (the rejected
     response has the higher reward) and tied ones; unrewarded rows, if any. A killed attempt resumes from the rewards
@@ -40,13 +42,15 @@ def rewards(out: Path, *, responses: Artifact, reward: dict[str, Any], runtime: 
     """
     table = _of_pairs(responses) if responses.kind == "pairs" else _of_generations(responses)
     rewards_of_rows = reward_source(reward, out, runtime)(table.select(_COLUMNS))
-    all_rewards = pa.array(rewards_of_rows, pa.list_(pa.float64()))
-    _check_lengths(table, all_rewards, reward)
+    by_name = columns_of(rewards_of_rows, f"reward._target_={reward['_target_']}")
+    for lists in by_name.values():
+        _check_lengths(table, lists, reward)
+    all_rewards = by_name[ALL]
     names = table.column_names[0]
     columns = {names: table[names]}
     if responses.kind == "pairs":
         columns |= {f"{side}_reward": _of(all_rewards, table[f"{side}_index"]) for side in ("chosen", "rejected")}
-    result = pa.table(columns | {"all_rewards": all_rewards})
+    result = pa.table(columns | by_name)
     counts = {names.removesuffix("_id") + "s": len(result), "responses": _known(all_rewards)}
     if responses.kind == "pairs":
         _check_finite(result, reward)
@@ -105,7 +109,7 @@ def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None
     responses = counts.get("responses", 2 * counts["pairs"] if "pairs" in counts else None)
     if shape is None or responses is None:
         return None
-    return float(responses * forward_flops(shape, load.pair[0], sum(load.pair[1:]) / 2))
+    return float(responses * reward_flops(inputs["reward"], shape, load.pair[0], sum(load.pair[1:]) / 2))
 
 
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.step_names import of_kind
+from apm_exp.core.told import ask
 from apm_exp.data.generate.most_new_tokens import most_of
 from apm_exp.jobs.plan.device import cache_bytes
 from apm_exp.jobs.plan.memory.activations import block_of_logits
@@ -104,5 +105,6 @@ def _rewarding(step: Step) -> Row | None:
         int(node.get("batch_size", 1)),
         int(node.get("max_length", 4096)),
     )
+    tokens += sum(ask("reward", node, "continuations") or ())
     words = f"reward model of {shape.parameters:,} parameters, reward.batch_size={rows} of up to {tokens:,} tokens"
     return "rewards", reward_bytes(shape, each, rows, tokens), words
