@@ -81,7 +81,8 @@ def selection(
     logger.info("kept %d of %d pairs; their lowest value is %.6g", kept.kept, kept.pairs, kept.cut)
     if loose:
         noise = f"{NOISE[dtype]:g} nats per token in {dtype}"
-        logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs", noise, loose)
+        more = "" if dtype == "float32" else "; model.dtype=float32 computes them more exactly"
+        logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs%s", noise, loose, more)
     counts: dict[str, int | float] = {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
     return counts if used == metric else counts | {"alpha": used["alpha"]}
 
