@@ -11,6 +11,7 @@ import numpy as np
 
 from apm_exp.core import component
 from apm_exp.core.pair_ids import PairIds
+from apm_exp.core.rounding import NOISE
 from apm_exp.core.sorted_parquet import read_column
 from apm_exp.core.types import PairScores
 from apm_exp.selection.apply_keep_rule import Rule
@@ -69,3 +70,11 @@ def silent() -> Iterator[None]:
         yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+def said_of_rounding(loose: int, dtype: str) -> str:
+    """Return how many kept pairs rounding could replace, and what makes them fewer."""
+    noise = f"{NOISE[dtype]:g} nats per token in {dtype}"
+    exact = "runtime.tf32=false" if dtype == "tf32" else "model.dtype=float32"
+    more = "" if dtype == "float32" else f"; {exact} computes them more exactly"
+    return f"rounding of the log-probs ({noise}) could replace at most {loose:,} of the kept pairs{more}"

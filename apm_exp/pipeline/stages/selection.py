@@ -21,7 +21,7 @@ from apm_exp.pipeline.work import Counts
 from apm_exp.selection.alpha_rules.choose import rule_name, with_chosen_number
 from apm_exp.selection.apply_keep_rule import keep_rows
 from apm_exp.selection.margins import explicit_margin
-from apm_exp.selection.noise import selection_within_noise
+from apm_exp.selection.noise import said_of_rounding, selection_within_noise
 from apm_exp.selection.pair_scores import read_pair_scores
 from apm_exp.selection.rewarded import write_rewarded
 
@@ -80,9 +80,7 @@ def selection(
     loose = selection_within_noise(selected, used, keep, NOISE[dtype])
     logger.info("kept %d of %d pairs; their lowest value is %.6g", kept.kept, kept.pairs, kept.cut)
     if loose:
-        noise = f"{NOISE[dtype]:g} nats per token in {dtype}"
-        more = "" if dtype == "float32" else "; model.dtype=float32 computes them more exactly"
-        logger.info("rounding of the log-probs (%s) could replace at most %d of the kept pairs%s", noise, loose, more)
+        logger.info("%s", said_of_rounding(loose, dtype))
     counts: dict[str, int | float] = {"pairs": kept.pairs, "kept": kept.kept, "refused": refused, "within_noise": loose}
     return counts if used == metric else counts | {"alpha": used["alpha"]}
 

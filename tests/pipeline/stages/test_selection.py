@@ -14,6 +14,7 @@ from apm_exp.core import sorted_parquet as ordered_parquet
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.types import MissingRewards
 from apm_exp.pipeline.stages.selection import foresee, selection
+from apm_exp.selection.noise import said_of_rounding
 
 MAP = {"_target_": "apm_exp.selection.metrics.map.alignment_potential", "alpha": 2.0, "rescale": True}
 IMPLICIT = {"_target_": "apm_exp.selection.metrics.implicit.implicit_reward_margin"}
@@ -151,6 +152,12 @@ def test_reading_a_few_rows_at_a_time_changes_nothing(world, monkeypatch, metric
     monkeypatch.setattr(ordered_parquet, "ROWS_AT_ONCE", at_once)
     assert selection(**world | {"metric": metric}) == counts
     assert pq.read_table(world["out"] / "selection.parquet").equals(expected)
+
+
+def test_rounding_that_could_be_less_is_told_with_the_setting():
+    assert said_of_rounding(3, "float32").endswith("at most 3 of the kept pairs")
+    assert said_of_rounding(3, "bfloat16").endswith("kept pairs; model.dtype=float32 computes them more exactly")
+    assert said_of_rounding(3, "tf32").endswith("kept pairs; runtime.tf32=false computes them more exactly")
 
 
 @pytest.mark.parametrize(("dtype", "noise", "replaceable"), [("float32", "1e-05", 0), ("bfloat16", "0.02", 1)])
