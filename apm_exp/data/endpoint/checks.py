@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import cache
 from urllib.parse import urlsplit
 
 from apm_exp.core.component import nearest
@@ -54,6 +55,7 @@ def _refuse_unlimited(endpoint: Endpoint) -> None:
         )
 
 
+@cache  # the jobs of a sweep have the same endpoint
 def _reach(endpoint: Endpoint) -> None:
     """Raise ValueError if the server cannot be reached or refuses the key; asks for its list of models.
 

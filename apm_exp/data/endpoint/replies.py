@@ -62,10 +62,9 @@ def read_reply(completion: Any) -> Reply:
     choice: Mapping[str, Any] = choices[0]
     message = choice.get("message")
     said: Mapping[str, Any] = message if isinstance(message, Mapping) else {"content": choice.get("text")}
-    text = said.get("content")
     refusal = said.get("refusal")
     return Reply(
-        text=text if isinstance(text, str) else "",
+        text=_text(said.get("content")),
         ended=choice.get("finish_reason"),
         refusal=refusal if isinstance(refusal, str) and refusal else None,
         input_tokens=usage[0],
@@ -76,6 +75,14 @@ def read_reply(completion: Any) -> Reply:
     )
 
 
+def _text(content: Any) -> str:
+    """Return the text of a message, which some servers send in parts, thoughts among them; "" if there is none."""
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text")
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
 def _plain(completion: Any) -> Mapping[str, Any]:
     """Return a completion as a mapping; {} for anything else, such as the text of a page that is no JSON."""
-    return completion.to_dict() if hasattr(completion, "to_dict") else {}
+    return completion.to_dict(warnings=False) if hasattr(completion, "to_dict") else {}

@@ -61,7 +61,7 @@ def half(handler: Handler, body: Body) -> None:
 def stalled(handler: Handler, body: Body) -> None:
     handler.server.lost += 1
     handler.completion(body)
-    time.sleep(0.6)
+    time.sleep(3)
     handler.close_connection = True
 
 
@@ -86,14 +86,19 @@ def aborted(handler: Handler, body: Body) -> None:
     handler.send(200, reply | {"choices": [reply["choices"][0] | {"finish_reason": "abort"}]})
 
 
-FAULTS = [broken, limited, half, stalled, none, no_json, hung_up, aborted]
+FAULTS = [broken, limited, half, none, no_json, hung_up, aborted]
+
+
+def often_bad(number: int, _: Body):
+    """What goes wrong with the nth request: with every third something, and two of them stall."""
+    return stalled if number in (10, 40) else FAULTS[number // 3 % len(FAULTS)] if number % 3 == 0 else None
 
 
 def test_every_request_has_its_reply_once_from_a_server_that_fails_a_third_of_them(tmp_path, caplog):
     caplog.set_level(logging.WARNING, "apm_exp")
     prices = {"input_price": 1.0, "output_price": 3.0}
-    with serving(faults=lambda number, _: FAULTS[number // 3 % len(FAULTS)] if number % 3 == 0 else None) as server:
-        replies = asked(server, tmp_path, 90, timeout=0.4, **prices)
+    with serving(faults=often_bad) as server:
+        replies = asked(server, tmp_path, 90, timeout=2.0, attempts=12, **prices)
         each = settings(server, **prices)
     assert {number: reply.text for number, reply in replies.items()} == {
         number: " ".join([f"w{number}"] * (1 + number % 7)) for number in range(90)
@@ -130,6 +135,16 @@ def test_the_first_of_several_choices_is_used_and_all_of_them_are_paid(tmp_path,
     assert [replies[number].text for number in range(3)] == ["w0", "w1 w1", "w2 w2 w2"]
     assert read_totals(tmp_path).output_tokens == server.reported[1] == 12
     assert "3 x several choices" in caplog.text
+
+
+def test_a_text_in_parts_is_one_text_without_the_thoughts(tmp_path):
+    def parts(handler: Handler, body: Body) -> None:
+        (choice,) = handler.completion(body)["choices"]
+        content = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+        handler.reply(body, choices=[choice | {"message": {"role": "assistant", "content": content}}])
+
+    with serving(faults=lambda *_: parts) as server:
+        assert asked(server, tmp_path, 1)[0].text == "ab"
 
 
 def test_a_server_that_says_when_to_come_back_is_not_asked_before(tmp_path):
