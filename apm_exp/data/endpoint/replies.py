@@ -53,7 +53,10 @@ def read_reply(completion: Any) -> Reply:
     content = _plain(completion)
     choices = content.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        raise Malformed(f"a reply without choices: {str(completion)[:80]!r}")
+        problem = content.get("error") or str(completion)[:80]  # some servers send their errors with status 200
+        raise Malformed(
+            f"a reply without choices: {problem.get('message') if isinstance(problem, Mapping) else problem}"
+        )
     if choices[0].get("finish_reason") in _FAILED:
         raise Malformed(f"a reply that the server broke off: {choices[0]['finish_reason']}")
     usage = usage_of(completion)

@@ -181,6 +181,10 @@ def test_a_server_that_says_when_to_come_back_is_not_asked_before(tmp_path):
         ),
         (lambda handler, _: handler.error(429, "tomorrow", Retry_After="36000"), "the server asks to wait 10.0 h"),
         (broken, "no usable reply after 2 attempts (HTTP 500"),
+        (
+            lambda handler, _: handler.send(200, {"error": {"message": "the provider is overloaded", "code": 502}}),
+            "no usable reply after 2 attempts (a reply without choices: the provider is overloaded)",
+        ),
         (lambda handler, body: handler.reply(body, usage=None), "the server reports no token usage"),
     ],
 )
