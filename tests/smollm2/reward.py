@@ -34,7 +34,7 @@ def reward_folder(folder: Path, tokenizer_of: Path) -> Path:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.1
+    assert loss.item() < 0.1
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
