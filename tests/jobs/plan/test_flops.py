@@ -4,7 +4,7 @@ import pytest
 
 from apm_exp.models.pretrained import config_here
 from apm_exp.models.shape import Shape, llama, shape_of_folder
-from apm_exp.pipeline.flops import forward_flops, training_flops
+from apm_exp.pipeline.flops import forward_flops, reward_flops, training_flops
 
 SHAPE = llama(hidden=4, layers=2, heads=2, intermediate=8, vocabulary=10, tied=False)
 ACTIVE = 2 * (4 * 4 * 4 + 3 * 4 * 8) + 10 * 4 + 5 * 4  # two layers, the head, five norms; the embedding is looked up
@@ -31,6 +31,15 @@ def test_a_forward_by_hand() -> None:
     assert SHAPE.active == ACTIVE
     seen = 3 * 3 / 2 + (2 * 3 + 2 * 2 / 2) + (1 * 3 + 1 * 1 / 2)  # earlier tokens that those of each part see
     assert forward_flops(SHAPE, 3, 2, 1) == 2 * ACTIVE * 6 + 4 * 4 * 2 * seen
+
+
+def test_follow_ups_by_hand() -> None:
+    """Two follow-ups of 4 and 3 tokens (1.3 a word) after 5 tokens; the head computes the logits of these 7 alone."""
+    ups = {"relevance": {"positive": ["That is right."], "negative": ["Not so."]}}
+    node = {"_target_": "apm_exp.data.rewards.flr.flr", "dimensions": None, "follow_ups": ups, "compat": False}
+    seen = 5 * 5 / 2 + (4 * 5 + 4 * 4 / 2) + (3 * 5 + 3 * 3 / 2)
+    expected = 2 * (ACTIVE * 12 - 10 * 4 * 5) + 4 * 4 * 2 * seen
+    assert reward_flops(node, SHAPE, 3, 2) == expected
 
 
 @pytest.mark.parametrize(
