@@ -1,9 +1,8 @@
 """One job: build the steps in order, keep a record of the run, and say how it ended."""
 
-import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.errors import Stopped, one_line
-from apm_exp.core.sorted_parquet import rows_of_split
-from apm_exp.core.split import held_out_split
 from apm_exp.core.step_names import last_of, of_kind
-from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.inverted import refuse_inverted
 from apm_exp.jobs.job import Job, refuse_bad_rows
 from apm_exp.jobs.ledger import job_with, titled, worked_on
+from apm_exp.jobs.outcome import in_words, result_of, selections, together, verdict_of
 from apm_exp.jobs.plan.memory.check import check_before_training
 from apm_exp.jobs.record import (
     nothing_held_out,
@@ -26,16 +23,13 @@ from apm_exp.jobs.record import (
     say_result,
     settings_compared,
     tracked_job,
-    untrained,
 )
-from apm_exp.jobs.report_step import draw_page, shown_steps
+from apm_exp.jobs.report_step import draw_page
 from apm_exp.jobs.reuse import reused, reused_line, trains
 from apm_exp.jobs.run_record import RunRecord, say_of_an_earlier_version
 from apm_exp.pipeline.build import artifacts, build, wants_rebuild
 from apm_exp.pipeline.step import read_done
-from apm_exp.report.evaluated import evaluated
 from apm_exp.report.tracking.mirror import Mirror
-from apm_exp.report.verdict import first_score, verdict
 from apm_exp.training.few_steps import say_few_steps
 
 logger = logging.getLogger(__name__)
@@ -101,21 +95,21 @@ def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
             built[name] = _build(job, record, name, mirror, built)
             if built[name].reused and name not in there:
                 logger.info("%-12s reused    %s", name, built[name].path)
-        selections = _selections(job, built)
-        counts = _together([each.counts for each in selections])
-        result: dict[str, Any] = {"headline": _untrained(job, built)}
-        result["verdict"] = _verdict(job, built) if selections else None
+        made = selections(job, built)
+        counts = together([each.counts for each in made])
+        result: dict[str, Any] = {"headline": in_words(job, built)}
+        result["verdict"] = verdict_of(job, built) if made else None
         again = [name for name, artifact in built.items() if artifact.reused]
-        page = draw_page(job.request, job.steps, record.folder, again) if selections else None
+        page = draw_page(job.request, job.steps, record.folder, again) if made else None
         if page is not None:
             record.made("report", page)
             result["report"] = str(page.path / "report.html")
         if job.policy is not None:
-            result |= _result(job, built) | {"trained": training}
-        if selections:
+            result |= result_of(job, built) | {"trained": training}
+        if made:
             mirror.rest_of_history()
             mirror.summary(result.get("scores", {}), counts)
-            mirror.send([each.path for each in selections], page.path if page else None)
+            mirror.send([each.path for each in made], page.path if page else None)
     alpha = counts.get("alpha", job.config["metric"].get("alpha"))
     known = nothing_known() | settings_compared(job.config, alpha) | result
     return known | {"kept": counts.get("kept")}
@@ -148,57 +142,6 @@ def _say_what_is_ranked(job: Job, made: Artifact) -> None:
     selects = made.kind == "pairs" and job.config["until"] == "selection"
     if selects and (said := nothing_held_out(job.config["dataset"], int(made.counts["pairs"]))):
         logger.info(said)
-
-
-def _selections(job: Job, built: Mapping[str, Artifact]) -> list[Artifact]:
-    """Return the selections of the last training's parts; the last selection, if any, of a job that does not train."""
-    if job.policy is None:
-        last = last_of(built, "selection")
-        return [last] if last else []
-    return [built[part["selection"].name] for part in job.policy.inputs["parts"]]
-
-
-def _together(counts: Sequence[Mapping[str, int | float]]) -> dict[str, int | float]:
-    """Return the sums of the counts of several selections, and the last alpha."""
-    total: dict[str, int | float] = {}
-    for each in counts:
-        total |= {name: count if name == "alpha" else total.get(name, 0) + count for name, count in each.items()}
-    return total
-
-
-def _untrained(job: Job, built: Mapping[str, Artifact]) -> str:
-    pairs, held_out = last_of(built, "pairs"), 0
-    if pairs is not None:
-        split = held_out_split(pairs, holdout_of(job.config["dataset"], job.config["until"]))
-        held_out = rows_of_split(pairs.path / "pairs.parquet", split)
-    return untrained(list(built.values())[-1], job.config["metric"], held_out)
-
-
-def _verdict(job: Job, built: Mapping[str, Artifact]) -> str:
-    """Return the verdict on this run, with the command for the comparison that one run cannot make."""
-    made = {kind: built[step.name] for kind, step in shown_steps(job.steps).items()}
-    scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
-    request = job.request
-    return str(verdict(request.config, request.choices["metric"], request.command, made, scores))
-
-
-def _result(job: Job, built: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Return the headline, scores and key of a job that trained."""
-    scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
-    return {
-        "headline": first_score(scores, job.config["evals"] or {}) or "done (no evaluation)",
-        "scores": {
-            name: score | {"of": evaluated(job.config, evaluation)}
-            for evaluation, each in scores.items()
-            for name, score in each.items()
-        },
-        "policy_key": job.policy.key if job.policy else None,
-    }
-
-
-def _scores(evaluation: Artifact) -> dict[str, Any]:
-    scores: dict[str, Any] = json.loads((evaluation.path / "scores.json").read_text())
-    return scores
 
 
 def _mirror(job: Job, folder: Path, trains: bool) -> AbstractContextManager[Mirror]:

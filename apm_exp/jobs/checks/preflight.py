@@ -43,15 +43,6 @@ def check_config(config: Mapping[str, Any]) -> None:
             _check_group("model.adapter" if group == "adapter" else group, node)
 
 
-def check_changes(config: Mapping[str, Any]) -> None:
-    """Check the settings of iterations that have other ones (pipeline.changes) as those of the run."""
-    for iteration, changed in changed_configs(config).items():
-        try:
-            check_config(changed)
-        except ValueError as error:
-            raise ValueError(f"pipeline.changes: iteration {iteration}: {error}") from error
-
-
 def _check_group(group: str, node: Mapping[str, Any]) -> None:
     for label, inner in _components(group, node):
         if not isinstance(inner, Mapping):

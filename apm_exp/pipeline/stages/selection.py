@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,13 @@ from apm_exp.pipeline.work import Counts
 from apm_exp.selection.alpha_rules.choose import rule_name, with_chosen_number
 from apm_exp.selection.apply_keep_rule import keep_rows
 from apm_exp.selection.margins import explicit_margin
+from apm_exp.selection.metric_columns import REWARDS, metric_columns, rewards_asked_for
 from apm_exp.selection.noise import said_of_rounding, selection_within_noise
 from apm_exp.selection.pair_scores import read_pair_scores
 from apm_exp.selection.rewarded import write_rewarded
 
 VERSION = 4  # 4: the hold-out is an input
 logger = logging.getLogger(__name__)
-REWARDS = (
-    "name their columns (dataset.chosen_reward=, dataset.rejected_reward=), score them with a reward model "
-    "(reward=classifier reward.path=FOLDER), or use metric=implicit or metric=uniform"
-)
-_TAKEN = {"pair_id", "explicit_margin", "implicit_margin", "kept"}
 
 
 def selection(
@@ -114,13 +109,13 @@ def _write_scored(
         remedy = "give more rows, a smaller dataset.holdout, or a larger tokens.max_length"
         raise ValueError(f"dataset: none of the {known} training pairs has log-probs; {remedy}")
     used = _with_number(metric, scores, keep)
-    write_tables(_tables(scores, _metric_columns(used, scores)), path)
+    write_tables(_tables(scores, metric_columns(used, scores)), path)
     return known - len(scores.pair_id_P), used
 
 
 def _with_number(metric: Mapping[str, Any], scores: PairScores, keep: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metric's node with the alpha that its rule chooses, which is logged."""
-    with _rewards_asked_for(metric):
+    with rewards_asked_for(metric):
         used = with_chosen_number(metric, scores, keep)
     if used != metric:
         rule, pairs = rule_name(metric["alpha"]), len(scores.pair_id_P)
@@ -128,32 +123,6 @@ def _with_number(metric: Mapping[str, Any], scores: PairScores, keep: Mapping[st
         if used["alpha"] == 0:
             logger.warning("alpha=auto: 0 leaves out the implicit margin, so that the order is that of metric=explicit")
     return used
-
-
-def _metric_columns(metric: Mapping[str, Any], scores: PairScores) -> dict[str, np.ndarray]:
-    """Return the metric's columns after checking them; `value`, as float64, is the last."""
-    target = metric["_target_"]
-    with _rewards_asked_for(metric):
-        columns = component.bind("metric", metric)(scores)
-    if "value" not in columns or _TAKEN & columns.keys():
-        taken = ", ".join(sorted(_TAKEN))
-        raise ValueError(f"metric._target_={target}: must return 'value', and no column named {taken}")
-    pairs = len(scores.pair_id_P)
-    for name, column_P in columns.items():
-        if np.shape(column_P) != (pairs,):
-            problem = f"{name} has shape {np.shape(column_P)}"
-            raise ValueError(f"metric._target_={target}: {problem}; return one entry per pair, ({pairs},)")
-    value_P = np.asarray(columns["value"], np.float64)
-    return {name: column_P for name, column_P in columns.items() if name != "value"} | {"value": value_P}
-
-
-@contextmanager
-def _rewards_asked_for(metric: Mapping[str, Any]) -> Iterator[None]:
-    """Add the metric and the remedies to the message of MissingRewards."""
-    try:
-        yield
-    except MissingRewards as error:
-        raise MissingRewards(f"metric._target_={metric['_target_']}: {error}; {REWARDS}") from error
 
 
 def _tables(scores: PairScores, columns: Mapping[str, np.ndarray]) -> Iterator[pa.Table]:
