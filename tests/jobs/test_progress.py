@@ -14,7 +14,14 @@ from apm_exp.jobs.progress import progress
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.sweep.status import print_status
 
-STEPS = ("generations.1", "policy.1", "generations.2-evolved", "policy.2", "generations.win_rate")
+STEPS = (
+    "generations.1",
+    "policy.1",
+    "generations.2-evolved",
+    "policy.2",
+    "generations.win_rate",
+    "generations.1-win_rate",
+)
 
 
 def record(running: str | None, **bounds: int) -> dict[str, Any]:
@@ -39,6 +46,8 @@ def test_responses_are_counted_and_the_iteration_is_said(tmp_path: Path) -> None
     sample(tmp_path / "generations.2-evolved")
     said = progress(record("generations.2-evolved", prompts=4, responses=12_000), tmp_path)
     assert said == "iteration 2 of 2, generations (evolved): 6 of 12,000"
+    said = progress(record("generations.1-win_rate", responses=1_600), tmp_path)
+    assert said == "iteration 1 of 2, generations (win_rate): 0 of 1,600"  # the evaluation of the first policy
 
 
 def test_without_iterations_and_bounds_the_name_and_the_unit_are_said(tmp_path: Path) -> None:

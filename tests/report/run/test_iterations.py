@@ -1,6 +1,7 @@
 """The section of a run's page on its iterations: numbers made by hand, evolved prompts as text, scores and cost."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,18 @@ def test_the_cost_of_an_iteration_is_the_time_of_its_steps(text: str) -> None:
     assert "iteration pairs rewards logps selection policy evaluation prompts generations total reused" in table
     assert "1 1.0 s 3.0 s none 3.0 s none 4.0 s 0.0 s 3.0 s 14.0 s 1.5 s" in table
     assert "2 1.0 s 3.0 s none 3.0 s none 4.0 s none 3.0 s 14.0 s none" in table
+
+
+def test_what_endpoints_were_paid_is_in_its_iteration(tmp_path: Path) -> None:
+    run = iterated_run(tmp_path / "artifacts")
+    steps = run["steps"]
+    for name, cost in (("generations.1", 0.25), ("generations.1-evolved", 1.5), ("generations.2", 2.0)):
+        steps[name] = replace(steps[name], counts={**steps[name].counts, "cost": cost})
+    report(tmp_path, **run)
+    table = text_of((tmp_path / "report.html").read_text()).partition("Cost by iteration")[2]
+    assert "generations total reused paid" in table
+    assert "14.0 s 1.5 s 1.75 2" in table
+    assert "14.0 s none 2.00" in table
 
 
 def test_prompts_of_a_rule_are_called_so(tmp_path: Path) -> None:

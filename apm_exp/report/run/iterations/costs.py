@@ -7,6 +7,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.step_names import evaluation_of, is_rewriting, iteration_in, kind_of
 
 EVALUATION = "evaluation"
+PAID = "cost"  # count of a step that asked an endpoint with known prices
 
 
 def costs(steps: Mapping[str, Artifact], last: int, reused: Collection[str]) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def _row(
         "iteration": iteration,
         "seconds": [_seconds(by_kind.get(kind, ()), steps) for kind in kinds],
         "total": _seconds(names, steps),
+        "paid": sum(steps[name].counts.get(PAID, 0) for name in names),
         "reused": _seconds(again, steps),
         "all_reused": bool(names) and len(again) == len(names),
     }
