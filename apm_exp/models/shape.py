@@ -1,6 +1,6 @@
 """The shape of a model, from its configuration alone: no weight is loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,22 @@ def shape_of_folder(folder: Path, trust_remote_code: bool) -> Shape:
     """Return the shape of a folder's model, from its config.json."""
     model = empty_model(folder, trust_remote_code)
     return _shape_of_modules(model, model.config.get_text_config())
+
+
+@cache
+def shape_of_backbone(folder: Path, trust_remote_code: bool) -> Shape:
+    """Return the shape of a folder's model without a head, from its config.json: of a decoder or an encoder."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    from apm_exp.models.quiet import quiet
+
+    trust = {"trust_remote_code": trust_remote_code}
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, **trust)
+    with quiet(), torch.device("meta"):
+        model = AutoModel.from_config(config, dtype=torch.float32, **trust)
+    shape = _shape_of_modules(model, config.get_text_config())
+    return replace(shape, active=shape.active - shape.vocabulary * shape.hidden)  # a table that is only looked up
 
 
 def empty_model(folder: Path, trust_remote_code: bool) -> Any:

@@ -1,11 +1,11 @@
 """The floating-point operations of steps that run a model; docs/performance.md has the formulas."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from apm_exp.core.told import ask, told
-from apm_exp.models.shape import Shape, shape_of_folder
+from apm_exp.models.shape import Shape, shape_of_backbone, shape_of_folder
 
 MeanLengths = tuple[float, float, float]  # mean tokens of a pair's prompt, chosen and rejected response
 ASSUMED: MeanLengths = (200, 400, 400)  # if nothing is known of the pairs: chats of one turn, as in UltraFeedback
@@ -58,19 +58,20 @@ def reward_shape(node: Mapping[str, Any]) -> Shape | None:
     folder = ask("reward", node, "config_here")
     if folder is None:
         return None
-    shape = shape_of_folder(folder, bool(node.get("trust_remote_code")))
-    if told("reward", node, "continuations") is not None:
-        return shape
-    head = shape.vocabulary * shape.hidden
-    return replace(shape, active=shape.active - head, parameters=shape.parameters - (0 if shape.tied else head))
+    whole = told("reward", node, "continuations") is not None
+    return (shape_of_folder if whole else shape_of_backbone)(folder, bool(node.get("trust_remote_code")))
 
 
-def reward_flops(node: Mapping[str, Any], shape: Shape, prompt: float, response: float) -> float:
-    """Return the operations of rewarding one response: a forward of it with its prompt, and with the continuations that
-    the source reads after it, for which alone the head computes logits.
+def reward_flops(node: Mapping[str, Any], shape: Shape, prompt: float, response: float, count: float) -> float:
+    """Return the operations of rewarding the responses of one prompt, `count` of mean length `response`.
+
+    It is one forward with the prompt computed once, unless the source's module says otherwise: `forwards`, or
+    `continuations`, which follow each response and for which alone the head computes logits.
     """
-    after = ask("reward", node, "continuations")
-    if after is None:
-        return forward_flops(shape, prompt, response)
-    unused_head = 2.0 * shape.vocabulary * shape.hidden * (prompt + response)
-    return forward_flops(shape, prompt + response, *after) - unused_head
+    if (told_forwards := ask("reward", node, "forwards", prompt, response, count)) is not None:
+        times, lengths = told_forwards
+        return float(times * forward_flops(shape, *lengths))
+    if (after := ask("reward", node, "continuations")) is not None:
+        unused_head = 2.0 * shape.vocabulary * shape.hidden * (prompt + response)
+        return count * (forward_flops(shape, prompt + response, *after) - unused_head)
+    return forward_flops(shape, prompt, *[response] * max(1, round(count)))

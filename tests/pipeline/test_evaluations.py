@@ -85,3 +85,12 @@ def test_the_tasks_of_the_micro_world_say_nothing_of_other_data(own: tuple[str, 
         check_judges(hub)
     check_judges(compose("evals=[win_rate,reward_win_rate]"))  # of the micro world itself
     check_judges(compose(*own, "evals=held_out_pairs"))
+
+
+def test_a_source_that_compares_responses_with_each_other_is_no_judge(own: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="=") as caught:
+        check_judges(compose(*own, "reward=pairrm", "evals=reward_win_rate"))
+    assert str(caught.value) == (
+        "evals=reward_win_rate: pairrm judges it, which only compares responses of one policy with each other; "
+        "take evals=held_out_pairs, or evals=reward_win_rate with reward=classifier reward.path=FOLDER"
+    )

@@ -10,11 +10,14 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from apm_exp.core.types import Message, Refusal
 from apm_exp.data.rewards.armorm_gate import gate_ids, needed
+from apm_exp.data.rewards.compared_texts import check_marks
 from apm_exp.data.rewards.conversation_ids import chat_tokenizer
 from apm_exp.models.armorm import ArmoRM
 from apm_exp.models.config_numbers import check_layers, check_shapes, told_of_loading
 from apm_exp.models.config_values import check_values, library_problem
 from apm_exp.models.context import context_length
+from apm_exp.models.load import tokenizer_from
+from apm_exp.models.pairrm import PairRM
 from apm_exp.models.preflight import weight_shapes
 from apm_exp.models.pretrained import folder_of
 from apm_exp.models.quiet import quiet
@@ -53,6 +56,15 @@ def check_armorm(path: str, revision: str | None, max_length: int) -> None:
     tokenizer, ids = _chat(folder, label, False)
     needed(gate_ids(tokenizer, label), label, ids)
     check_room(len(ids), max_length, context_length(model), label)
+
+
+def check_pairrm(path: str, revision: str | None) -> None:
+    """Check that reward.path names PairRM, with its head's tensors and its tokenizer; as check_classifier."""
+    label, folder = f"reward.path={path}", folder_of("reward", path, revision, False)
+    shapes = tensors(folder, label)
+    model = empty_model(PairRM, folder, label)
+    check_head(model, shapes, label, "use a checkpoint of PairRM-hf, or reward=classifier for a plain classifier")
+    check_marks(tokenizer_from(folder, label, False), model.config, label)
 
 
 def tensors(folder: Path, label: str) -> dict[str, list[int]]:

@@ -104,12 +104,13 @@ def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
 
 
 def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None:
-    """Return the operations of a reward model, one forward per response; None for a source without a model."""
-    shape = reward_shape(inputs["reward"])
+    """Return the operations of a reward model over the responses of each row; None for a source without a model."""
+    shape, rows = reward_shape(inputs["reward"]), counts.get("pairs", counts.get("prompts"))
     responses = counts.get("responses", 2 * counts["pairs"] if "pairs" in counts else None)
-    if shape is None or responses is None:
+    if shape is None or not rows or responses is None:
         return None
-    return float(responses * reward_flops(inputs["reward"], shape, load.pair[0], sum(load.pair[1:]) / 2))
+    mean = sum(load.pair[1:]) / 2
+    return rows * reward_flops(inputs["reward"], shape, load.pair[0], mean, responses / rows)
 
 
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from apm_exp.models.pretrained import config_here
 from apm_exp.models.shape import Shape, llama, shape_of_folder
-from apm_exp.pipeline.flops import forward_flops, reward_flops, training_flops
+from apm_exp.pipeline.flops import forward_flops, reward_flops, reward_shape, training_flops
 
 SHAPE = llama(hidden=4, layers=2, heads=2, intermediate=8, vocabulary=10, tied=False)
 ACTIVE = 2 * (4 * 4 * 4 + 3 * 4 * 8) + 10 * 4 + 5 * 4  # two layers, the head, five norms; the embedding is looked up
@@ -39,7 +39,7 @@ def test_follow_ups_by_hand() -> None:
     node = {"_target_": "apm_exp.data.rewards.flr.flr", "dimensions": None, "follow_ups": ups, "compat": False}
     seen = 5 * 5 / 2 + (4 * 5 + 4 * 4 / 2) + (3 * 5 + 3 * 3 / 2)
     expected = 2 * (ACTIVE * 12 - 10 * 4 * 5) + 4 * 4 * 2 * seen
-    assert reward_flops(node, SHAPE, 3, 2) == expected
+    assert reward_flops(node, SHAPE, 3, 2, 1) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,23 @@ def test_scoring_60_000_pairs_by_hand(gemma: Shape) -> None:
     pairs = 60_000 * forward_flops(gemma, *PAIR)
     assert pairs == pytest.approx(60_000 * 2 * 9.2417e9 * 1000, rel=0.02)  # attention is 1.3% of it
     assert pairs == pytest.approx(1.123e18, rel=0.001)
+
+
+LLAMA_REWARDS = {"_target_": "apm_exp.data.rewards.armorm.armorm", "path": "RLHFlow/ArmoRM-Llama3-8B-v0.1"}
+PAIR_REWARDS = {"_target_": "apm_exp.data.rewards.pairrm.pairrm", "path": "llm-blender/PairRM-hf"}
+
+
+def test_a_reward_model_computes_a_prompt_once_for_its_responses(llama3: Shape) -> None:
+    shape = reward_shape(LLAMA_REWARDS | {"revision": None})
+    assert shape is not None
+    body = llama3.parameters - 2 * 128_256 * 4096  # neither table
+    assert (shape.parameters, shape.active) == (body + 128_257 * 4096, body)
+    attention = 4 * 4096 * 32 * (200**2 / 2 + 5 * (400 * 200 + 400**2 / 2))
+    assert reward_flops(LLAMA_REWARDS, shape, 200, 400, 5.0) == pytest.approx(2 * body * 2200 + attention)
+
+
+def test_pairrm_compares_every_pair_of_responses_in_both_orders() -> None:
+    shape = reward_shape(PAIR_REWARDS | {"revision": None})
+    assert shape is not None
+    assert shape.active == pytest.approx(24 * (4 * 1024**2 + 2 * 1024 * 4096), rel=0.01)
+    assert reward_flops(PAIR_REWARDS, shape, 200, 400, 3.0) == pytest.approx(6 * forward_flops(shape, 1000))

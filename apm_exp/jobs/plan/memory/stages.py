@@ -103,7 +103,7 @@ def _rewarding(step: Step) -> Row | None:
     each, rows, tokens = (
         4 if node.get("dtype") == "float32" else 2,
         int(node.get("batch_size", 1)),
-        int(node.get("max_length", 4096)),
+        ask("reward", node, "longest") or int(node.get("max_length", 4096)),
     )
     tokens += sum(ask("reward", node, "continuations") or ())
     words = f"reward model of {shape.parameters:,} parameters, reward.batch_size={rows} of up to {tokens:,} tokens"
