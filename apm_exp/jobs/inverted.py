@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.pipeline.step import Step
 
 logger = logging.getLogger(__name__)
 MANY, MOST = 0.05, 0.5  # shares of the pairs that have rewards
@@ -12,6 +13,11 @@ MANY, MOST = 0.05, 0.5  # shares of the pairs that have rewards
 
 def inverted_labels(*, allow_inverted: bool = False) -> None:
     """Declare reward.allow_inverted, which lets a run continue if most of its labels are inverted."""
+
+
+def is_mixed(step: Step, steps: Mapping[str, Step]) -> bool:
+    """Return whether a step has the rewards of a mixture's source, which may contradict the labels."""
+    return any(step in other.inputs.get("sources", {}).values() for other in steps.values() if other.kind == "rewards")
 
 
 def refuse_inverted(config: Mapping[str, Any], made: Artifact) -> None:

@@ -9,7 +9,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import FileDigests, local_paths
 from apm_exp.core.step_names import last_of
 from apm_exp.jobs.foresee import check_bounds, foresee
-from apm_exp.jobs.inverted import refuse_inverted
+from apm_exp.jobs.inverted import is_mixed, refuse_inverted
 from apm_exp.jobs.report_step import report_step
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.choices import Choices
@@ -74,7 +74,8 @@ def is_finished(job: Job) -> bool:
         for step in job.steps.values():
             if artifact := read_done(step, seen):
                 refuse_bad_rows(job.config, artifact)
-                refuse_inverted(job.config, artifact)
+                if not is_mixed(step, job.steps):
+                    refuse_inverted(job.config, artifact)
         page = (
             [report_step(job.config, job.steps, command="", provenance={}, metric_option="")]
             if last_of(job.steps, "selection")

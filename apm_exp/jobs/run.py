@@ -12,7 +12,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.errors import Stopped, one_line
 from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.jobs.foresee import foresee
-from apm_exp.jobs.inverted import refuse_inverted
+from apm_exp.jobs.inverted import is_mixed, refuse_inverted
 from apm_exp.jobs.job import Job, refuse_bad_rows
 from apm_exp.jobs.ledger import job_with, titled, worked_on
 from apm_exp.jobs.outcome import in_words, result_of, selections, together, verdict_of
@@ -130,7 +130,8 @@ def _build(job: Job, record: RunRecord, name: str, mirror: Mirror, built: Mappin
     with artifacts(step) as given:  # another command may build it again before this one ends
         artifact = given[step.key] if artifact.reused else artifact
         refuse_bad_rows(job.config, artifact)
-        refuse_inverted(job.config, artifact)
+        if not is_mixed(step, job.steps):
+            refuse_inverted(job.config, artifact)
         _say_what_is_ranked(job, artifact)
         foresee(job.steps, {each.key: each for each in [*built.values(), artifact]}, step)
     record.made(name, artifact)

@@ -8,7 +8,7 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
-from apm_exp.core.told import told
+from apm_exp.core.told import ask, told
 from apm_exp.core.types import Policy
 from apm_exp.data.sources.holdout import holdout_of
 from apm_exp.pipeline import nodes
@@ -122,10 +122,19 @@ class Graph:
         return self.add("generations", name, inputs, runtime=self.config["runtime"])
 
     def rewards(self, responses: Step, node: Config) -> Step:
-        """Return the rewards of the responses of pairs or of generations, by the reward source of a node."""
-        pinned = pinned_reward(nodes.without(node, *nodes.OF_PAIRS), self.config["task"])
-        name = slug(responses.slug)
-        return self.add("rewards", name, {"responses": responses, "reward": pinned}, runtime=self.config["runtime"])
+        """Return the rewards of the responses of pairs or of generations, by the reward source of a node.
+
+        The sources that it is made of (`sources_of` of its module) are steps of their own, in parts of their names.
+        """
+        pinned = pinned_reward(nodes.of_source(node), self.config["task"])
+        inputs = {"responses": responses, "reward": pinned}
+        if (sources := ask("reward", pinned, "sources_of")) is not None:
+            inputs["sources"] = {name: self._source(name, responses, each) for name, each in sources.items()}
+        return self.add("rewards", slug(responses.slug), inputs, runtime=self.config["runtime"])
+
+    def _source(self, name: str, responses: Step, node: Config) -> Step:
+        with self.part(name):
+            return self.rewards(responses, node)
 
     def pairs(self, sampled: Mapping[str, Any] | None = None) -> Step:
         """Return the pairs of the data set; or, if `sampled` is given, those of a pairing rule.

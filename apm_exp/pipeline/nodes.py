@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core import component
+from apm_exp.core.nested import changed
 from apm_exp.core.told import told
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import AUTO, rule_name
@@ -29,6 +30,11 @@ _LOADING = (
 def without(node: Node, *names: str) -> dict[str, Any]:
     """Return a node without some of its settings."""
     return {key: value for key, value in node.items() if key not in names}
+
+
+def of_source(node: Node) -> dict[str, Any]:
+    """Return the settings of a reward node that are of its source, or of the sources in it, and not of pairs."""
+    return dict(changed("reward", node, lambda _, each: without(each, *OF_PAIRS)))
 
 
 def built_model(node: Node) -> dict[str, Any]:

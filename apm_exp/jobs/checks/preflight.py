@@ -19,7 +19,7 @@ from apm_exp.jobs.checks.top_level import NODES, check_top_level
 from apm_exp.jobs.inverted import inverted_labels
 from apm_exp.pipeline.changes import changed_configs
 from apm_exp.pipeline.evaluations import STAGED
-from apm_exp.pipeline.nodes import OF_PAIRS, samples, without
+from apm_exp.pipeline.nodes import OF_PAIRS, of_source, samples
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import check_rule
 from apm_exp.selection.metrics.preflight import check_metric, check_weights
@@ -55,6 +55,9 @@ def _check_group(group: str, node: Mapping[str, Any]) -> None:
 
 def _components(group: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the nodes of a group that name a function, by their dotted names: the group itself, or its settings."""
+    if group == "reward":
+        yield group, {**of_source(node), **{name: node[name] for name in OF_PAIRS if name in node}}
+        return
     if group not in ("evals", "compare"):
         yield group, node
         return
@@ -63,7 +66,7 @@ def _components(group: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]
             _refuse_other_parts(f"evals.{name}", inner)
             own = {part: inner[part] for part in STAGED if part != "judge" or inner[part] is not None}
             if isinstance(own.get("judge"), Mapping):
-                own["judge"] = without(own["judge"], *OF_PAIRS)  # which an option of the group reward has
+                own["judge"] = of_source(own["judge"])  # which an option of the group reward has
             yield from ((f"evals.{name}.{part}", node) for part, node in own.items())
         else:
             yield f"{group}.{name}", inner
@@ -139,9 +142,10 @@ def _check_prompts(config: Mapping[str, Any]) -> None:
 
     if samples(config):
         check_prompts(config["dataset"])
-    if told("reward", config["reward"], "check_prompt") is not None:
-        for prompt in first_prompts(config["dataset"]):
-            ask("reward", config["reward"], "check_prompt", prompt.messages)
+    for place, node in every("reward", config["reward"]):
+        if told(place, node, "check_prompt") is not None:
+            for prompt in first_prompts(config["dataset"]):
+                ask(place, node, "check_prompt", prompt.messages)
     if config["until"] is None:
         check_judges(config)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core import component
+from apm_exp.core.nested import every
 from apm_exp.core.told import told
 from apm_exp.selection.metrics.preflight import needs_rewards
 from apm_exp.training.loss_reads import NO_REWARDS, reads_rewards
@@ -17,7 +18,7 @@ def check_rewards(config: Mapping[str, Any]) -> None:
     from apm_exp.data.sources.preflight import preflight
 
     rewarded = preflight(dict(config["dataset"]))
-    if rewarded is False and told("reward", config["reward"], "OF_THE_DATA"):
+    if rewarded is False and any(told(place, each, "OF_THE_DATA") for place, each in every("reward", config["reward"])):
         _refuse_metric(config)
         if config["until"] is None:
             _refuse_loss(config["loss"])

@@ -28,12 +28,19 @@ _COLUMNS = ["prompt", "tools", "responses", "response_extras", "recorded_rewards
 _IDS_SHOWN = 5
 
 
-def rewards(out: Path, *, responses: Artifact, reward: dict[str, Any], runtime: dict[str, Any]) -> dict[str, int]:
+def rewards(
+    out: Path,
+    *,
+    responses: Artifact,
+    reward: dict[str, Any],
+    runtime: dict[str, Any],
+    sources: Mapping[str, Artifact] | None = None,
+) -> dict[str, int]:
     """Write rewards.parquet, in the order of the rows of `responses`, which are pairs or generations.
 
     all_rewards: the reward of each of a row's responses, in reward units; null if the source gives the row no rewards.
     Further columns of the same form if the source returns them, such as the rewards by dimension; they may be in other
-    units.
+    units. sources: the rewards of the other sources, by name, that this one is made of.
     For pairs, rows are identified by pair_id, with chosen_reward and rejected_reward, which are then null too; for
     generations, by prompt_id. Counts: pairs or prompts; responses whose reward is known; inverted pairs (the rejected
     response has the higher reward) and tied ones; unrewarded rows, if any. A killed attempt resumes from the rewards
@@ -41,7 +48,8 @@ def rewards(out: Path, *, responses: Artifact, reward: dict[str, Any], runtime: 
     of responses that are neither chosen nor rejected may be unknown (NaN).
     """
     table = _of_pairs(responses) if responses.kind == "pairs" else _of_generations(responses)
-    rewards_of_rows = reward_source(reward, out, runtime)(table.select(_COLUMNS))
+    source_rewards = {name: _rewards_of(artifact, table) for name, artifact in (sources or {}).items()}
+    rewards_of_rows = reward_source(reward, out, runtime, source_rewards)(table.select(_COLUMNS))
     by_name = columns_of(rewards_of_rows, f"reward._target_={reward['_target_']}")
     for lists in by_name.values():
         _check_lengths(table, lists, reward)
@@ -72,6 +80,15 @@ def _of_generations(generations: Artifact) -> pa.Table:
     )
     table = table.append_column("response_extras", pa.nulls(len(table), EXTRAS))
     return table.append_column("recorded_rewards", pa.nulls(len(table), pa.list_(pa.float64())))
+
+
+def _rewards_of(source: Artifact, table: pa.Table) -> list[list[float] | None]:
+    """Return the rewards that another source has given to the rows of a table, whose first column has their ids."""
+    names = table.column_names[0]
+    known = pq.read_table(source.path / "rewards.parquet", columns=[names, ALL])
+    assert known[names].equals(table[names]), f"{source.path} has other rows"
+    rewards: list[list[float] | None] = known[ALL].to_pylist()
+    return rewards
 
 
 def _known(all_rewards: pa.ListArray) -> int:
