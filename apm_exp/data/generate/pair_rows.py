@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from apm_exp.core.messages import read_messages, read_tools
 from apm_exp.core.types import Refusal
 from apm_exp.data.sources.rows import SourceRow
 
-PairingRule = Callable[[Sequence[str], Sequence[float]], list[tuple[int, int]] | Refusal]
+PairingRule = Callable[..., list[tuple[int, int]] | Refusal]  # responses, rewards, and columns if it declares them
+Columns = Mapping[str, list[float]]
+_NOT_COLUMNS = ("prompt_id", "all_rewards")
 _READ = ["prompt_id", "prompt", "tools", "responses"]
 _ROWS_AT_ONCE = 1000
 
@@ -31,14 +34,16 @@ def pair_rows(
         columns = (file.iter_batches(_ROWS_AT_ONCE, columns=_READ), scored.iter_batches(_ROWS_AT_ONCE))
         for batch, values in zip(*columns, strict=True):
             assert batch["prompt_id"].equals(values["prompt_id"]), f"{rewards}: not of the prompts of {generations}"
-            for row, known in zip(batch.to_pylist(), values["all_rewards"].to_pylist(), strict=True):
+            for row, known in zip(batch.to_pylist(), values.to_pylist(), strict=True):
                 number += 1
                 rank = rank_of[row["prompt_id"]] if rank_of else None
                 yield from (replace(each, rank=rank) for each in _pairs(f"{generations}:{number}", row, known, rule))
 
 
-def _pairs(source: str, row: dict[str, Any], rewards: list[float] | None, rule: PairingRule) -> Iterator[SourceRow]:
-    pairs = _chosen(row["responses"], rewards, rule)
+def _pairs(source: str, row: dict[str, Any], known: dict[str, Any], rule: PairingRule) -> Iterator[SourceRow]:
+    rewards: list[float] | None = known["all_rewards"]
+    columns = {name: value for name, value in known.items() if name not in _NOT_COLUMNS}
+    pairs = _chosen(row["responses"], rewards, columns, rule)
     if isinstance(pairs, Refusal):
         yield SourceRow(source, None, f"{pairs.reason}: {pairs.detail} (prompt_id {row['prompt_id']})")
         return
@@ -58,7 +63,7 @@ def _pairs(source: str, row: dict[str, Any], rewards: list[float] | None, rule: 
 
 
 def _chosen(
-    responses: Sequence[str], rewards: list[float] | None, rule: PairingRule
+    responses: Sequence[str], rewards: list[float] | None, columns: Columns, rule: PairingRule
 ) -> list[tuple[int, int]] | Refusal:
     """Return the pairs of the rule, or a refusal if the responses have no finite rewards or are all identical."""
     if not rewards:
@@ -67,4 +72,9 @@ def _chosen(
         return Refusal("identical responses", f"{len(responses)} times {responses[0][:80]!r}")
     if not all(map(math.isfinite, rewards)):
         return Refusal("non-finite reward", ", ".join(map(str, rewards)))
-    return rule(responses, rewards)
+    return rule(responses, rewards, columns) if reads_columns(rule) else rule(responses, rewards)
+
+
+def reads_columns(rule: PairingRule) -> bool:
+    """Return whether a pairing rule reads the rewards of several sources, which its parameter `columns` declares."""
+    return "columns" in signature(rule).parameters

@@ -21,6 +21,7 @@ from apm_exp.pipeline.changes import changed_configs
 from apm_exp.pipeline.evaluations import STAGED
 from apm_exp.pipeline.nodes import OF_PAIRS, of_source, samples
 from apm_exp.pipeline.resolve import pinned_dataset
+from apm_exp.pipeline.stages.pairs import most_of_prompt
 from apm_exp.selection.alpha_rules.choose import check_rule
 from apm_exp.selection.metrics.preflight import check_metric, check_weights
 
@@ -121,8 +122,8 @@ def check_inputs(config: Mapping[str, Any]) -> None:
 
 
 def _most_pairs(config: Mapping[str, Any]) -> int | None:
-    """Return the maximum number of training pairs that are ranked, or None if unknown; of sampled responses, one pair
-    per prompt. Those of evolved prompts are bounded by the steps (foresee.py).
+    """Return the maximum number of training pairs that are ranked, or None if unknown; of sampled responses, those
+    of the pairing rule. Those of evolved prompts are bounded by the steps (foresee.py).
     """
     from apm_exp.core.split import number_held_out
     from apm_exp.data.sources.count import count_rows
@@ -133,7 +134,8 @@ def _most_pairs(config: Mapping[str, Any]) -> int | None:
     rows = count_rows(config["dataset"])
     if rows is None or not samples(config):
         return rows
-    return rows - number_held_out(rows, holdout_of(config["dataset"], config["until"]))
+    train = rows - number_held_out(rows, holdout_of(config["dataset"], config["until"]))
+    return train * most_of_prompt(config["pairing"], config["generate"])
 
 
 def _check_prompts(config: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from apm_exp.core import component
 from apm_exp.core.artifact import Artifact
+from apm_exp.core.told import ask
 from apm_exp.pipeline.work import Counts
 
 VERSION = 5  # 5: the column holdout_rank in place of split
@@ -50,19 +51,40 @@ def pairs(
 
 
 def bounds(inputs: Mapping[str, Any], known: Mapping[str, Counts]) -> Counts:
-    """Return the maximum number of pairs: one per prompt, or one per row of the files."""
+    """Return the maximum number of pairs: those of the pairing rule for each prompt, or one per row of the files."""
     from apm_exp.data.sources.count import count_rows
 
     if inputs["sampled"] is None:
         rows: float | None = count_rows(inputs["dataset"])
     else:
         rows = known[inputs["sampled"]["generations"].key].get("prompts")
+        if rows is not None:
+            rows *= most_of_prompt(inputs["sampled"]["pairing"], inputs["sampled"]["generations"].inputs["generate"])
     return {} if rows is None else {"pairs": rows}
 
 
+def most_of_prompt(pairing: Mapping[str, Any], generate: Mapping[str, Any]) -> int:
+    """Return how many pairs a pairing rule makes of a prompt's responses at most: `most_pairs` of its module, or 1."""
+    most: int | None = ask("pairing", pairing, "most_pairs", generate["samples"]) if "samples" in generate else None
+    return 1 if most is None else most
+
+
+def _check_columns(sampled: Mapping[str, Any]) -> None:
+    """Raise ValueError if the pairing rule reads the rewards of several sources and there is one."""
+    from apm_exp.data.generate.pair_rows import reads_columns
+
+    rule = component.locate("pairing", sampled["pairing"])
+    if reads_columns(rule) and "sources" not in sampled["rewards"].inputs:
+        problem = "reads the rewards of several sources, and there is one"
+        raise ValueError(f"pairing={component.name_of(sampled['pairing'])}: {problem}; use reward=mixture")
+
+
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError if only one response per prompt is sampled, since no pair can be made from it."""
+    """Raise ValueError if only one response per prompt is sampled, since no pair can be made from it, or if the pairing
+    rule needs several reward sources.
+    """
     if inputs["sampled"] is not None:
+        _check_columns(inputs["sampled"])
         samples = inputs["sampled"]["generations"].inputs["generate"].get("samples")
         if samples == 1:
             raise ValueError("generate.samples=1: a pair needs two responses; give at least 2")

@@ -23,7 +23,7 @@ def first_two(responses: list[str], rewards: list[float]) -> list[tuple[int, int
     ],
 )
 def test_responses_that_make_no_pair_are_refused(responses: list[str], rewards: list[float], reason: str) -> None:
-    refusal = _chosen(responses, rewards, first_two)
+    refusal = _chosen(responses, rewards, {}, first_two)
     assert isinstance(refusal, Refusal)
     assert refusal.reason == reason
-    assert _chosen(["a", "b"], [1.0, 2.0], first_two) == [(0, 1)]
+    assert _chosen(["a", "b"], [1.0, 2.0], {}, first_two) == [(0, 1)]

@@ -12,6 +12,7 @@ from apm_exp.data.rewards.mixture import mixture
 from apm_exp.jobs.checks.preflight import check_config
 from apm_exp.jobs.inverted import is_mixed
 from apm_exp.pipeline.choices import Choices
+from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.unroll import unroll
 from tests.test_configs import compose
@@ -98,3 +99,18 @@ def test_its_rewards_of_two_policies_cannot_be_compared() -> None:
     config = compose("dataset=micro_world", "evals=reward_win_rate", *MIXTURE)
     with pytest.raises(ValueError, match=r"^evals\.reward_win_rate\.judge=mixture: .* cannot be compared.*; give one"):
         unroll(config, CHOICES, FileDigests(Path("none")))
+
+
+def test_a_pairing_rule_over_sources_needs_several() -> None:
+    steps = steps_of("pairing=delta_ucb", *MIXTURE)
+    STAGES["pairs"].foresee(steps["pairs"].inputs, {})
+    alone = steps_of("pairing=delta_ucb", "reward=micro_world")
+    with pytest.raises(ValueError, match=r"^pairing=delta_ucb: reads the rewards of several .*; use reward=mixture$"):
+        STAGES["pairs"].foresee(alone["pairs"].inputs, {})
+
+
+def test_a_threshold_makes_several_pairs_of_a_prompt() -> None:
+    for rule, pairs in (("threshold", 7 * 10), ("max_min", 7)):
+        steps = steps_of(f"pairing={rule}", "generate.samples=5")
+        known = {steps["generations"].key: {"prompts": 7}}
+        assert STAGES["pairs"].bounds(steps["pairs"].inputs, known) == {"pairs": pairs}
