@@ -95,7 +95,7 @@ def _warn_of_truncated(counts: Mapping[str, int], generate: Mapping[str, Any]) -
     if share > _MANY_TRUNCATED:
         problem = f"{counts['cut_off']:,} of {counts['responses']:,} responses ({share:.0%}) were truncated"
         limit = f"with max_new_tokens={generate.get('max_new_tokens') or 'null'}"
-        logger.warning("generate: %s %s; their rewards are of beginnings, so allow more tokens", problem, limit)
+        logger.warning("generate: %s %s; only their beginnings are used, so allow more tokens", problem, limit)
 
 
 def _sampler(responses: list[Samples], policy: Policy | None) -> dict[str, str | None]:
