@@ -309,6 +309,19 @@ def test_swept_numbers_have_curves_and_a_heat_map(tmp_path: Path) -> None:
     assert found["selections"]["overlap"]["labels"] == ["alpha 0.25", "alpha 1", "alpha 5"]  # shared by both ratios
 
 
+def test_a_sweep_over_iterations_has_a_curve_of_the_results_and_no_arms_of_earlier_policies(tmp_path: Path) -> None:
+    jobs = finished_sweep(tmp_path, {"metric": ("map", "uniform"), "iterations": ("1", "2", "3")})
+    for job in jobs:
+        for iteration in range(1, int(job["swept"]["iterations"])):
+            early = job["steps"]["evaluation.win_rate"] | {"key": f"early-{iteration}"}
+            job["steps"][f"evaluation.{iteration}-win_rate"] = early
+    page = made(tmp_path, jobs)
+    assert [words for words, _ in page["headlines"]] == ["win rate"]
+    (curve,) = page["curves"]
+    assert curve["title"] == "win rate over iterations"
+    assert [f">{name}<" in curve["svg"] for name in ("map", "uniform", "1", "2", "3")] == [True] * 5
+
+
 def test_alpha_auto_stands_on_the_curve_at_the_number_that_it_chose(tmp_path: Path) -> None:
     jobs = finished_sweep(tmp_path, {"alpha": ("0.5", "1", "2.5")})
     jobs[1] |= {"swept": {"alpha": "auto"}, "alpha": 1.0}
