@@ -41,6 +41,7 @@ def test_means_are_those_counted_by_hand(text: str) -> None:
 
 def test_the_scores_of_each_iterations_policy_are_one_table(text: str) -> None:
     assert "starting policy none 11.50 ± 0.29 1 60.0% ± 2.0 12.00 ± 0.30 2 67.5% ± 2.3 12.50 ± 0.31" in text
+    assert "Bars are the intervals of win_rate. Iteration 0 is the starting policy." in text
     cards = text.partition("± is one standard error.")[0]
     assert "67.5%" in cards
     assert "60.0%" not in cards  # the result is that of the last policy

@@ -38,7 +38,6 @@ def evolved_prompts(steps: Mapping[str, Artifact], node: Mapping[str, Any], seed
     known = _prompts(steps, [row[name] for row in (*shown, *not_used) for name in ("parent_id", "prompt_id")])
     return {
         "rule": name_of(node) if told("evolve", node, "PROCEDURAL") else None,
-        "made_in": sorted({row["iteration"] for row in accepted}),
         "shares": [_share(name, step) for name, step in made.items()],
         "counts": _counts(accepted, refused),
         "accepted": [row | known[row["prompt_id"]] | {"parent": known.get(row["parent_id"])} for row in shown],

@@ -49,18 +49,22 @@ def _cell(score: str, records: Records) -> Context | None:
 
 
 def _figure(name: str, by_iteration: Mapping[int, Records]) -> Context:
-    """Return the figure of an evaluation's first score, and its title; None if fewer than two iterations have it."""
+    """Return the figure of an evaluation's first score, and its title; None if fewer than two iterations have it.
+
+    The starting policy is iteration 0; its win rate against itself is a half.
+    """
     records = list(by_iteration.values())
     first = headline_name(records[0]) if records else ""
     points = [_point(at, each[first]) for at, each in by_iteration.items() if first in each]
-    if len(points) < 2:
-        return {"svg": None, "title": first.replace("_", " ")}
     title = first.replace("_", " ")
-    share = is_share(records[0][first].get("unit"))
-    return {
-        "svg": line_figure(f"iterations-{name}", f"{title} over the iterations.", {name: points}, share=share),
-        "title": title,
-    }
+    if len(points) < 2:
+        return {"svg": None, "title": title, "has_start": False}
+    start = [Point(0, 0.5)] if "win_rate" in first else []
+    if STARTING + first in records[0]:
+        start = [_point(0, records[0][STARTING + first])]
+    lines, share = {name: [*start, *points]}, is_share(records[0][first].get("unit"))
+    svg = line_figure(f"iterations-{name}", f"{title} over the iterations.", lines, share=share)
+    return {"svg": svg, "title": title, "has_start": bool(start)}
 
 
 def _point(iteration: int, record: Mapping[str, Any]) -> Point:
