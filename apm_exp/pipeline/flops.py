@@ -53,13 +53,14 @@ def _attention(shape: Shape, prompt: float, *responses: float) -> float:
 def reward_shape(node: Mapping[str, Any]) -> Shape | None:
     """Return the shape of a reward source's model; None without a config.json.
 
-    It has no head of a language model, unless the source reads continuations of the responses with it.
+    It has no head of a language model, unless the source is one (LANGUAGE_MODEL, continuations).
     """
     folder = ask("reward", node, "config_here")
     if folder is None:
         return None
-    whole = told("reward", node, "continuations") is not None
-    return (shape_of_folder if whole else shape_of_backbone)(folder, bool(node.get("trust_remote_code")))
+    with_head = any(told("reward", node, name) is not None for name in ("LANGUAGE_MODEL", "continuations"))
+    shape_of = shape_of_folder if with_head else shape_of_backbone
+    return shape_of(folder, bool(node.get("trust_remote_code")))
 
 
 def reward_flops(node: Mapping[str, Any], shape: Shape, prompt: float, response: float, count: float) -> float:

@@ -99,3 +99,10 @@ def test_pairrm_compares_every_pair_of_responses_in_both_orders() -> None:
     assert shape is not None
     assert shape.active == pytest.approx(24 * (4 * 1024**2 + 2 * 1024 * 4096), rel=0.01)
     assert reward_flops(PAIR_REWARDS, shape, 200, 400, 3.0) == pytest.approx(6 * forward_flops(shape, 1000))
+
+
+def test_an_implicit_reward_is_two_forwards_with_the_output_head(llama3: Shape) -> None:
+    path = "meta-llama/Meta-Llama-3-8B-Instruct"
+    node = {"_target_": "apm_exp.data.rewards.implicit.implicit", "path": path, "revision": None}
+    assert reward_shape(node) == llama3
+    assert reward_flops(node, llama3, 200, 400, 3.0) == 2 * forward_flops(llama3, 200, 400, 400, 400)
