@@ -58,11 +58,16 @@ def report_step(
 
 
 def shown_steps(steps: Mapping[str, Step]) -> dict[str, Step]:
-    """Return the steps that the page shows: those of the last part of the last training, or of the last selection."""
+    """Return the steps that the page shows: those of the last part of the last training, or of the last selection.
+
+    response_rewards: those of the sampled responses that the pairs were made of.
+    """
     policy, last = last_of(steps, "policy"), last_of(steps, "selection")
     selection = policy.inputs["parts"][-1]["selection"] if policy else last
     assert selection is not None
     made_of = {name: selection.inputs[name] for name in ("pairs", "rewards", "logps")}
+    if sampled := made_of["pairs"].inputs.get("sampled"):
+        made_of["response_rewards"] = sampled["rewards"]
     return made_of | {"selection": selection} | ({"policy": policy} if policy else {})
 
 

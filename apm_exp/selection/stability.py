@@ -48,6 +48,23 @@ def under_rounding(
     return _overlap(rule, scores, value_P, kept_P, _perturbed(score, scores, noise, stream))
 
 
+def under_sources(
+    score: Score,
+    rule: Rule,
+    scores: PairScores,
+    value_P: np.ndarray,
+    kept_P: np.ndarray,
+    margin_SP: np.ndarray,
+    weight_S: np.ndarray,
+) -> Overlap:
+    """Compute the overlap under other reward sources: their spread is the noise of the explicit margins.
+
+    Each draw takes S of the S sources with replacement; the explicit margin is the weighted mean of theirs, margin_SP.
+    """
+    stream = np.random.default_rng(_SEED)
+    return _overlap(rule, scores, value_P, kept_P, _redrawn(score, scores, margin_SP, weight_S, stream))
+
+
 def kept_by(score: Score, rule: Rule, scores: PairScores) -> np.ndarray:
     """Return which pairs another metric or alpha would keep, shape P; no pair if the keep rule raises ValueError."""
     with silent():  # the metric has logged its warnings already
@@ -67,6 +84,16 @@ def _perturbed(score: Score, scores: PairScores, noise: float, stream: np.random
     while True:
         moved_P = margin_P + stream.uniform(-noise, noise, len(margin_P))
         yield score(replace(scores, implicit_margin_P=moved_P))["value"]
+
+
+def _redrawn(
+    score: Score, scores: PairScores, margin_SP: np.ndarray, weight_S: np.ndarray, stream: np.random.Generator
+) -> Iterator[np.ndarray]:
+    while True:
+        drawn = stream.integers(len(weight_S), size=len(weight_S))
+        if weight_S[drawn].any():
+            margin_P = np.average(margin_SP[drawn], axis=0, weights=weight_S[drawn])
+            yield score(replace(scores, rewards_margin_P=margin_P))["value"]
 
 
 def _overlap(

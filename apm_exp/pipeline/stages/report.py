@@ -6,7 +6,7 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 
-VERSION = 9
+VERSION = 10
 
 
 def report(
@@ -27,7 +27,8 @@ def report(
     """Write report.html on a finished run, and return its number of figures and its size in bytes.
 
     steps: the artifacts of the run by the names of its steps, in order. shown: the selection that the page shows in
-    detail, the pairs, logps and rewards that it was made from, and the policy, if the run has trained one. how: the
+    detail, the pairs, logps and rewards that it was made from, the rewards of the sampled responses that the pairs were
+    made of, if they were, and the policy, if the run has trained one. how: the
     settings that do not change results (runtime, tracking, ...), which are shown too. titles: the titles of the stages,
     by kind. export: the command that writes the kept pairs with their texts. metric_option: the chosen option of
     metric=. reused: the names of the steps that the run has not built.
