@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def under_sources(
     Each draw takes S of the S sources with replacement; the explicit margin is the weighted mean of theirs, margin_SP.
     """
     stream = np.random.default_rng(_SEED)
-    return _overlap(rule, scores, value_P, kept_P, _redrawn(score, scores, margin_SP, weight_S, stream))
+    return _mean_overlap(rule, scores, kept_P, _redrawn(score, scores, margin_SP, weight_S, stream))
 
 
 def kept_by(score: Score, rule: Rule, scores: PairScores) -> np.ndarray:
@@ -97,16 +98,18 @@ def _redrawn(
 
 
 def _overlap(
-    rule: Rule, scores: PairScores, value_P: np.ndarray, kept_P: np.ndarray, drawn: Iterable[np.ndarray]
+    rule: Rule, scores: PairScores, value_P: np.ndarray, kept_P: np.ndarray, drawn: Iterator[np.ndarray]
 ) -> Overlap:
-    overlaps: list[float] = []
     with silent():
-        for other_P in drawn:
-            if not overlaps and np.array_equal(other_P, value_P):
-                return Overlap(1.0, 1.0)  # the values do not depend on what is drawn
-            overlaps.append(jaccard(kept_P, _kept(rule, other_P, scores)))
-            if len(overlaps) == DRAWS:
-                break
+        first_P = next(drawn)
+    if np.array_equal(first_P, value_P):
+        return Overlap(1.0, 1.0)  # the values do not depend on what is drawn
+    return _mean_overlap(rule, scores, kept_P, chain([first_P], drawn))
+
+
+def _mean_overlap(rule: Rule, scores: PairScores, kept_P: np.ndarray, drawn: Iterable[np.ndarray]) -> Overlap:
+    with silent():
+        overlaps = [jaccard(kept_P, _kept(rule, other_P, scores)) for other_P in islice(drawn, DRAWS)]
     return Overlap(float(np.mean(overlaps)), min(overlaps))
 
 

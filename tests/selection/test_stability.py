@@ -11,7 +11,7 @@ from apm_exp.selection.keep.top_k import top_k
 from apm_exp.selection.metrics.implicit import implicit_reward_margin
 from apm_exp.selection.metrics.map import alignment_potential
 from apm_exp.selection.metrics.uniform import uniform
-from apm_exp.selection.stability import DRAWS, jaccard, kept_by, under_other_sigmas, under_rounding
+from apm_exp.selection.stability import DRAWS, jaccard, kept_by, under_other_sigmas, under_rounding, under_sources
 
 PAIRS = 200
 MAP = partial(alignment_potential, alpha=1.0, rescale=True)
@@ -70,3 +70,22 @@ def test_a_rule_that_keeps_nothing_of_a_draw_overlaps_in_nothing():
 def test_another_alpha():
     kept = kept_by(partial(alignment_potential, alpha=0.0, rescale=True), RULE, SCORES)
     assert set(np.flatnonzero(kept)) == set(np.argsort(-np.abs(SCORES.explicit_margin_P))[:80])
+
+
+def test_other_draws_of_the_sources_by_numpy():
+    """Of two sources, draws of both keep the selection, and draws of one twice do not."""
+    explicit = SCORES.explicit_margin_P
+    noise = np.random.default_rng(7).normal(0, 0.5, PAIRS)
+    margins, weights = np.stack([explicit + noise, explicit - 3 * noise]), np.array([3.0, 1.0])
+    given = chosen(MAP)
+    stream, found = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        drawn = stream.integers(2, size=2)
+        other = PairScores(
+            SCORES.pair_id_P, weights[drawn] @ margins[drawn] / weights[drawn].sum(), given[2].implicit_margin_P
+        )
+        found.append(jaccard(kept_by(MAP, RULE, other), given[-1]))
+    overlap = under_sources(*given, margins, weights)
+    assert (overlap.mean, overlap.lowest) == pytest.approx((np.mean(found), min(found)))
+    assert overlap.lowest < 0.9
+    assert max(found) == 1
