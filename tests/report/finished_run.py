@@ -103,6 +103,16 @@ def write_pairs(root: Path, prompts: list[str], chosen: list[str], rejected: lis
     return made
 
 
+def write_rewards(root: Path, explicit: np.ndarray | None) -> Artifact:
+    """rewards.parquet of ten pairs: the margin and 0, or none."""
+    made = artifact(root, "rewards", 2.5, pairs=10, **({} if explicit is not None else {"unrewarded": 10}))
+    chosen = pa.nulls(10, pa.float64()) if explicit is None else pa.array(explicit)
+    rejected = pa.nulls(10, pa.float64()) if explicit is None else pa.array(np.zeros(10))
+    columns = {"pair_id": names(10), "chosen_reward": chosen, "rejected_reward": rejected}
+    write_parquet(pa.table(columns), made.path / "rewards.parquet")
+    return made
+
+
 def write_logps(root: Path, chosen_len: list[int], rejected_len: list[int]) -> Artifact:
     """logps.parquet with one held-out pair more than the selection has."""
     made = artifact(root, "logps", 12.0, pairs=len(chosen_len))
@@ -158,7 +168,7 @@ def finished_run(root: Path, *, with_rewards: bool = True, texts: str = "text") 
     win_rate["starting_length"] = score(11.5, 0.29, 400, "tokens")
     shown = {
         "pairs": write_pairs(root, prompts, chosen, rejected),
-        "rewards": artifact(root, "rewards", 2.5, pairs=10, **({} if with_rewards else {"unrewarded": 10})),
+        "rewards": write_rewards(root, explicit),
         "logps": write_logps(root, CHOSEN_LENGTHS, REJECTED_LENGTHS),
         "selection": write_selection(root, explicit, np.array(IMPLICIT_MARGINS), 4),
         "policy": write_policy(root, 12),
