@@ -25,6 +25,8 @@ REQUIRED = {
     "reward.path": "folder",
     "keep.k": "10",
     "keep.path": "ids.txt",
+    "reward._target_": "apm_exp.data.rewards.recorded.recorded",
+    "reward.reference.path": "sft",
     "generate.endpoint.url": "https://127.0.0.1/v1",
     "generate.endpoint.model": "name",
 }

@@ -50,7 +50,7 @@ def judge_of(config: Node, name: str) -> Node:
     if told("reward", judge, "RELATIVE"):
         problem = f"{setting}={component.name_of(judge)}: its rewards of two policies' responses cannot be compared"
         remedy = f"give one source, reward@{setting}=classifier {setting}.path=FOLDER, or evals=held_out_pairs"
-        raise ValueError(f"{problem}, as it standardizes over those of each; {remedy}")
+        raise ValueError(f"{problem}, as they are relative to the others of each; {remedy}")
     if told("reward", judge, "OF_THE_DATA"):
         problem = f"{setting}={component.name_of(judge)}: new responses have no recorded rewards"
         raise ValueError(f"{problem}; give reward@{setting}=classifier {setting}.path=FOLDER")

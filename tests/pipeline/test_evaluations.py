@@ -91,6 +91,7 @@ def test_a_source_that_compares_responses_with_each_other_is_no_judge(own: tuple
     with pytest.raises(ValueError, match="=") as caught:
         check_judges(compose(*own, "reward=pairrm", "evals=reward_win_rate"))
     assert str(caught.value) == (
-        "evals=reward_win_rate: pairrm judges it, which only compares responses of one policy with each other; "
-        "take evals=held_out_pairs, or evals=reward_win_rate with reward=classifier reward.path=FOLDER"
+        "evals.reward_win_rate.judge=pairrm: its rewards of two policies' responses cannot be compared, as they are "
+        "relative to the others of each; give one source, reward@evals.reward_win_rate.judge=classifier "
+        "evals.reward_win_rate.judge.path=FOLDER, or evals=held_out_pairs"
     )

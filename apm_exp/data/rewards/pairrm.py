@@ -25,7 +25,7 @@ from apm_exp.models.pretrained import folder_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-RELATIVE = True  # rewards compare the responses of one prompt
+RELATIVE = WITHIN_ROWS = True  # rewards compare the responses of one prompt
 logger = logging.getLogger(__name__)
 Compared = list[list[str | None]]  # names of the comparisons of a row, [first][second]; None with itself
 

@@ -20,9 +20,6 @@ def check_judges(config: Node) -> None:
     for name, node in (config["evals"] or {}).items():
         if "_target_" not in node:
             judge = judge_of(config, name)
-            if told("reward", judge, "RELATIVE"):
-                compares = "only compares responses of one policy with each other"
-                raise ValueError(f"evals={name}: {name_of(judge)} judges it, which {compares}; {_REMEDY}")
             if problem := _problem(judge, config["dataset"]):
                 raise ValueError(f"evals={name}: {name_of(judge)} judges it, which cannot reward {problem}; {_REMEDY}")
 

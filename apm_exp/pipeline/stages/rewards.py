@@ -54,6 +54,7 @@ def rewards(
     for lists in by_name.values():
         _check_lengths(table, lists, reward)
     all_rewards = by_name[ALL]
+    _warn_of_equal(all_rewards, reward)
     names = table.column_names[0]
     columns = {names: table[names]}
     if responses.kind == "pairs":
@@ -89,6 +90,15 @@ def _rewards_of(source: Artifact, table: pa.Table) -> list[list[float] | None]:
     assert known[names].equals(table[names]), f"{source.path} has other rows"
     rewards: list[list[float] | None] = known[ALL].to_pylist()
     return rewards
+
+
+def _warn_of_equal(all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
+    """Warn if all rewards that are known are equal, so that no metric can use them."""
+    values = all_rewards.flatten().to_numpy(zero_copy_only=False)
+    known = values[np.isfinite(values)]
+    if len(known) > len(all_rewards) and (known == known[0]).all():  # more than one for some row
+        problem = f"all {len(known)} rewards are equal ({known[0]:g}), so that they tell no response from another"
+        logger.warning("reward._target_=%s: %s; use another reward source", reward["_target_"], problem)
 
 
 def _known(all_rewards: pa.ListArray) -> int:

@@ -20,6 +20,10 @@ from tests.test_configs import compose
 TARGET = "apm_exp.data.rewards.mixture.mixture"
 RECORDED = {"_target_": "apm_exp.data.rewards.recorded.recorded"}
 TWO = {"first": RECORDED, "second": RECORDED}
+PAIRRM = {  # it has no rewards of single responses
+    **{"_target_": "apm_exp.data.rewards.pairrm.pairrm", "path": "x", "revision": None, "dtype": "float32"},
+    **{"batch_size": 1, "source_max_length": 9, "candidate_max_length": 9},
+}
 NAN = float("nan")
 
 
@@ -62,6 +66,7 @@ def test_a_source_whose_rewards_are_all_equal() -> None:
         ({"sources": TWO | {"Third": RECORDED}}, r"reward\.sources\.Third: not a name for a column"),
         ({"sources": TWO | {"all_rewards": RECORDED}}, r"reward\.sources\.all_rewards: not a name"),
         ({"sources": TWO | {"third": {}}}, r"reward\.sources\.third: names no reward source; add one: \+reward@"),
+        ({"sources": TWO | {"third": PAIRRM}}, r"reward\.sources\.third: pairrm compares .*; remove it: ~reward\.so"),
         ({"weights": {"first": 1.0}}, r"reward\.weights: no weight for second; give a number for each source"),
         ({"weights": {"first": 1.0, "secnd": 1.0}}, r"reward\.weights\.secnd: no such source; did you mean 'second'"),
         ({"weights": {"first": 0.0, "second": 0.0}}, r"reward\.weights: all are 0"),
