@@ -46,6 +46,9 @@ def compose(*overrides: str) -> dict[str, Any]:
 
 
 def model_for(group: str, option: str) -> list[str]:
+    """What an option cannot do without: a model, or the sources of a mixture."""
+    if (group, option) == ("reward", "mixture"):
+        return [f"+reward@reward.sources.{name}=micro_world" for name in ("first", "second")]
     needs_model = group == "dataset" and option in ("jsonl", "hub")
     return ["model=local"] if needs_model else []
 
