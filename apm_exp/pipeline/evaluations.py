@@ -42,16 +42,11 @@ def _add(graph: Graph, policy: Policy, start: Policy) -> None:
 def judge_of(config: Node, name: str) -> Node:
     """Return the reward source that judges an evaluation: its own, or that of the run if its node says null.
 
-    Raises ValueError for a source that reads the rewards of a data set, which new responses do not have, and for one
-    whose rewards are relative to the others of its step.
+    Raises ValueError for a source that reads the rewards of a data set, which new responses do not have.
     """
     judge: Node = config["evals"][name]["judge"] or config["reward"]
-    setting = f"evals.{name}.judge"
-    if told("reward", judge, "RELATIVE"):
-        problem = f"{setting}={component.name_of(judge)}: its rewards of two policies' responses cannot be compared"
-        remedy = f"give one source, reward@{setting}=classifier {setting}.path=FOLDER, or evals=held_out_pairs"
-        raise ValueError(f"{problem}, as they are relative to the others of each; {remedy}")
     if told("reward", judge, "OF_THE_DATA"):
+        setting = f"evals.{name}.judge"
         problem = f"{setting}={component.name_of(judge)}: new responses have no recorded rewards"
         raise ValueError(f"{problem}; give reward@{setting}=classifier {setting}.path=FOLDER")
     return judge

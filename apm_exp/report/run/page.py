@@ -25,7 +25,6 @@ from apm_exp.report.run.margins import margins_figure
 from apm_exp.report.run.metric_values import metric_figure, ties_at_cut
 from apm_exp.report.run.overlap import choices, overlap_figure, overlap_rows
 from apm_exp.report.run.refusals import refused_by_step
-from apm_exp.report.run.reward_parts import read_reward_parts
 from apm_exp.report.run.reward_sources import sources_section
 from apm_exp.report.run.scored_pairs import ScoredPairs, read_scored_pairs
 from apm_exp.report.run.training_curves import thinned, training_figures
@@ -95,7 +94,7 @@ def context(run: Run) -> Context:
         "script": code,
         "script_digest": base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
         "lengths": _lengths(scored),
-        "sources": _sources(scored, run),
+        "sources": sources_section(run.shown, scored, run.config),
         "training": _training(run.shown["policy"].path) if "policy" in run.shown else None,
         "examples": examples(scored, run.shown["pairs"].path),
         "refused": refused_by_step(run.steps, run.titles),
@@ -171,11 +170,6 @@ def _overlap(scored: ScoredPairs, run: Run) -> Context:
     rule = run.config.get("alpha_rule")
     compared = choices(scored, run.compare, run.config["metric"], run.config["keep"], rule)
     return {"svg": overlap_figure(compared), "rows": overlap_rows(scored, compared)}
-
-
-def _sources(scored: ScoredPairs, run: Run) -> Context | None:
-    parts = read_reward_parts(run.shown, scored)
-    return None if parts is None else sources_section(parts, scored, run.config)
 
 
 def _lengths(scored: ScoredPairs) -> Context:

@@ -7,8 +7,9 @@ import numpy as np
 from markupsafe import Markup
 
 from apm_exp.core import component
+from apm_exp.core.artifact import Artifact
 from apm_exp.report.matrix_figure import matrix_figure
-from apm_exp.report.run.reward_parts import RewardParts
+from apm_exp.report.run.reward_parts import RewardParts, read_reward_parts
 from apm_exp.report.run.scored_pairs import ScoredPairs
 from apm_exp.selection.alpha_rules.choose import with_chosen_number, with_rule
 from apm_exp.selection.rank_agreement import kendall, spearman
@@ -17,8 +18,16 @@ from apm_exp.selection.stability import Overlap, under_sources
 _TOKENS = 100
 
 
-def sources_section(parts: RewardParts, scored: ScoredPairs, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section: one row a part, the figure of both rank correlations, and the overlap under other sources."""
+def sources_section(
+    shown: Mapping[str, Artifact], scored: ScoredPairs, config: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the section: one row a part, the figure of both rank correlations, and the overlap under other sources.
+
+    It is None if the reward has no parts.
+    """
+    parts = read_reward_parts(shown, scored)
+    if parts is None:
+        return None
     known_P = np.isfinite(parts.margin_SP).all(0)
     margin_SP, length_P = parts.margin_SP[:, known_P], (scored.chosen_len_P - scored.rejected_len_P)[known_P]
     rows = [_row(name, margin_P, length_P) for name, margin_P in zip(parts.names, margin_SP, strict=True)]

@@ -9,6 +9,7 @@ import pytest
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.nested import check_nodes
 from apm_exp.data.rewards.mixture import mixture
+from apm_exp.jobs.checks.judges import check_judges
 from apm_exp.jobs.checks.preflight import check_config
 from apm_exp.jobs.inverted import is_mixed
 from apm_exp.pipeline.choices import Choices
@@ -102,8 +103,9 @@ def test_each_source_is_a_step_that_a_run_with_it_alone_shares() -> None:
 
 def test_its_rewards_of_two_policies_cannot_be_compared() -> None:
     config = compose("dataset=micro_world", "evals=reward_win_rate", *MIXTURE)
-    with pytest.raises(ValueError, match=r"^evals\.reward_win_rate\.judge=mixture: .* cannot be compared.*; give one"):
-        unroll(config, CHOICES, FileDigests(Path("none")))
+    problem = r"^evals=reward_win_rate: mixture judges it, which only compares responses of one policy with each other"
+    with pytest.raises(ValueError, match=problem):
+        check_judges(config)
 
 
 def test_a_pairing_rule_over_sources_needs_several() -> None:

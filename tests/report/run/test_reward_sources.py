@@ -51,24 +51,22 @@ def test_margins_by_pair_and_by_prompt(tmp_path: Path, scored: ScoredPairs) -> N
         assert parts is not None
         assert parts.names == ["first", "second"]
         assert parts.margin_SP.tolist() == [[1, 3, 2], [2, -1, 4]]
-    assert read_reward_parts({"pairs": pairs, "rewards": alone}, scored) is None
+    assert sources_section({"pairs": pairs, "rewards": alone}, scored, CONFIG) is None
 
 
 def test_a_pair_without_rewards_is_left_out(tmp_path: Path, scored: ScoredPairs) -> None:
     pairs, second = pairs_in(tmp_path, ["f:1", "f:2", "f:3"]), [SECOND[0], None, SECOND[2]]
     rewards = rewards_in(tmp_path / "r", {"pair_id": ["a", "b", "c"]}, [0, 1, 2], first=FIRST, second=second)
-    parts = read_reward_parts({"pairs": pairs, "rewards": rewards}, scored)
-    assert parts is not None
-    section = sources_section(parts, scored, CONFIG)
+    section = sources_section({"pairs": pairs, "rewards": rewards}, scored, CONFIG)
+    assert section is not None
     assert (section["pairs"], section["overlap"]) == (2, None)
 
 
 def test_the_section(tmp_path: Path, scored: ScoredPairs) -> None:
     pairs = pairs_in(tmp_path, ["f:1", "f:2", "f:3"])
     rewards = rewards_in(tmp_path / "r", {"pair_id": ["a", "b", "c"]}, [0, 1, 2], first=FIRST, second=SECOND)
-    parts = read_reward_parts({"pairs": pairs, "rewards": rewards}, scored)
-    assert parts is not None
-    section = sources_section(parts, scored, CONFIG)
+    section = sources_section({"pairs": pairs, "rewards": rewards}, scored, CONFIG)
+    assert section is not None
     first, second = section["rows"]
     assert (first["inverted"], second["inverted"], second["share"]) == (0, 1, 1 / 3)
     # margins 1, 3, 2 at lengths 10, 20, 30: (-10 x 1 + 10 x 2) / 200 a token, 5 for 100; deviation sqrt(2 / 3)
