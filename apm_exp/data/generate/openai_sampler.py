@@ -9,20 +9,18 @@ from pydantic import Field
 
 from apm_exp.core.console import track
 from apm_exp.core.digest import canonical
-from apm_exp.core.files import write_json
 from apm_exp.core.ranges import Temperature
 from apm_exp.core.types import Message, Refusal
 from apm_exp.data.endpoint.ask import Asking
 from apm_exp.data.endpoint.bill import Bill
 from apm_exp.data.endpoint.checks import check_endpoint, check_ready
 from apm_exp.data.endpoint.endpoint import endpoint_of
-from apm_exp.data.endpoint.ledger import read_totals, spent
 from apm_exp.data.endpoint.replies import Reply
 from apm_exp.data.endpoint.request import Request
+from apm_exp.data.endpoint.spending import spending_at
 from apm_exp.data.generate.samples import Drawn, Response
 
 OF_POLICY = False  # the responses are another model's; the run's policy only scores them
-ASKED = "asked.json"
 _PLACE = "generate.endpoint"
 
 
@@ -94,15 +92,7 @@ def bill(
 
 def spending(sampled: Path, out: Path, *, endpoint: dict[str, Any]) -> dict[str, int | float]:
     """Return the counts of the tokens and the cost, and write them with the endpoint to asked.json."""
-    settings = endpoint_of(_PLACE, endpoint)
-    totals = read_totals(sampled)
-    counts: dict[str, int | float] = {"input_tokens": totals.input_tokens, "output_tokens": totals.output_tokens}
-    if settings.input_price is not None:
-        counts["cost"] = spent(totals, settings)
-    asked: dict[str, Any] = {"url": settings.url, "model": settings.model, "model_of_the_server": sorted(totals.models)}
-    asked |= {"prices": [settings.input_price, settings.output_price], "unanswered": totals.unanswered}
-    write_json(asked | counts, out / ASKED)
-    return counts
+    return spending_at(endpoint_of(_PLACE, endpoint), sampled, out)
 
 
 def request_seed(seed: int, prompt: Sequence[Message], number: int) -> int:

@@ -17,18 +17,22 @@ _TAKEN = {"pair_id", "prompt_id", "chosen_reward", "rejected_reward"}
 
 
 def reward_source(
-    node: Mapping[str, Any], out: Path, runtime: Mapping[str, Any], source_rewards: Mapping[str, Rewards]
+    node: Mapping[str, Any],
+    out: Path,
+    runtime: Mapping[str, Any],
+    row_ids: Sequence[str],
+    source_rewards: Mapping[str, Rewards],
 ) -> RewardSource:
-    """Return the reward source of a node with its settings bound, and those of `runtime`, `scored` and `source_rewards`
-    that are among its parameters.
+    """Return the reward source of a node with its settings bound, and those of the arguments that are its parameters.
 
-    runtime: the runtime node. scored: a folder in the stage's `out` in which the source saves its scores, so that a
-    killed attempt can resume; the stage removes it after writing the rewards. source_rewards: the rewards of the other
-    sources that it is made of, by name. Raises ValueError as component.bind.
+    These are `runtime`, the runtime node; `row_ids`, of the rows; `source_rewards`, the rewards of the other sources
+    that it is made of, by name; `out`, the stage's folder, for further files; and `scored`, a folder in it in which the
+    source saves its scores, so that a killed attempt can resume: the stage removes it after writing the rewards. Raises
+    ValueError as component.bind.
     """
     source = component.bind("reward", node)
     wanted = component.positional_names(source.func)
-    known = {"runtime": runtime, "source_rewards": source_rewards}
+    known = {"runtime": runtime, "out": out, "row_ids": row_ids, "source_rewards": source_rewards}
     arguments: dict[str, Any] = {name: value for name, value in known.items() if name in wanted}
     if "scored" in wanted:
         arguments["scored"] = out / SCORED

@@ -16,7 +16,7 @@ from apm_exp.core.artifact import Artifact
 from apm_exp.core.files import write_parquet
 from apm_exp.core.messages import EXTRAS
 from apm_exp.core.results_file import count_results
-from apm_exp.core.told import told
+from apm_exp.core.told import ask, told
 from apm_exp.data.rewards.source import ALL, SCORED, columns_of, reward_source
 from apm_exp.pipeline.flops import Load, reward_flops, reward_shape
 from apm_exp.pipeline.work import Counts
@@ -35,7 +35,7 @@ def rewards(
     reward: dict[str, Any],
     runtime: dict[str, Any],
     sources: Mapping[str, Artifact] | None = None,
-) -> dict[str, int]:
+) -> dict[str, int | float]:
     """Write rewards.parquet, in the order of the rows of `responses`, which are pairs or generations.
 
     all_rewards: the reward of each of a row's responses, in reward units; null if the source gives the row no rewards.
@@ -43,13 +43,15 @@ def rewards(
     units. sources: the rewards of the other sources, by name, that this one is made of.
     For pairs, rows are identified by pair_id, with chosen_reward and rejected_reward, which are then null too; for
     generations, by prompt_id. Counts: pairs or prompts; responses whose reward is known; inverted pairs (the rejected
-    response has the higher reward) and tied ones; unrewarded rows, if any. A killed attempt resumes from the rewards
+    response has the higher reward) and tied ones; unrewarded rows, if any; what the source's own function `spending`
+    adds. A killed attempt resumes from the rewards
     that its source has saved. Raises ValueError, with the pair_ids, for rewards of pairs that are not finite; those
     of responses that are neither chosen nor rejected may be unknown (NaN).
     """
     table = _of_pairs(responses) if responses.kind == "pairs" else _of_generations(responses)
     source_rewards = {name: _rewards_of(artifact, table) for name, artifact in (sources or {}).items()}
-    rewards_of_rows = reward_source(reward, out, runtime, source_rewards)(table.select(_COLUMNS))
+    row_ids = table[table.column_names[0]].to_pylist()
+    rewards_of_rows = reward_source(reward, out, runtime, row_ids, source_rewards)(table.select(_COLUMNS))
     by_name = columns_of(rewards_of_rows, f"reward._target_={reward['_target_']}")
     for lists in by_name.values():
         _check_lengths(table, lists, reward)
@@ -60,13 +62,14 @@ def rewards(
     if responses.kind == "pairs":
         columns |= {f"{side}_reward": _of(all_rewards, table[f"{side}_index"]) for side in ("chosen", "rejected")}
     result = pa.table(columns | by_name)
-    counts = {names.removesuffix("_id") + "s": len(result), "responses": _known(all_rewards)}
+    counts: dict[str, int | float] = {names.removesuffix("_id") + "s": len(result), "responses": _known(all_rewards)}
     if responses.kind == "pairs":
         _check_finite(result, reward)
         counts |= _inverted_and_tied(result)
     write_parquet(result, out / "rewards.parquet")
+    spending = ask("reward", reward, "spending", out / SCORED, out) or {}
     shutil.rmtree(out / SCORED, ignore_errors=True)
-    return counts | ({"unrewarded": all_rewards.null_count} if all_rewards.null_count else {})
+    return counts | ({"unrewarded": all_rewards.null_count} if all_rewards.null_count else {}) | spending
 
 
 def _of_pairs(pairs: Artifact) -> pa.Table:
