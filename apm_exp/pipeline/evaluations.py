@@ -39,7 +39,7 @@ def _add(graph: Graph, policy: Policy, start: Policy) -> None:
                 graph.evaluation(name, node["score"], available | _judged(graph, name, node, available))
 
 
-def is_relative(reward: Node) -> bool:
+def _is_relative(reward: Node) -> bool:
     """Return whether the rewards of a source only mean something beside others of the same row or step."""
     return bool(told("reward", reward, "RELATIVE") or ask("reward", reward, "relative"))
 
@@ -48,14 +48,14 @@ def judge_of(config: Node, name: str) -> Node:
     """Return the reward source that judges an evaluation: its own, or that of the run if its node says null.
 
     Raises ValueError for a source that reads the rewards of a data set, which new responses do not have, and for one
-    whose rewards are relative to the others of its row or step.
+    whose rewards are relative to others of their row or step.
     """
     judge: Node = config["evals"][name]["judge"] or config["reward"]
     setting = f"evals.{name}.judge"
-    if is_relative(judge):
+    if _is_relative(judge):
         problem = f"{setting}={component.name_of(judge)}: its rewards of two policies' responses cannot be compared"
         remedy = f"give one source, reward@{setting}=classifier {setting}.path=FOLDER, or evals=held_out_pairs"
-        raise ValueError(f"{problem}, as they are relative to the others of each; {remedy}")
+        raise ValueError(f"{problem}, as they are relative to other responses of each; {remedy}")
     if told("reward", judge, "OF_THE_DATA"):
         problem = f"{setting}={component.name_of(judge)}: new responses have no recorded rewards"
         raise ValueError(f"{problem}; give reward@{setting}=classifier {setting}.path=FOLDER")

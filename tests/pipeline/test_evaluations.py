@@ -88,10 +88,13 @@ def test_the_tasks_of_the_micro_world_say_nothing_of_other_data(own: tuple[str, 
 
 
 def test_a_source_that_compares_responses_with_each_other_is_no_judge(own: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="=") as caught:
-        check_judges(compose(*own, "reward=pairrm", "evals=reward_win_rate"))
-    assert str(caught.value) == (
-        "evals.reward_win_rate.judge=pairrm: its rewards of two policies' responses cannot be compared, as they are "
-        "relative to the others of each; give one source, reward@evals.reward_win_rate.judge=classifier "
-        "evals.reward_win_rate.judge.path=FOLDER, or evals=held_out_pairs"
-    )
+    for own_judge in (["reward=pairrm"], ["reward=judge", "reward.form=pairwise"]):
+        with pytest.raises(ValueError, match="=") as caught:
+            check_judges(compose(*own, *own_judge, "evals=reward_win_rate"))
+        setting = "evals.reward_win_rate.judge"
+        assert str(caught.value) == (
+            f"{setting}={own_judge[0][7:]}: its rewards of two policies' responses cannot be compared, as they are "
+            f"relative to other responses of each; give one source, reward@{setting}=classifier {setting}.path=FOLDER, "
+            "or evals=held_out_pairs"
+        )
+    assert check_judges(compose(*own, "reward=judge", "evals=reward_win_rate")) is None  # by scores
