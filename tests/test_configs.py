@@ -29,6 +29,8 @@ REQUIRED = {
     "reward.reference.path": "sft",
     "generate.endpoint.url": "https://127.0.0.1/v1",
     "generate.endpoint.model": "name",
+    "reward.endpoint.url": "https://127.0.0.1/v1",
+    "reward.endpoint.model": "name",
 }
 
 
