@@ -128,7 +128,7 @@ def config_dir(settings: Any) -> list[str]:
 
 
 def _no_model(dataset: str) -> str:
-    names = ", ".join(name for name in options_of("model") if name != "none")
+    names = ", ".join(name for name in options_of("model") if name not in ("none", "unused"))
     own = "set model=local model.path=FOLDER"
     return f"model is required: dataset={dataset} has none of its own; {own}, or model= one of {names}"
 

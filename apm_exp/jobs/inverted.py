@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_exp.core.artifact import Artifact
+from apm_exp.pipeline.nodes import has_policy
 from apm_exp.pipeline.step import Step
 
 logger = logging.getLogger(__name__)
@@ -23,8 +24,11 @@ def is_mixed(step: Step, steps: Mapping[str, Step]) -> bool:
 def refuse_inverted(config: Mapping[str, Any], made: Artifact) -> None:
     """Raise ValueError if most pairs contradict their rewards and reward.allow_inverted is false.
 
-    If many do, a warning is logged when they are counted. made: of any step.
+    If many do, a warning is logged when they are counted. A pipeline that trains nothing may have any. made: of any
+    step.
     """
+    if not has_policy(config):
+        return  # whether the rewards agree with the labels is what such a run measures
     share = inverted_share(made)
     words = f"in {made.counts.get('inverted', 0):,} pairs ({share:.0%} of those with rewards) the rejected response has"
     if share > MOST and not config["reward"].get("allow_inverted", False):

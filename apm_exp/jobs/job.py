@@ -7,7 +7,7 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import FileDigests, local_paths
-from apm_exp.core.step_names import last_of
+from apm_exp.core.step_names import evaluations_of, last_of
 from apm_exp.jobs.foresee import check_bounds, foresee
 from apm_exp.jobs.inverted import is_mixed, refuse_inverted
 from apm_exp.jobs.report_step import report_step
@@ -40,8 +40,7 @@ class Job:
     @property
     def evaluations(self) -> dict[str, Step]:
         """Return the steps of the evaluations by the names of their nodes."""
-        names = self.config["evals"] or {}
-        return {name: self.steps[f"evaluation.{name}"] for name in names if f"evaluation.{name}" in self.steps}
+        return evaluations_of(self.steps)
 
 
 def job_of(request: Request) -> Job:

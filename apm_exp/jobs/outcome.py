@@ -50,10 +50,11 @@ def verdict_of(job: Job, built: Mapping[str, Artifact]) -> str:
 
 
 def result_of(job: Job, built: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Return the headline, scores and key of a job that trained."""
+    """Return the headline, scores and key of a job that trained, or that has evaluated a reward source."""
     scores = {name: _scores(built[step.name]) for name, step in job.evaluations.items()}
+    nodes = {name: step.inputs["evaluation"] for name, step in job.evaluations.items()}
     return {
-        "headline": first_score(scores, job.config["evals"] or {}) or "done (no evaluation)",
+        "headline": first_score(scores, nodes) or "done (no evaluation)",
         "scores": {
             name: score | {"of": evaluated(job.config, evaluation)}
             for evaluation, each in scores.items()

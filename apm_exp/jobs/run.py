@@ -28,6 +28,7 @@ from apm_exp.jobs.report_step import draw_page
 from apm_exp.jobs.reuse import reused, reused_line, trains
 from apm_exp.jobs.run_record import RunRecord, say_of_an_earlier_version
 from apm_exp.pipeline.build import artifacts, build, wants_rebuild
+from apm_exp.pipeline.nodes import has_policy
 from apm_exp.pipeline.step import read_done
 from apm_exp.report.tracking.mirror import Mirror
 from apm_exp.training.few_steps import say_few_steps
@@ -56,7 +57,8 @@ def _recorded(job: Job) -> None:
     """Do the job, with a record that says how it and each of its steps stand from its beginning."""
     say_of_an_earlier_version(Path(job.config["output_root"]))
     record = RunRecord(job.request, job.steps)
-    logger.info("settings     %s", job.config["hyperparameters"])
+    if has_policy(job.config):
+        logger.info("settings     %s", job.config["hyperparameters"])
     _say_whose_model(job)
     for step in of_kind(job.steps, "policy").values():
         if read_done(step) is None:
@@ -103,9 +105,12 @@ def _run_steps(job: Job, record: RunRecord) -> dict[str, Any]:
         page = draw_page(job.request, job.steps, record.folder, again) if made else None
         if page is not None:
             record.made("report", page)
+        if (page := page or last_of(built, "reward_page")) is not None:
             result["report"] = str(page.path / "report.html")
         if job.policy is not None:
             result |= result_of(job, built) | {"trained": training}
+        elif job.evaluations:
+            result |= result_of(job, built)
         if made:
             mirror.rest_of_history()
             mirror.summary(result.get("scores", {}), counts)

@@ -181,7 +181,7 @@ class Graph:
     def evaluation(self, name: str, node: Config, available: Mapping[str, Any]) -> Step:
         """Return an evaluation. available: what its function may ask for (see stages.evaluate.inputs_of)."""
         inputs = {"evaluation": node, "given": inputs_of(node, available)}
-        step = available["policy"].made_by
+        step = available["policy"].made_by if "policy" in available else available["rewards"]
         return self.add("evaluation", slug(name, step.slug), inputs, runtime=self.config["runtime"])
 
     def _name_of(self, policy: Policy) -> str:

@@ -78,6 +78,11 @@ def samples(config: Node) -> bool:
     return bool(told("pipeline", config["pipeline"], "SAMPLES"))
 
 
+def has_policy(config: Node) -> bool:
+    """Return whether the pipeline has a policy and a selection; one without them says TRAINS = False in its module."""
+    return told("pipeline", config["pipeline"], "TRAINS") is not False
+
+
 def in_stream(node: Node, stream: str) -> dict[str, Any]:
     """Return a sampler's node with a seed derived from its own and the stream's name; unchanged if there is none.
 

@@ -18,6 +18,7 @@ from apm_exp.pipeline.stages import (
     pairs,
     prompts,
     report,
+    reward_page,
     rewards,
     selection,
     train,
@@ -113,5 +114,6 @@ STAGES = {
         foresee=train.foresee,
     ),
     "evaluation": Stage("Evaluating", evaluate.evaluate, work=evaluate.work, flops=evaluate.flops),
+    "reward_page": Stage("Drawing the page of the rewards", reward_page.reward_page),
     "report": Stage("Drawing the report", report.report),
 }

@@ -11,6 +11,7 @@ from apm_exp.core.types import Policy
 from apm_exp.pipeline.choices import Choices
 from apm_exp.pipeline.evaluations import add_evaluations
 from apm_exp.pipeline.graph import Config, Graph
+from apm_exp.pipeline.nodes import has_policy
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Step, lineage
 
@@ -18,15 +19,16 @@ from apm_exp.pipeline.step import Step, lineage
 def unroll(config: Config, choices: Choices, digests: FileDigests) -> dict[str, Step]:
     """Return the steps of a run by name, in the order in which they are built, up to `until`.
 
-    Raises ValueError for a recipe that returns no policies or trains nothing, for an `until` or `rebuild` that names no
-    step of the run, and as the recipe does.
+    Raises ValueError for a recipe that returns no policies or trains nothing, unless its module says TRAINS = False;
+    for an `until` or `rebuild` that names no step of the run, and as the recipe does.
     """
     _check_iterations(config)
     graph = Graph(config, choices, digests)
     recipe = component.bind("pipeline", config["pipeline"])
     policies = recipe(graph)
-    _check_policies(policies, graph)
-    if config["until"] is None or not named(config["until"], graph.steps):
+    if has_policy(config):
+        _check_policies(policies, graph)
+    if policies and (config["until"] is None or not named(config["until"], graph.steps)):
         add_evaluations(graph, policies)
     _check_names(config, graph.steps)
     return up_to(graph.steps, config["until"])

@@ -20,7 +20,7 @@ _TEMPLATES = Path(__file__).parent
 def render(template: str, context: dict[str, Any], path: Path) -> Path:
     """Render a template of this folder to `path` atomically and return the path."""
     environment = Environment(
-        loader=FileSystemLoader([_TEMPLATES, _TEMPLATES / "run", _TEMPLATES / "sweep"]),
+        loader=FileSystemLoader([_TEMPLATES, _TEMPLATES / "run", _TEMPLATES / "sweep", _TEMPLATES / "rewards"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -13,11 +13,12 @@ from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
 from apm_exp.jobs.checks.ready import check_ready
 from apm_exp.jobs.job import Job, is_finished, job_of, known_job
 from apm_exp.jobs.request import Request
-from apm_exp.pipeline.nodes import samples
+from apm_exp.pipeline.nodes import has_policy, samples
 from apm_exp.runtime.check_nodes import check_launcher, check_one_machine
 from apm_exp.selection.alpha_rules.choose import AUTO
 
 logger = logging.getLogger(__name__)
+_OF_POLICIES = ("model", "metric", "alpha", "alpha_rule", "keep", "loss", "trainer", "adapter", "deepspeed", "evals")
 
 
 def check_job(request: Request) -> bool:
@@ -35,6 +36,7 @@ def check_settings(request: Request) -> None:
             check_changes(request.config)
         check_one_machine(request.config["runtime"])
         _refuse_unused_sampling(request)
+        _refuse_unused_training(request)
     except ValueError as error:
         raise UsageError(say_where(one_line(error), request)) from error
 
@@ -53,6 +55,17 @@ def _refuse_unused_sampling(request: Request) -> None:
             problem = f"pipeline={request.choices['pipeline']} {lacking}"
             remedy = _of_evaluation(override, request.config["evals"] or {}) or "leave it out"
             raise ValueError(f"{override.lstrip('+')}: {problem}; {remedy}, or use pipeline={other}")
+
+
+def _refuse_unused_training(request: Request) -> None:
+    """Raise ValueError for an override of what only selects, trains or evaluates a policy if the pipeline does not."""
+    if has_policy(request.config):
+        return
+    for override in request.overrides:
+        group = override.lstrip("+~").partition("=")[0].partition(".")[0].partition("@")[0]
+        if group in _OF_POLICIES:
+            problem = f"pipeline={request.choices['pipeline']} has no policy and selects no pairs"
+            raise ValueError(f"{override.lstrip('+')}: {problem}; leave it out, or use pipeline=offline")
 
 
 def _of_evaluation(override: str, evals: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,17 @@ from apm_exp.core.told import ask, told
 from apm_exp.jobs.checks.file_locks import check_lockable
 from apm_exp.jobs.checks.judges import check_judges
 from apm_exp.jobs.checks.policy import check_model
-from apm_exp.jobs.checks.rewards import check_rewards, refuse_prompts_of_no_world, refuse_split_of_others
+from apm_exp.jobs.checks.rewards import (
+    check_rewarded,
+    check_rewards,
+    refuse_prompts_of_no_world,
+    refuse_split_of_others,
+)
 from apm_exp.jobs.checks.top_level import NODES, check_top_level
 from apm_exp.jobs.inverted import inverted_labels
 from apm_exp.pipeline.changes import changed_configs
 from apm_exp.pipeline.evaluations import STAGED
-from apm_exp.pipeline.nodes import OF_PAIRS, of_source, samples
+from apm_exp.pipeline.nodes import OF_PAIRS, has_policy, of_source, samples
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.pipeline.stages.pairs import most_of_prompt
 from apm_exp.selection.alpha_rules.choose import check_rule
@@ -108,6 +113,10 @@ def check_inputs(config: Mapping[str, Any]) -> None:
     refuse_odd_files(config)
     _check_writable(Path(config["output_root"]))
     check_devices(config["runtime"])
+    if not has_policy(config):
+        check_rewarded(config)
+        _check_prompts(config)
+        return
     check_metric(config["metric"])
     if samples(config):
         refuse_split_of_others(config["dataset"])
@@ -148,7 +157,7 @@ def _check_prompts(config: Mapping[str, Any]) -> None:
         if told(place, node, "check_prompt") is not None:
             for prompt in first_prompts(config["dataset"]):
                 ask(place, node, "check_prompt", prompt.messages)
-    if config["until"] is None:
+    if config["until"] is None and has_policy(config):
         check_judges(config)
 
 
@@ -163,18 +172,20 @@ def check_work(config: Mapping[str, Any]) -> None:
     from apm_exp.training.preflight import check_training
 
     pinned_dataset(config["dataset"], config["task"])
-    trains = config["until"] is None
-    if trains:
+    if not has_policy(config):
+        _check_components(config, ("dataset", "reward", "pipeline"))
+        return
+    if config["until"] is None:
         check_adapter(config["adapter"], **{name: config[name] for name in ("trainer", "runtime", "deepspeed")})
     known = check_model(config)
-    if trains:
+    if config["until"] is None:
         for each in (config, *changed_configs(config).values()):
             nodes = {name: each[name] for name in ("trainer", "loss", "runtime", "deepspeed")}
             check_training(**nodes, dtype=config["model"]["dtype"])
             check_numbers(each["loss"])
-    if trains and known:
+    if config["until"] is None and known:
         check_before_work(config)
-    _check_components(config)
+    _check_components(config, (*NODES, *_OPEN_NODES))
 
 
 def _check_writable(root: Path) -> None:
@@ -190,9 +201,9 @@ def _check_writable(root: Path) -> None:
         ) from error
 
 
-def _check_components(config: Mapping[str, Any]) -> None:
+def _check_components(config: Mapping[str, Any], groups: Iterable[str]) -> None:
     """Call `preflight` of each component's module, if it has one, with the settings; a plan downloads nothing."""
-    for group in (*NODES, *_OPEN_NODES):
+    for group in groups:
         for place, node in every(group, config[group]):
             if told(place, node, "preflight") is None:
                 continue

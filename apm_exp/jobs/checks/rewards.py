@@ -15,13 +15,29 @@ def check_rewards(config: Mapping[str, Any]) -> None:
 
     Only the first rows of the files are read; the rest is checked when the pairs are built.
     """
-    from apm_exp.data.sources.preflight import preflight
-
-    rewarded = preflight(dict(config["dataset"]))
-    if rewarded is False and any(told(place, each, "OF_THE_DATA") for place, each in every("reward", config["reward"])):
+    if _lacks_rewards(config):
         _refuse_metric(config)
         if config["until"] is None:
             _refuse_loss(config["loss"])
+
+
+def check_rewarded(config: Mapping[str, Any]) -> None:
+    """Raise ValueError if the rewards are what is evaluated, and neither the data set nor a source provides them."""
+    from apm_exp.data.sources.preflight import where_of
+
+    if _lacks_rewards(config):
+        remedy = "name their columns (dataset.chosen_reward=, dataset.rejected_reward=), or give a source to evaluate"
+        problem = f"the rows of {where_of(config['dataset'])} have none; {remedy}, such as reward=classifier"
+        raise ValueError(f"reward={component.name_of(config['reward'])}: {problem} reward.path=FOLDER")
+
+
+def _lacks_rewards(config: Mapping[str, Any]) -> bool:
+    """Return whether a reward source reads the rewards of the data set, and its first rows have none."""
+    from apm_exp.data.sources.preflight import preflight
+
+    rewarded = preflight(dict(config["dataset"]))
+    recorded = (told(place, each, "OF_THE_DATA") for place, each in every("reward", config["reward"]))
+    return rewarded is False and any(recorded)
 
 
 def refuse_split_of_others(dataset: Mapping[str, Any]) -> None:

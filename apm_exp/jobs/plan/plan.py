@@ -21,6 +21,7 @@ from apm_exp.jobs.request import Request
 from apm_exp.models.shape import Shape
 from apm_exp.pipeline.build import wants_rebuild
 from apm_exp.pipeline.flops import Load, reward_shape
+from apm_exp.pipeline.nodes import has_policy
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Seen, Step, lineage, read_done
 from apm_exp.pipeline.work import Counts, Work
@@ -113,7 +114,8 @@ def plan_of(title: str, steps: Mapping[str, Step], config: Mapping[str, Any]) ->
         known[step.key] = artifact.counts if artifact else STAGES[step.kind].bounds(step.inputs, known)
         if not known[step.key] and (counts := about_counts(step, config)):
             known[step.key], about = counts, True
-    training, shape = _largest_training(config, missing), shape_of(config["model"])
+    training = _largest_training(config, missing)
+    shape = shape_of(config["model"]) if has_policy(config) else None
     pairs = pairs_of(config, steps, known)
     disk = job_disk(config, missing, known, training, shape, pairs.mean)
     by_name = {name: known[step.key] for name, step in steps.items()}
@@ -138,4 +140,6 @@ def for_its_device(request: Request) -> Request:
 def _title(request: Request) -> str:
     if request.sweep or request.swept:
         return titled(request.number, request.swept)
+    if not has_policy(request.config):
+        return "plan"
     return f"plan ({request.config['hyperparameters']})"

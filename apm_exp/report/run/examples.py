@@ -58,15 +58,15 @@ def _example(scored: ScoredPairs, row: int, texts: Mapping[str, Mapping[str, Any
         "implicit": float(scored.implicit_P[row]),
         "chosen_len": int(scored.chosen_len_P[row]),
         "rejected_len": int(scored.rejected_len_P[row]),
-        "title": _title(texts[name]["prompt"]),
+        "title": title_of(texts[name]["prompt"]),
         "tools": shortened(texts[name]["tools"] or "", LONGEST_PROMPT),
-        "prompt": _turns(texts[name]["prompt"], LONGEST_PROMPT),
-        "chosen": _turns(texts[name]["chosen"], LONGEST_RESPONSE),
-        "rejected": _turns(texts[name]["rejected"], LONGEST_RESPONSE),
+        "prompt": turns_of(texts[name]["prompt"], LONGEST_PROMPT),
+        "chosen": turns_of(texts[name]["chosen"], LONGEST_RESPONSE),
+        "rejected": turns_of(texts[name]["rejected"], LONGEST_RESPONSE),
     }
 
 
-def _turns(messages: Iterable[Mapping[str, Any]], longest: int) -> list[dict[str, Any]]:
+def turns_of(messages: Iterable[Mapping[str, Any]], longest: int) -> list[dict[str, Any]]:
     """Return each turn with its role, its text, and its other fields as text: reasoning_content, tool_calls, ..."""
     return [
         {
@@ -82,7 +82,7 @@ def _text(field: Any) -> str:
     return field if isinstance(field, str) else json.dumps(field, ensure_ascii=False)
 
 
-def _title(prompt: list[dict[str, Any]]) -> str:
+def title_of(prompt: list[dict[str, Any]]) -> str:
     """Return the last turn of a prompt on one line."""
     last = text_of(prompt[-1]) if prompt else ""
     line = " ".join(last.split())

@@ -1,0 +1,16 @@
+"""Stage: the page of an evaluation of a reward source, one self-contained HTML file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from apm_exp.core.artifact import Artifact
+
+VERSION = 1
+
+
+def reward_page(out: Path, *, pairs: Artifact, evaluation: Artifact, nodes: Mapping[str, Any]) -> dict[str, int]:
+    """Write report.html and return its size in bytes. nodes: of the data set, of the reward and of the scores."""
+    from apm_exp.report.rewards.page import write_page
+
+    return {"bytes": write_page(pairs, evaluation, nodes, out / "report.html").stat().st_size}

@@ -1,0 +1,70 @@
+"""pipeline=reward_eval: pairs, rewards, their evaluation and its page, from the command line and in part."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from apm_exp.core.digest import FileDigests
+from apm_exp.core.step_names import kind_of
+from apm_exp.pipeline.step import Step
+from apm_exp.pipeline.unroll import unroll
+from tests.command import apm_exp
+from tests.pipeline.test_graph import CHOICES
+from tests.test_configs import compose
+
+ROWS = [("Name a color.", 2.0, 1.0), ("Name a <b>fruit</b>.", 0.5, 3.0), ("Count.", 1.0, 1.0), ("Sing.", 4.0, 1.0)]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    names = ("prompt", "chosen_reward", "rejected_reward")
+    lines = [dict(zip(names, row, strict=True)) | {"chosen": "good", "rejected": "bad"} for row in ROWS]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return tmp_path / "pairs.jsonl"
+
+
+def steps_of(pairs: Path, *overrides: str) -> dict[str, Step]:
+    own = ("pipeline=reward_eval", "dataset=jsonl", f"dataset.path={pairs}", f"output_root={pairs.parent}")
+    return unroll(compose(*own, *overrides), CHOICES, FileDigests(pairs.parent / "digests.json"))
+
+
+def test_another_source_computes_only_its_rewards_and_what_follows(pairs: Path) -> None:
+    one, other = steps_of(pairs), steps_of(pairs, "reward=classifier", f"reward.path={pairs.parent}")
+    assert [*one] == ["pairs", "rewards", "evaluation.reward_accuracy", "reward_page"]
+    assert [name for name in one if one[name].key == other[name].key] == ["pairs"]
+    sources = ("+reward@reward.sources.a=recorded", "+reward@reward.sources.b=micro_world")
+    mixed = steps_of(pairs, "reward=mixture", *sources)
+    assert [kind_of(name) for name in mixed] == ["pairs", "rewards", "rewards", "rewards", "evaluation", "reward_page"]
+    assert mixed["rewards.a"].key == one["rewards"].key
+
+
+def test_command(pairs: Path) -> None:
+    """Of margins 1, -2.5, 0 and 3, two and a half are right. The rewards contradict no label that must be kept."""
+    typed = ("pipeline=reward_eval", "dataset=jsonl", "dataset.path=pairs.jsonl")
+    first = apm_exp(pairs.parent, *typed)
+    assert first.returncode == 0, first.stderr
+    last = first.stderr.splitlines()[-1]
+    assert last.startswith("reward accuracy 62% (22 to 91), n = 4 | report: outputs/reward_page/")
+    page = (pairs.parent / last.rpartition("report: ")[2]).read_text()
+    assert "Name a &lt;b&gt;fruit&lt;/b&gt;." in page
+    assert "Name a color." not in page  # only pairs that the source gets wrong
+    assert "reward accuracy" in page
+    result = json.loads((pairs.parent / "outputs/runs/latest/result.json").read_text())
+    assert result["scores"]["reward_accuracy"]["value"] == 0.625
+    assert "settings" not in first.stderr
+    again = apm_exp(pairs.parent, *typed)
+    assert "4 steps reused" in again.stderr
+    planned = apm_exp(pairs.parent, *typed, "task=plan", "rebuild=all")
+    assert planned.returncode == 0, planned.stderr
+    for unused in ("model=micro_world", "metric.alpha=2"):
+        refused = apm_exp(pairs.parent, *typed, unused)
+        assert f"{unused}: pipeline=reward_eval has no policy and selects no pairs; leave it out" in refused.stderr
+
+
+def test_pairs_without_rewards_are_refused_before_any_work(pairs: Path) -> None:
+    pairs.write_text("\n".join(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) for _ in range(3)))
+    refused = apm_exp(pairs.parent, "pipeline=reward_eval", "dataset=jsonl", "dataset.path=pairs.jsonl")
+    problem = "error: reward=recorded: the rows of dataset.path=pairs.jsonl have none; name their columns"
+    assert problem in refused.stderr
+    assert not (pairs.parent / "outputs/pairs").exists()
