@@ -56,9 +56,9 @@ def steps(tmp_path: Path) -> dict[str, Step]:
         return Step(kind, "", "s", stage, inputs, tmp_path, digests)
 
     prompts = step("prompts", anything, dataset=TASKS, limit=None, skip=0)
-    generations = step("generations", anything, prompts=prompts, generate=GENERATE)
+    generations = step("generations", anything, prompts=prompts, policy="key", generate=GENERATE)
     rewards = step("rewards", anything, responses=generations)
-    paired = step("pairs", pairs, sampled={"generations": generations, "rewards": rewards})
+    paired = step("pairs", pairs, sampled={"generations": generations, "rewards": rewards, "pairing": MAX_MIN})
     scored = step("logps", logps, pairs=paired, tokens=TOKENS)
     chosen = step("selection", selection, pairs=paired, logps=scored, keep={"_target_": TOP_K, "k": 3})
     part = {"logps": scored, "rewards": rewards, "selection": chosen}
@@ -71,6 +71,7 @@ def steps(tmp_path: Path) -> dict[str, Step]:
 
 
 TOP_K = "apm_exp.selection.keep.top_k.top_k"
+MAX_MIN = {"_target_": "apm_exp.selection.pairing.max_min.max_min"}
 
 
 def bounds(steps: dict[str, Step]) -> dict[str, Counts]:
