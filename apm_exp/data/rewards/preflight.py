@@ -82,7 +82,8 @@ def check_head(model: PreTrainedModel, shapes: Mapping[str, Sequence[int]], labe
     told = told_of_loading(model, shapes)
     check_shapes(told, label)
     if lacking := sorted(set(told.get("missing_keys", ())) & _head_names(model)):
-        problem = f"the folder lacks {', '.join(lacking[:5])}, so the reward model's head would be random"
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        problem = f"the folder lacks {', '.join(lacking[:5])}{more}, so the reward model's head would be random"
         raise ValueError(f"{label}: {problem}; {remedy}")
 
 

@@ -109,7 +109,7 @@ def test_a_tensor_of_the_head_that_is_missing_is_named(folder, tmp_path, name):
 
 
 def test_another_reward_model_and_another_tokenizer(folder, tmp_path):
-    assert "lacks gating.layers.0.bias" in problem(reward_folder(tmp_path / "other"))
+    assert re.search(r"lacks gating\.layers\.0\.bias, .* and 6 more, so", problem(reward_folder(tmp_path / "other")))
     own = armorm_folder(tmp_path / "model")
     tokenizer = llama3_tokenizer()
     tokenizer.chat_template = "{{ bos_token }}{% for message in messages %}{{ message['content'] }}{% endfor %}"
