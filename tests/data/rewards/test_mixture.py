@@ -8,7 +8,7 @@ import pytest
 
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.nested import check_nodes
-from apm_exp.data.rewards.mixture import mixture
+from apm_exp.data.rewards.mixture import check, mixture
 from apm_exp.jobs.checks.judges import check_judges
 from apm_exp.jobs.checks.preflight import check_config
 from apm_exp.jobs.inverted import is_mixed
@@ -101,9 +101,18 @@ def test_each_source_is_a_step_that_a_run_with_it_alone_shares() -> None:
     assert [name for name in steps if is_mixed(steps[name], steps)] == sorted(sources, reverse=True)
 
 
+def test_a_judge_that_compares_is_no_source() -> None:
+    judge = {"_target_": "apm_exp.data.rewards.judge.judge", "form": "pairwise"}
+    with pytest.raises(
+        ValueError, match=r"^reward\.sources\.second: judge compares the responses of a prompt and has no"
+    ):
+        check(sources={"first": RECORDED, "second": judge}, weights=None)
+    assert check(sources={"first": RECORDED, "second": judge | {"form": "score"}}, weights=None) is None
+
+
 def test_its_rewards_of_two_policies_cannot_be_compared() -> None:
     config = compose("dataset=micro_world", "evals=reward_win_rate", *MIXTURE)
-    problem = r"^evals=reward_win_rate: mixture judges it, which only compares responses of one policy with each other"
+    problem = r"^evals\.reward_win_rate\.judge=mixture: its rewards of two policies' responses cannot be compared"
     with pytest.raises(ValueError, match=problem):
         check_judges(config)
 
