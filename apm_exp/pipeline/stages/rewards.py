@@ -46,7 +46,8 @@ def rewards(
     response has the higher reward) and tied ones; unrewarded rows, if any; what the source's own function `spending`
     adds. A killed attempt resumes from the rewards
     that its source has saved. Raises ValueError, with the pair_ids, for rewards of pairs that are not finite; those
-    of responses that are neither chosen nor rejected may be unknown (NaN).
+    of responses that are neither chosen nor rejected may be unknown (NaN). Also if all pairs' rewards are equal and are
+    not the data set's own.
     """
     table = _of_pairs(responses) if responses.kind == "pairs" else _of_generations(responses)
     source_rewards = {name: _rewards_of(artifact, table) for name, artifact in (sources or {}).items()}
@@ -65,6 +66,7 @@ def rewards(
     counts: dict[str, int | float] = {names.removesuffix("_id") + "s": len(result), "responses": _known(all_rewards)}
     if responses.kind == "pairs":
         _check_finite(result, reward)
+        _check_different(all_rewards, reward)
         counts |= _inverted_and_tied(result)
     write_parquet(result, out / "rewards.parquet")
     spending = ask("reward", reward, "spending", out / SCORED, out) or {}
@@ -166,6 +168,19 @@ def _check_lengths(table: pa.Table, all_rewards: pa.ListArray, reward: dict[str,
     counted = pc.coalesce(pc.list_value_length(all_rewards), responses)  # the list of a row without rewards is null
     if (wrong_P := counted.to_numpy() != responses.to_numpy()).any():
         raise ValueError(f"{problem} ({_ids(table, wrong_P)})")
+
+
+def _check_different(all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
+    """Raise ValueError if a source gives all responses of several pairs the same reward, which ranks nothing.
+
+    Responses of a policy alone may all be equally good or bad.
+    """
+    known = all_rewards.flatten().to_numpy(zero_copy_only=False)
+    rows = len(all_rewards) - all_rewards.null_count
+    if rows > 1 and known.size > rows and (known == known[0]).all() and not told("reward", reward, "OF_THE_DATA"):
+        problem = f"gives all {known.size} responses the same reward, {known[0]:g}"
+        remedy = "check its settings, use another reward source, or metric=implicit with reward=recorded"
+        raise ValueError(f"reward._target_={reward['_target_']}: {problem}; {remedy}")
 
 
 def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:

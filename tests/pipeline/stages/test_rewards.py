@@ -86,7 +86,8 @@ def test_rewards_that_are_all_equal_are_told(stage, caplog):
 
 def device_asked_for(responses: pa.Table, runtime: Mapping[str, Any], *, scale: float) -> list[list[float]]:
     """Rewards that say whether the source was told of the CPU."""
-    return [[scale * (runtime["device"] == "cpu")] * len(row) for row in responses["responses"].to_pylist()]
+    on_cpu = scale * (runtime["device"] == "cpu")
+    return [[on_cpu * place for place in range(len(row))] for row in responses["responses"].to_pylist()]
 
 
 def test_a_source_is_told_how_the_work_is_run_where_it_asks(stage):
@@ -200,3 +201,33 @@ def test_no_recorded_rewards_are_nulls_and_a_count(stage):
 def test_source_that_gives_another_number_of_rewards(stage):
     with pytest.raises(ValueError, match=r"not one reward for each response \(pair_id a, b\)"):
         stage({"_target_": f"{__name__}.too_few"})
+
+
+def equal(responses: pa.Table) -> list[list[float]]:
+    return [[0.5] * len(texts) for texts in responses["responses"].to_pylist()]
+
+
+def test_rewards_that_are_all_equal_rank_nothing(stage):
+    problem = r"^reward\._target_=.*equal: gives all 5 responses the same reward, 0\.5; check its settings, use another"
+    with pytest.raises(ValueError, match=problem):
+        stage({"_target_": f"{__name__}.equal"})
+    counts, _ = stage(RECORDED, recorded_a=(0.5, 0.5, 0.5), recorded_b=(0.5, 0.5))
+    assert counts["tied"] == 2
+
+
+def with_parts(responses: pa.Table) -> dict[str, list[list[float]]]:
+    rows = lengths(responses)
+    return {"half": [[reward / 2 for reward in row] for row in rows], "all_rewards": rows}
+
+
+def with_a_taken_name(responses: pa.Table) -> dict[str, list[list[float]]]:
+    return {"all_rewards": lengths(responses), "pair_id": lengths(responses)}
+
+
+def test_further_columns_of_a_source(stage):
+    _, table = stage({"_target_": f"{__name__}.with_parts"})
+    assert table.column_names[-2:] == ["all_rewards", "half"]
+    for whole, half in zip(table["all_rewards"].to_pylist(), table["half"].to_pylist(), strict=True):
+        assert half == [reward / 2 for reward in whole]
+    with pytest.raises(ValueError, match=r"the columns that it returns must include all_rewards, and none of chosen_"):
+        stage({"_target_": f"{__name__}.with_a_taken_name"})
