@@ -17,6 +17,7 @@ from apm_exp.core.files import write_parquet
 from apm_exp.core.messages import EXTRAS
 from apm_exp.core.results_file import count_results
 from apm_exp.core.told import ask, told
+from apm_exp.data.rewards.check_rewards import check_different, check_finite, check_lengths, warn_of_equal
 from apm_exp.data.rewards.source import ALL, SCORED, columns_of, reward_source
 from apm_exp.pipeline.flops import Load, reward_flops, reward_shape
 from apm_exp.pipeline.work import Counts
@@ -25,7 +26,6 @@ from apm_exp.selection.margins import explicit_margin
 VERSION = 3
 logger = logging.getLogger(__name__)
 _COLUMNS = ["prompt", "tools", "responses", "response_extras", "recorded_rewards"]
-_IDS_SHOWN = 5
 
 
 def rewards(
@@ -44,10 +44,9 @@ def rewards(
     For pairs, rows are identified by pair_id, with chosen_reward and rejected_reward, which are then null too; for
     generations, by prompt_id. Counts: pairs or prompts; responses whose reward is known; inverted pairs (the rejected
     response has the higher reward) and tied ones; unrewarded rows, if any; what the source's own function `spending`
-    adds. A killed attempt resumes from the rewards
-    that its source has saved. Raises ValueError, with the pair_ids, for rewards of pairs that are not finite; those
-    of responses that are neither chosen nor rejected may be unknown (NaN). Also if all pairs' rewards are equal and are
-    not the data set's own.
+    adds. A killed attempt resumes from the rewards that its source has saved. Raises ValueError, with the pair_ids, for
+    rewards of pairs that are not finite; those of responses that are neither chosen nor rejected may be unknown (NaN).
+    Also if all pairs' rewards are equal and are not the data set's own.
     """
     table = _of_pairs(responses) if responses.kind == "pairs" else _of_generations(responses)
     source_rewards = {name: _rewards_of(artifact, table) for name, artifact in (sources or {}).items()}
@@ -55,9 +54,8 @@ def rewards(
     rewards_of_rows = reward_source(reward, out, runtime, row_ids, source_rewards)(table.select(_COLUMNS))
     by_name = columns_of(rewards_of_rows, f"reward._target_={reward['_target_']}")
     for lists in by_name.values():
-        _check_lengths(table, lists, reward)
+        check_lengths(table, lists, reward)
     all_rewards = by_name[ALL]
-    _warn_of_equal(all_rewards, reward)
     names = table.column_names[0]
     columns = {names: table[names]}
     if responses.kind == "pairs":
@@ -65,9 +63,10 @@ def rewards(
     result = pa.table(columns | by_name)
     counts: dict[str, int | float] = {names.removesuffix("_id") + "s": len(result), "responses": _known(all_rewards)}
     if responses.kind == "pairs":
-        _check_finite(result, reward)
-        _check_different(all_rewards, reward)
+        check_finite(result, reward)
+        check_different(all_rewards, reward)
         counts |= _inverted_and_tied(result)
+    warn_of_equal(all_rewards, reward)
     write_parquet(result, out / "rewards.parquet")
     spending = ask("reward", reward, "spending", out / SCORED, out) or {}
     shutil.rmtree(out / SCORED, ignore_errors=True)
@@ -95,15 +94,6 @@ def _rewards_of(source: Artifact, table: pa.Table) -> list[list[float] | None]:
     assert known[names].equals(table[names]), f"{source.path} has other rows"
     rewards: list[list[float] | None] = known[ALL].to_pylist()
     return rewards
-
-
-def _warn_of_equal(all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
-    """Warn if all rewards that are known are equal, so that no metric can use them."""
-    values = all_rewards.flatten().to_numpy(zero_copy_only=False)
-    known = values[np.isfinite(values)]
-    if len(known) > len(all_rewards) and (known == known[0]).all():  # more than one for some row
-        problem = f"all {len(known)} rewards are equal ({known[0]:g}), so that they tell no response from another"
-        logger.warning("reward._target_=%s: %s; use another reward source", reward["_target_"], problem)
 
 
 def _known(all_rewards: pa.ListArray) -> int:
@@ -158,51 +148,3 @@ def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:
     """Return the entry at index_P of each pair's list; null if the pair has no rewards."""
     start_P, without_P = all_rewards.offsets.to_numpy()[:-1], all_rewards.is_null().to_numpy(zero_copy_only=False)
     return all_rewards.values.take(pa.array(start_P + index_P.to_numpy(), mask=without_P))
-
-
-def _check_lengths(table: pa.Table, all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
-    problem = f"reward._target_={reward['_target_']}: not one reward for each response"
-    if len(all_rewards) != len(table):
-        raise ValueError(f"{problem} ({len(all_rewards)} lists)")
-    responses = pc.list_value_length(table["responses"].combine_chunks())
-    counted = pc.coalesce(pc.list_value_length(all_rewards), responses)  # the list of a row without rewards is null
-    if (wrong_P := counted.to_numpy() != responses.to_numpy()).any():
-        raise ValueError(f"{problem} ({_ids(table, wrong_P)})")
-
-
-def _check_different(all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
-    """Raise ValueError if a source gives all responses of several pairs the same reward, which ranks nothing.
-
-    Responses of a policy alone may all be equally good or bad.
-    """
-    known = all_rewards.flatten().to_numpy(zero_copy_only=False)
-    rows = len(all_rewards) - all_rewards.null_count
-    if rows > 1 and known.size > rows and (known == known[0]).all() and not told("reward", reward, "OF_THE_DATA"):
-        problem = f"gives all {known.size} responses the same reward, {known[0]:g}"
-        remedy = "check its settings, use another reward source, or metric=implicit with reward=recorded"
-        raise ValueError(f"reward._target_={reward['_target_']}: {problem}; {remedy}")
-
-
-def _check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
-    """Raise ValueError if a chosen or rejected reward is not finite, or another one is infinite; NaN means unknown."""
-    pair_P = [np.isfinite(result[name].to_numpy()) for name in ("chosen_reward", "rejected_reward")]
-    without_P = result["all_rewards"].is_null().to_numpy()
-    lists = result["all_rewards"].combine_chunks()
-    infinite = np.isinf(lists.flatten().to_numpy(zero_copy_only=False))
-    row = lists.value_parent_indices().to_numpy()[infinite]
-    wrong_P = ~(pair_P[0] & pair_P[1] | without_P)
-    wrong_P[row] = True
-    if wrong_P.any():
-        remedy = "correct or remove these pairs, or use another reward source"
-        target = reward["_target_"]
-        raise ValueError(
-            f"reward._target_={target}: {int(wrong_P.sum())} of {len(result)} pairs have a reward that is not finite "
-            f"({_ids(result, wrong_P)}); {remedy}"
-        )
-
-
-def _ids(rows: pa.Table, wrong_P: np.ndarray) -> str:
-    name = rows.column_names[0]
-    wrong = rows[name].filter(pa.array(wrong_P))
-    shown = ", ".join(wrong.slice(0, _IDS_SHOWN).to_pylist())
-    return f"{name} {shown}" + (f" and {len(wrong) - _IDS_SHOWN} more" if len(wrong) > _IDS_SHOWN else "")
