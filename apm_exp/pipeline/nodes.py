@@ -1,11 +1,11 @@
 """The settings that each step is given: those that change its result, and no others."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from apm_exp.core import component
-from apm_exp.core.nested import changed
+from apm_exp.core.nested import changed, every
 from apm_exp.core.told import told
 from apm_exp.pipeline.resolve import pinned_dataset
 from apm_exp.selection.alpha_rules.choose import AUTO, rule_name
@@ -35,6 +35,17 @@ def without(node: Node, *names: str) -> dict[str, Any]:
 def of_source(node: Node) -> dict[str, Any]:
     """Return the settings of a reward node that are of its source, or of the sources in it, and not of pairs."""
     return dict(changed("reward", node, lambda _, each: without(each, *OF_PAIRS)))
+
+
+def own_nodes(inputs: Node) -> Iterator[tuple[str, Node]]:
+    """Yield each node in the inputs of a step with its dotted name, outer ones first.
+
+    The sources that a reward source is made of are left out, as each is a step of its own.
+    """
+    for name, value in inputs.items():
+        is_node = isinstance(value, Mapping) and "_target_" in value
+        apart = is_node and told(name, value, "sources_of") is not None
+        yield from [(name, value)] if apart else every(name, value)
 
 
 def built_model(node: Node) -> dict[str, Any]:

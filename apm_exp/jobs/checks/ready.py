@@ -1,9 +1,9 @@
 """Check that the servers, keys and programs that a job needs are available. A plan needs none of them."""
 
-from apm_exp.core.nested import every
 from apm_exp.core.told import ask
 from apm_exp.jobs.job import Job
 from apm_exp.pipeline.build import wants_rebuild
+from apm_exp.pipeline.nodes import own_nodes
 from apm_exp.pipeline.step import Seen, lineage, read_done
 
 
@@ -12,6 +12,5 @@ def check_ready(job: Job) -> None:
     seen: Seen = {}
     for step in job.steps.values():
         if read_done(step, seen) is None or any(wants_rebuild(job.config, each) for each in lineage(step)):
-            for name, value in step.inputs.items():
-                for place, node in every(name, value):
-                    ask(place, node, "ready")
+            for place, node in own_nodes(step.inputs):
+                ask(place, node, "ready")

@@ -1,12 +1,11 @@
 """What the steps of a plan would pay for: the requests to endpoints."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
-from apm_exp.core.nested import every
 from apm_exp.core.told import ask
 from apm_exp.data.endpoint.bill import Bill, bill_line
 from apm_exp.jobs.plan.plan import Plan
+from apm_exp.pipeline.nodes import own_nodes
 
 
 def cost_lines(steps: Iterable[tuple[Plan, str]]) -> Iterator[str]:
@@ -23,6 +22,6 @@ def cost_lines(steps: Iterable[tuple[Plan, str]]) -> Iterator[str]:
 def bills(plan: Plan, name: str) -> Iterator[Bill]:
     """Yield the bill of each component of a step whose module has a function `bill`, if the counts are known."""
     inputs, counts = plan.steps[name].inputs, plan.known[name]
-    for place, node in chain.from_iterable(every(key, value) for key, value in inputs.items()):
+    for place, node in own_nodes(inputs):
         if (bill := ask(place, node, "bill", counts, plan.pairs.mean)) is not None:
             yield bill

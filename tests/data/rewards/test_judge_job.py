@@ -23,7 +23,7 @@ def typed(server: Server, *more: str) -> list[str]:
     endpoint = {"url": server.url, "model": "m", "key_variable": "MY_TEST_KEY", "backoff": "0.01", "max_cost": "1"}
     prices = {"input_price": "1", "output_price": "2"}
     asked = [f"reward.endpoint.{name}={value}" for name, value in (endpoint | prices).items()]
-    world = ("model.steps=10", "generate.samples=2", "until=selection")
+    world = ("model.steps=10", "dataset.prompts=20", "generate.samples=2", "until=selection")
     return ["reward=judge", "reward.form=pairwise", "reward.allow_inverted=true", *asked, *world, *more]
 
 
@@ -35,7 +35,7 @@ def test_the_micro_worlds_responses_are_compared_and_a_plan_says_what_that_costs
         plan = small_run(tmp_path, "task=plan", *typed(server))
         assert plan.returncode == 0, plan.stderr
         assert re.search(
-            r"^rewards\S*: m at http://127\S+ is asked at most 240 times: at most 245,760 output tokens",
+            r"^rewards\S*: m at http://127\S+ is asked at most 80 times: at most 81,920 output tokens",
             plan.stdout,
             re.M,
         ), plan.stdout

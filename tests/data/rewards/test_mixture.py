@@ -8,11 +8,13 @@ import pytest
 
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.nested import check_nodes
+from apm_exp.core.told import told
 from apm_exp.data.rewards.mixture import check, mixture
 from apm_exp.jobs.checks.judges import check_judges
 from apm_exp.jobs.checks.preflight import check_config
 from apm_exp.jobs.inverted import is_mixed
 from apm_exp.pipeline.choices import Choices
+from apm_exp.pipeline.nodes import own_nodes
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.unroll import unroll
@@ -130,3 +132,13 @@ def test_a_threshold_makes_several_pairs_of_a_prompt() -> None:
         steps = steps_of(f"pairing={rule}", "generate.samples=5")
         known = {steps["generations"].key: {"prompts": 7}}
         assert STAGES["pairs"].bounds(steps["pairs"].inputs, known) == {"pairs": pairs}
+
+
+def test_a_source_that_asks_an_endpoint_is_billed_in_its_own_step_alone() -> None:
+    judge = ("+reward@reward.sources.judged=judge", "reward.sources.judged.endpoint.url=http://127.0.0.1/v1")
+    steps = steps_of(*MIXTURE, *judge, "reward.sources.judged.endpoint.model=m")
+    billed = {
+        name: [place for place, node in own_nodes(step.inputs) if told(place, node, "bill")]
+        for name, step in steps.items()
+    }
+    assert {name: places for name, places in billed.items() if places} == {"rewards.responses-judged": ["reward"]}
