@@ -41,7 +41,7 @@ def _add(graph: Graph, policy: Policy, start: Policy) -> None:
 
 def _is_relative(reward: Node) -> bool:
     """Return whether the rewards of a source only mean something beside others of the same row or step."""
-    return bool(told("reward", reward, "RELATIVE") or ask("reward", reward, "relative"))
+    return bool(told("reward", reward, "RELATIVE") or ask("reward", reward, "within_rows"))
 
 
 def judge_of(config: Node, name: str) -> Node:

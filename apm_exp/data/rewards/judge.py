@@ -94,7 +94,7 @@ def _say_refused(questions: Questions) -> None:
     logger.warning("reward.form=%s: %s", questions.form, problem)
 
 
-def relative(*, form: Form) -> bool:
+def within_rows(*, form: Form) -> bool:
     """Return whether rewards only compare the responses of one row."""
     return form == "pairwise"
 

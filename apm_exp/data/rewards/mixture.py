@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from apm_exp.core.component import name_of, nearest
 from apm_exp.core.ranges import NotNegative
-from apm_exp.core.told import ask, told
+from apm_exp.core.told import ask
 from apm_exp.selection.metrics.rescale import population_std
 
 RELATIVE = True  # to the other responses that are rewarded with it: no judge of two policies
@@ -61,8 +61,7 @@ def check(*, sources: dict[str, dict[str, Any]], weights: dict[str, NotNegative]
         if "_target_" not in node:
             remedy = f"add one: +reward@reward.sources.{name}=OPTION"
             raise ValueError(f"reward.sources.{name}: names no reward source; {remedy}")
-        place = f"reward.sources.{name}"
-        if told(place, node, "WITHIN_ROWS") or ask(place, node, "relative"):
+        if ask(f"reward.sources.{name}", node, "within_rows"):
             problem = f"{name_of(node)} compares the responses of a prompt and has no rewards of single ones to mix"
             raise ValueError(f"reward.sources.{name}: {problem}; remove it: ~reward.sources.{name}")
     if weights is None:

@@ -25,7 +25,6 @@ from apm_exp.models.pretrained import folder_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-RELATIVE = WITHIN_ROWS = True  # rewards compare the responses of one prompt
 logger = logging.getLogger(__name__)
 Compared = list[list[str | None]]  # names of the comparisons of a row, [first][second]; None with itself
 
@@ -119,6 +118,11 @@ def _say(refused: Sequence[str], rows: int, cut: int, total: int, on_too_long: O
         logger.warning(
             "%s: %d of %d prompts and responses are longer than %s and were truncated", label, cut, total, limits
         )
+
+
+def within_rows() -> bool:
+    """Return whether rewards only compare the responses of one row."""
+    return True
 
 
 def forwards(prompt: float, response: float, count: float) -> tuple[float, tuple[float]]:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from apm_exp.core.files import read_jsonl
 from apm_exp.data.endpoint.ledger import CeilingReached
-from apm_exp.data.rewards.judge import bill, check, judge, relative, spending
+from apm_exp.data.rewards.judge import bill, check, judge, spending, within_rows
 from apm_exp.data.rewards.judge_verdicts import Reading, read_verdict
 from tests.data.endpoint.server import Server, serving
 from tests.data.endpoint.test_asking import often_bad
@@ -263,4 +263,4 @@ def test_the_bill_and_what_may_judge_an_evaluation():
     pairs = bill({"prompts": 10, "responses": 30}, (5, 3, 4), form="pairwise", **known)
     assert (pairs.requests, pairs.input_tokens, pairs.output_tokens) == (120, 60 * (20 + 5 + 7), 840)
     assert bill({}, (5, 3, 4), form="score", **known) is None
-    assert (relative(form="score"), relative(form="pairwise")) == (False, True)
+    assert (within_rows(form="score"), within_rows(form="pairwise")) == (False, True)
