@@ -3,10 +3,15 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.step_names import kind_of
+from apm_exp.jobs.checks.preflight import check_config, check_inputs
+from apm_exp.jobs.plan.plan import plan_of
+from apm_exp.pipeline.build import build
 from apm_exp.pipeline.step import Step
 from apm_exp.pipeline.unroll import unroll
 from tests.command import apm_exp
@@ -55,16 +60,36 @@ def test_command(pairs: Path) -> None:
     assert "settings" not in first.stderr
     again = apm_exp(pairs.parent, *typed)
     assert "4 steps reused" in again.stderr
-    planned = apm_exp(pairs.parent, *typed, "task=plan", "rebuild=all")
-    assert planned.returncode == 0, planned.stderr
-    for unused in ("model=micro_world", "metric.alpha=2"):
-        refused = apm_exp(pairs.parent, *typed, unused)
-        assert f"{unused}: pipeline=reward_eval has no policy and selects no pairs; leave it out" in refused.stderr
+    refused = apm_exp(pairs.parent, *typed, "metric=uniform")
+    assert "metric=uniform: pipeline=reward_eval has no policy and selects no pairs; leave it out" in refused.stderr
 
 
 def test_pairs_without_rewards_are_refused_before_any_work(pairs: Path) -> None:
     pairs.write_text("\n".join(json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) for _ in range(3)))
-    refused = apm_exp(pairs.parent, "pipeline=reward_eval", "dataset=jsonl", "dataset.path=pairs.jsonl")
-    problem = "error: reward=recorded: the rows of dataset.path=pairs.jsonl have none; name their columns"
-    assert problem in refused.stderr
-    assert not (pairs.parent / "outputs/pairs").exists()
+    config = compose("pipeline=reward_eval", "dataset=jsonl", f"dataset.path={pairs}", f"output_root={pairs.parent}")
+    with pytest.raises(
+        ValueError, match=r"^reward=recorded: the rows of dataset\.path=\S* have none; name their columns"
+    ):
+        check_inputs(config)
+
+
+def length(responses: pa.Table) -> list[list[float] | None]:
+    """Reward long responses."""
+    return [[float(len(text)) for text in texts] for texts in responses["responses"].to_pylist()]
+
+
+def test_accepted_and_rejected_conversations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FLR's layout has no rewards; the longer response is the accepted one in one of two pairs."""
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
+    for name, last in (("accept", ["Hello!", "4"]), ("reject", ["No.", "Five"])):
+        rows = [["Hi", last[0]], {"conversation": ["2 + 2?", last[1]]}]
+        (tmp_path / f"shp_{name}.json").write_text(json.dumps(rows))
+    own = ("dataset=accept_reject", f"dataset.path={tmp_path}/shp_*.json", f"reward._target_={__name__}.length")
+    config = compose("pipeline=reward_eval", f"output_root={tmp_path}", *own)
+    check_config(config)
+    steps = unroll(config, CHOICES, FileDigests(tmp_path / "digests.json"))
+    assert plan_of("plan", steps, config).shape is None
+    made = {name: build(step).path for name, step in steps.items()}
+    scores = json.loads((made["evaluation.reward_accuracy"] / "scores.json").read_text())
+    assert (scores["reward_accuracy"]["value"], scores["reward_margin"]["value"]) == (0.5, 0.0)
+    assert "2 + 2?" in (made["reward_page"] / "report.html").read_text()
