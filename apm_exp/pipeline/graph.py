@@ -145,6 +145,12 @@ class Graph:
         beside = {"on_bad_row": self.config["dataset"]["on_bad_row"]}
         return self.add("pairs", slug(self.choices.dataset), {"dataset": dataset, "sampled": sampled}, **beside)
 
+    def rated(self) -> Step:
+        """Return the rated responses of the data set, by prompt."""
+        node = self.config["dataset"]
+        inputs = {"dataset": nodes.rows_of(node, self.config["task"]), "drawing": nodes.drawn_from(node)}
+        return self.add("rated", slug(self.choices.dataset), inputs, on_bad_row=node["on_bad_row"])
+
     def logps(self, pairs: Step, policy: Policy) -> Step:
         """Return the tokens of the pairs and their log-probs under a policy."""
         inputs = {"pairs": pairs, "policy": policy, "tokens": self.config["tokens"]}

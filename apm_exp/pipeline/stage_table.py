@@ -17,6 +17,7 @@ from apm_exp.pipeline.stages import (
     model,
     pairs,
     prompts,
+    rated,
     report,
     reward_page,
     rewards,
@@ -71,6 +72,7 @@ STAGES = {
         progress=generations.progress,
         texts=True,
     ),
+    "rated": Stage("Reading the rated responses", rated.rated, rated.bounds, texts=True, bad_rows="refused"),
     "rewards": Stage(
         "Rewarding responses",
         rewards.rewards,

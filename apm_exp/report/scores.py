@@ -90,7 +90,7 @@ def brief(name: str, records: Records, level: str = "95%") -> str:
         words += " against the starting policy"
     elif STARTING + name in records:
         words += f", starting policy {in_words(STARTING + name, records[STARTING + name]).value}"
-    elif name == "reward_accuracy":
+    elif name in ("reward_accuracy", "reward_spearman"):
         words += f", n = {score.n}"
     return words.replace("\N{MINUS SIGN}", "-")
 

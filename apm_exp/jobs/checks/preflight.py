@@ -117,6 +117,9 @@ def check_inputs(config: Mapping[str, Any]) -> None:
         check_rewarded(config)
         _check_prompts(config)
         return
+    if told("dataset", config["dataset"], "RATED"):
+        problem = "its rows are rated responses, no pairs; use pipeline=reward_eval"
+        raise ValueError(f"dataset={component.name_of(config['dataset'])}: {problem}, or another dataset=")
     check_metric(config["metric"])
     if samples(config):
         refuse_split_of_others(config["dataset"])

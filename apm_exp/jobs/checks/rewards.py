@@ -35,7 +35,7 @@ def _lacks_rewards(config: Mapping[str, Any]) -> bool:
     """Return whether a reward source reads the rewards of the data set, and its first rows have none."""
     from apm_exp.data.sources.preflight import preflight
 
-    rewarded = preflight(dict(config["dataset"]))
+    rewarded = None if told("dataset", config["dataset"], "RATED") else preflight(dict(config["dataset"]))
     recorded = (told(place, each, "OF_THE_DATA") for place, each in every("reward", config["reward"]))
     return rewarded is False and any(recorded)
 

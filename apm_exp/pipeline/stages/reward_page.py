@@ -9,8 +9,8 @@ from apm_exp.core.artifact import Artifact
 VERSION = 1
 
 
-def reward_page(out: Path, *, pairs: Artifact, evaluation: Artifact, nodes: Mapping[str, Any]) -> dict[str, int]:
-    """Write report.html and return its size in bytes. nodes: of the data set, of the reward and of the scores."""
+def reward_page(out: Path, *, responses: Artifact, evaluation: Artifact, nodes: Mapping[str, Any]) -> dict[str, int]:
+    """Write report.html and return its size in bytes. responses: pairs, or rated. nodes: see write_page."""
     from apm_exp.report.rewards.page import write_page
 
-    return {"bytes": write_page(pairs, evaluation, nodes, out / "report.html").stat().st_size}
+    return {"bytes": write_page(responses, evaluation, nodes, out / "report.html").stat().st_size}

@@ -136,12 +136,13 @@ def flops(inputs: Mapping[str, Any], counts: Counts, load: Load) -> float | None
 
 
 def foresee(inputs: Mapping[str, Any], _built: Mapping[str, Artifact]) -> None:
-    """Raise ValueError if the responses are sampled here, but the source reads rewards from the data set."""
+    """Raise ValueError if the responses are sampled here, or rated, but the source reads rewards from the data set."""
     source = component.locate("reward", inputs["reward"])
-    if inputs["responses"].kind == "generations" and told("reward", inputs["reward"], "OF_THE_DATA"):
+    if inputs["responses"].kind != "pairs" and told("reward", inputs["reward"], "OF_THE_DATA"):
         name = source.__name__
         remedy = "use another reward source, such as reward=classifier reward.path=FOLDER"
-        raise ValueError(f"reward={name}: the responses are sampled here and have no recorded rewards; {remedy}")
+        which = "the responses are sampled here and" if inputs["responses"].kind == "generations" else "rated responses"
+        raise ValueError(f"reward={name}: {which} have no recorded rewards; {remedy}")
 
 
 def _of(all_rewards: pa.ListArray, index_P: pa.ChunkedArray) -> pa.Array:

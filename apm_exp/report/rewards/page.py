@@ -1,4 +1,4 @@
-"""The page of an evaluation of a reward source: its scores, the margins, and the pairs that it gets most wrong."""
+"""The page of an evaluation of a reward source: its scores, a figure, and the pairs that it gets most wrong."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,30 +13,41 @@ from apm_exp.core.component import name_of
 from apm_exp.report.describe import source_name
 from apm_exp.report.render import render
 from apm_exp.report.rewards.margins import margins_figure
+from apm_exp.report.rewards.ratings import ratings_figure
 from apm_exp.report.run.examples import LONGEST_PROMPT, LONGEST_RESPONSE, title_of, turns_of
 from apm_exp.report.scores import interval_level, read_scores, results
 
 WORST = 8
 
 
-def write_page(pairs: Artifact, evaluation: Artifact, nodes: Mapping[str, Any], path: Path) -> Path:
-    """Write the page of an evaluation to `path`. nodes: of the data set (dataset), of the reward source, of scores."""
+def write_page(responses: Artifact, evaluation: Artifact, nodes: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of an evaluation of pairs, or of rated responses, to `path`.
+
+    nodes: of the data set (dataset), of the reward source (reward), of the evaluation (score).
+    """
     rows = pq.read_table(evaluation.path / "evaluation.parquet")
-    records = read_scores({"": evaluation.path})[""]
-    margins, notes = margins_figure(rows["reward_margin"].to_numpy())
-    reward = name_of(nodes["reward"])
-    model = source_name(nodes["reward"])
+    reward, model = name_of(nodes["reward"]), source_name(nodes["reward"])
+    are_pairs = responses.kind == "pairs"
     context = {
         "title": f"{reward} on {source_name(nodes['dataset'])} | apm_exp rewards",
         "reward": reward if model == reward else f"{reward} ({model})",
         "dataset": source_name(nodes["dataset"]),
         "level": interval_level(nodes["score"]),
-        "results": [each.score for each in results("", records)],
-        "pairs": {"all": int(pairs.counts["pairs"]), "rewarded": len(rows)},
-        "margins": {"svg": margins, "notes": notes},
-        "worst": _worst(rows, pairs.path),
+        "results": [each.score for each in results("", read_scores({"": evaluation.path})[""])],
+        "counts": {"all": int(responses.counts["pairs" if are_pairs else "responses"]), "rewarded": len(rows)},
+        "are_pairs": are_pairs,
+        "figure": _drawing(rows, are_pairs),
+        "worst": _worst(rows, responses.path) if are_pairs else [],
     }
     return render("rewards.html.jinja", context, path)
+
+
+def _drawing(rows: pa.Table, are_pairs: bool) -> dict[str, Any]:
+    if are_pairs:
+        svg, notes = margins_figure(rows["reward_margin"].to_numpy())
+    else:
+        svg, notes = ratings_figure(rows["rating"].to_numpy(), rows["reward"].to_numpy())
+    return {"svg": svg, "notes": notes}
 
 
 def _worst(rows: pa.Table, pairs: Path) -> list[dict[str, Any]]:

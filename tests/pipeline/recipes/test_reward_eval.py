@@ -10,6 +10,7 @@ from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.step_names import kind_of
 from apm_exp.jobs.checks.preflight import check_config, check_inputs
+from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.plan.plan import plan_of
 from apm_exp.pipeline.build import build
 from apm_exp.pipeline.step import Step
@@ -93,3 +94,30 @@ def test_accepted_and_rejected_conversations(tmp_path: Path, monkeypatch: pytest
     scores = json.loads((made["evaluation.reward_accuracy"] / "scores.json").read_text())
     assert (scores["reward_accuracy"]["value"], scores["reward_margin"]["value"]) == (0.5, 0.0)
     assert "2 + 2?" in (made["reward_page"] / "report.html").read_text()
+
+
+def test_rated_responses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Rewards 1, 3, 2 (the lengths) of ratings 1, 2, 5: Spearman 1/2; a row without a rating is listed."""
+    monkeypatch.setattr(component, "_trusted_packages", {"apm_exp", "tests"})
+    rows = [{"prompt": "Hi", "response": "a", "stars": 1}, {"prompt": "Hi", "response": "bbb", "stars": 2}]
+    rows += [{"prompt": "Ho", "response": "cc", "stars": 5}, {"prompt": "Ho", "response": "cc", "stars": None}]
+    (tmp_path / "rated.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    own = ("dataset=rated", f"dataset.path={tmp_path}/rated.jsonl", "dataset.rating=stars", f"output_root={tmp_path}")
+    config = compose("pipeline=reward_eval", *own, f"reward._target_={__name__}.length")
+    check_config(config)
+    check_inputs(config)
+    steps = unroll(config, CHOICES, FileDigests(tmp_path / "digests.json"))
+    assert plan_of("plan", steps, config).known["rated"] == {"prompts": 4, "responses": 4}
+    made = {name: build(step) for name, step in steps.items()}
+    assert [*made] == ["rated", "rewards", "evaluation.reward_correlation", "reward_page"]
+    assert made["rated"].counts == {"rows": 4, "prompts": 2, "responses": 3, "refused": 1}
+    assert "no rating 1" in caplog.text
+    scores = json.loads((made["evaluation.reward_correlation"].path / "scores.json").read_text())
+    assert scores["reward_spearman"]["value"] == pytest.approx(0.5, abs=1e-12)
+    assert "Rewards and ratings" in (made["reward_page"].path / "report.html").read_text()
+    recorded = compose("pipeline=reward_eval", *own)
+    with pytest.raises(ValueError, match=r"^reward=recorded: "):
+        foresee(unroll(recorded, CHOICES, FileDigests(tmp_path / "digests.json")), {})
+    trained = compose("pipeline=offline", "model=local", "model.path=x", *own, "dataset.holdout=0")
+    with pytest.raises(ValueError, match=r"^dataset=rated: .*; use pipeline=reward_eval"):
+        check_inputs(trained)
