@@ -20,8 +20,10 @@ def made(inverted: int, pairs: int = 100, unrewarded: int = 0, *, reused: bool =
     return Artifact("rewards", Path("rewards"), "key", counts | more, 0.0, reused=reused)
 
 
-CONFIG = {"reward": {"allow_inverted": False}}
-ALLOWED = {"reward": {"allow_inverted": True}}
+OFFLINE = {"_target_": "apm_exp.pipeline.recipes.offline.offline"}
+REWARD_EVAL = {"_target_": "apm_exp.pipeline.recipes.reward_eval.reward_eval"}
+CONFIG = {"pipeline": OFFLINE, "reward": {"allow_inverted": False}}
+ALLOWED = {"pipeline": OFFLINE, "reward": {"allow_inverted": True}}
 
 
 def test_most_labels_inverted_stops_unless_that_is_meant():
@@ -34,9 +36,10 @@ def test_most_labels_inverted_stops_unless_that_is_meant():
     with pytest.raises(ValueError, match="60%"):  # 6 of the 10 that have rewards
         refuse_inverted(CONFIG, made(6, unrewarded=90, reused=True))
     refuse_inverted(ALLOWED, made(51))
+    refuse_inverted(CONFIG | {"pipeline": REWARD_EVAL}, made(51))  # that is what this pipeline measures
     refuse_inverted(CONFIG, made(50))
     with pytest.raises(ValueError, match=r"^reward\.allow_inverted=false"):  # an own reward source has no such line
-        refuse_inverted({"reward": {}}, made(51))
+        refuse_inverted({"pipeline": OFFLINE, "reward": {}}, made(51))
 
 
 def test_more_than_a_twentieth_is_a_warning_when_it_is_counted(caplog):
