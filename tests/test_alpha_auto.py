@@ -12,7 +12,7 @@ import pytest
 
 from apm_exp.core.types import PairScores
 from apm_exp.jobs.checks.check import warn_unused_alpha_rule
-from apm_exp.jobs.checks.preflight import check_config
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.nodes import alpha_words
 from apm_exp.report import describe

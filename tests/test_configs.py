@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 from apm_exp.cli.arguments import _FOLLOWING
 from apm_exp.core.conf import conf_folder, options_of
 from apm_exp.data.sources.holdout import holdout_of
-from apm_exp.jobs.checks.preflight import check_config, check_inputs
+from apm_exp.jobs.checks.preflight import check_inputs
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.pipeline.graph import Choices
 
 CONF = conf_folder()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apm_exp.cli.arguments import UsageLine, prepare
-from apm_exp.jobs.checks.preflight import check_config
+from apm_exp.jobs.checks.settings import check_config
 from tests.test_configs import compose
 
 TEXT = (Path(__file__).parents[1] / "docs" / "migrating.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from apm_exp.core.hints import _table, hint_for_option, hint_for_setting, hint_for_value
-from apm_exp.jobs.checks.preflight import check_config
+from apm_exp.jobs.checks.settings import check_config
 from tests.test_configs import compose
 
 PLACEHOLDERS = {

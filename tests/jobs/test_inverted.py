@@ -6,7 +6,7 @@ import pytest
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.digest import FileDigests
-from apm_exp.jobs.checks.preflight import check_config
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.jobs.inverted import inverted_share, refuse_inverted
 from apm_exp.pipeline.choices import Choices
 from apm_exp.pipeline.unroll import unroll

@@ -10,8 +10,9 @@ from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.told import ask
 from apm_exp.data.sources.count import count_rows
-from apm_exp.jobs.checks.preflight import _check_components, check_config
+from apm_exp.jobs.checks.preflight import _check_components
 from apm_exp.jobs.checks.rewards import check_rewards
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.jobs.plan.disk import job_disk
 from apm_exp.pipeline.choices import Choices
 from apm_exp.pipeline.resolve import is_here, pinned

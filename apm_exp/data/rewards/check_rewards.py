@@ -1,6 +1,5 @@
 """Checks of the rewards that a source has returned."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ import pyarrow.compute as pc
 
 from apm_exp.core.told import told
 
-logger = logging.getLogger(__name__)
 _IDS_SHOWN = 5
 
 
@@ -52,15 +50,6 @@ def check_finite(result: pa.Table, reward: dict[str, Any]) -> None:
             f"reward._target_={target}: {int(wrong_P.sum())} of {len(result)} pairs have a reward that is not finite "
             f"({_ids(result, wrong_P)}); {remedy}"
         )
-
-
-def warn_of_equal(all_rewards: pa.ListArray, reward: dict[str, Any]) -> None:
-    """Warn if all rewards that are known are equal, so that no metric can use them."""
-    values = all_rewards.flatten().to_numpy(zero_copy_only=False)
-    known = values[np.isfinite(values)]
-    if len(known) > len(all_rewards) and (known == known[0]).all():  # more than one for some row
-        problem = f"all {len(known)} rewards are equal ({known[0]:g}), so that they tell no response from another"
-        logger.warning("reward._target_=%s: %s; use another reward source", reward["_target_"], problem)
 
 
 def _ids(rows: pa.Table, wrong_P: np.ndarray) -> str:

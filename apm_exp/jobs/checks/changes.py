@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apm_exp.jobs.checks.preflight import check_config
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.pipeline.changes import changed_configs
 
 

@@ -9,8 +9,9 @@ from apm_exp.core.own_code import own_code_named
 from apm_exp.core.told import told
 from apm_exp.jobs.checks.changes import check_changes
 from apm_exp.jobs.checks.missing_settings import say_where
-from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
+from apm_exp.jobs.checks.preflight import check_inputs, check_work
 from apm_exp.jobs.checks.ready import check_ready
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.jobs.job import Job, is_finished, job_of, known_job
 from apm_exp.jobs.request import Request
 from apm_exp.pipeline.nodes import has_policy, samples

@@ -17,7 +17,7 @@ from apm_exp.core.files import write_parquet
 from apm_exp.core.messages import EXTRAS
 from apm_exp.core.results_file import count_results
 from apm_exp.core.told import ask, told
-from apm_exp.data.rewards.check_rewards import check_different, check_finite, check_lengths, warn_of_equal
+from apm_exp.data.rewards.check_rewards import check_different, check_finite, check_lengths
 from apm_exp.data.rewards.source import ALL, SCORED, columns_of, reward_source
 from apm_exp.pipeline.flops import Load, reward_flops, reward_shape
 from apm_exp.pipeline.work import Counts
@@ -66,7 +66,6 @@ def rewards(
         check_finite(result, reward)
         check_different(all_rewards, reward)
         counts |= _inverted_and_tied(result)
-    warn_of_equal(all_rewards, reward)
     write_parquet(result, out / "rewards.parquet")
     spending = ask("reward", reward, "spending", out / SCORED, out) or {}
     shutil.rmtree(out / SCORED, ignore_errors=True)

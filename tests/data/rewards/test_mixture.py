@@ -11,7 +11,7 @@ from apm_exp.core.nested import check_nodes
 from apm_exp.core.told import told
 from apm_exp.data.rewards.mixture import check, mixture
 from apm_exp.jobs.checks.judges import check_judges
-from apm_exp.jobs.checks.preflight import check_config
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.jobs.inverted import is_mixed
 from apm_exp.pipeline.choices import Choices
 from apm_exp.pipeline.nodes import own_nodes

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from apm_exp.jobs.checks.preflight import check_config, check_inputs, check_work
+from apm_exp.jobs.checks.preflight import check_inputs, check_work
+from apm_exp.jobs.checks.settings import check_config
 from tests.models.tiny_folder import tiny_folder
 from tests.test_configs import compose
 

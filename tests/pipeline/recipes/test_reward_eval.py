@@ -9,7 +9,8 @@ import pytest
 from apm_exp.core import component
 from apm_exp.core.digest import FileDigests
 from apm_exp.core.step_names import kind_of
-from apm_exp.jobs.checks.preflight import check_config, check_inputs
+from apm_exp.jobs.checks.preflight import check_inputs
+from apm_exp.jobs.checks.settings import check_config
 from apm_exp.jobs.foresee import foresee
 from apm_exp.jobs.plan.plan import plan_of
 from apm_exp.pipeline.build import build

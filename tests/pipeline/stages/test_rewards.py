@@ -72,18 +72,6 @@ def test_a_source_sees_prompts_and_responses(stage):
     assert table["chosen_reward"].to_pylist() == [4.0, 4.0]
 
 
-def same(responses: pa.Table) -> list[list[float]]:
-    return [[2.0] * len(row) for row in responses["responses"].to_pylist()]
-
-
-def test_rewards_that_are_all_equal_are_told(stage, caplog):
-    stage(THIS)
-    assert not caplog.messages
-    stage({"_target_": f"{__name__}.same"})
-    problem = "all 5 rewards are equal (2), so that they tell no response from another; use another reward source"
-    assert caplog.messages == [f"reward._target_={__name__}.same: {problem}"]
-
-
 def device_asked_for(responses: pa.Table, runtime: Mapping[str, Any], *, scale: float) -> list[list[float]]:
     """Rewards that say whether the source was told of the CPU."""
     on_cpu = scale * (runtime["device"] == "cpu")
