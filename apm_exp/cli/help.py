@@ -46,6 +46,7 @@ _GROUPS = {
     "pipeline": "steps of a run",
     "generate": "sampler of responses",
     "pairing": "which responses make a pair",
+    "evolve": "rewriting of prompts",
     "tokens": "tokenization of the pairs",
     "metric": "value of a pair",
     "alpha_rule": "choice of alpha=auto",

@@ -7,13 +7,14 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 from apm_exp.core.errors import one_line
-from apm_exp.core.step_names import last_of
+from apm_exp.core.step_names import last_of, of_kind
 from apm_exp.jobs.record import export_command
 from apm_exp.jobs.request import Request
 from apm_exp.jobs.run_record import point
 from apm_exp.models.loading import in_key
 from apm_exp.pipeline.build import build, wants_rebuild
 from apm_exp.pipeline.nodes import HOW, without
+from apm_exp.pipeline.recipes.self_play import ALL
 from apm_exp.pipeline.resolve import resolve_dtype
 from apm_exp.pipeline.stage_table import STAGES
 from apm_exp.pipeline.stages.report import report
@@ -58,13 +59,14 @@ def report_step(
 
 
 def shown_steps(steps: Mapping[str, Step]) -> dict[str, Step]:
-    """Return the steps that the page shows: those of the last part of the last training, or of the last selection.
+    """Return the steps that the page shows: the last selection that leaves pairs out, and what it was made of.
 
-    response_rewards: those of the sampled responses that the pairs were made of.
+    If none is meant to, that of the last part of the last training, or the last selection. response_rewards: those of
+    the sampled responses that the pairs were made of.
     """
-    policy, last = last_of(steps, "policy"), last_of(steps, "selection")
-    selection = policy.inputs["parts"][-1]["selection"] if policy else last
-    assert selection is not None
+    policy, selections = last_of(steps, "policy"), [*of_kind(steps, "selection").values()]
+    last = policy.inputs["parts"][-1]["selection"] if policy else selections[-1]
+    selection = next((step for step in reversed(selections) if step.inputs["keep"] != ALL), last)
     made_of = {name: selection.inputs[name] for name in ("pairs", "rewards", "logps")}
     if sampled := made_of["pairs"].inputs.get("sampled"):
         made_of["response_rewards"] = sampled["rewards"]

@@ -1,13 +1,13 @@
 """Other settings for one iteration: `pipeline.changes={3: {trainer.learning_rate: 3e-7}}`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from apm_exp.core import component
 
-Changes = dict[Annotated[int, Field(ge=1)], dict[str, Any]]
+Changes = dict[
+    Any, Any
+]  # settings by their dotted names, by the number of the iteration; `changed_configs` checks them
 Config = Mapping[str, Any]
 MAY_CHANGE = ("evolve", "generate", "keep", "loss", "metric", "pairing", "reward", "seed", "trainer")
 
@@ -43,4 +43,9 @@ def changed_configs(config: Config) -> dict[int, dict[str, Any]]:
     Iterations that this run does not reach are checked too: in a sweep over iterations, all jobs have the same changes.
     """
     changes = config["pipeline"].get("changes") or {}
+    for iteration, each in changes.items():
+        if not isinstance(iteration, int) or iteration < 1 or not isinstance(each, Mapping):
+            problem = "must be settings by the number of an iteration"
+            remedy = "write 'pipeline.changes={3: {trainer.learning_rate: 3e-7}}', in quotes"
+            raise ValueError(f"pipeline.changes: {iteration}: {problem}; {remedy}")
     return {iteration: with_changes(config, each) for iteration, each in changes.items()}

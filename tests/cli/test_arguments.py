@@ -21,8 +21,14 @@ from apm_exp.core.conf import options_of
             "sweeps=alpha,gamma_beta: one study per command; run them one after another",
         ),
         ("metric=null", "metric=null: not an option; choose metric= one of explicit, "),
-        ("generate=[1]", "generate=[1]: not an option; choose generate= one of micro_world, transformers"),
-        ("generate=1e308", "generate=1e308: not an option; choose generate= one of micro_world, transformers"),
+        (
+            "generate=[1]",
+            "generate=[1]: not an option; choose generate= one of micro_world, openai, transformers, vllm",
+        ),
+        (
+            "generate=1e308",
+            "generate=1e308: not an option; choose generate= one of micro_world, openai, transformers, vllm",
+        ),
         ("metric=''", "metric='': not an option; choose metric= one of explicit, "),
         ("hydra.run.dir=x", "hydra.run.dir=x: Hydra writes no files here; set output_root=FOLDER for all"),
         ("hydra.job.chdir=true", "hydra.job.chdir=true: Hydra writes no files here; set output_root=FOLDER"),

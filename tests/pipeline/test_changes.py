@@ -43,3 +43,12 @@ def test_settings_that_there_are_not(changes: dict[str, Any], error: str) -> Non
 
 def test_a_run_that_does_not_reach_the_iteration_may_name_it() -> None:
     assert set(changed_configs({**CONFIG, "iterations": 1})) == {3}
+
+
+@pytest.mark.parametrize("changes", [{"trainer.learning_rate": 1e-4}, {0: {"seed": 1}}, {2: 1e-4}])
+def test_what_is_not_by_iterations_is_told_how_it_is_written(changes: dict[Any, Any]) -> None:
+    message = (
+        r"^pipeline\.changes: .*: must be settings by the number of an iteration; write 'pipeline\.changes=\{3: \{"
+    )
+    with pytest.raises(ValueError, match=message):
+        changed_configs({**CONFIG, "pipeline": {"changes": changes}})

@@ -38,7 +38,7 @@ def test_a_plan_downloads_no_reward_model(caplog: pytest.LogCaptureFixture) -> N
     assert step("pipeline=offline", "task=plan").inputs["reward"]["revision"] == COMMIT  # it is cached
     elsewhere = ("pipeline=offline", "reward.path=owner/other")
     assert step("task=plan", *elsewhere).inputs["reward"]["revision"] is None
-    _check_components(compose("task=plan", "reward=classifier", *elsewhere))
+    _check_components(compose("task=plan", "reward=classifier", *elsewhere), ("reward",))
     assert caplog.messages == ["reward.path=owner/other: not cached yet; a run downloads it first"]
     with pytest.raises(ValueError, match=r"^reward\.path=owner/other: no such folder, and not available from"):
         step(*elsewhere)

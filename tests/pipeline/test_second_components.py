@@ -71,11 +71,11 @@ def test_a_second_reward_model_is_checked_before_any_work(
         check_config(config(reward=MODEL | {"hihg": 1}))
     (offline_cache / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"^reward\.path=owner/model: no weights; give a folder that has some$"):
-        _check_components(config())
+        _check_components(config(), ("reward",))
     (offline_cache / "model.safetensors").touch()
-    _check_components(config())
+    _check_components(config(), ("reward",))
     assert not caplog.messages
-    _check_components(config("task=plan", reward=MODEL | {"path": "owner/other"}))
+    _check_components(config("task=plan", reward=MODEL | {"path": "owner/other"}), ("reward",))
     assert caplog.messages == ["reward.path=owner/other: not cached yet; a run downloads it first"]
 
 

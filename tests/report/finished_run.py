@@ -142,7 +142,7 @@ def training_row(step: int, steps: int) -> dict[str, float]:
 
 def write_policy(root: Path, steps: int) -> Artifact:
     """metrics.jsonl of so many logged steps."""
-    made = artifact(root, "policy", 30.0, optimizer_steps=steps)
+    made = artifact(root, "policy", 30.0, pairs=4, optimizer_steps=steps)
     write_jsonl([training_row(step, steps) for step in range(1, steps + 1)], made.path / "metrics.jsonl")
     return made
 

@@ -37,6 +37,7 @@ def check_settings(request: Request) -> None:
             check_changes(request.config)
         check_one_machine(request.config["runtime"])
         _refuse_unused_sampling(request)
+        _refuse_unreached(request)
         _refuse_unused_training(request)
     except ValueError as error:
         raise UsageError(say_where(one_line(error), request)) from error
@@ -76,6 +77,15 @@ def _of_evaluation(override: str, evals: Mapping[str, Any]) -> str | None:
     sampled = (each for each, node in evals.items() if group == "generate" and name in (node.get("generate") or {}))
     evaluation = next(sampled, None)
     return evaluation and f"write evals.{evaluation}.generate.{name}={value} for the evaluation"
+
+
+def _refuse_unreached(request: Request) -> None:
+    """Raise ValueError for other settings of an iteration that the run does not reach, unless iterations are swept."""
+    last, changes = request.config["iterations"], request.config["pipeline"].get("changes") or {}
+    beyond = [number for number in changes if number > last]
+    if beyond and "iterations" not in (request.swept or {}):
+        problem = f"iterations={last} has no iteration {beyond[0]}"
+        raise ValueError(f"pipeline.changes: {problem}; leave it out, or give iterations={beyond[0]}")
 
 
 def check_machine(request: Request) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from apm_exp.core.artifact import Artifact
 
-VERSION = 10
+VERSION = 11
 
 
 def report(

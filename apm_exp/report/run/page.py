@@ -80,7 +80,7 @@ def context(run: Run) -> Context:
         "verdict": verdict(run.config, run.metric_option, run.command, run.shown, _scores(run)),
         "inverted": _mostly_inverted(run.shown["rewards"].counts) if "rewards" in run.shown else None,
         "names": _names(config),
-        "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum())},
+        "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum()), "trained": _trained(run)},
         "shown": _shown(run),
         "collapse": _collapse(run),
         "did_little": _did_little(run),
@@ -104,6 +104,18 @@ def context(run: Run) -> Context:
         "configuration": OmegaConf.to_yaml(OmegaConf.create(dict(run.config))).rstrip(),
         "provenance": provenance_rows.provenance_rows(run.provenance),
     }
+
+
+def _trained(run: Run) -> int:
+    """Return how many pairs the policy was trained on; 0 if none was."""
+    return int(run.shown["policy"].counts["pairs"]) if "policy" in run.shown else 0
+
+
+def _changes(config: Mapping[str, Any]) -> str:
+    """Return the settings of single iterations in words; "" if there are none."""
+    changes = (config.get("pipeline") or {}).get("changes") or {}
+    words = {number: ", ".join(f"{name}={value}" for name, value in own.items()) for number, own in changes.items()}
+    return ", ".join(f"{number} ({each})" for number, each in words.items())
 
 
 def _mostly_inverted(counts: Mapping[str, float]) -> float | None:
@@ -133,6 +145,7 @@ def _names(config: Mapping[str, Any]) -> Context:
         "loss": describe.with_settings(config["loss"]),
         "training": describe.training_words(config["trainer"], config.get("adapter")),
         "hyperparameters": config["hyperparameters"],
+        "changes": _changes(config),
     }
 
 

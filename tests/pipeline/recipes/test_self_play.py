@@ -67,6 +67,11 @@ def test_further_prompts_are_fixed_or_fresh() -> None:
     assert fresh["prompts.2-further"].inputs["seeds"] is fresh["prompts"]
     with pytest.raises(ValueError, match=r"^dataset\.limit=null: pipeline=more_prompts takes the prompts that come"):
         steps_of("more_prompts")
+    few = (
+        r"^dataset\.limit=150: 350 rows are too few for 3 times as many prompts; give dataset\.limit=116, or more rows$"
+    )
+    with pytest.raises(ValueError, match=few):
+        steps_of("more_prompts", *line, "dataset.limit=150", "pipeline.fresh=true")
 
 
 def test_the_policy_itself_rewrites_with_the_settings_of_generate() -> None:

@@ -45,6 +45,10 @@ def sides(latest: Path, name: str) -> tuple[set[str], set[str]]:
     return train, held_out
 
 
+def record_of(latest: Path) -> dict[str, Any]:
+    return json.loads((latest / "result.json").read_text())
+
+
 def kept(latest: Path, name: str) -> int:
     return int(pq.read_table(latest / name / "selection.parquet")["kept"].to_numpy().sum())
 
@@ -103,8 +107,12 @@ def test_select_then_evolve_shares_d_and_evolves_the_prompts_of_the_best(first: 
     assert len(prompts(latest, "prompts.1-to_evolve")) == 6
     parents = {row["parent_id"] for row in prompts(latest, "prompts.1-evolved")}
     assert parents <= {row["prompt_id"] for row in prompts(latest, "prompts.1-to_evolve")}
-    all_new = step(latest, "selection.1-evolved")
-    assert step(latest, "policy.1").counts["pairs"] == kept(latest, "selection.1") + all_new.counts["pairs"]
+    trained = step(latest, "policy.1").counts["pairs"]
+    assert trained == kept(latest, "selection.1") + step(latest, "selection.1-evolved").counts["pairs"]
+    page = (latest / "report/report.html").read_text()
+    assert "<code>selection.1-to_evolve</code>" in page  # the one that left pairs out
+    assert f"The policy was trained on {trained} pairs, those that all its parts keep, with" in page
+    assert "whether explicit beat random selection is not known from one run" in record_of(latest)["verdict"]
 
 
 def test_prompts_that_the_worlds_reward_does_not_know_are_refused_before_any_work(first: Path) -> None:
