@@ -28,14 +28,20 @@ logger = logging.getLogger(__name__)
 _MOST_REJECTED = 10  # requests that are rejected for the same reason before any other has a reply
 _BYTES_A_TOKEN = 4  # of English text, for the rate limit only
 _LATER = "finished work is kept; re-run the same command to resume"
+Unusable = Callable[[Reply], Refusal | None]
 Alive = Callable[[], None]  # raises ValueError if there is no use in another attempt
 
 
 class Asking:
-    """An endpoint that is being asked. folder: for the ledger, None to keep none. alive: see Alive."""
+    """An endpoint to which requests are sent. folder: for the ledger, None to keep none. alive: see Alive.
 
-    def __init__(self, endpoint: Endpoint, folder: Path | None, alive: Alive = lambda: None) -> None:
-        self.endpoint, self.alive = endpoint, alive
+    unusable: returns why a reply is of no use, or None; no further request of its group is then sent.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, folder: Path | None, alive: Alive = lambda: None, unusable: Unusable = lambda _: None
+    ) -> None:
+        self.endpoint, self.alive, self.unusable = endpoint, alive, unusable
         self._openai, self.client = import_openai(), client_of(endpoint)
         self.ledger = Ledger(endpoint, folder)
         self.pace = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute)
@@ -75,17 +81,16 @@ class Asking:
                 each = ", ".join(f"{count:,} x {what}" for what, count in seen.most_common())
                 logger.warning("%s: %s", self.endpoint.typed("url"), each)
 
-    def refuse(self, group: Any, refusal: Refusal) -> None:
-        """Ask no more requests of a group: they are refused too."""
-        self._refused.setdefault(group, refusal)
-
     def _ask(self, request: Request) -> tuple[Any, Reply | Refusal]:
-        """Return the reply to one request after as many attempts as needed."""
+        """Return the reply to one request after as many attempts as needed, or the refusal of its group."""
         if (known := self._refused.get(request.group)) is not None:
             return request.name, known
         reply = self._retrying(request)
-        if isinstance(reply, Refusal) and request.group is not None:
-            self.refuse(request.group, reply)
+        refusal = reply if isinstance(reply, Refusal) else self.unusable(reply)
+        if (
+            refusal is not None and request.group is not None
+        ):  # here, as the next request is sent before the caller looks
+            self._refused.setdefault(request.group, refusal)
         return request.name, reply
 
     def _retrying(self, request: Request) -> Reply | Refusal:

@@ -54,7 +54,7 @@ def sample_responses(
     """
     if not any(wanted.values()):
         return
-    asking = Asking(endpoint_of(_PLACE, endpoint), sampled)
+    asking = Asking(endpoint_of(_PLACE, endpoint), sampled, unusable=_unusable)
     sampling = {"temperature": temperature, "top_p": top_p, "n": 1, limit_name: max_new_tokens}
     extra = {"extra_body": more} if more else {}
 
@@ -64,10 +64,7 @@ def sample_responses(
 
     requests = (request(index, number) for index in sorted(wanted) for number in wanted[index])
     for (index, number), reply in track(asking.all(requests), "asking, responses", sum(map(len, wanted.values()))):
-        response = reply if isinstance(reply, Refusal) else _response(reply)
-        if isinstance(response, Refusal):
-            asking.refuse(index, response)
-        yield index, number, response
+        yield index, number, reply if isinstance(reply, Refusal) else _unusable(reply) or _response(reply)
 
 
 def check(*, endpoint: dict[str, Any]) -> None:
@@ -101,7 +98,8 @@ def request_seed(seed: int, prompt: Sequence[Message], number: int) -> int:
     return int.from_bytes(digest[:4]) >> 1
 
 
-def _response(reply: Reply) -> Response | Refusal:
+def _unusable(reply: Reply) -> Refusal | None:
+    """Return why a reply is no response, or None."""
     if reply.ended == "content_filter":
         return Refusal("content filter", "the server ended the response with finish_reason=content_filter")
     if reply.refusal is not None:
@@ -110,4 +108,8 @@ def _response(reply: Reply) -> Response | Refusal:
         why = f"finish_reason={reply.ended} after {reply.output_tokens:,} tokens"
         spent_on_thoughts = "; all tokens went to its thoughts: raise max_new_tokens" if reply.is_truncated else ""
         return Refusal("empty response", f"{why}{spent_on_thoughts}")
+    return None
+
+
+def _response(reply: Reply) -> Response:
     return Response(reply.text, not reply.is_truncated, reply.output_tokens)

@@ -66,3 +66,19 @@ def test_a_reader_that_leaves_stops_the_tasks():
 
 def test_no_tasks_have_no_results():
     assert list(concurrently([], lambda task: task, 4, Event())) == []
+
+
+def test_no_task_is_begun_while_the_caller_has_not_dealt_with_as_many_results_as_there_are_workers() -> None:
+    """A kill then loses at most these: what the caller has is on disk before it asks for the next result."""
+    begun: list[int] = []
+
+    def work(task: int) -> int:
+        begun.append(task)
+        return task
+
+    results = concurrently(range(20), work, 3, Event())
+    for dealt_with in range(5):
+        next(results)
+        time.sleep(0.02)
+        assert len(begun) <= 3 + dealt_with
+    assert len(list(results)) == 15
