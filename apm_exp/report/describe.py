@@ -70,3 +70,24 @@ def training_words(trainer: Node, adapter: Node | None = None) -> str:
     words = [form.format(trainer[name]) for name, form in forms.items() if name in trainer]
     words = ([with_settings(adapter)] if adapter else []) + words
     return ", ".join("1 epoch" if word in ("1 epochs", "1.0 epochs") else word for word in words)
+
+
+def names(config: Node) -> dict[str, Any]:
+    """Return what a run consists of, in words."""
+    return {
+        "dataset": source_name(config["dataset"]),
+        "model": source_name(config["model"]),
+        "metric": with_settings(config["metric"]),
+        "keep": with_settings(config["keep"]),
+        "loss": with_settings(config["loss"]),
+        "training": training_words(config["trainer"], config.get("adapter")),
+        "hyperparameters": config["hyperparameters"],
+        "changes": _changes(config),
+    }
+
+
+def _changes(config: Node) -> str:
+    """Return the settings of single iterations in words; "" if there are none."""
+    changes = (config.get("pipeline") or {}).get("changes") or {}
+    words = {number: ", ".join(f"{name}={value}" for name, value in own.items()) for number, own in changes.items()}
+    return ", ".join(f"{number} ({each})" for number, each in words.items())

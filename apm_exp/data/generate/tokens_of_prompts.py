@@ -1,6 +1,7 @@
 """Tokenize prompts for sampling, with the policy's chat template."""
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from apm_exp.core.types import Message, Refusal, Tools
@@ -20,16 +21,21 @@ def tokens_of_prompts(
     asked: Mapping[int, Asked],
     max_new_tokens: int,
     control_tokens: ControlTokens,
-) -> dict[int, list[int] | Refusal]:
-    """Return the tokens of each prompt by its index, or a Refusal."""
+) -> tuple[dict[int, Sequence[int]], dict[int, Refusal]]:
+    """Return the tokens of the prompts by their index, the longest first, and those that are refused in order."""
     from apm_exp.models.context import context_length
 
     room, pattern = context_length(model), control_pattern(tokenizer)
     safe = {index: checked(pattern, (prompt,), tools, control_tokens) for index, (prompt, tools) in asked.items()}
-    return {
-        index: prompt if isinstance(prompt, Refusal) else _prompt_ids(tokenizer, room, prompt, max_new_tokens)
-        for index, prompt in safe.items()
-    }
+    usable: dict[int, Sequence[int]] = {}
+    refused: dict[int, Refusal] = {}
+    for index, prompt in sorted(safe.items()):
+        ids = prompt if isinstance(prompt, Refusal) else _prompt_ids(tokenizer, room, prompt, max_new_tokens)
+        if isinstance(ids, Refusal):
+            refused[index] = ids
+        else:
+            usable[index] = array("i", ids)
+    return dict(sorted(usable.items(), key=lambda item: -len(item[1]))), refused
 
 
 def _prompt_ids(

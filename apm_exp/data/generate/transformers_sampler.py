@@ -11,30 +11,18 @@ from apm_exp.core import component
 from apm_exp.core.component import UNHASHED
 from apm_exp.core.console import track
 from apm_exp.core.ranges import Temperature
-from apm_exp.core.types import Message, Policy, Refusal, Tools
+from apm_exp.core.types import Message, Policy, Tools
+from apm_exp.data.generate.most_new_tokens import check_policy as check_policy
 from apm_exp.data.generate.most_new_tokens import most_new_tokens
 from apm_exp.data.generate.samples import Drawn, Response
 from apm_exp.data.generate.tokens_of_prompts import tokens_of_prompts
 from apm_exp.models.tokens.control import ControlTokens
 from apm_exp.models.tokens.end_tokens import end_tokens
-from apm_exp.models.tokens.probe import check_room
 
 if TYPE_CHECKING:
     import numpy as np
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 Place = tuple[int, int]  # a prompt's index, a response's number
-
-
-def check_policy(
-    place: str,
-    tokenizer: "PreTrainedTokenizerBase",
-    positions: int | None,
-    shortest: Sequence[Message],
-    *,
-    max_new_tokens: int | None,
-) -> None:
-    """Raise ValueError if the shortest prompt and max_new_tokens do not fit into the model's positions."""
-    check_room(f"{place}.max_new_tokens", most_new_tokens(max_new_tokens, positions), tokenizer, positions, shortest)
 
 
 def sample_responses(
@@ -75,13 +63,9 @@ def sample_responses(
     most = most_new_tokens(max_new_tokens, context_length(model))
     model.generation_config = _settings(model, tokenizer, most)
     asked = {index: (prompts[index], tools[index] if tools else None) for index in wanted}
-    ids = tokens_of_prompts(model, tokenizer, asked, most, control_tokens)
-    for index in sorted(wanted):
-        if isinstance(refusal := ids[index], Refusal):
-            yield from ((index, number, refusal) for number in wanted[index])
-    usable = {index: array("i", tokens) for index, tokens in ids.items() if not isinstance(tokens, Refusal)}
-    longest_first = sorted(usable, key=lambda index: (-len(usable[index]), index))
-    groups = [(usable[index], part) for index in longest_first for part in _parts(index, wanted[index], batch_size)]
+    usable, refused = tokens_of_prompts(model, tokenizer, asked, most, control_tokens)
+    yield from ((index, number, refusal) for index, refusal in refused.items() for number in wanted[index])
+    groups = [(ids, part) for index, ids in usable.items() for part in _parts(index, wanted[index], batch_size)]
 
     def numbers(place: Place) -> "np.ndarray":
         return uniform_numbers(seed, asked[place[0]], place[1], most)

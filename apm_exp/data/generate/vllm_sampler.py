@@ -1,7 +1,6 @@
 """Sampler: responses of a policy, by a vLLM server in an environment of its own, token ids in and out."""
 
 import shutil
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from apm_exp.data.endpoint.client import import_openai
 from apm_exp.data.endpoint.endpoint import Endpoint
 from apm_exp.data.endpoint.endpoint import endpoint as endpoint_settings
 from apm_exp.data.endpoint.request import Request
+from apm_exp.data.generate.most_new_tokens import check_policy as check_policy
 from apm_exp.data.generate.most_new_tokens import most_new_tokens
 from apm_exp.data.generate.openai_sampler import request_seed
 from apm_exp.data.generate.samples import Drawn
@@ -29,22 +29,9 @@ from apm_exp.data.generate.vllm_reply import response_of
 from apm_exp.data.generate.vllm_server import PLACE, SERVED, check_command, server_of
 from apm_exp.models.tokens.control import ControlTokens
 from apm_exp.models.tokens.end_tokens import end_tokens
-from apm_exp.models.tokens.probe import check_room
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-def check_policy(
-    place: str,
-    tokenizer: "PreTrainedTokenizerBase",
-    positions: int | None,
-    shortest: Sequence[Message],
-    *,
-    max_new_tokens: int | None,
-) -> None:
-    """Raise ValueError if the shortest prompt and max_new_tokens do not fit into the model's positions."""
-    check_room(f"{place}.max_new_tokens", most_new_tokens(max_new_tokens, positions), tokenizer, positions, shortest)
 
 
 def sample_responses(
@@ -85,13 +72,9 @@ def sample_responses(
     tokenizer, model = load_tokenizer(policy), empty_model(policy, f"model.path={policy.folder}")
     most, ends = most_new_tokens(max_new_tokens, context_length(model)), _ends(policy, tokenizer, model)
     asked = {index: (prompts[index], tools[index] if tools else None) for index in wanted}
-    ids = tokens_of_prompts(model, tokenizer, asked, most, control_tokens)
-    for index in sorted(wanted):
-        if isinstance(refusal := ids[index], Refusal):
-            yield from ((index, number, refusal) for number in wanted[index])
-    usable = {index: array("i", tokens) for index, tokens in ids.items() if not isinstance(tokens, Refusal)}
-    longest_first = sorted(usable, key=lambda index: (-len(usable[index]), index))
-    if not longest_first:
+    usable, refused = tokens_of_prompts(model, tokenizer, asked, most, control_tokens)
+    yield from ((index, number, refusal) for index, refusal in refused.items() for number in wanted[index])
+    if not usable:
         return
     every_value = _sampling_values(most, ends, temperature, top_p)
 
@@ -99,8 +82,8 @@ def sample_responses(
         own = {"prompt": list(usable[index]), "seed": request_seed(seed, prompts[index], number)}
         return Request((index, number), own | every_value, group=index)
 
-    requests = (request(index, number) for index in longest_first for number in wanted[index])
-    tokens = len(usable[longest_first[0]]) + most
+    requests = (request(index, number) for index in usable for number in wanted[index])
+    tokens = max(map(len, usable.values())) + most
     how = partial(_endpoint, key_variable=key_variable, concurrency=concurrency, timeout=timeout)
     with server_of(policy, how, endpoint, component.bind(PLACE, vllm)(), tokens, sampled) as (server, alive):
         replies = Asking(server, None, alive).all(requests)

@@ -10,10 +10,11 @@ from pydantic import Field
 from apm_exp.core import component
 from apm_exp.core.component import UNHASHED
 from apm_exp.data.rewards.conversation_ids import Limits, OnTooLong, chat_tokenizer, conversation_ids, in_rows, named
+from apm_exp.data.rewards.hub_model import config_here as config_here
+from apm_exp.data.rewards.hub_model import is_here as is_here
+from apm_exp.data.rewards.hub_model import pin as pin
 from apm_exp.data.rewards.sequence_scores import per_batch, score_all
-from apm_exp.models.pretrained import commit_of, folder_of
-from apm_exp.models.pretrained import config_here as model_config_here
-from apm_exp.models.pretrained import is_here as model_is_here
+from apm_exp.models.pretrained import folder_of
 
 
 def classifier(
@@ -62,23 +63,6 @@ def classifier(
     conversations, names = named(conversation_ids(tokenizer, responses, limits, label))
     score = per_batch(classifier_scores(model, tokenizer.pad_token_id, label))
     return in_rows(names, score_all(score, conversations, batch_size, scored, label))
-
-
-def pin(*, path: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
-    """Return the commit of a model on the Hub as `revision`; it is downloaded if not cached. Raises as folder_of."""
-    if Path(path).expanduser().is_dir():
-        return {}
-    return {"revision": commit_of(folder_of("reward", path, revision, trust_remote_code))}
-
-
-def is_here(*, path: str, revision: str | None) -> bool:
-    """Return whether the model can be loaded without a download."""
-    return model_is_here(path=path, revision=revision)
-
-
-def config_here(*, path: str, revision: str | None) -> Path | None:
-    """Return a folder with the model's config.json, without a download; None if there is none."""
-    return model_config_here(path=path, revision=revision)
 
 
 def preflight(*, path: str, revision: str | None, max_length: int, trust_remote_code: bool) -> None:

@@ -19,10 +19,11 @@ from apm_exp.data.rewards.flr_follow_ups import (
     texts_of,
 )
 from apm_exp.data.rewards.flr_turns import Layout
+from apm_exp.data.rewards.hub_model import config_here as config_here
+from apm_exp.data.rewards.hub_model import is_here as is_here
+from apm_exp.data.rewards.hub_model import pin as pin
 from apm_exp.data.rewards.sequence_scores import score_all
-from apm_exp.models.pretrained import commit_of, folder_of
-from apm_exp.models.pretrained import config_here as model_config_here
-from apm_exp.models.pretrained import is_here as model_is_here
+from apm_exp.models.pretrained import folder_of
 
 _TOKENS_A_WORD = 1.3
 
@@ -81,23 +82,6 @@ def flr(
 def check(*, dimensions: list[str] | None, follow_ups: FollowUps) -> None:
     """Raise ValueError for dimensions or follow-ups that cannot be used."""
     check_follow_ups(dimensions, follow_ups)
-
-
-def pin(*, path: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
-    """Return the commit of a model on the Hub as `revision`; it is downloaded if not cached. Raises as folder_of."""
-    if Path(path).expanduser().is_dir():
-        return {}
-    return {"revision": commit_of(folder_of("reward", path, revision, trust_remote_code))}
-
-
-def is_here(*, path: str, revision: str | None) -> bool:
-    """Return whether the model can be loaded without a download."""
-    return model_is_here(path=path, revision=revision)
-
-
-def config_here(*, path: str, revision: str | None) -> Path | None:
-    """Return a folder with the model's config.json, without a download; None if there is none."""
-    return model_config_here(path=path, revision=revision)
 
 
 def continuations(*, dimensions: list[str] | None, follow_ups: FollowUps, compat: bool) -> list[int]:

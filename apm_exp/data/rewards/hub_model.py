@@ -1,4 +1,4 @@
-"""What a reward source says of its model, a folder or a name on the Hub: settings `path` and `revision`."""
+"""The hooks of reward sources with one model, a folder or a name on the Hub: settings `path` and `revision`."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from apm_exp.models.pretrained import config_here as model_config_here
 from apm_exp.models.pretrained import is_here as model_is_here
 
 
-def pin(*, path: str, revision: str | None) -> dict[str, Any]:
+def pin(*, path: str, revision: str | None, trust_remote_code: bool = False) -> dict[str, Any]:
     """Return the commit of a model on the Hub as `revision`; it is downloaded if not cached. Raises as folder_of."""
     if Path(path).expanduser().is_dir():
         return {}
-    return {"revision": commit_of(folder_of("reward", path, revision, False))}
+    return {"revision": commit_of(folder_of("reward", path, revision, trust_remote_code))}
 
 
 def is_here(*, path: str, revision: str | None) -> bool:

@@ -13,11 +13,12 @@ from apm_exp.core import component
 from apm_exp.core.component import UNHASHED
 from apm_exp.core.digest import text_digest
 from apm_exp.data.rewards.conversation_ids import OnTooLong, chat_tokenizer
+from apm_exp.data.rewards.hub_model import config_here as config_here
+from apm_exp.data.rewards.hub_model import is_here as is_here
+from apm_exp.data.rewards.hub_model import pin as pin
 from apm_exp.data.rewards.prompted_ids import PromptedRow, prompted_ids
 from apm_exp.data.rewards.sequence_scores import Conversation, Score, score_all
-from apm_exp.models.pretrained import commit_of, folder_of
-from apm_exp.models.pretrained import config_here as model_config_here
-from apm_exp.models.pretrained import is_here as model_is_here
+from apm_exp.models.pretrained import folder_of
 
 LANGUAGE_MODEL = True  # plans count its output head
 
@@ -140,23 +141,6 @@ def check_same_tokens(folder: Path, other: Path, reference: Mapping[str, Any], t
     if own != its:
         problem = "its tokenizer has other tokens than the policy's, so that their log-probs have no ratio"
         raise ValueError(f"{label}: {problem}; give the model from which the policy was trained")
-
-
-def pin(*, path: str, revision: str | None, trust_remote_code: bool) -> dict[str, Any]:
-    """Return the commit of a model on the Hub as `revision`; it is downloaded if not cached. Raises as folder_of."""
-    if Path(path).expanduser().is_dir():
-        return {}
-    return {"revision": commit_of(folder_of("reward", path, revision, trust_remote_code))}
-
-
-def is_here(*, path: str, revision: str | None) -> bool:
-    """Return whether the policy can be loaded without a download."""
-    return model_is_here(path=path, revision=revision)
-
-
-def config_here(*, path: str, revision: str | None) -> Path | None:
-    """Return a folder with the policy's config.json, without a download; None if there is none."""
-    return model_config_here(path=path, revision=revision)
 
 
 def forwards(prompt: float, response: float, count: float) -> tuple[float, tuple[float, ...]]:

@@ -79,7 +79,7 @@ def context(run: Run) -> Context:
         "heading": heading,
         "verdict": verdict(run.config, run.metric_option, run.command, run.shown, _scores(run)),
         "inverted": _mostly_inverted(run.shown["rewards"].counts) if "rewards" in run.shown else None,
-        "names": _names(config),
+        "names": describe.names(config),
         "numbers": {"pairs": len(scored.kept_P), "kept": int(scored.kept_P.sum()), "trained": _trained(run)},
         "shown": _shown(run),
         "collapse": _collapse(run),
@@ -111,13 +111,6 @@ def _trained(run: Run) -> int:
     return int(run.shown["policy"].counts["pairs"]) if "policy" in run.shown else 0
 
 
-def _changes(config: Mapping[str, Any]) -> str:
-    """Return the settings of single iterations in words; "" if there are none."""
-    changes = (config.get("pipeline") or {}).get("changes") or {}
-    words = {number: ", ".join(f"{name}={value}" for name, value in own.items()) for number, own in changes.items()}
-    return ", ".join(f"{number} ({each})" for number, each in words.items())
-
-
 def _mostly_inverted(counts: Mapping[str, float]) -> float | None:
     """Return the share of pairs whose rejected response has the higher reward if it is above a half."""
     rewarded = counts.get("pairs", 0) - counts.get("unrewarded", 0)
@@ -134,19 +127,6 @@ def _shown(run: Run) -> Context | None:
     keys = {run.shown[kind].key for kind in kinds}
     names = [name for name, step in run.steps.items() if step.key in keys]
     return {"names": names, "selections": counts["selection"], "trainings": counts.get("policy", 0)}
-
-
-def _names(config: Mapping[str, Any]) -> Context:
-    return {
-        "dataset": describe.source_name(config["dataset"]),
-        "model": describe.source_name(config["model"]),
-        "metric": describe.with_settings(config["metric"]),
-        "keep": describe.with_settings(config["keep"]),
-        "loss": describe.with_settings(config["loss"]),
-        "training": describe.training_words(config["trainer"], config.get("adapter")),
-        "hyperparameters": config["hyperparameters"],
-        "changes": _changes(config),
-    }
 
 
 def _scores(run: Run) -> dict[str, dict[str, dict[str, Any]]]:

@@ -6,12 +6,13 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from apm_exp.data.rewards.armorm import armorm, preflight
 from apm_exp.models import armorm as module
 from tests.data.rewards.armorm_folder import HEAD, armorm_folder, by_hand, llama3_tokenizer
 from tests.data.rewards.reward_folder import reward_folder
+from tests.data.rewards.without_tensor import without_tensor
 from tests.micro_world_policy import RUNTIME
 
 CHOOSE = module.choose_sharing
@@ -95,13 +96,7 @@ def test_preflight_takes_the_folder(folder):
 
 @pytest.mark.parametrize("name", HEAD)
 def test_a_tensor_of_the_head_that_is_missing_is_named(folder, tmp_path, name):
-    other = tmp_path / "model"
-    other.mkdir()
-    for file in folder.iterdir():
-        (other / file.name).write_bytes(file.read_bytes())
-    tensors = load_file(folder / "model.safetensors")
-    del tensors[name]
-    save_file(tensors, other / "model.safetensors", {"format": "pt"})
+    other = without_tensor(folder, name, tmp_path / "model")
     assert f"the folder lacks {name}, so the reward model's head would be random; use a checkpoint of" in problem(other)
     if name == "gating.logit_scale":
         with pytest.raises(ValueError, match=r"the folder lacks gating\.logit_scale, which ArmoRM would initialize"):

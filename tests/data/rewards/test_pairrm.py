@@ -4,12 +4,12 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
-from safetensors.torch import load_file, save_file
 
 from apm_exp.data.rewards.compared_texts import texts_of
 from apm_exp.data.rewards.pairrm import pairrm, preflight
 from tests.data.rewards.pairrm_folder import HEAD, by_hand, pairrm_folder
 from tests.data.rewards.reward_folder import reward_folder
+from tests.data.rewards.without_tensor import without_tensor
 from tests.micro_world_policy import RUNTIME
 
 ASKED = [{"role": "user", "content": "What is it"}]
@@ -109,13 +109,7 @@ def test_preflight_takes_the_folder(folder, caplog):
 
 @pytest.mark.parametrize("name", HEAD)
 def test_a_tensor_of_the_head_that_is_missing_is_named(folder, tmp_path, name):
-    other = tmp_path / "model"
-    other.mkdir()
-    for file in folder.iterdir():
-        (other / file.name).write_bytes(file.read_bytes())
-    tensors = load_file(folder / "model.safetensors")
-    del tensors[name]
-    save_file(tensors, other / "model.safetensors", {"format": "pt"})
+    other = without_tensor(folder, name, tmp_path / "model")
     assert f"the folder lacks {name}, so the reward model's head would be random; use a checkpoint of" in problem(other)
     with pytest.raises(ValueError, match=rf"the folder lacks {re.escape(name)}, which PairRM would initialize"):
         scores(other)
