@@ -1,4 +1,4 @@
-"""What a job has come to: what it selected, its scores, and its verdict."""
+"""The outcome of a job: its selections, its scores, and its verdict."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an evaluation scores, in words: which policy against which, on which prompts or pairs, by which judge."""
+"""The subject of an evaluation, in words: which policy against which, on which prompts or pairs, by which judge."""
 
 from collections.abc import Mapping
 from typing import Any

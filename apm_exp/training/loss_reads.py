@@ -1,4 +1,4 @@
-"""What a loss reads of the pairs, from its compiled code: nothing is called, and torch is not imported."""
+"""The fields of the pairs that a loss reads, from its compiled code: nothing is called, and torch is not imported."""
 
 import inspect
 from collections.abc import Iterator, Mapping

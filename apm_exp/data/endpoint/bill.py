@@ -1,4 +1,4 @@
-"""What a step would ask an endpoint for, and at which price: for plans, which ask nothing."""
+"""The requests of a step to an endpoint and their price: for plans, which send none."""
 
 from dataclasses import dataclass
 
@@ -25,10 +25,11 @@ class Bill:
 def bill_line(bill: Bill) -> str:
     """Return a bill as a line of a plan."""
     endpoint = bill.endpoint
-    asked = f"{endpoint.model} at {endpoint.url} is asked at most {bill.requests:,} times"
+    asked = f"at most {bill.requests:,} requests to {endpoint.model} at {endpoint.url}"
     tokens = f"at most {bill.output_tokens:,} output tokens and about {round(bill.input_tokens):,} input tokens"
     if bill.cost is None or endpoint.input_price is None:
         remedy = f"give {endpoint.place}.input_price and {endpoint.place}.output_price to plan the cost"
+        remedy += "" if endpoint.is_loopback else ", without which a run does not begin"
         return f"{asked}: {tokens}; the prices are unknown: {remedy}"
     outputs, inputs = endpoint.cost(0, bill.output_tokens), endpoint.cost(round(bill.input_tokens), 0)
     cost = f"at most {outputs:,.2f} and about {inputs:,.2f}, {bill.cost:,.2f} together"

@@ -1,4 +1,4 @@
-"""The openai client, which is imported only if an endpoint is asked."""
+"""The openai client, which is imported only if requests are sent."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def import_openai() -> Any:
         import openai
         import tenacity  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"endpoint: {error}; an endpoint is asked with openai and tenacity; {_INSTALL}") from error
+        raise ValueError(f"endpoint: {error}; requests to an endpoint need openai and tenacity; {_INSTALL}") from error
     return openai
 
 

@@ -18,7 +18,7 @@ Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint and how it is asked; see `endpoint`.
+    """The settings of an endpoint and of its requests; see `endpoint`.
 
     place, url_setting: the names of its node and of its address among the settings of the user, for messages.
     """

@@ -1,4 +1,4 @@
-"""What an endpoint was asked and what it cost, on disk before each request, so that a ceiling survives a kill.
+"""The requests to an endpoint and their cost, written before each request, so that the ceiling survives a kill.
 
 A request is written with the most that it may cost before it is sent, and with what it did cost after its reply. One
 without a reply, such as one that timed out or was in flight when the process was killed, may have been charged: it

@@ -1,4 +1,4 @@
-"""What a step has paid an endpoint, as counts of the step and as a file."""
+"""The tokens and the cost of the requests of a step, as its counts and as a file."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The instructions with which a policy is asked to rewrite a prompt.
+"""The instructions that make a policy rewrite a prompt.
 
 The five strategies of EvolInstruct (Xu et al., 2023; paper, App. D.1 and Table 4), in the order of the paper's released
 code, so that its "two types" are breadth and deepening. The wording is our own.

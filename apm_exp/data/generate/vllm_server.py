@@ -32,7 +32,7 @@ _VARIABLES = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK":
 
 @dataclass(frozen=True)
 class VllmServer:
-    """How a server is started; see `vllm_server`."""
+    """The settings of a server that is started; see `vllm_server`."""
 
     command: list[str]
     options: list[str]

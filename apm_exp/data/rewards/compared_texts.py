@@ -1,4 +1,4 @@
-"""What PairRM reads for a prompt and two of its responses: texts as it was trained on, and their tokens."""
+"""The input of PairRM for a prompt and two of its responses: texts in the form of its training, and their tokens."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a judge is asked about the responses of a row: one of them alone, or two of them in both orders."""
+"""The prompts for a judge about the responses of a row: one response alone, or two in both orders."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

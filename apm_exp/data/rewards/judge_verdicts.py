@@ -11,8 +11,10 @@ _VERDICTS = {"a": 1.0, "b": -1.0, "tie": 0.0, "c": 0.0}  # [[C]] is a tie in the
 
 @dataclass(frozen=True)
 class Reading:
-    """How replies are read. verdict: a pattern, of whose last match the first group counts, or all of it without one.
-    thoughts: a pattern of the text that is skipped before, or None. lowest, highest: the range of scores.
+    """The rules for reading replies.
+
+    verdict: a pattern, of whose last match the first group counts, or all of it without one. thoughts: a pattern of the
+    text that is skipped before, or None. lowest, highest: the range of scores.
     """
 
     form: Form

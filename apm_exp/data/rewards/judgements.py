@@ -1,4 +1,4 @@
-"""What a judge has said: rows of judgements.jsonl, the verdicts in them, and their counts."""
+"""The judgements of a judge: rows of judgements.jsonl, their verdicts, and their counts."""
 
 import logging
 from collections import Counter

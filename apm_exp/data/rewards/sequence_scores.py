@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Conversation(NamedTuple):
-    """What a reward model reads for one response: its tokens, and the row that it is of."""
+    """The input of a reward model for one response: its tokens, and the row that it belongs to."""
 
     ids: list[int]
     row: int

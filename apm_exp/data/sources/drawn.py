@@ -1,4 +1,4 @@
-"""Which rows of a data set are used: a number of them, from a place on, or drawn at random."""
+"""The rows of a data set that are used: at most a number of them, after some that are skipped, or a random draw."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What the steps of a plan would pay for: the requests to endpoints."""
+"""The cost of a plan: its requests to endpoints."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,7 @@ from apm_exp.pipeline.nodes import own_nodes
 
 
 def cost_lines(steps: Iterable[tuple[Plan, str]]) -> Iterator[str]:
-    """Yield a line for each step that asks an endpoint, and the sum of what several cost."""
+    """Yield a line for each step that sends requests to an endpoint, and the sum of what several cost."""
     named = [(name, bill) for plan, name in steps for bill in bills(plan, name)]
     for name, bill in named:
         yield f"{name}: {bill_line(bill)}"

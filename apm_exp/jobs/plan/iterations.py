@@ -1,4 +1,4 @@
-"""What each iteration of a run still has to do, at most: a table of its plan."""
+"""The table of a plan with the remaining work of each iteration, as upper bounds."""
 
 from collections.abc import Iterable, Iterator, Mapping
 

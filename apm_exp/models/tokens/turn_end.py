@@ -1,4 +1,4 @@
-"""How a chat template writes and ends an assistant's turn, found by rendering one."""
+"""The form of an assistant's turn and its end in a chat template, found by rendering one."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _REMEDY = "set model.chat_template=FILE to a template that does"
 
 @dataclass(frozen=True)
 class TurnEnd:
-    """How the template writes and ends a response.
+    """The form of a response in the template.
 
     token_id: the end token. text: the text from the end of the response's text to the end of the end token; if the
     template writes no end token (`written` is False), what it writes after the response's text, after which the end

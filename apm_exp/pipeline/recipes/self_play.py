@@ -16,7 +16,7 @@ _PROMPTS = "apm_exp.data.evolve"
 
 @dataclass(frozen=True)
 class Iteration:
-    """What an iteration starts from: its number, the prompts of the data set, and the policy that responds.
+    """The start of an iteration: its number, the prompts of the data set, and the policy that responds.
 
     stream: of its responses, which are independent of those of other iterations.
     """

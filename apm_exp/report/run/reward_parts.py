@@ -1,4 +1,4 @@
-"""What a reward is made of: the margins by each source of a mixture, or by each dimension of follow-ups."""
+"""The parts of a reward: the margins by each source of a mixture, or by each dimension of follow-ups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What several pairing rules share: the best response of a prompt, and those that may be rejected for it."""
+"""The choice that several pairing rules share: the best response of a prompt, and those that may be rejected for it."""
 
 from collections.abc import Sequence
 

@@ -47,7 +47,7 @@ def test_the_micro_world_trains_on_the_responses_of_an_endpoint(
         plan = small_run(tmp_path, "task=plan", *typed(server, *prices))
         assert plan.returncode == 0
         assert re.search(
-            r"^generations: m at http://127\S+ is asked at most 180 times: at most 184,320 output tokens and about "
+            r"^generations: at most 180 requests to m at http://127\S+: at most 184,320 output tokens and about "
             r"[\d,]+ input tokens, which cost at most 0\.37 and about 0\.00, 0\.37 together; it stops at max_cost=1$",
             plan.stdout,
             re.MULTILINE,

@@ -35,7 +35,7 @@ def test_the_micro_worlds_responses_are_compared_and_a_plan_says_what_that_costs
         plan = small_run(tmp_path, "task=plan", *typed(server))
         assert plan.returncode == 0, plan.stderr
         assert re.search(
-            r"^rewards\S*: m at http://127\S+ is asked at most 80 times: at most 81,920 output tokens",
+            r"^rewards\S*: at most 80 requests to m at http://127\S+: at most 81,920 output tokens",
             plan.stdout,
             re.M,
         ), plan.stdout

@@ -1,4 +1,4 @@
-"""What each iteration cost: the seconds of its steps by kind."""
+"""The cost of each iteration: the seconds of its steps by kind."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
